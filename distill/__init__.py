@@ -1,0 +1,1 @@
+"""Teacher-student distillation for videos given as frame features."""

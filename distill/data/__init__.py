@@ -1,0 +1,1 @@
+"""Records, their schemas and the way from files to batches."""

@@ -1,0 +1,281 @@
+"""What is wrong with a record or a file, in words that help to mend it.
+
+Runs only after something failed, on the one record or file concerned.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from distill.data import records
+from distill.data.schema import DataSchema
+
+# A TFRecord lies in its file behind its length and two checksums.
+FRAMING_BYTES = 16
+
+
+class BadRecordError(ValueError):
+    """A record or a file that cannot be read as the schema says."""
+
+
+def describe_record(
+    serialized: bytes, schema: DataSchema, need_labels: bool
+) -> str | None:
+    """Says what is wrong with one record.
+
+    Args:
+      serialized: The record's bytes.
+      schema: The layout it should have.
+      need_labels: Whether a record without labels is bad.
+
+    Returns:
+      What is wrong and what was expected; None for a good record.
+    """
+    kind = (
+        tf.train.SequenceExample if schema.frame_features else tf.train.Example
+    )
+    try:
+        message = kind.FromString(serialized)
+    except DecodeError:
+        return f"it is no tf.train.{kind.__name__}"
+    context = (
+        message.context.feature
+        if schema.frame_features
+        else message.features.feature
+    )
+    context_problem = _describe_context(context, schema, need_labels)
+    if context_problem:
+        return context_problem
+    if schema.frame_features:
+        lists = message.feature_lists.feature_list
+        return _describe_frames(lists, context, schema)
+    return _describe_features(context, schema)
+
+
+def _describe_context(context, schema, need_labels):
+    keys = f"the record has the keys {sorted(context)}"
+    if schema.id_key not in context:
+        return f"no id under the key {schema.id_key!r} (--id_key); {keys}"
+    ids = context[schema.id_key].bytes_list.value
+    if len(ids) != 1 or not ids[0]:
+        return f"the id under {schema.id_key!r} is not one non-empty string"
+    if schema.labels_key not in context:
+        if need_labels:
+            return (
+                f"no labels under the key {schema.labels_key!r} "
+                f"(--labels_key); {keys}"
+            )
+        return None
+    feature = context[schema.labels_key]
+    if feature.WhichOneof("kind") not in ("int64_list", None):
+        return (
+            f"the labels under {schema.labels_key!r} are a "
+            f"{feature.WhichOneof('kind')}, not an int64_list"
+        )
+    labels = feature.int64_list.value
+    if need_labels and not labels:
+        return f"the list of labels under {schema.labels_key!r} is empty"
+    for label in labels:
+        if not 0 <= label < schema.num_classes:
+            return (
+                f"label {label} is outside the {schema.num_classes} classes "
+                f"(0 to {schema.num_classes - 1}, --num_classes)"
+            )
+    return None
+
+
+def _describe_frames(lists, context, schema):
+    counts = {}
+    for name, size in zip(
+        schema.feature_names, schema.feature_sizes, strict=True
+    ):
+        if name not in lists:
+            level = (
+                "; it is a video-level record, see --frame_features"
+                if name in context
+                else ""
+            )
+            return (
+                f"no feature {name!r} (--feature_names); the record has the "
+                f"feature lists {sorted(lists)}{level}"
+            )
+        counts[name] = len(lists[name].feature)
+        for index, frame in enumerate(lists[name].feature):
+            values = frame.bytes_list.value
+            if len(values) != 1:
+                return (
+                    f"frame {index} of feature {name!r} is not one string of "
+                    f"{size} bytes"
+                )
+            if len(values[0]) != size:
+                return (
+                    f"frame {index} of feature {name!r} has "
+                    f"{len(values[0])} bytes instead of {size} "
+                    "(--feature_sizes)"
+                )
+    if len(set(counts.values())) > 1:
+        return f"its feature lists differ in their number of frames: {counts}"
+    if not any(counts.values()):
+        return f"a video with no frames: {counts}"
+    return None
+
+
+def _describe_features(context, schema):
+    for name, size in zip(
+        schema.feature_names, schema.feature_sizes, strict=True
+    ):
+        if name not in context:
+            return (
+                f"no feature {name!r} (--feature_names); the record has the "
+                f"keys {sorted(context)}"
+            )
+        values = context[name].float_list.value
+        if len(values) != size:
+            return (
+                f"feature {name!r} has {len(values)} floats instead of {size} "
+                "(--feature_sizes)"
+            )
+        for value in values:
+            if value - value != 0:
+                return f"feature {name!r} holds the value {value}"
+    return None
+
+
+def read_record(file: str, number: int) -> bytes:
+    """Returns record `number` (from 0) of a TFRecord file."""
+    dataset = tf.data.TFRecordDataset(file).skip(number).take(1)
+    return next(iter(dataset)).numpy()
+
+
+def find_bad_record(
+    files: list[str], schema: DataSchema, need_labels: bool
+) -> str | None:
+    """Reads files from the start until a record fails.
+
+    Returns:
+      The file, the record's number (from 0) and what is wrong; None if all is
+      well.
+    """
+    for file in files:
+        number = 0
+        try:
+            for serialized in tf.data.TFRecordDataset(file):
+                problem = describe_record(
+                    serialized.numpy(), schema, need_labels
+                )
+                if problem:
+                    return f"{file}, record {number}: {problem}."
+                number += 1
+        except tf.errors.DataLossError:
+            return describe_corruption(file, number)
+        except tf.errors.NotFoundError:
+            return f"{file} is no longer there."
+    return None
+
+
+def describe_corruption(file: str, number: int) -> str:
+    """Says that a file is damaged from record `number` on."""
+    return (
+        f"{file}, record {number}: the file is truncated or corrupt there "
+        f"(its checksum fails); {number} records before it are whole."
+    )
+
+
+def count_whole_records(file: str) -> int:
+    """Returns how many records precede the damage in a file, or its end."""
+    number = 0
+    try:
+        for _ in tf.data.TFRecordDataset(file):
+            number += 1
+    except tf.errors.DataLossError:
+        pass
+    return number
+
+
+@dataclasses.dataclass
+class SkippedRecords:
+    """Counts, inside the graph, of what a pass over the data left out.
+
+    Attributes:
+      seen: int64 scalar, records that reached the parser.
+      reasons: int64 `[reasons]`, records by reason code; index 0: good ones.
+      first: int64 `[reasons, 2]`, file index and record number of one record
+        of each reason; -1 for none.
+      bytes_read: int64 `[files]`, framed bytes of the whole records read.
+    """
+
+    seen: tf.Variable
+    reasons: tf.Variable
+    first: tf.Variable
+    bytes_read: tf.Variable
+
+    @classmethod
+    def create(cls, num_files: int) -> "SkippedRecords":
+        """Returns counts of nothing yet."""
+        num_reasons = max(records.REASONS) + 1
+
+        def counter(value):
+            return tf.Variable(tf.constant(value, tf.int64), trainable=False)
+
+        with tf.device("CPU"):
+            return cls(
+                counter(0),
+                counter([0] * num_reasons),
+                counter([[-1, -1]] * num_reasons),
+                counter([0] * num_files),
+            )
+
+    def count_bytes(self, file_index, serialized) -> None:
+        """Counts one record's bytes as they lie in its file (in the graph)."""
+        framed = tf.strings.length(serialized) + FRAMING_BYTES
+        self.bytes_read.scatter_add(
+            tf.IndexedSlices(tf.cast(framed, tf.int64), file_index)
+        )
+
+    def count_reason(self, reason, file_index, number) -> None:
+        """Counts one parsed record by its reason (in the graph)."""
+        self.reasons.scatter_add(
+            tf.IndexedSlices(tf.constant(1, tf.int64), reason)
+        )
+        self.first.scatter_update(
+            tf.IndexedSlices(tf.stack([file_index, number]), reason)
+        )
+
+    def report(
+        self, files: list[str], schema: DataSchema, need_labels: bool
+    ) -> list[str]:
+        """Returns a line for every reason for which something was skipped."""
+        lines = []
+        reasons = self.reasons.numpy()
+        for code, name in records.REASONS.items():
+            if not reasons[code]:
+                continue
+            index, number = self.first.numpy()[code]
+            problem = describe_record(
+                read_record(files[index], number), schema, need_labels
+            )
+            lines.append(
+                f"skipped {reasons[code]} records, {name}; for example "
+                f"{files[index]}, record {number}: {problem}"
+            )
+        unreadable = self.seen.numpy() - reasons.sum()
+        if unreadable:
+            lines.append(
+                f"skipped {unreadable} records that are no messages of the "
+                "expected kind"
+            )
+        return lines
+
+    def report_damaged_files(self, files: list[str]) -> list[str]:
+        """Returns a line for every file whose end was not reached.
+
+        To be asked after a whole pass over the files.
+        """
+        lines = []
+        for file, read in zip(files, self.bytes_read.numpy(), strict=True):
+            missing = tf.io.gfile.stat(file).length - read
+            if missing:
+                problem = describe_corruption(file, count_whole_records(file))
+                lines.append(f"skipped {missing} bytes of {problem}")
+        return lines

@@ -1,0 +1,243 @@
+"""From files to batches: reading, order, checking and batching.
+
+The order of training depends on the seed and the epoch alone, and every batch
+says how many records of the epoch lie behind it, so that a run can go on in
+the middle of an epoch without parsing what it has seen.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from distill.data.bad_records import (
+    FRAMING_BYTES,
+    BadRecordError,
+    SkippedRecords,
+    describe_record,
+    find_bad_record,
+    read_record,
+)
+from distill.data.records import GOOD, parse_record
+from distill.data.schema import DataSchema
+
+ON_BAD_RECORD = ("fail", "skip")
+_READERS = 8
+_MAX_SEED = 2**31
+
+
+def find_files(patterns: str) -> list[str]:
+    """Lists the files that match any of several globs.
+
+    Args:
+      patterns: Globs separated by commas, of any scheme TensorFlow reads.
+
+    Returns:
+      The files' names, sorted, each once.
+
+    Raises:
+      ValueError: A glob matches no file.
+    """
+    files: set[str] = set()
+    for pattern in filter(None, map(str.strip, patterns.split(","))):
+        try:
+            matches = tf.io.gfile.glob(pattern)
+        except tf.errors.OpError as error:
+            raise ValueError(
+                f"Cannot list {pattern!r}: {error.message}"
+            ) from error
+        if not matches:
+            raise ValueError(f"No file matches {pattern!r}.")
+        files.update(matches)
+    if not files:
+        raise ValueError(f"No file pattern given: {patterns!r}.")
+    return sorted(files)
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoReader:
+    """Reads the videos of a list of files in batches.
+
+    Attributes:
+      schema: The records' layout.
+      files: The files' names.
+      batch_size: Videos a batch; the last one of a pass may hold fewer.
+      need_labels: Whether a record without labels is bad.
+      on_bad_record: `fail` raises at the first bad record, `skip` leaves bad
+        records out and reports them after the pass.
+    """
+
+    schema: DataSchema
+    files: list[str]
+    batch_size: int
+    need_labels: bool = True
+    on_bad_record: str = "fail"
+
+    def __post_init__(self):
+        """Checks the fields."""
+        if self.on_bad_record not in ON_BAD_RECORD:
+            raise ValueError(
+                "on_bad_record must be one of "
+                f"{', '.join(ON_BAD_RECORD)}; got {self.on_bad_record!r}."
+            )
+        if self.batch_size < 1:
+            raise ValueError(
+                f"batch_size must be 1 or more, got {self.batch_size}."
+            )
+
+    def read_once(self) -> Iterator[dict[str, tf.Tensor]]:
+        """Yields every record once, in the files' order.
+
+        Yields:
+          Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
+          `frames` uint8 `[batch, max_frames, features]` with `num_frames`
+          int32 `[batch]`, or `features` float32 `[batch, features]`;
+          `position` int64 `[batch]`: records of the pass up to and with it.
+
+        Raises:
+          BadRecordError: A record or file is bad, or there is no record.
+        """
+        files = tf.data.Dataset.range(len(self.files))
+        yield from self._read(files, lambda records: records)
+
+    def read_shuffled(
+        self, seed: int, epoch: int, buffer_size: int, position: int = 0
+    ) -> Iterator[dict[str, tf.Tensor]]:
+        """Yields one epoch in an order drawn from the seed and the epoch.
+
+        Args:
+          seed: The run's seed.
+          epoch: Number of the epoch, from 0.
+          buffer_size: Records among which the next one is drawn.
+          position: Records of the epoch to leave out at its start.
+
+        Yields:
+          Batches as `read_once` does.
+
+        Raises:
+          BadRecordError: As `read_once`.
+        """
+        random = np.random.default_rng([seed, epoch])
+        files = tf.data.Dataset.from_tensor_slices(
+            random.permutation(len(self.files)).astype(np.int64)
+        )
+        shuffle_seed = int(random.integers(_MAX_SEED))
+
+        def shuffle(records):
+            return records.shuffle(
+                buffer_size, seed=shuffle_seed, reshuffle_each_iteration=False
+            )
+
+        yield from self._read(files, shuffle, position)
+
+    def estimate_num_records(self) -> int:
+        """Estimates the number of records by the mean size of the first 64."""
+        first = tf.data.TFRecordDataset(self.files).ignore_errors().take(64)
+        sizes = [len(record.numpy()) + FRAMING_BYTES for record in first]
+        if not sizes:
+            return 0
+        total = sum(tf.io.gfile.stat(file).length for file in self.files)
+        return round(total * len(sizes) / sum(sizes))
+
+    def _read(self, file_indexes, order, position=0):
+        skipped = SkippedRecords.create(len(self.files))
+        dataset = self._raw_records(file_indexes, skipped)
+        dataset = order(dataset).enumerate(start=1).skip(position)
+        dataset = self._parse(dataset, skipped)
+        dataset = dataset.batch(self.batch_size).prefetch(2)
+        num_batches = 0
+        for batch in self._raise_clearly(dataset):
+            self._check(batch)
+            num_batches += 1
+            yield batch
+        if self.on_bad_record == "skip":
+            self._report(skipped)
+        if num_batches == 0 and position == 0:
+            raise BadRecordError(
+                f"No {'good ' * (self.on_bad_record == 'skip')}record in "
+                f"{len(self.files)} files: {', '.join(self.files[:3])}"
+                f"{' ...' if len(self.files) > 3 else ''}."
+            )
+
+    def _raw_records(self, file_indexes, skipped):
+        """Returns a dataset of (file index, record number, bytes)."""
+        names = tf.constant(self.files)
+        skip = self.on_bad_record == "skip"
+
+        def read_file(index):
+            dataset = tf.data.TFRecordDataset(tf.gather(names, index))
+            if skip:
+                dataset = dataset.ignore_errors()
+
+            def number(record_number, serialized):
+                if skip:
+                    skipped.count_bytes(index, serialized)
+                return index, record_number, serialized
+
+            return dataset.enumerate().map(number)
+
+        return file_indexes.interleave(
+            read_file,
+            cycle_length=min(_READERS, len(self.files)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def _parse(self, dataset, skipped):
+        skip = self.on_bad_record == "skip"
+
+        def parse(position, record):
+            file_index, number, serialized = record
+            if skip:
+                skipped.seen.assign_add(1)
+            video = parse_record(serialized, self.schema, self.need_labels)
+            if skip:
+                skipped.count_reason(video["reason"], file_index, number)
+            return video | {
+                "position": position,
+                "file_index": file_index,
+                "record_number": number,
+            }
+
+        dataset = dataset.map(
+            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        if skip:
+            dataset = dataset.ignore_errors()
+            dataset = dataset.filter(lambda video: video["reason"] == GOOD)
+        return dataset
+
+    def _raise_clearly(self, dataset):
+        """Yields from the dataset; its errors come out as BadRecordError."""
+        try:
+            yield from dataset
+        except (
+            tf.errors.DataLossError,
+            tf.errors.InvalidArgumentError,
+            tf.errors.NotFoundError,
+        ) as error:
+            problem = find_bad_record(self.files, self.schema, self.need_labels)
+            raise BadRecordError(problem or error.message) from error
+
+    def _check(self, batch):
+        """Raises for the first bad record of a batch."""
+        bad = np.flatnonzero(batch.pop("reason").numpy() != GOOD)
+        file_indexes = batch.pop("file_index")
+        numbers = batch.pop("record_number")
+        if bad.size:
+            file = self.files[int(file_indexes[bad[0]])]
+            number = int(numbers[bad[0]])
+            problem = describe_record(
+                read_record(file, number), self.schema, self.need_labels
+            )
+            raise BadRecordError(
+                f"{file}, record {number}: {problem}. "
+                "(--on_bad_record=skip leaves such records out.)"
+            )
+
+    def _report(self, skipped):
+        for line in skipped.report(
+            self.files, self.schema, self.need_labels
+        ) + skipped.report_damaged_files(self.files):
+            print(f"WARNING: {line}", flush=True)

@@ -1,0 +1,63 @@
+"""The size and the difficulty of synthetic data."""
+
+import dataclasses
+
+from distill.settings import check_at_least
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticSettings:
+    """A synthetic world and a sample of its videos.
+
+    Attributes:
+      split: Name of the sample: the files' prefix; other splits of one seed
+        show other videos of the same world.
+      num_videos: Videos in all.
+      num_shards: Files.
+      seed: Seed of the world and of all its videos.
+      feature_names: Feature lists of every record.
+      feature_sizes: Width of each.
+      num_classes: Classes; their frequencies fall as 1 / rank.
+      max_frames: Frames of the longest video.
+      min_frames: Frames of the shortest.
+      mean_labels: Mean number of labels a video, 1 or more.
+      scene_frames: Mean length of a scene.
+      scene_strength: A label's signal in its scenes, in units of the noise.
+      missing_label_rate: Share of the labels that are left out.
+      wrong_label_rate: Share of the videos that carry a wrong label.
+    """
+
+    split: str
+    num_videos: int
+    num_shards: int = 4
+    seed: int = 0
+    feature_names: tuple[str, ...] = ("rgb", "audio")
+    feature_sizes: tuple[int, ...] = (1024, 128)
+    num_classes: int = 3862
+    max_frames: int = 300
+    min_frames: int = 1
+    mean_labels: float = 3.0
+    scene_frames: float = 6.0
+    scene_strength: float = 1.0
+    missing_label_rate: float = 0.1
+    wrong_label_rate: float = 0.1
+
+    def __post_init__(self):
+        """Checks the fields."""
+        for name in ("num_videos", "num_shards", "min_frames", "mean_labels"):
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("num_classes", self.num_classes, 2)
+        check_at_least("max_frames", self.max_frames, self.min_frames)
+        for name in ("seed", "scene_frames", "scene_strength"):
+            check_at_least(name, getattr(self, name), 0)
+        for name in ("missing_label_rate", "wrong_label_rate"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be from 0 to below 1, got "
+                    f"{getattr(self, name)}."
+                )
+        if len(self.feature_names) != len(self.feature_sizes):
+            raise ValueError(
+                "feature_names and feature_sizes must be equally many, got "
+                f"{self.feature_names} and {self.feature_sizes}."
+            )

@@ -1,0 +1,169 @@
+"""Evaluation: all metrics of one network of a checkpoint."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from distill.atomic_files import replace_atomically
+from distill.data.pipeline import VideoReader
+from distill.metrics.accumulator import VideoMetrics
+from distill.networks import Network, build_network, video_inputs
+from distill.settings import RunSettings
+from distill.tracing import AnyBatchSize
+from distill.training import losses
+from distill.training.checkpoints import (
+    load_variables,
+    read_progress,
+    read_settings,
+    weight_names,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """A batch of videos and what a network says of them.
+
+    Attributes:
+      ids: `[batch]` strings.
+      predictions: `[batch, classes]` float32 in [0, 1].
+      labels: `[batch, classes]` booleans.
+    """
+
+    ids: list[str]
+    predictions: np.ndarray
+    labels: np.ndarray
+
+
+def load_network(checkpoint: str | Path, which: str) -> Network:
+    """Builds the `teacher` or `student` of a checkpoint with its weights.
+
+    Raises:
+      CheckpointError: The file is no checkpoint.
+      ValueError: It holds no such network.
+    """
+    settings = read_settings(checkpoint)
+    network = build_network(settings.network(which), settings.data, which)
+    load_variables(checkpoint, which, weight_names(network.model))
+    return network
+
+
+def predict_videos(
+    network: Network, reader: VideoReader
+) -> Iterator[Prediction]:
+    """Yields a network's predictions of every video, in the files' order."""
+    predict = AnyBatchSize(network.predict)
+    for batch in reader.read_once():
+        ids = [video_id.decode() for video_id in batch.pop("id").numpy()]
+        labels = batch.pop("labels").numpy()
+        predictions = predict(video_inputs(batch)).numpy()
+        yield Prediction(ids, predictions, labels)
+
+
+def evaluate_network(
+    network: Network,
+    reader: VideoReader,
+    *,
+    label_loss: str = "CrossEntropyLoss",
+    top_k: int = 20,
+) -> dict[str, Any]:
+    """Scores a network on every video of a reader.
+
+    Args:
+      network: The network.
+      reader: Reads the videos, with labels.
+      label_loss: Name of the loss to report.
+      top_k: Classes a video that enter GAP.
+
+    Returns:
+      Dict of the metrics of `VideoMetrics`, `loss` (mean over videos),
+      `num_videos`, `top_k`, `examples_per_second` (after the first batch; None
+      if there is no other), `device`, `frames` (the most the network sees),
+      `parameters` and `multiply_adds`.
+    """
+    metrics = VideoMetrics(top_k)
+    total_loss = 0.0
+    clock = _Clock()
+    for videos in predict_videos(network, reader):
+        clock.count(len(videos.ids))
+        metrics.update(videos.predictions, videos.labels)
+        batch_losses = losses.LABEL_LOSSES[label_loss](
+            videos.labels.astype(np.float32), videos.predictions
+        )
+        total_loss += float(np.sum(batch_losses, dtype=np.float64))
+    return metrics.result() | {
+        "loss": total_loss / metrics.num_videos,
+        "num_videos": metrics.num_videos,
+        "top_k": top_k,
+        "examples_per_second": clock.rate(),
+        "device": device_name(),
+        "frames": network.max_frames,
+        "parameters": network.num_parameters,
+        "multiply_adds": network.multiply_adds,
+    }
+
+
+class _Clock:
+    """Measures videos a second, the first batch (which traces) left out."""
+
+    def __init__(self):
+        self._start: float | None = None
+        self._videos = 0
+
+    def count(self, videos: int) -> None:
+        if self._start is None:
+            self._start = time.perf_counter()
+        else:
+            self._videos += videos
+
+    def rate(self) -> float | None:
+        if not self._videos:
+            return None
+        return self._videos / (time.perf_counter() - self._start)
+
+
+def evaluate_checkpoint(
+    checkpoint: str | Path,
+    which: str,
+    reader: VideoReader,
+    *,
+    top_k: int = 20,
+) -> dict[str, Any]:
+    """Scores a network of a checkpoint, as `evaluate_network` does.
+
+    Returns:
+      Its result, with `checkpoint`, `which` and `step`.
+    """
+    settings: RunSettings = read_settings(checkpoint)
+    scores = evaluate_network(
+        load_network(checkpoint, which),
+        reader,
+        label_loss=settings.training.label_loss,
+        top_k=top_k,
+    )
+    identity = {
+        "checkpoint": str(checkpoint),
+        "which": which,
+        "step": read_progress(checkpoint)["step"],
+    }
+    return identity | scores
+
+
+def device_name() -> str:
+    """Returns the kind of device that computes: `GPU: its name` or `CPU`."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return "CPU"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return f"GPU: {details.get('device_name', gpus[0].name)}"
+
+
+def write_metrics(path: str | Path, scores: Any) -> None:
+    """Writes metrics as JSON, whole or not at all."""
+    with replace_atomically(Path(path)) as temporary:
+        temporary.write_text(json.dumps(scores, indent=2) + "\n")

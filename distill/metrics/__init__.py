@@ -1,0 +1,1 @@
+"""Metrics of multi-label video classification, in NumPy alone."""

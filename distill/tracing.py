@@ -1,0 +1,31 @@
+"""Graphs that serve batches of any size."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+class AnyBatchSize:
+    """A function traced once, for whatever batch size comes.
+
+    Args:
+      function: From nests of tensors whose first axis is the batch.
+    """
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function = function
+        self._traced: Any = None
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Calls the graph; the first call makes it."""
+        if self._traced is None:
+            signature = tf.nest.map_structure(_forget_batch_size, inputs)
+            self._traced = tf.function(
+                self._function, input_signature=signature
+            )
+        return self._traced(*inputs)
+
+
+def _forget_batch_size(tensor: tf.Tensor) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)

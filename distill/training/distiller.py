@@ -1,0 +1,151 @@
+"""One training step, for a teacher and a student or for a student alone.
+
+Bhardwaj, Srinivasan and Khapra, "Efficient video classification using fewer
+frames", CVPR 2019 (arXiv 1902.10640), section 3.2.
+"""
+
+import keras
+import tensorflow as tf
+
+from distill.networks import Network, video_inputs
+from distill.settings import DistillationSettings, TrainingSettings
+from distill.tracing import AnyBatchSize
+from distill.training import losses
+from models.preprocessing import preprocess
+
+
+def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:
+    """Returns the optimiser, which clips each variable's gradient."""
+    return getattr(keras.optimizers, training.optimizer)(
+        learning_rate=training.base_learning_rate,
+        clipnorm=training.clip_gradient_norm or None,
+    )
+
+
+class Distiller:
+    """Trains a student, and beside it a teacher, by one loss and one step.
+
+    The teacher minimises its label loss and weight penalty. The student
+    minimises its label loss, its distance from the teacher's embedding and
+    predictions, and its weight penalty; no gradient of these reaches the
+    teacher. Without a teacher the student minimises label loss and penalty.
+
+    Args:
+      student: The network that is kept.
+      training: Label loss, optimiser and penalty.
+      teacher: The network that sees more frames, or None.
+      distillation: Weights and form of the terms; needed with a teacher.
+    """
+
+    def __init__(
+        self,
+        student: Network,
+        training: TrainingSettings,
+        teacher: Network | None = None,
+        distillation: DistillationSettings | None = None,
+    ):
+        self.student = student
+        self.teacher = teacher
+        self.training = training
+        self.distillation = distillation or DistillationSettings()
+        self.optimizer = make_optimizer(training)
+        self.variables = [
+            variable
+            for network in (teacher, student)
+            if network is not None
+            for variable in network.model.trainable_variables
+        ]
+        self.optimizer.build(self.variables)
+        self._step = AnyBatchSize(self._train_step)
+
+    def train_step(self, batch, learning_rate: float):
+        """Changes the weights by one batch.
+
+        Args:
+          batch: Dict of `frames` uint8 `[batch, frames, features]` and
+            `num_frames` `[batch]`, or `features` `[batch, features]`; and
+            `labels` bool `[batch, classes]`.
+          learning_rate: The rate of this step.
+
+        Returns:
+          Dict of the terms of the loss as scalars, weighted as they enter it,
+          and their sum `loss`; dict of `[batch, classes]` predictions by
+          `teacher` and `student`.
+        """
+        self.optimizer.learning_rate.assign(learning_rate)
+        return self._step(video_inputs(batch), batch["labels"])
+
+    def _train_step(self, inputs, labels):
+        with tf.GradientTape() as tape:
+            terms, predictions = self.loss_terms(inputs, labels)
+            terms["loss"] = tf.add_n(list(terms.values()))
+        gradients = tape.gradient(terms["loss"], self.variables)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.variables, strict=True)
+        )
+        return terms, predictions
+
+    def loss_terms(self, inputs, labels):
+        """Returns the weighted terms of the loss and the predictions."""
+        labels = tf.cast(labels, tf.float32)
+        if self.teacher is None:
+            inputs = preprocess(self.student.select(inputs))
+            outputs = self.student.model(inputs, training=True)
+            return (
+                self._own_terms("student", self.student, outputs, labels),
+                {"student": outputs["predictions"]},
+            )
+        inputs = preprocess(inputs)
+        teacher = self.teacher.model(self.teacher.select(inputs), training=True)
+        student = self.student.model(self.student.select(inputs), training=True)
+        terms = (
+            self._own_terms("teacher", self.teacher, teacher, labels)
+            | self._own_terms("student", self.student, student, labels)
+            | self._distillation_terms(teacher, student)
+        )
+        predictions = {
+            "teacher": teacher["predictions"],
+            "student": student["predictions"],
+        }
+        return terms, predictions
+
+    def _own_terms(self, which, network, outputs, labels):
+        """Returns a network's label loss and weight penalty."""
+        weight = getattr(self.distillation, f"{which}_label_loss_weight")
+        label_loss = losses.LABEL_LOSSES[self.training.label_loss](
+            labels, outputs["predictions"]
+        )
+        penalty = losses.weight_penalty(network.model)
+        return {
+            f"{which}_label_loss": weight * tf.reduce_mean(label_loss),
+            f"{which}_penalty": self.training.regularization_penalty * penalty,
+        }
+
+    def _distillation_terms(self, teacher, student):
+        """Returns the student's distances from the teacher."""
+        settings = self.distillation
+        teacher = {
+            key: tf.stop_gradient(value) for key, value in teacher.items()
+        }
+        terms = {}
+        if settings.representation_loss_weight:
+            representation = losses.squared_distance(
+                teacher["embedding"], student["embedding"]
+            )
+            terms["representation_loss"] = (
+                settings.representation_loss_weight
+                * tf.reduce_mean(representation)
+            )
+        if settings.prediction_loss_weight:
+            divergence = losses.PREDICTION_LOSSES[settings.prediction_loss](
+                teacher["predictions"], student["predictions"]
+            )
+            reduce = (
+                tf.reduce_sum
+                if settings.prediction_loss_reduction == "sum"
+                else tf.reduce_mean
+            )
+            terms["prediction_loss"] = settings.prediction_loss_weight * reduce(
+                divergence
+            )
+        return terms

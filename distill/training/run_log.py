@@ -1,0 +1,153 @@
+"""What a run tells while it trains: lines, a bar, JSON lines, TensorBoard."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rich.console
+import rich.progress
+import tensorflow as tf
+
+from distill.metrics.accumulator import VideoMetrics
+
+LOG_NAME = "log.jsonl"
+_LABELS = {"hit_at_one": "Hit@1", "perr": "PERR", "gap": "GAP"}
+# `tf.summary.scalar` itself needs TensorBoard installed; its format does not.
+_SCALAR = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+)
+
+
+class RunLog:
+    """Reports a run's steps and evaluations.
+
+    On a terminal the lines appear above a progress bar with the time left;
+    elsewhere they are plain. Every line also goes to `log.jsonl` as an object
+    and to TensorBoard as scalars. Lines of steps after `first_step`, left by a
+    run that was killed before its next checkpoint, are dropped.
+
+    Args:
+      directory: The run's directory.
+      first_step: The step from which the run goes on.
+      total_steps: Steps the run will have made at its end (an estimate).
+    """
+
+    def __init__(self, directory: Path, first_step: int, total_steps: int):
+        directory.mkdir(parents=True, exist_ok=True)
+        self._console = rich.console.Console(highlight=False, soft_wrap=True)
+        self._file = _open_log(directory / LOG_NAME, first_step)
+        self._writer = tf.summary.create_file_writer(str(directory / "events"))
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("ETA"),
+            rich.progress.TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(
+            "training", total=total_steps, completed=first_step
+        )
+        self._examples = 0
+        self._since = time.perf_counter()
+
+    def __enter__(self) -> "RunLog":
+        """Shows the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Removes the bar and closes the files."""
+        self._bar.stop()
+        self._file.close()
+        self._writer.close()
+
+    def say(self, message: str) -> None:
+        """Prints one line."""
+        self._console.print(message, markup=False)
+
+    def count(self, step: int, examples: int) -> None:
+        """Counts a finished step of a number of examples."""
+        self._examples += examples
+        self._bar.update(self._task, completed=step)
+
+    def set_total(self, total_steps: int) -> None:
+        """Corrects the number of steps that the bar runs to."""
+        self._bar.update(self._task, total=total_steps)
+
+    def log_step(self, progress: dict[str, Any], terms, predictions, labels):
+        """Reports one step: metrics on its batch, loss terms, speed.
+
+        Args:
+          progress: `step`, `epoch` and `learning_rate`.
+          terms: Terms of the loss by name.
+          predictions: `[batch, classes]` by network.
+          labels: bool `[batch, classes]`.
+        """
+        line: dict[str, Any] = {"kind": "step"} | progress
+        for which, values in predictions.items():
+            metrics = VideoMetrics()
+            metrics.update(np.asarray(values), np.asarray(labels))
+            scores = metrics.result()
+            line |= {f"{which}_{name}": scores[name] for name in _LABELS}
+        line |= {name: float(value) for name, value in terms.items()}
+        now = time.perf_counter()
+        line["examples_per_second"] = self._examples / (now - self._since)
+        self._examples, self._since = 0, now
+        self._write(line)
+        self.say(_format_step(line, tuple(predictions), tuple(terms)))
+
+    def log_evaluation(self, step: int, scores: dict[str, Any]) -> None:
+        """Reports the scores on validation data after an epoch."""
+        self._write({"kind": "evaluation", "step": step} | scores)
+        named = ", ".join(f"{_LABELS[n]} {scores[n]:.4f}" for n in _LABELS)
+        self.say(f"validation after step {step}: {named}")
+        self._since = time.perf_counter()
+
+    def flush(self) -> None:
+        """Brings all that was reported to disk."""
+        self._file.flush()
+        self._writer.flush()
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        with self._writer.as_default(step=line["step"]):
+            for name, value in line.items():
+                if isinstance(value, float):
+                    tf.summary.write(
+                        f"{line['kind']}/{name}", value, metadata=_SCALAR
+                    )
+
+
+def _format_step(line, networks, terms) -> str:
+    parts = [f"step {line['step']} epoch {line['epoch']}"]
+    for which in networks:
+        scores = " ".join(
+            f"{label} {line[f'{which}_{name}']:.3f}"
+            for name, label in _LABELS.items()
+        )
+        parts.append(f"{which} {scores}")
+    parts.append(" ".join(f"{name} {line[name]:.4g}" for name in terms))
+    parts.append(f"{line['examples_per_second']:.0f} examples/s")
+    return " | ".join(parts)
+
+
+def _open_log(path: Path, first_step: int):
+    """Opens the log for appending, without lines after `first_step`."""
+    kept = []
+    if path.exists():
+        for text in path.read_text().splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                continue
+            if line["step"] <= first_step:
+                kept.append(text)
+    file = open(path, "w")
+    file.writelines(f"{text}\n" for text in kept)
+    return file

@@ -1,0 +1,1 @@
+"""Networks for videos given as frame features: Keras 3, any backend."""

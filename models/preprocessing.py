@@ -1,0 +1,56 @@
+"""From features as stored to what every model reads."""
+
+from keras import ops
+
+MAX_QUANTIZED = 2.0
+MIN_QUANTIZED = -2.0
+
+
+def dequantize(values):
+    """Returns the floats that 8-bit values stand for.
+
+    YouTube-8M starter code, `utils.Dequantize`: 255 steps over [-2, 2], read
+    at the middle of a 1/512 step.
+
+    Args:
+      values: uint8 of any shape.
+
+    Returns:
+      float32 of the same shape in [-1.9922, 2.0078].
+    """
+    value_range = MAX_QUANTIZED - MIN_QUANTIZED
+    scale, bias = value_range / 255.0, value_range / 512.0 + MIN_QUANTIZED
+    return ops.cast(values, "float32") * scale + bias
+
+
+def l2_normalize(values):
+    """Returns `values` over their L2 norm along the last axis.
+
+    A vector of zeros stays zeros (squared norms are at least 1e-12).
+    """
+    squares = ops.sum(ops.square(values), axis=-1, keepdims=True)
+    return values * ops.rsqrt(ops.maximum(squares, 1e-12))
+
+
+def preprocess(inputs):
+    """Turns a batch as read into a model's inputs.
+
+    Args:
+      inputs: Dict of `frames` uint8 `[batch, frames, features]` and
+        `num_frames` int `[batch]`, or of `features` float
+        `[batch, features]`.
+
+    Returns:
+      The same keys. Frames are dequantised float32 vectors of norm 1, zeros at
+      or beyond `num_frames`; features are normalised to norm 1.
+    """
+    if "features" in inputs:
+        return {"features": l2_normalize(inputs["features"])}
+    frames, num_frames = inputs["frames"], inputs["num_frames"]
+    positions = ops.arange(frames.shape[1], dtype="int32")[None, :, None]
+    real = positions < ops.cast(num_frames, "int32")[:, None, None]
+    normalised = l2_normalize(dequantize(frames))
+    return {
+        "frames": ops.where(real, normalised, ops.zeros_like(normalised)),
+        "num_frames": num_frames,
+    }

@@ -1,0 +1,187 @@
+"""The models by name: where each is defined and which sizes it takes.
+
+Importing this module imports no Keras, so that names and defaults can be
+listed and checked at once.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+ArgumentValue = int | float | bool | str
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEntry:
+    """One named model.
+
+    Attributes:
+      factory: `module:attribute` of the class or function that builds it.
+      level: `frame` (reads `frames` and `num_frames`) or `video` (reads
+        `features`).
+      arguments: Name and default of every size it takes.
+      classifier: Name of its classifier; None where the user chooses one by
+        the argument `video_level_classifier_model`.
+    """
+
+    factory: str
+    level: str
+    arguments: Mapping[str, ArgumentValue]
+    classifier: str | None = None
+
+
+ARGUMENT_HELP = {
+    "dropout": "Share of values dropped before each layer after the first.",
+    "input_batch_norm": "Normalise every input feature over real frames.",
+    "input_dropout": "Share of input features dropped in training.",
+    "lstm_cells": "Cells of every LSTM layer.",
+    "lstm_layers": "LSTM layers stacked on one another.",
+    "moe_l2": "L2 penalty of the mixture of experts' matrices.",
+    "moe_num_mixtures": "Experts per class of the mixture of experts.",
+    "logistic_l2": "L2 penalty of the logistic classifier's matrix.",
+    "num_inputs_to_lstm": "Blocks the video is cut into: what the upper LSTM "
+    "reads.",
+    "video_level_classifier_model": "Classifier of a frame-level model.",
+}
+
+CLASSIFIERS = {
+    "LogisticModel": ModelEntry(
+        factory="models.logistic:Logistic",
+        level="video",
+        arguments={"logistic_l2": 1e-8},
+    ),
+    "MoeModel": ModelEntry(
+        factory="models.mixture_of_experts:MixtureOfExperts",
+        level="video",
+        arguments={"moe_num_mixtures": 2, "moe_l2": 1e-8},
+    ),
+}
+
+MODELS = {
+    "HierarchicalLstmModel": ModelEntry(
+        factory="models.hierarchical_lstm:HierarchicalLstm",
+        level="frame",
+        arguments={
+            "lstm_cells": 1024,
+            "lstm_layers": 2,
+            "num_inputs_to_lstm": 20,
+            "dropout": 0.0,
+            "input_dropout": 0.0,
+            "input_batch_norm": False,
+        },
+    ),
+    "LogisticModel": ModelEntry(
+        factory="models.video_level:VideoLevelClassifier",
+        level="video",
+        arguments={},
+        classifier="LogisticModel",
+    ),
+    "MoeModel": ModelEntry(
+        factory="models.video_level:VideoLevelClassifier",
+        level="video",
+        arguments={},
+        classifier="MoeModel",
+    ),
+}
+
+
+def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
+    """Returns `name` if it is among `choices`.
+
+    Raises:
+      ValueError: It is not; the message lists the choices and the nearest.
+    """
+    choices = sorted(choices)
+    if name in choices:
+        return name
+    near = difflib.get_close_matches(name, choices, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"Unknown {kind} {name!r}.{hint} Choices: {', '.join(choices)}."
+    )
+
+
+def get_entry(name: str) -> ModelEntry:
+    """Returns the entry of the model `name`; ValueError if there is none."""
+    return MODELS[check_choice("model", name, MODELS)]
+
+
+def argument_types() -> dict[str, type]:
+    """Returns the type of every argument that some model takes, by name."""
+    types: dict[str, type] = {"video_level_classifier_model": str}
+    for entry in (*MODELS.values(), *CLASSIFIERS.values()):
+        types |= {name: type(value) for name, value in entry.arguments.items()}
+    return dict(sorted(types.items()))
+
+
+def resolve_arguments(
+    name: str, given: Mapping[str, ArgumentValue]
+) -> dict[str, ArgumentValue]:
+    """Returns all arguments of a model: those given over its defaults.
+
+    Args:
+      name: A model's name.
+      given: Values for some of its arguments; names that belong to other
+        models or classifiers are left out of the result.
+
+    Raises:
+      ValueError: `name`, the classifier or an argument is unknown.
+    """
+    entry = get_entry(name)
+    for argument in given:
+        check_choice("model argument", argument, argument_types())
+    values = dict(entry.arguments)
+    classifier = entry.classifier
+    if classifier is None:
+        classifier = str(given.get("video_level_classifier_model", "MoeModel"))
+        values["video_level_classifier_model"] = classifier
+    check_choice("classifier", classifier, CLASSIFIERS)
+    values |= CLASSIFIERS[classifier].arguments
+    values |= {key: given[key] for key in given if key in values}
+    return values
+
+
+def build_model(
+    name: str,
+    *,
+    arguments: Mapping[str, ArgumentValue],
+    num_classes: int,
+    feature_sizes: tuple[int, ...],
+    max_frames: int,
+    model_name: str | None = None,
+) -> Any:
+    """Builds a model, without its weights, from its name and sizes.
+
+    Args:
+      name: A model's name.
+      arguments: Its sizes; defaults stand for those left out.
+      num_classes: Classes of its predictions.
+      feature_sizes: Width of every feature of a frame, in order.
+      max_frames: Frames of the longest video it will read.
+      model_name: The Keras name of the result.
+
+    Raises:
+      ValueError: A name is unknown or sizes do not fit one another.
+    """
+    entry = get_entry(name)
+    values = resolve_arguments(name, arguments)
+    chosen = values.pop("video_level_classifier_model", entry.classifier)
+    classifier_entry = CLASSIFIERS[str(chosen)]
+    classifier = _load(classifier_entry.factory)(
+        num_classes=num_classes,
+        name="classifier",
+        **{key: values.pop(key) for key in classifier_entry.arguments},
+    )
+    factory = _load(entry.factory)
+    shape = {"feature_sizes": feature_sizes, "max_frames": max_frames}
+    accepted = inspect.signature(factory).parameters
+    shape = {key: shape[key] for key in shape if key in accepted}
+    return factory(classifier=classifier, name=model_name, **shape, **values)
+
+
+def _load(factory: str) -> Any:
+    module, attribute = factory.split(":")
+    return getattr(importlib.import_module(module), attribute)

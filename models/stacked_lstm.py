@@ -1,0 +1,96 @@
+"""LSTM layers stacked on one another, read by their final states.
+
+Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997.
+"""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("models")
+class StackedLstm(keras.layers.Layer):
+    """Reads sequences from a zero state and returns the final states.
+
+    Args:
+      cells: Cells of every layer.
+      layers: Number of layers.
+      dropout: Share of the values dropped between layers in training.
+
+    Call arguments:
+      inputs: `[batch, steps, features]` floats.
+      lengths: `[batch]` ints, real steps of each sequence. Steps at or beyond
+        it change nothing; a sequence of length 0 ends in the zero state.
+      training: Whether dropout applies.
+
+    Returns:
+      `[batch, layers * 2 * cells]`: `[c, h]` of the first layer, then of the
+      second, and so on.
+    """
+
+    def __init__(
+        self, cells: int, layers: int = 2, dropout: float = 0.0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if cells < 1 or layers < 1:
+            raise ValueError(
+                "An LSTM needs 1 cell and 1 layer or more, got "
+                f"{cells} cells and {layers} layers."
+            )
+        self.cells = cells
+        self.layers = layers
+        self.dropout = dropout
+        self.lstms = [
+            keras.layers.LSTM(
+                cells,
+                return_sequences=index < layers - 1,
+                return_state=True,
+                dtype=self.dtype_policy,
+                name=f"lstm_{index}",
+            )
+            for index in range(layers)
+        ]
+        self.dropouts = [
+            keras.layers.Dropout(
+                dropout, dtype=self.dtype_policy, name=f"dropout_{index}"
+            )
+            for index in range(1, layers)
+        ]
+
+    def build(self, inputs_shape, lengths_shape=None):
+        """Builds the layers for `[batch, steps, features]`."""
+        shape = tuple(inputs_shape)
+        for lstm in self.lstms:
+            lstm.build(shape)
+            shape = (*shape[:-1], self.cells)
+
+    def call(self, inputs, lengths, training=False):
+        """Returns the final states of all layers."""
+        positions = ops.arange(ops.shape(inputs)[1], dtype="int32")
+        mask = positions[None, :] < ops.cast(lengths, "int32")[:, None]
+        outputs, states = inputs, []
+        for index, lstm in enumerate(self.lstms):
+            if index > 0:
+                outputs = self.dropouts[index - 1](outputs, training=training)
+            outputs, h, c = lstm(outputs, mask=mask, training=training)
+            states += [c, h]
+        return ops.concatenate(states, axis=-1)
+
+    def compute_output_shape(self, inputs_shape, lengths_shape=None):
+        """Returns `[batch, layers * 2 * cells]`."""
+        return (inputs_shape[0], self.layers * 2 * self.cells)
+
+    def multiply_adds(self, steps: int, features: int) -> int:
+        """Returns the multiply-adds of one sequence of `steps`."""
+        widths = [features] + [self.cells] * (self.layers - 1)
+        per_step = sum(
+            4 * self.cells * (width + self.cells) for width in widths
+        )
+        return steps * per_step
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "cells": self.cells,
+            "layers": self.layers,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Stage 3: copies the student out of the joint checkpoint.
+# Without arguments: on the default data, as configs/quickstart.cfg says.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+bash scripts/setup.sh
+[ $# -gt 0 ] || set -- --flagfile=configs/quickstart.cfg
+exec .venv/bin/python -m scripts.convert_model "$@"

@@ -1,0 +1,32 @@
+"""Prints several networks' metrics files as one table."""
+
+from absl import flags
+
+from scripts import flag_settings
+from scripts.entry_point import run
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flags.DEFINE_list(
+        "metrics_files",
+        None,
+        "Comma-separated NAME=FILE, each a file of --metrics_file; for one of "
+        "--which=both NAME=FILE:teacher or NAME=FILE:student.",
+    )
+
+
+def main() -> None:
+    """Reads the files and prints the table."""
+    flag_settings.require("metrics_files")
+
+    from distill.reports import print_comparison, read_named_scores
+
+    print_comparison(read_named_scores(FLAGS.metrics_files))
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)

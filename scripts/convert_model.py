@@ -1,0 +1,33 @@
+"""Copies the student out of a joint checkpoint."""
+
+from absl import flags
+
+from scripts import flag_sets, flag_settings
+from scripts.entry_point import run, start_tensorflow
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_experiment_flags()
+    flag_sets.define_scoring_flags()
+
+
+def main() -> None:
+    """Converts --checkpoint, or --train_dir's newest."""
+    flag_settings.require("student_checkpoint")
+
+    start_tensorflow(gpu=-1)
+    from distill.conversion import convert_to_student
+    from distill.reports import print_conversion
+    from distill.training.checkpoints import choose_checkpoint
+
+    checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
+    sizes = convert_to_student(checkpoint, FLAGS.student_checkpoint)
+    print_conversion(checkpoint, FLAGS.student_checkpoint, sizes)
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)

@@ -1,0 +1,79 @@
+"""How every entry point runs: flags, device, errors as one clear line."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+
+from absl import app, flags, logging
+
+from scripts import flag_sets
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses the flags, runs `main` and exits with its status.
+
+    A ValueError or OSError is printed as one line and exits with status 1;
+    with `--verbosity=1` its trace is shown. Ctrl-C exits with status 130.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # `--help` shows the flags of the script itself: these are among them.
+    for flag in flags.FLAGS.get_flags_for_module(flag_sets):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+
+    def run_main(arguments: list[str]) -> None:
+        if len(arguments) > 1:
+            raise app.UsageError(
+                f"Not a flag: {arguments[1]!r} (flags begin with --)."
+            )
+        try:
+            sys.exit(main())
+        except (ValueError, OSError) as error:
+            if logging.get_verbosity() >= logging.DEBUG:
+                raise
+            print(f"ERROR: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            sys.exit(130)
+
+    app.run(run_main)
+
+
+def start_tensorflow(gpu: int | None) -> None:
+    """Imports TensorFlow and chooses the device.
+
+    What TensorFlow's C++ code says of itself at its start is kept back; with
+    `--verbosity=1`, or after an error, it is shown.
+
+    Args:
+      gpu: Index of the GPU; -1 for the CPU; None for what there is.
+
+    Raises:
+      ValueError: There is no such GPU.
+    """
+    with _standard_error_kept_back():
+        from distill.devices import choose_device
+
+        choose_device(gpu)
+
+
+@contextlib.contextmanager
+def _standard_error_kept_back() -> Iterator[None]:
+    """Shows what is written to standard error only if the body raises."""
+    if logging.get_verbosity() >= logging.DEBUG:
+        yield
+        return
+    with tempfile.TemporaryFile() as kept, os.fdopen(os.dup(2), "wb") as shown:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            shown.write(kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown.fileno(), 2)

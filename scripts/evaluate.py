@@ -1,0 +1,62 @@
+"""Scores a checkpoint, the newest one, or every new one as it appears."""
+
+from absl import flags
+
+from scripts import flag_sets, flag_settings
+from scripts.entry_point import run, start_tensorflow
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_experiment_flags()
+    flag_sets.define_scoring_flags()
+    flags.DEFINE_boolean(
+        "run_once",
+        True,
+        "Score one checkpoint; false: score every new one in --train_dir.",
+    )
+    flags.DEFINE_float(
+        "poll_seconds", 10.0, "With --run_once=false: seconds between looks."
+    )
+    flags.DEFINE_string(
+        "metrics_file",
+        None,
+        "JSON file for the metrics; with --which=both a list of two objects.",
+    )
+
+
+def main() -> None:
+    """Scores the networks and prints the table."""
+    flag_settings.require("eval_data_pattern")
+
+    start_tensorflow(FLAGS.gpu)
+    from distill.evaluation import evaluate_checkpoint, write_metrics
+    from distill.reports import print_scores
+    from distill.training.checkpoints import choose_checkpoint, follow
+
+    networks = (
+        ("teacher", "student") if FLAGS.which == "both" else (FLAGS.which,)
+    )
+    if FLAGS.run_once:
+        chosen = [choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)]
+    else:
+        flag_settings.require("train_dir")
+        chosen = follow(FLAGS.train_dir, FLAGS.poll_seconds)
+    for checkpoint in chosen:
+        reader = flag_settings.evaluation_reader(checkpoint, need_labels=True)
+        scores = [
+            evaluate_checkpoint(checkpoint, which, reader, top_k=FLAGS.top_k)
+            for which in networks
+        ]
+        print_scores(scores)
+        if FLAGS.metrics_file:
+            write_metrics(
+                FLAGS.metrics_file, scores if len(scores) > 1 else scores[0]
+            )
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)

@@ -1,0 +1,34 @@
+"""Trains a converted student on, on labels alone."""
+
+from absl import flags
+
+from scripts import flag_sets, flag_settings
+from scripts.entry_point import run, start_tensorflow
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_experiment_flags()
+
+
+def main() -> int:
+    """Trains; returns 1 if a signal ended training early."""
+    flag_settings.require(
+        "train_data_pattern", "train_dir", "student_checkpoint"
+    )
+
+    start_tensorflow(FLAGS.gpu)
+    from distill.training.checkpoints import read_settings
+    from distill.training.loop import RunOptions, TrainingRun
+
+    trained = read_settings(FLAGS.student_checkpoint)
+    settings = flag_settings.finetuning_settings(trained)
+    options = RunOptions(**flag_settings.run_option_values())
+    return 0 if TrainingRun(settings, options).train() else 1
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)

@@ -1,0 +1,191 @@
+"""All flags, defined in functions: importing this registers none."""
+
+import dataclasses
+
+from absl import flags
+
+from distill.data.synthetic_settings import SyntheticSettings
+from distill.settings import DistillationSettings, TrainingSettings
+from models import registry
+
+STUDENT_PREFIX = "student_"
+
+_TRAINING_HELP = {
+    "batch_size": "Videos a step.",
+    "num_epochs": "Passes over the training data.",
+    "label_loss": "Loss against labels: CrossEntropyLoss, HingeLoss or "
+    "SoftmaxLoss.",
+    "optimizer": "Adam, AdamW, Adagrad, RMSprop or SGD.",
+    "base_learning_rate": "Learning rate of the first step.",
+    "learning_rate_decay": "Factor on the learning rate every "
+    "--learning_rate_decay_examples.",
+    "learning_rate_decay_examples": "Examples between two decays.",
+    "clip_gradient_norm": "Largest norm of each variable's gradient; 0: no "
+    "clipping.",
+    "regularization_penalty": "Factor of the models' weight penalties.",
+    "seed": "Seed of weights, dropout and the order of the data.",
+    "shuffle_buffer_size": "Records among which the next one is drawn.",
+}
+
+_DISTILLATION_HELP = {
+    "teacher_label_loss_weight": "Weight of the teacher's label loss.",
+    "student_label_loss_weight": "Weight of the student's label loss beside a "
+    "teacher.",
+    "representation_loss_weight": "Weight of the squared distance between the "
+    "embeddings.",
+    "prediction_loss_weight": "Weight of the divergence between the "
+    "predictions.",
+    "prediction_loss": "Divergence of the predictions: kl (of predictions "
+    "normalised to sum 1) or squared_error.",
+    "prediction_loss_reduction": "The divergence's mean or sum over the batch.",
+}
+
+_SYNTHETIC_HELP = {
+    "num_shards": "Files of each split.",
+    "seed": "Seed of the world and of all its videos.",
+    "num_classes": "Classes; their frequencies fall as 1 / rank.",
+    "max_frames": "Frames of the longest video.",
+    "min_frames": "Frames of the shortest video.",
+    "mean_labels": "Mean number of labels a video, 1 or more.",
+    "scene_frames": "Mean length of the scenes in which a label shows.",
+    "scene_strength": "A label's signal in its scenes, in units of the noise.",
+    "missing_label_rate": "Share of the labels that are left out.",
+    "wrong_label_rate": "Share of the videos that carry a wrong label.",
+}
+
+
+def define_device_flags() -> None:
+    """Defines --gpu."""
+    flags.DEFINE_integer(
+        "gpu", None, "GPU to compute on; -1: the CPU. Default: what there is."
+    )
+
+
+def define_experiment_flags() -> None:
+    """Defines what an experiment's flagfile may hold; stages share it."""
+    define_device_flags()
+    _define_data_flags()
+    _define_network_flags()
+    _define_defaults(TrainingSettings, _TRAINING_HELP)
+    flags.DEFINE_integer(
+        "max_steps", None, "Steps after which training ends early."
+    )
+    _define_defaults(DistillationSettings, _DISTILLATION_HELP)
+    _define_run_flags()
+
+
+def _define_data_flags() -> None:
+    flags.DEFINE_string(
+        "train_data_pattern", None, "Globs of training files, comma-separated."
+    )
+    flags.DEFINE_string(
+        "eval_data_pattern", None, "Globs of the files to score on."
+    )
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "Preset of the records' layout: yt8m_2018 (where none is known), "
+        "yt8m_2017 or audioset.",
+    )
+    flags.DEFINE_boolean(
+        "frame_features",
+        None,
+        "Frame-level SequenceExamples (the default) or video-level Examples.",
+    )
+    flags.DEFINE_list("feature_names", None, "Features, comma-separated.")
+    flags.DEFINE_list("feature_sizes", None, "Width of each feature.")
+    flags.DEFINE_string("id_key", None, "Key of the video's id.")
+    flags.DEFINE_string("labels_key", None, "Key of the class indexes.")
+    flags.DEFINE_integer("num_classes", None, "Number of classes.")
+    flags.DEFINE_integer("max_frames", None, "Frames kept of a video.")
+    flags.DEFINE_enum(
+        "on_bad_record",
+        "fail",
+        ["fail", "skip"],
+        "Stop at the first bad record, or leave bad ones out and report them.",
+    )
+
+
+def _define_network_flags() -> None:
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Model of teacher and student: "
+        f"{', '.join(registry.MODELS)}. Default: the first.",
+    )
+    flags.DEFINE_integer(
+        "every_n", None, "The student sees every n-th frame; 1: all."
+    )
+    define = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_boolean,
+        str: flags.DEFINE_string,
+    }
+    for name, kind in registry.argument_types().items():
+        text = registry.ARGUMENT_HELP[name]
+        define[kind](name, None, f"{text} Default: the model's.")
+        define[kind](
+            STUDENT_PREFIX + name, None, f"The same for the student: --{name}."
+        )
+
+
+def _define_run_flags() -> None:
+    flags.DEFINE_string("train_dir", None, "Directory of the run.")
+    flags.DEFINE_boolean(
+        "start_new_model", False, "Remove an earlier run in --train_dir first."
+    )
+    flags.DEFINE_integer("log_every_steps", 10, "Steps between log lines.")
+    flags.DEFINE_integer(
+        "checkpoint_every_steps", 0, "Steps between checkpoints; 0: none."
+    )
+    flags.DEFINE_float(
+        "checkpoint_every_minutes", 30.0, "Minutes between them; 0: none."
+    )
+    flags.DEFINE_integer(
+        "keep_checkpoints", 0, "Newest checkpoints to keep; 0: all."
+    )
+    flags.DEFINE_integer("top_k", 20, "Classes a video in GAP and the CSV.")
+    flags.DEFINE_string(
+        "student_checkpoint",
+        None,
+        "The student's own file: what conversion writes and fine-tuning "
+        "starts from.",
+    )
+
+
+def define_scoring_flags() -> None:
+    """Defines what evaluation and inference take beside the experiment."""
+    flags.DEFINE_string(
+        "checkpoint", None, "Checkpoint to read; default: --train_dir's newest."
+    )
+    flags.DEFINE_enum(
+        "which",
+        "student",
+        ["student", "teacher", "both"],
+        "Network of the checkpoint.",
+    )
+
+
+def define_synthetic_flags() -> None:
+    """Defines the flags of the synthetic data generator."""
+    flags.DEFINE_string("output_dir", None, "Where the files go.")
+    flags.DEFINE_integer("num_train_videos", 2000, "Videos to train on.")
+    flags.DEFINE_integer("num_validate_videos", 500, "Videos to score on.")
+    flags.DEFINE_list("feature_names", ["rgb", "audio"], "Feature lists.")
+    flags.DEFINE_list("feature_sizes", ["1024", "128"], "Width of each.")
+    _define_defaults(SyntheticSettings, _SYNTHETIC_HELP)
+
+
+def _define_defaults(settings: type, help_texts: dict[str, str]) -> None:
+    """Defines a flag for each named field, with the field's default."""
+    define = {
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }
+    for field in dataclasses.fields(settings):
+        if field.name in help_texts:
+            define[field.type](
+                field.name, field.default, help_texts[field.name]
+            )

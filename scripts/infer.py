@@ -1,0 +1,48 @@
+"""Writes a checkpoint's predictions as CSV: `VideoId,LabelConfidencePairs`."""
+
+from absl import flags
+
+from scripts import flag_sets, flag_settings
+from scripts.entry_point import run, start_tensorflow
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_experiment_flags()
+    flag_sets.define_scoring_flags()
+    flags.DEFINE_string("output_file", None, "The CSV file to write.")
+    flags.DEFINE_string(
+        "input_data_pattern",
+        None,
+        "Globs of the videos, comma-separated; default: --eval_data_pattern.",
+    )
+
+
+def main() -> None:
+    """Predicts every video of the input."""
+    flag_settings.require("output_file")
+    if FLAGS.which == "both":
+        raise ValueError("--which=both: a CSV holds one network's predictions.")
+
+    start_tensorflow(FLAGS.gpu)
+    from distill.evaluation import load_network, predict_videos
+    from distill.inference import write_predictions
+    from distill.reports import report_progress
+    from distill.training.checkpoints import choose_checkpoint
+
+    checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
+    reader = flag_settings.evaluation_reader(
+        checkpoint, need_labels=False, pattern=FLAGS.input_data_pattern
+    )
+    network = load_network(checkpoint, FLAGS.which)
+    counts = write_predictions(
+        FLAGS.output_file, predict_videos(network, reader), FLAGS.top_k
+    )
+    report_progress(counts, reader.estimate_num_records(), FLAGS.output_file)
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)

@@ -1,0 +1,31 @@
+"""Writes learnable synthetic videos as frame-level TFRecords."""
+
+from absl import flags
+
+from scripts import flag_sets, flag_settings
+from scripts.entry_point import run, start_tensorflow
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_synthetic_flags()
+
+
+def main() -> None:
+    """Writes the training and the validation split."""
+    flag_settings.require("output_dir")
+
+    start_tensorflow(gpu=-1)
+    from distill.data.synthetic import write_synthetic_data
+    from distill.reports import print_shard
+
+    for settings in flag_settings.synthetic_settings():
+        for path, written in write_synthetic_data(settings, FLAGS.output_dir):
+            print_shard(path, written)
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)

@@ -1,0 +1,40 @@
+"""Trains a teacher and a student together, or the student on labels alone."""
+
+from absl import flags
+
+from scripts import flag_sets, flag_settings
+from scripts.entry_point import run, start_tensorflow
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_experiment_flags()
+    flags.DEFINE_enum(
+        "regime",
+        "parallel",
+        ["parallel", "labels"],
+        "Teacher and student in the same steps, or the student on labels "
+        "alone, without a teacher.",
+    )
+
+
+def main() -> int:
+    """Trains; returns 1 if a signal ended training early."""
+    flag_settings.require("train_data_pattern", "train_dir")
+    if FLAGS.regime == "parallel":
+        settings = flag_settings.joint_settings()
+    else:
+        settings = flag_settings.student_settings()
+
+    start_tensorflow(FLAGS.gpu)
+    from distill.training.loop import RunOptions, TrainingRun
+
+    options = RunOptions(**flag_settings.run_option_values())
+    return 0 if TrainingRun(settings, options).train() else 1
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)
