@@ -61,8 +61,8 @@ class DistillationSettings:
 
     teacher_label_loss_weight: float = 1.0
     student_label_loss_weight: float = 1.0
-    representation_loss_weight: float = 0.0
-    prediction_loss_weight: float = 0.0
+    representation_loss_weight: float = 0.001
+    prediction_loss_weight: float = 1.0
     prediction_loss: str = "kl"
     prediction_loss_reduction: str = "mean"
 

@@ -35,7 +35,9 @@ class Logistic(keras.layers.Layer):
             initializer="glorot_uniform",
             regularizer=keras.regularizers.L2(self.logistic_l2 / 2),
         )
-        self.bias = self.add_weight(name="bias", shape=(self.num_classes,))
+        self.bias = self.add_weight(
+            name="bias", shape=(self.num_classes,), initializer="zeros"
+        )
 
     def call(self, inputs):
         """Returns the class probabilities."""

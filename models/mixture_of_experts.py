@@ -53,7 +53,7 @@ class MixtureOfExperts(keras.layers.Layer):
             "experts_kernel", dim, num_experts
         )
         self.experts_bias = self.add_weight(
-            name="experts_bias", shape=(num_experts,)
+            name="experts_bias", shape=(num_experts,), initializer="zeros"
         )
 
     def _add_matrix(self, name, rows, columns):

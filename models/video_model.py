@@ -17,9 +17,10 @@ class VideoModel(keras.Model):
 
     def get_config(self):
         """Returns the constructor's arguments, the classifier as a config."""
-        return super().get_config() | {
-            "classifier": keras.saving.serialize_keras_object(self.classifier)
-        }
+        classifier = keras.saving.serialize_keras_object(self.classifier)
+        # Loading must leave building to this model, which names the weights.
+        classifier.pop("build_config", None)
+        return super().get_config() | {"classifier": classifier}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

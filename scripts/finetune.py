@@ -21,7 +21,8 @@ def main() -> int:
 
     start_tensorflow(FLAGS.gpu)
     from distill.training.checkpoints import read_settings
-    from distill.training.loop import RunOptions, TrainingRun
+    from distill.training.loop import TrainingRun
+    from distill.training.run_options import RunOptions
 
     trained = read_settings(FLAGS.student_checkpoint)
     settings = flag_settings.finetuning_settings(trained)

@@ -165,7 +165,7 @@ def _training_settings() -> TrainingSettings:
 
 
 def run_option_values() -> dict[str, Any]:
-    """Returns what `distill.training.loop.RunOptions` takes, by name."""
+    """Returns what `distill.training.run_options.RunOptions` takes, by name."""
     names = (
         "train_dir",
         "start_new_model",

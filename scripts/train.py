@@ -29,7 +29,8 @@ def main() -> int:
         settings = flag_settings.student_settings()
 
     start_tensorflow(FLAGS.gpu)
-    from distill.training.loop import RunOptions, TrainingRun
+    from distill.training.loop import TrainingRun
+    from distill.training.run_options import RunOptions
 
     options = RunOptions(**flag_settings.run_option_values())
     return 0 if TrainingRun(settings, options).train() else 1

@@ -157,7 +157,7 @@ def write_synthetic_data(
     """
     output_dir = Path(output_dir)
     described = json.dumps(dataclasses.asdict(settings), indent=2) + "\n"
-    description = output_dir / f"{settings.split}.json"
+    description = output_dir / f"settings_{settings.split}.json"
     same = description.exists() and description.read_text() == described
     paths = shard_paths(settings, output_dir)
     if not same:

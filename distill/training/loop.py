@@ -1,11 +1,8 @@
 """The training loop: batches to steps, steps to checkpoints, and resuming."""
 
-import contextlib
 import dataclasses
 import math
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import keras
 from distill.data.pipeline import VideoReader, find_files
 from distill.evaluation import evaluate_network
 from distill.networks import Network, build_network
-from distill.settings import RunSettings, check_at_least
+from distill.settings import RunSettings
 from distill.training.checkpoints import (
     load_variables,
     optimizer_names,
@@ -29,64 +26,9 @@ from distill.training.run_directory import (
     compare_with_checkpoint,
 )
 from distill.training.run_log import RunLog
+from distill.training.run_options import Progress, RunOptions
 from distill.training.schedules import learning_rate
-
-
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What a run writes and when; no option changes the trained weights.
-
-    Attributes:
-      train_dir: The run's directory.
-      start_new_model: Whether to remove an earlier run there and start over.
-      log_every_steps: Steps between two lines of the log.
-      checkpoint_every_steps: Steps between two checkpoints; 0 for none.
-      checkpoint_every_minutes: Minutes between two; 0 for none.
-      keep_checkpoints: How many of the newest to keep; 0 keeps all.
-      on_bad_record: `fail` or `skip`.
-      eval_data_pattern: Validation files for a score after every epoch of a
-        student alone, by which `best.h5` is kept; None for none.
-      top_k: Classes a video that enter the validation GAP.
-    """
-
-    train_dir: str
-    start_new_model: bool = False
-    log_every_steps: int = 10
-    checkpoint_every_steps: int = 0
-    checkpoint_every_minutes: float = 30.0
-    keep_checkpoints: int = 0
-    on_bad_record: str = "fail"
-    eval_data_pattern: str | None = None
-    top_k: int = 20
-
-    def __post_init__(self):
-        """Checks the fields."""
-        check_at_least("log_every_steps", self.log_every_steps, 1)
-        for name in (
-            "checkpoint_every_steps",
-            "checkpoint_every_minutes",
-            "keep_checkpoints",
-        ):
-            check_at_least(name, getattr(self, name), 0)
-
-
-@dataclasses.dataclass
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-      step: Training steps made.
-      examples_seen: Videos trained on, repetitions counted.
-      epoch: Epochs finished.
-      position: Records of the current epoch that lie behind.
-      best_gap: Best validation GAP so far, or None.
-    """
-
-    step: int = 0
-    examples_seen: int = 0
-    epoch: int = 0
-    position: int = 0
-    best_gap: float | None = None
+from distill.training.signals import catch_signals
 
 
 class TrainingRun:
@@ -189,7 +131,7 @@ class TrainingRun:
         log = RunLog(
             self.directory.path, self.progress.step, self._estimate_steps()
         )
-        with log, _catch_signals() as caught:
+        with log, catch_signals() as caught:
             for message in self.messages:
                 log.say(message)
             if self.finished:
@@ -318,22 +260,3 @@ def _checkpoint_groups(
         for name, variable in random_state_names(network.model).items()
     }
     return groups
-
-
-@contextlib.contextmanager
-def _catch_signals() -> Iterator[list[signal.Signals]]:
-    """Collects Ctrl-C and SIGTERM; a second Ctrl-C interrupts at once."""
-    caught: list[signal.Signals] = []
-
-    def catch(number, frame):
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(signal.Signals(number))
-
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    previous = {kind: signal.signal(kind, catch) for kind in kinds}
-    try:
-        yield caught
-    finally:
-        for kind, handler in previous.items():
-            signal.signal(kind, handler)

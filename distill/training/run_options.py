@@ -1,0 +1,62 @@
+"""What a training run writes, and how far it has come."""
+
+import dataclasses
+
+from distill.settings import check_at_least
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """What a run writes and when; no option changes the trained weights.
+
+    Attributes:
+      train_dir: The run's directory.
+      start_new_model: Whether to remove an earlier run there and start over.
+      log_every_steps: Steps between two lines of the log.
+      checkpoint_every_steps: Steps between two checkpoints; 0 for none.
+      checkpoint_every_minutes: Minutes between two; 0 for none.
+      keep_checkpoints: How many of the newest to keep; 0 keeps all.
+      on_bad_record: `fail` or `skip`.
+      eval_data_pattern: Validation files for a score after every epoch of a
+        student alone, by which `best.h5` is kept; None for none.
+      top_k: Classes a video that enter the validation GAP.
+    """
+
+    train_dir: str
+    start_new_model: bool = False
+    log_every_steps: int = 10
+    checkpoint_every_steps: int = 0
+    checkpoint_every_minutes: float = 30.0
+    keep_checkpoints: int = 0
+    on_bad_record: str = "fail"
+    eval_data_pattern: str | None = None
+    top_k: int = 20
+
+    def __post_init__(self):
+        """Checks the fields."""
+        check_at_least("log_every_steps", self.log_every_steps, 1)
+        for name in (
+            "checkpoint_every_steps",
+            "checkpoint_every_minutes",
+            "keep_checkpoints",
+        ):
+            check_at_least(name, getattr(self, name), 0)
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+      step: Training steps made.
+      examples_seen: Videos trained on, repetitions counted.
+      epoch: Epochs finished.
+      position: Records of the current epoch that lie behind.
+      best_gap: Best validation GAP so far, or None.
+    """
+
+    step: int = 0
+    examples_seen: int = 0
+    epoch: int = 0
+    position: int = 0
+    best_gap: float | None = None

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Installs into .venv, writes the default data and runs the five stages on it.
+# A second run reuses what is there; delete runs/quickstart to start over.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash scripts/setup.sh
+.venv/bin/python -m scripts.make_synthetic_data \
+  --flagfile=configs/quickstart_data.cfg
+exec bash scripts/run_stages.sh configs/quickstart.cfg "$@"
