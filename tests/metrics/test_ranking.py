@@ -1,0 +1,80 @@
+"""Hit@1 and PERR against their definitions, video by video."""
+
+import numpy as np
+import pytest
+
+from distill.metrics.ranking import (
+    hits_at_one,
+    precision_at_equal_recall,
+    top_classes,
+)
+
+
+def make_videos(num_videos=50, num_classes=12, seed=0):
+    """Returns scores without ties and labels, of some videos none."""
+    rng = np.random.default_rng(seed)
+    predictions = rng.random((num_videos, num_classes), dtype=np.float32)
+    labels = rng.random((num_videos, num_classes)) < 0.2
+    labels[0] = False
+    labels[1] = True
+    return predictions, labels
+
+
+def test_hit_at_one_says_whether_the_best_class_is_true():
+    predictions = np.array([[0.1, 0.9, 0.2], [0.8, 0.1, 0.3], [0.5, 0.4, 0]])
+    labels = np.array([[0, 1, 0], [0, 1, 1], [1, 0, 0]], bool)
+    hits = hits_at_one(predictions, labels)
+    np.testing.assert_array_equal(hits, [True, False, True])
+
+
+def test_hit_at_one_is_its_definition():
+    predictions, labels = make_videos()
+    expected = [
+        row[max(range(len(scores)), key=lambda c: scores[c])]
+        for scores, row in zip(predictions.tolist(), labels, strict=True)
+    ]
+    np.testing.assert_array_equal(hits_at_one(predictions, labels), expected)
+
+
+def test_perr_looks_at_as_many_classes_as_a_video_has_labels():
+    predictions = np.array([[0.9, 0.8, 0.7, 0.1]] * 3)
+    labels = np.array([[1, 0, 1, 0], [0, 0, 0, 1], [1, 1, 1, 0]], bool)
+    found = precision_at_equal_recall(predictions, labels)
+    np.testing.assert_allclose(found, [1 / 2, 0, 1])
+
+
+def test_perr_is_its_definition():
+    predictions, labels = make_videos()
+    expected = []
+    for scores, row in zip(predictions.tolist(), labels, strict=True):
+        count = int(row.sum())
+        ranked = sorted(range(len(scores)), key=lambda c: -scores[c])
+        hits = sum(bool(row[c]) for c in ranked[:count])
+        expected.append(hits / count if count else 0.0)
+    np.testing.assert_allclose(
+        precision_at_equal_recall(predictions, labels), expected, atol=1e-12
+    )
+
+
+def test_videos_without_labels_have_no_precision():
+    predictions, _ = make_videos(3)
+    none = np.zeros(predictions.shape, bool)
+    np.testing.assert_array_equal(
+        precision_at_equal_recall(predictions, none), np.zeros(3)
+    )
+
+
+def test_an_empty_batch_has_no_values():
+    predictions, labels = np.zeros((0, 4)), np.zeros((0, 4), bool)
+    assert precision_at_equal_recall(predictions, labels).shape == (0,)
+    assert hits_at_one(predictions, labels).shape == (0,)
+
+
+@pytest.mark.parametrize("k", [1, 5, 11, 12, 20])
+def test_top_classes_are_the_best_ones_best_first(k):
+    predictions, _ = make_videos()
+    expected = [
+        sorted(range(12), key=lambda c, row=row: -row[c])[:k]
+        for row in predictions.tolist()
+    ]
+    np.testing.assert_array_equal(top_classes(predictions, k), expected)

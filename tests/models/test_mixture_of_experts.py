@@ -1,0 +1,93 @@
+"""The mixture of experts against NumPy and the starter code."""
+
+import numpy as np
+import pytest
+
+from models.mixture_of_experts import MixtureOfExperts
+from tests.golden import count_mixtures, load_golden_model, moe_weights
+from tests.layer_checks import check_layer, randomise_weights
+from tests.numpy_lstm import sigmoid
+
+DIM, CLASSES = 6, 4
+
+
+def make_inputs(batch_size):
+    rng = np.random.default_rng(1)
+    return (rng.normal(size=(batch_size, DIM)).astype(np.float32),)
+
+
+def make_built(**arguments):
+    layer = MixtureOfExperts(CLASSES, **arguments)
+    layer.build((None, DIM))
+    randomise_weights(layer)
+    return layer
+
+
+@pytest.mark.parametrize("mixtures", [1, 3])
+def test_mixture_of_experts_passes_the_layer_checks(mixtures):
+    check_layer(
+        lambda: MixtureOfExperts(CLASSES, mixtures, moe_l2=0.1), make_inputs
+    )
+
+
+@pytest.mark.parametrize("mixtures", [1, 2, 5])
+def test_predictions_weigh_each_class_s_experts_and_a_silent_one(mixtures):
+    (inputs,) = make_inputs(3)
+    layer = make_built(moe_num_mixtures=mixtures)
+    gates_kernel, experts_kernel, experts_bias = layer.get_weights()
+    expected = np.zeros((3, CLASSES))
+    for video in range(3):
+        for label in range(CLASSES):
+            first = label * (mixtures + 1)
+            gates = np.exp(
+                inputs[video] @ gates_kernel[:, first : first + mixtures + 1]
+            )
+            gates /= gates.sum()
+            for expert in range(mixtures):
+                column = label * mixtures + expert
+                logit = inputs[video] @ experts_kernel[:, column]
+                expected[video, label] += gates[expert] * sigmoid(
+                    logit + experts_bias[column]
+                )
+    np.testing.assert_allclose(layer(inputs), expected, atol=1e-6)
+
+
+def test_a_fresh_layer_gives_the_silent_expert_its_share():
+    """Biases start at zero, as the starter code's do."""
+    layer = MixtureOfExperts(CLASSES, moe_num_mixtures=3)
+    layer.build((None, DIM))
+    zeros = np.zeros((2, DIM), np.float32)
+    np.testing.assert_allclose(layer(zeros), 3 / 4 * 0.5, atol=1e-7)
+
+
+def test_penalty_is_half_the_squared_sums_of_both_matrices():
+    layer = make_built(moe_l2=0.1)
+    matrices = layer.get_weights()[:2]
+    squares = sum(np.sum(np.square(m, dtype=np.float64)) for m in matrices)
+    total = sum(float(penalty) for penalty in layer.losses)
+    assert total == pytest.approx(0.1 * squares / 2, rel=1e-6)
+
+
+def test_multiply_adds_count_gates_and_experts():
+    layer = make_built(moe_num_mixtures=2)
+    assert layer.multiply_adds() == DIM * CLASSES * (3 + 2)
+
+
+def test_no_expert_is_an_error():
+    with pytest.raises(
+        ValueError, match=r"^moe_num_mixtures must be 1 or more, got 0\.$"
+    ):
+        MixtureOfExperts(CLASSES, moe_num_mixtures=0)
+
+
+def test_golden_predictions_are_reproduced():
+    golden = load_golden_model("moe")
+    layer = MixtureOfExperts(golden.num_classes, count_mixtures(golden))
+    layer.build(golden.inputs["features"].shape)
+    layer.set_weights(moe_weights(golden.weights))
+    np.testing.assert_allclose(
+        layer(golden.inputs["features"]),
+        golden.outputs["predictions"],
+        rtol=0,
+        atol=1e-5,
+    )

@@ -1,0 +1,86 @@
+"""Preprocessing against NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.preprocessing import dequantize, l2_normalize, preprocess
+
+
+def make_inputs():
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (4, 5, 6), dtype=np.uint8)
+    return {"frames": frames, "num_frames": np.array([5, 3, 1, 0], np.int32)}
+
+
+def expected_frames(inputs):
+    """Dequantises, concatenates and normalises frame by frame."""
+    frames = np.zeros(inputs["frames"].shape)
+    for video, count in enumerate(inputs["num_frames"]):
+        for position in range(count):
+            frame = inputs["frames"][video, position] * (4 / 255)
+            frame = frame + 4 / 512 - 2
+            frames[video, position] = frame / np.linalg.norm(frame)
+    return frames
+
+
+def test_dequantize_is_the_starter_code_s_formula():
+    values = np.arange(256, dtype=np.uint8)
+    floats = np.asarray(dequantize(values))
+    assert floats.dtype == np.float32
+    np.testing.assert_allclose(
+        floats, np.arange(256) * 4 / 255 + 4 / 512 - 2, atol=1e-6
+    )
+    assert floats[0] == pytest.approx(-1.9922, abs=1e-4)
+    assert floats[255] == pytest.approx(2.0078, abs=1e-4)
+
+
+def test_frames_are_dequantised_and_normalised_as_one_vector():
+    inputs = make_inputs()
+    frames = preprocess(inputs)["frames"]
+    np.testing.assert_allclose(frames, expected_frames(inputs), atol=1e-6)
+
+
+def test_frames_at_or_beyond_num_frames_are_exactly_zero():
+    inputs = make_inputs()
+    outputs = preprocess(inputs)
+    for frames, count in zip(
+        np.asarray(outputs["frames"]), inputs["num_frames"], strict=True
+    ):
+        np.testing.assert_allclose(
+            np.linalg.norm(frames[:count], axis=1), 1, atol=1e-6
+        )
+        assert not frames[count:].any()
+    np.testing.assert_array_equal(outputs["num_frames"], inputs["num_frames"])
+
+
+def test_one_graph_preprocesses_any_batch_size_as_eager_mode_does():
+    inputs = make_inputs()
+    traced = tf.function(
+        preprocess,
+        input_signature=[
+            {
+                "frames": tf.TensorSpec([None, 5, 6], tf.uint8),
+                "num_frames": tf.TensorSpec([None], tf.int32),
+            }
+        ],
+    )
+    for size in (1, 4):
+        some = {key: value[:size] for key, value in inputs.items()}
+        np.testing.assert_allclose(
+            traced(some)["frames"], expected_frames(some), atol=1e-6
+        )
+
+
+def test_video_level_features_are_normalised_as_they_are():
+    features = np.array([[3.0, 4.0], [0.0, 0.5]], np.float32)
+    outputs = preprocess({"features": features})
+    assert set(outputs) == {"features"}
+    np.testing.assert_allclose(
+        outputs["features"], [[0.6, 0.8], [0.0, 1.0]], atol=1e-6
+    )
+
+
+def test_a_vector_of_zeros_stays_zeros():
+    zeros = np.zeros((2, 3), np.float32)
+    np.testing.assert_array_equal(l2_normalize(zeros), zeros)
