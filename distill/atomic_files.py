@@ -23,11 +23,11 @@ def replace_atomically(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(temporary)
-    os.replace(temporary, path)
     _sync(path.parent)
 
 

@@ -56,11 +56,14 @@ def load_network(checkpoint: str | Path, which: str) -> Network:
 def predict_videos(
     network: Network, reader: VideoReader
 ) -> Iterator[Prediction]:
-    """Yields a network's predictions of every video, in the files' order."""
+    """Yields a network's predictions of every video, in a fixed order."""
     predict = AnyBatchSize(network.predict)
     for batch in reader.read_once():
-        ids = [video_id.decode() for video_id in batch.pop("id").numpy()]
-        labels = batch.pop("labels").numpy()
+        ids = [
+            video_id.decode(errors="backslashreplace")
+            for video_id in batch.pop("id").numpy()
+        ]
+        labels = batch["labels"].numpy()
         predictions = predict(video_inputs(batch)).numpy()
         yield Prediction(ids, predictions, labels)
 

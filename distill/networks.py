@@ -35,6 +35,11 @@ class Network:
         return self.model(inputs, training=False)["predictions"]
 
     @property
+    def embedding_size(self) -> int:
+        """Width of the embedding, which the classifier reads."""
+        return self.model.classifier.weights[0].shape[0]
+
+    @property
     def num_parameters(self) -> int:
         """How many numbers the model's weights hold."""
         return self.model.count_params()

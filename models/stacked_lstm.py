@@ -65,15 +65,18 @@ class StackedLstm(keras.layers.Layer):
 
     def call(self, inputs, lengths, training=False):
         """Returns the final states of all layers."""
-        positions = ops.arange(ops.shape(inputs)[1], dtype="int32")
-        mask = positions[None, :] < ops.cast(lengths, "int32")[:, None]
+        lengths = ops.cast(lengths, "int32")[:, None]
+        # cuDNN refuses a sequence without a step: it reads one, to no effect.
+        positions = ops.arange(ops.shape(inputs)[1], dtype="int32")[None, :]
+        mask = positions < ops.maximum(lengths, 1)
         outputs, states = inputs, []
         for index, lstm in enumerate(self.lstms):
             if index > 0:
                 outputs = self.dropouts[index - 1](outputs, training=training)
             outputs, h, c = lstm(outputs, mask=mask, training=training)
             states += [c, h]
-        return ops.concatenate(states, axis=-1)
+        states = ops.concatenate(states, axis=-1)
+        return ops.where(lengths > 0, states, ops.zeros_like(states))
 
     def compute_output_shape(self, inputs_shape, lengths_shape=None):
         """Returns `[batch, layers * 2 * cells]`."""

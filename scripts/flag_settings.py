@@ -95,7 +95,7 @@ def joint_settings() -> RunSettings:
     model = FLAGS.model or next(iter(registry.MODELS))
     return RunSettings(
         data=data_schema(),
-        student=_network(model, ("", STUDENT_PREFIX), FLAGS.every_n or 1),
+        student=_network(model, ("", STUDENT_PREFIX), _every_n(1)),
         training=_training_settings(),
         teacher=_network(model, ("",), 1),
         distillation=DistillationSettings(**_flag_values(DistillationSettings)),
@@ -132,11 +132,15 @@ def finetuning_settings(trained: RunSettings) -> RunSettings:
         student=NetworkSettings(
             model,
             registry.resolve_arguments(model, arguments),
-            FLAGS.every_n or trained.student.every_n,
+            _every_n(trained.student.every_n),
         ),
         training=_training_settings(),
         initial_checkpoint=FLAGS.student_checkpoint,
     )
+
+
+def _every_n(otherwise: int) -> int:
+    return otherwise if FLAGS.every_n is None else FLAGS.every_n
 
 
 def _network(

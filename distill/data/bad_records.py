@@ -3,16 +3,15 @@
 Runs only after something failed, on the one record or file concerned.
 """
 
-import dataclasses
-
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from distill.data import records
 from distill.data.schema import DataSchema
 
-# A TFRecord lies in its file behind its length and two checksums.
-FRAMING_BYTES = 16
+# A record that is no message makes the parser raise; where the record's bytes
+# are no text, TensorFlow fails to put them into its own message.
+PARSER_ERRORS = (tf.errors.OpError, UnicodeDecodeError)
 
 
 class BadRecordError(ValueError):
@@ -149,9 +148,19 @@ def read_record(file: str, number: int) -> bytes:
 
 
 def find_bad_record(
-    files: list[str], schema: DataSchema, need_labels: bool
+    files: list[str],
+    schema: DataSchema,
+    need_labels: bool,
+    unreadable_alone: bool = False,
 ) -> str | None:
     """Reads files from the start until a record fails.
+
+    Args:
+      files: The files' names.
+      schema: The layout the records should have.
+      need_labels: Whether a record without labels is bad.
+      unreadable_alone: Whether to look only for records at which TensorFlow's
+        parser raises.
 
     Returns:
       The file, the record's number (from 0) and what is wrong; None if all is
@@ -164,14 +173,25 @@ def find_bad_record(
                 problem = describe_record(
                     serialized.numpy(), schema, need_labels
                 )
+                if unreadable_alone and parses(serialized, schema):
+                    problem = None
                 if problem:
                     return f"{file}, record {number}: {problem}."
                 number += 1
         except tf.errors.DataLossError:
             return describe_corruption(file, number)
-        except tf.errors.NotFoundError:
-            return f"{file} is no longer there."
+        except tf.errors.OpError as error:
+            return f"{file} cannot be read: {error.message}."
     return None
+
+
+def parses(serialized: tf.Tensor, schema: DataSchema) -> bool:
+    """Returns whether TensorFlow's parser takes a record, good or bad."""
+    try:
+        records.parse_record(serialized, schema, need_labels=False)
+    except PARSER_ERRORS:
+        return False
+    return True
 
 
 def describe_corruption(file: str, number: int) -> str:
@@ -191,91 +211,3 @@ def count_whole_records(file: str) -> int:
     except tf.errors.DataLossError:
         pass
     return number
-
-
-@dataclasses.dataclass
-class SkippedRecords:
-    """Counts, inside the graph, of what a pass over the data left out.
-
-    Attributes:
-      seen: int64 scalar, records that reached the parser.
-      reasons: int64 `[reasons]`, records by reason code; index 0: good ones.
-      first: int64 `[reasons, 2]`, file index and record number of one record
-        of each reason; -1 for none.
-      bytes_read: int64 `[files]`, framed bytes of the whole records read.
-    """
-
-    seen: tf.Variable
-    reasons: tf.Variable
-    first: tf.Variable
-    bytes_read: tf.Variable
-
-    @classmethod
-    def create(cls, num_files: int) -> "SkippedRecords":
-        """Returns counts of nothing yet."""
-        num_reasons = max(records.REASONS) + 1
-
-        def counter(value):
-            return tf.Variable(tf.constant(value, tf.int64), trainable=False)
-
-        with tf.device("CPU"):
-            return cls(
-                counter(0),
-                counter([0] * num_reasons),
-                counter([[-1, -1]] * num_reasons),
-                counter([0] * num_files),
-            )
-
-    def count_bytes(self, file_index, serialized) -> None:
-        """Counts one record's bytes as they lie in its file (in the graph)."""
-        framed = tf.strings.length(serialized) + FRAMING_BYTES
-        self.bytes_read.scatter_add(
-            tf.IndexedSlices(tf.cast(framed, tf.int64), file_index)
-        )
-
-    def count_reason(self, reason, file_index, number) -> None:
-        """Counts one parsed record by its reason (in the graph)."""
-        self.reasons.scatter_add(
-            tf.IndexedSlices(tf.constant(1, tf.int64), reason)
-        )
-        self.first.scatter_update(
-            tf.IndexedSlices(tf.stack([file_index, number]), reason)
-        )
-
-    def report(
-        self, files: list[str], schema: DataSchema, need_labels: bool
-    ) -> list[str]:
-        """Returns a line for every reason for which something was skipped."""
-        lines = []
-        reasons = self.reasons.numpy()
-        for code, name in records.REASONS.items():
-            if not reasons[code]:
-                continue
-            index, number = self.first.numpy()[code]
-            problem = describe_record(
-                read_record(files[index], number), schema, need_labels
-            )
-            lines.append(
-                f"skipped {reasons[code]} records, {name}; for example "
-                f"{files[index]}, record {number}: {problem}"
-            )
-        unreadable = self.seen.numpy() - reasons.sum()
-        if unreadable:
-            lines.append(
-                f"skipped {unreadable} records that are no messages of the "
-                "expected kind"
-            )
-        return lines
-
-    def report_damaged_files(self, files: list[str]) -> list[str]:
-        """Returns a line for every file whose end was not reached.
-
-        To be asked after a whole pass over the files.
-        """
-        lines = []
-        for file, read in zip(files, self.bytes_read.numpy(), strict=True):
-            missing = tf.io.gfile.stat(file).length - read
-            if missing:
-                problem = describe_corruption(file, count_whole_records(file))
-                lines.append(f"skipped {missing} bytes of {problem}")
-        return lines

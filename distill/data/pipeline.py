@@ -12,15 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from distill.data.bad_records import (
-    FRAMING_BYTES,
+    PARSER_ERRORS,
     BadRecordError,
-    SkippedRecords,
     describe_record,
     find_bad_record,
     read_record,
 )
 from distill.data.records import GOOD, parse_record
 from distill.data.schema import DataSchema
+from distill.data.skipped_records import FRAMING_BYTES, SkippedRecords
 
 ON_BAD_RECORD = ("fail", "skip")
 _READERS = 8
@@ -87,7 +87,7 @@ class VideoReader:
             )
 
     def read_once(self) -> Iterator[dict[str, tf.Tensor]]:
-        """Yields every record once, in the files' order.
+        """Yields every record once, in an order that the files fix.
 
         Yields:
           Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
@@ -141,6 +141,7 @@ class VideoReader:
         return round(total * len(sizes) / sum(sizes))
 
     def _read(self, file_indexes, order, position=0):
+        self._check_files()
         skipped = SkippedRecords.create(len(self.files))
         dataset = self._raw_records(file_indexes, skipped)
         dataset = order(dataset).enumerate(start=1).skip(position)
@@ -148,11 +149,10 @@ class VideoReader:
         dataset = dataset.batch(self.batch_size).prefetch(2)
         num_batches = 0
         for batch in self._raise_clearly(dataset):
-            self._check(batch)
+            self._check_records(batch)
             num_batches += 1
             yield batch
-        if self.on_bad_record == "skip":
-            self._report(skipped)
+        self._finish(skipped)
         if num_batches == 0 and position == 0:
             raise BadRecordError(
                 f"No {'good ' * (self.on_bad_record == 'skip')}record in "
@@ -160,51 +160,83 @@ class VideoReader:
                 f"{' ...' if len(self.files) > 3 else ''}."
             )
 
+    def _check_files(self):
+        """Raises for a name that is a folder's."""
+        for file in self.files:
+            if tf.io.gfile.isdir(file):
+                raise BadRecordError(
+                    f"{file} is a folder; patterns must match files alone."
+                )
+
+    def _finish(self, skipped):
+        """Reports what a whole pass left out, or raises for damaged files."""
+        damaged = skipped.report_damaged_files(self.files)
+        if self.on_bad_record == "fail" and damaged:
+            raise BadRecordError(damaged[0])
+        lines = skipped.report(self.files, self.schema, self.need_labels)
+        for line in lines + damaged:
+            print(f"WARNING: {line}", flush=True)
+
     def _raw_records(self, file_indexes, skipped):
         """Returns a dataset of (file index, record number, bytes)."""
         names = tf.constant(self.files)
-        skip = self.on_bad_record == "skip"
 
         def read_file(index):
             dataset = tf.data.TFRecordDataset(tf.gather(names, index))
-            if skip:
+            if self.on_bad_record == "skip":
+                # Of a file that went away no error can be ignored: it would
+                # come again for ever. So it is listed before it is opened.
+                there = tf.io.matching_files(tf.gather(patterns, index))
+                dataset = tf.data.Dataset.from_tensor_slices(there)
+                dataset = dataset.flat_map(tf.data.TFRecordDataset)
                 dataset = dataset.ignore_errors()
+            return dataset.enumerate().map(
+                lambda number, serialized: (index, number, serialized)
+            )
 
-            def number(record_number, serialized):
-                if skip:
-                    skipped.count_bytes(index, serialized)
-                return index, record_number, serialized
+        def count_bytes(file_index, number, serialized):
+            skipped.count_bytes(file_index, serialized)
+            return file_index, number, serialized
 
-            return dataset.enumerate().map(number)
-
-        return file_indexes.interleave(
+        patterns = tf.constant([_escape_glob(file) for file in self.files])
+        dataset = file_indexes.interleave(
             read_file,
             cycle_length=min(_READERS, len(self.files)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
+        return dataset.map(count_bytes)
 
     def _parse(self, dataset, skipped):
-        skip = self.on_bad_record == "skip"
+        """Parses in parallel; skipping counts in order, on either side."""
 
         def parse(position, record):
             file_index, number, serialized = record
-            if skip:
-                skipped.seen.assign_add(1)
             video = parse_record(serialized, self.schema, self.need_labels)
-            if skip:
-                skipped.count_reason(video["reason"], file_index, number)
             return video | {
                 "position": position,
                 "file_index": file_index,
                 "record_number": number,
             }
 
+        def count_seen(position, record):
+            skipped.count_seen(record[0])
+            return position, record
+
+        def count_reason(video):
+            skipped.count_reason(
+                video["reason"], video["file_index"], video["record_number"]
+            )
+            return video
+
+        skip = self.on_bad_record == "skip"
+        if skip:
+            dataset = dataset.map(count_seen)
         dataset = dataset.map(
             parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
         if skip:
-            dataset = dataset.ignore_errors()
+            dataset = dataset.ignore_errors().map(count_reason)
             dataset = dataset.filter(lambda video: video["reason"] == GOOD)
         return dataset
 
@@ -212,15 +244,11 @@ class VideoReader:
         """Yields from the dataset; its errors come out as BadRecordError."""
         try:
             yield from dataset
-        except (
-            tf.errors.DataLossError,
-            tf.errors.InvalidArgumentError,
-            tf.errors.NotFoundError,
-        ) as error:
+        except PARSER_ERRORS as error:
             problem = find_bad_record(self.files, self.schema, self.need_labels)
-            raise BadRecordError(problem or error.message) from error
+            raise BadRecordError(problem or str(error)) from error
 
-    def _check(self, batch):
+    def _check_records(self, batch):
         """Raises for the first bad record of a batch."""
         bad = np.flatnonzero(batch.pop("reason").numpy() != GOOD)
         file_indexes = batch.pop("file_index")
@@ -236,8 +264,7 @@ class VideoReader:
                 "(--on_bad_record=skip leaves such records out.)"
             )
 
-    def _report(self, skipped):
-        for line in skipped.report(
-            self.files, self.schema, self.need_labels
-        ) + skipped.report_damaged_files(self.files):
-            print(f"WARNING: {line}", flush=True)
+
+def _escape_glob(file: str) -> str:
+    """Returns the glob that matches just one name."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in file)

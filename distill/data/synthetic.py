@@ -162,8 +162,8 @@ def write_synthetic_data(
     paths = shard_paths(settings, output_dir)
     if not same:
         description.unlink(missing_ok=True)
-        for path in paths:
-            path.unlink(missing_ok=True)
+        for path in output_dir.glob(f"{settings.split}-*-of-*.tfrecord"):
+            path.unlink()
         with replace_atomically(description) as temporary:
             temporary.write_text(described)
     world = None

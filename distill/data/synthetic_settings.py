@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from distill.data.schema import DataSchema
 from distill.settings import check_at_least
 
 
@@ -21,7 +22,7 @@ class SyntheticSettings:
       max_frames: Frames of the longest video.
       min_frames: Frames of the shortest.
       mean_labels: Mean number of labels a video, 1 or more.
-      scene_frames: Mean length of a scene.
+      scene_frames: Mean length of a scene, 1 or more.
       scene_strength: A label's signal in its scenes, in units of the noise.
       missing_label_rate: Share of the labels that are left out.
       wrong_label_rate: Share of the videos that carry a wrong label.
@@ -44,11 +45,17 @@ class SyntheticSettings:
 
     def __post_init__(self):
         """Checks the fields."""
-        for name in ("num_videos", "num_shards", "min_frames", "mean_labels"):
+        for name in (
+            "num_videos",
+            "num_shards",
+            "min_frames",
+            "mean_labels",
+            "scene_frames",
+        ):
             check_at_least(name, getattr(self, name), 1)
         check_at_least("num_classes", self.num_classes, 2)
         check_at_least("max_frames", self.max_frames, self.min_frames)
-        for name in ("seed", "scene_frames", "scene_strength"):
+        for name in ("seed", "scene_strength"):
             check_at_least(name, getattr(self, name), 0)
         for name in ("missing_label_rate", "wrong_label_rate"):
             if not 0 <= getattr(self, name) < 1:
@@ -56,8 +63,12 @@ class SyntheticSettings:
                     f"{name} must be from 0 to below 1, got "
                     f"{getattr(self, name)}."
                 )
-        if len(self.feature_names) != len(self.feature_sizes):
-            raise ValueError(
-                "feature_names and feature_sizes must be equally many, got "
-                f"{self.feature_names} and {self.feature_sizes}."
-            )
+        DataSchema(
+            frame_features=True,
+            feature_names=self.feature_names,
+            feature_sizes=self.feature_sizes,
+            id_key="id",
+            labels_key="labels",
+            num_classes=self.num_classes,
+            max_frames=self.max_frames,
+        )

@@ -48,6 +48,7 @@ class Distiller:
         self.teacher = teacher
         self.training = training
         self.distillation = distillation or DistillationSettings()
+        self._check_embeddings()
         self.optimizer = make_optimizer(training)
         self.variables = [
             variable
@@ -57,6 +58,19 @@ class Distiller:
         ]
         self.optimizer.build(self.variables)
         self._step = AnyBatchSize(self._train_step)
+
+    def _check_embeddings(self):
+        if self.teacher is None:
+            return
+        sizes = [n.embedding_size for n in (self.teacher, self.student)]
+        if self.distillation.representation_loss_weight and (
+            sizes[0] != sizes[1]
+        ):
+            raise ValueError(
+                "The representation loss needs embeddings of one width; the "
+                f"teacher's has {sizes[0]} values, the student's {sizes[1]}. "
+                "Give both the same sizes, or --representation_loss_weight=0."
+            )
 
     def train_step(self, batch, learning_rate: float):
         """Changes the weights by one batch.

@@ -80,14 +80,8 @@ class TrainingRun:
         )
 
     def _start_or_resume(self) -> None:
-        if self.options.start_new_model:
-            removed = self.directory.start_over()
-            if removed:
-                self.messages.append(
-                    f"starting over in {self.directory.path}; removed "
-                    f"{', '.join(removed)}"
-                )
-        newest = self.directory.newest()
+        start_new = self.options.start_new_model
+        newest = None if start_new else self.directory.newest()
         if newest is not None:
             self._resume(newest)
         elif self.settings.initial_checkpoint:
@@ -95,6 +89,12 @@ class TrainingRun:
                 self.settings.initial_checkpoint,
                 self.distiller.student,
                 self.settings.data.num_classes,
+            )
+        removed = self.directory.start_over() if start_new else []
+        if removed:
+            self.messages.append(
+                f"starting over in {self.directory.path}; removed "
+                f"{', '.join(removed)}"
             )
         self.directory.prepare(self.settings)
 
@@ -129,7 +129,10 @@ class TrainingRun:
           saved then.
         """
         log = RunLog(
-            self.directory.path, self.progress.step, self._estimate_steps()
+            self.directory.path,
+            self.progress.step,
+            self._estimate_steps(),
+            epoch_is_done=self.progress.position == 0,
         )
         with log, catch_signals() as caught:
             for message in self.messages:
@@ -162,7 +165,10 @@ class TrainingRun:
         )
         for batch in batches:
             self._train_step(batch, log)
-            if self.finished or caught:
+            if self.finished:
+                self._validate(log)
+                break
+            if caught:
                 break
             if self._checkpoint_is_due():
                 self._save(log)

@@ -10,6 +10,7 @@ import rich.console
 import rich.progress
 import tensorflow as tf
 
+from distill.atomic_files import replace_atomically
 from distill.metrics.accumulator import VideoMetrics
 
 LOG_NAME = "log.jsonl"
@@ -32,12 +33,20 @@ class RunLog:
       directory: The run's directory.
       first_step: The step from which the run goes on.
       total_steps: Steps the run will have made at its end (an estimate).
+      epoch_is_done: Whether `first_step` was the last of an epoch; if it was
+        not, a validation after it was cut off and will be made again.
     """
 
-    def __init__(self, directory: Path, first_step: int, total_steps: int):
+    def __init__(
+        self,
+        directory: Path,
+        first_step: int,
+        total_steps: int,
+        epoch_is_done: bool = True,
+    ):
         directory.mkdir(parents=True, exist_ok=True)
         self._console = rich.console.Console(highlight=False, soft_wrap=True)
-        self._file = _open_log(directory / LOG_NAME, first_step)
+        self._file = _open_log(directory / LOG_NAME, first_step, epoch_is_done)
         self._writer = tf.summary.create_file_writer(str(directory / "events"))
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
@@ -137,7 +146,7 @@ def _format_step(line, networks, terms) -> str:
     return " | ".join(parts)
 
 
-def _open_log(path: Path, first_step: int):
+def _open_log(path: Path, first_step: int, epoch_is_done: bool):
     """Opens the log for appending, without lines after `first_step`."""
     kept = []
     if path.exists():
@@ -146,8 +155,10 @@ def _open_log(path: Path, first_step: int):
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue
-            if line["step"] <= first_step:
+            # The validation of an epoch comes before its last checkpoint.
+            repeated = line["kind"] == "evaluation" and not epoch_is_done
+            if line["step"] < first_step + (not repeated):
                 kept.append(text)
-    file = open(path, "w")
-    file.writelines(f"{text}\n" for text in kept)
-    return file
+    with replace_atomically(path) as temporary:
+        temporary.write_text("".join(f"{text}\n" for text in kept))
+    return open(path, "a")

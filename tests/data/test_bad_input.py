@@ -1,0 +1,728 @@
+"""Bad files and records: a clear message, or skipped, counted and reported."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from record_files import (
+    FRAME_SCHEMA,
+    SCHEMAS,
+    VIDEO_SCHEMA,
+    assert_videos_read,
+    context_of,
+    draw_videos,
+    frame_record,
+    ids_of,
+    unbatch,
+    write_records,
+)
+
+from distill.data.bad_records import BadRecordError
+from distill.data.pipeline import VideoReader
+
+CORRUPT = "the file is truncated or corrupt there"
+
+
+def rename_id(message):
+    context = context_of(message)
+    context["video_id"].CopyFrom(context["id"])
+    del context["id"]
+
+
+def empty_id(message):
+    context_of(message)["id"].bytes_list.value[0] = b""
+
+
+def number_id(message):
+    context_of(message)["id"].int64_list.value.append(7)
+
+
+def rename_labels(message):
+    context = context_of(message)
+    context["classes"].CopyFrom(context["labels"])
+    del context["labels"]
+
+
+def empty_labels(message):
+    del context_of(message)["labels"].int64_list.value[:]
+
+
+def set_label(value):
+    def spoil(message):
+        context_of(message)["labels"].int64_list.value.append(value)
+
+    return spoil
+
+
+def float_labels(message):
+    context_of(message)["labels"].float_list.value.append(1.0)
+
+
+def string_labels(message):
+    context_of(message)["labels"].bytes_list.value.append(b"1")
+
+
+def frames_of(message, name):
+    return message.feature_lists.feature_list[name].feature
+
+
+def rename_audio(message):
+    lists = message.feature_lists.feature_list
+    lists["sound"].CopyFrom(lists["audio"])
+    del lists["audio"]
+
+
+def rename_both(message):
+    rename_audio(message)
+    lists = message.feature_lists.feature_list
+    lists["image"].CopyFrom(lists["rgb"])
+    del lists["rgb"]
+
+
+def no_frames(message):
+    del frames_of(message, "rgb")[:]
+    del frames_of(message, "audio")[:]
+
+
+def empty_audio(message):
+    del frames_of(message, "audio")[:]
+
+
+def short_audio(message):
+    del frames_of(message, "audio")[2:]
+
+
+def narrow_frame(message):
+    frames_of(message, "audio")[2].bytes_list.value[0] = b"x"
+
+
+def wide_late_frame(message):
+    for name, size in (("rgb", 3), ("audio", 2)):
+        for _ in range(3):
+            frame = frames_of(message, name).add()
+            frame.bytes_list.value.append(b"x" * size)
+    frames_of(message, "rgb")[5].bytes_list.value[0] = b"xxxx"
+
+
+def two_strings(message):
+    frames_of(message, "rgb")[1].bytes_list.value.append(b"xxx")
+
+
+def no_string(message):
+    frames_of(message, "rgb")[1].bytes_list.Clear()
+
+
+def float_frame(message):
+    frames_of(message, "rgb")[1].float_list.value.extend([1, 2, 3])
+
+
+def rename_mean(message):
+    context = context_of(message)
+    context["mean_sound"].CopyFrom(context["mean_audio"])
+    del context["mean_audio"]
+
+
+def wide_mean(message):
+    context_of(message)["mean_rgb"].float_list.value.append(0.5)
+
+
+def bytes_mean(message):
+    context_of(message)["mean_rgb"].bytes_list.value.append(b"xxx")
+
+
+def set_mean(value):
+    def spoil(message):
+        context_of(message)["mean_audio"].float_list.value[1] = value
+
+    return spoil
+
+
+def junk(contents):
+    return lambda message: contents
+
+
+# What is done to a record, the words of its reason where skipping knows one,
+# and what the message says of it.
+CONTEXT_CASES = {
+    "id under another key": (
+        rename_id,
+        "no id",
+        "no id under the key 'id' (--id_key); the record has the keys "
+        "['labels', {floats}'video_id']",
+    ),
+    "empty id": (
+        empty_id,
+        "no id",
+        "the id under 'id' is not one non-empty string",
+    ),
+    "id a number": (
+        number_id,
+        None,
+        "the id under 'id' is not one non-empty string",
+    ),
+    "labels under another key": (
+        rename_labels,
+        "no labels",
+        "no labels under the key 'labels' (--labels_key); the record has the "
+        "keys ['classes', 'id'{floats_last}]",
+    ),
+    "no labels": (
+        empty_labels,
+        "no labels",
+        "the list of labels under 'labels' is empty",
+    ),
+    "label too large": (
+        set_label(5),
+        "label outside the classes",
+        "label 5 is outside the 5 classes (0 to 4, --num_classes)",
+    ),
+    "label negative": (
+        set_label(-1),
+        "label outside the classes",
+        "label -1 is outside the 5 classes",
+    ),
+    "label past int32": (
+        set_label(2**32 + 1),
+        "label outside the classes",
+        "label 4294967297 is outside the 5 classes",
+    ),
+    "labels floats": (
+        float_labels,
+        None,
+        "the labels under 'labels' are a float_list, not an int64_list",
+    ),
+    "labels strings": (
+        string_labels,
+        None,
+        "the labels under 'labels' are a bytes_list, not an int64_list",
+    ),
+    "text": (junk(b"not a proto"), None, "it is no tf.train.{kind}"),
+    "bytes that are no text": (
+        junk(b"\xff\xfe" * 10),
+        None,
+        "it is no tf.train.{kind}",
+    ),
+    "zero bytes": (junk(bytes(8)), None, "it is no tf.train.{kind}"),
+    "nothing": (
+        junk(b""),
+        "no id",
+        "no id under the key 'id' (--id_key); the record has the keys []",
+    ),
+}
+FRAME_CASES = {
+    "feature missing": (
+        rename_audio,
+        "missing feature",
+        "no feature 'audio' (--feature_names); the record has the feature "
+        "lists ['rgb', 'sound']",
+    ),
+    "every feature missing": (
+        rename_both,
+        None,
+        "no feature 'rgb' (--feature_names); the record has the feature lists "
+        "['image', 'sound']",
+    ),
+    "no frames": (
+        no_frames,
+        "no frames",
+        "a video with no frames: {{'rgb': 0, 'audio': 0}}",
+    ),
+    "no frames in one list": (
+        empty_audio,
+        None,
+        "its feature lists differ in their number of frames: "
+        "{{'rgb': 3, 'audio': 0}}",
+    ),
+    "lists of different lengths": (
+        short_audio,
+        "feature lists of different lengths",
+        "its feature lists differ in their number of frames: "
+        "{{'rgb': 3, 'audio': 2}}",
+    ),
+    "frame of the wrong width": (
+        narrow_frame,
+        "wrong width",
+        "frame 2 of feature 'audio' has 1 bytes instead of 2 (--feature_sizes)",
+    ),
+    "wrong width beyond max_frames": (
+        wide_late_frame,
+        "wrong width",
+        "frame 5 of feature 'rgb' has 4 bytes instead of 3 (--feature_sizes)",
+    ),
+    "frame of two strings": (
+        two_strings,
+        None,
+        "frame 1 of feature 'rgb' is not one string of 3 bytes",
+    ),
+    "frame of no string": (
+        no_string,
+        None,
+        "frame 1 of feature 'rgb' is not one string of 3 bytes",
+    ),
+    "frame of floats": (
+        float_frame,
+        None,
+        "frame 1 of feature 'rgb' is not one string of 3 bytes",
+    ),
+}
+VIDEO_CASES = {
+    "feature missing": (
+        rename_mean,
+        "missing feature",
+        "no feature 'mean_audio' (--feature_names); the record has the keys "
+        "['id', 'labels', 'mean_rgb', 'mean_sound']",
+    ),
+    "feature of the wrong width": (
+        wide_mean,
+        "wrong width",
+        "feature 'mean_rgb' has 4 floats instead of 3 (--feature_sizes)",
+    ),
+    "feature of bytes": (
+        bytes_mean,
+        None,
+        "feature 'mean_rgb' has 0 floats instead of 3 (--feature_sizes)",
+    ),
+    "NaN": (
+        set_mean(np.nan),
+        "value not finite",
+        "feature 'mean_audio' holds the value nan",
+    ),
+    "infinity": (
+        set_mean(-np.inf),
+        "value not finite",
+        "feature 'mean_audio' holds the value -inf",
+    ),
+}
+CASES = [
+    pytest.param(level, *case, id=f"{level}: {name}")
+    for level, cases in (
+        ("frame", CONTEXT_CASES | FRAME_CASES),
+        ("video", CONTEXT_CASES | VIDEO_CASES),
+    )
+    for name, case in cases.items()
+]
+
+
+def draw_good(schema, count, prefix="v", seed=0):
+    """Draws videos, at frame level of 3 frames each."""
+    videos = draw_videos(schema, count, seed, prefix)
+    random = np.random.default_rng(seed)
+    if schema.frame_features:
+        for video in videos:
+            for name, size in (("rgb", 3), ("audio", 2)):
+                video.features[name] = random.integers(
+                    0, 256, (3, size), np.uint8
+                )
+    return videos
+
+
+def spoil_record(video, spoil):
+    """Returns the bytes of a video's record with something done to it."""
+    message = video.message()
+    spoiled = spoil(message)
+    return message.SerializeToString() if spoiled is None else spoiled
+
+
+def fill_in(problem, level):
+    """Fills what differs between the levels into an expected message."""
+    floats = "'mean_audio', 'mean_rgb'"
+    return problem.format(
+        kind="SequenceExample" if level == "frame" else "Example",
+        floats=f"{floats}, " if level == "video" else "",
+        floats_last=f", {floats}" if level == "video" else "",
+    )
+
+
+def skipping_reader(files, schema=FRAME_SCHEMA, batch_size=4):
+    return VideoReader(schema, files, batch_size, on_bad_record="skip")
+
+
+def read_bad(reader):
+    """Reads all and returns the message of the error that this raises."""
+    with pytest.raises(BadRecordError) as error:
+        list(reader.read_once())
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("level", "spoil", "reason", "problem"), CASES)
+def test_bad_record_is_named_by_file_number_and_problem(
+    level, spoil, reason, problem, tmp_path
+):
+    schema = SCHEMAS[level]
+    records = [video.serialize() for video in draw_good(schema, 6)]
+    records[3] = spoil_record(draw_good(schema, 6)[3], spoil)
+    file = write_records(tmp_path / "a.tfrecord", records)
+    message = read_bad(VideoReader(schema, [file], 4))
+    assert f"{file}, record 3: {fill_in(problem, level)}" in message
+
+
+@pytest.mark.parametrize(("level", "spoil", "reason", "problem"), CASES)
+def test_skipped_record_is_counted_and_named(
+    level, spoil, reason, problem, tmp_path, capsys
+):
+    schema = SCHEMAS[level]
+    videos = draw_good(schema, 6)
+    records = [video.serialize() for video in videos]
+    records[3] = spoil_record(videos[3], spoil)
+    file = write_records(tmp_path / "a.tfrecord", records)
+    read = unbatch(skipping_reader([file], schema).read_once())
+    assert_videos_read(read, videos[:3] + videos[4:], schema)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("WARNING: skipped 1 record")
+    assert f"{file}, record 3: {fill_in(problem, level)}" in line
+    if reason:
+        assert line.startswith(f"WARNING: skipped 1 records, {reason}; ")
+
+
+@pytest.mark.parametrize("mode", ["read_once", "read_shuffled"])
+def test_every_reason_is_counted_apart(mode, tmp_path, capsys):
+    videos = draw_good(FRAME_SCHEMA, 40)
+    spoiled = {
+        "wrong width": (narrow_frame, [0, 1, 7, 39]),
+        "label outside the classes": (set_label(9), [2, 3, 4]),
+        "no id": (rename_id, [11, 30]),
+        "feature lists of different lengths": (short_audio, [20]),
+    }
+    records = [video.serialize() for video in videos]
+    for spoil, numbers in spoiled.values():
+        for number in numbers:
+            records[number] = spoil_record(videos[number], spoil)
+    file = write_records(tmp_path / "a.tfrecord", records)
+    reader = skipping_reader([file])
+    if mode == "read_once":
+        read = ids_of(reader.read_once())
+    else:
+        read = sorted(ids_of(reader.read_shuffled(0, 0, 16)))
+    bad = {n for _, numbers in spoiled.values() for n in numbers}
+    assert read == [videos[n].id for n in range(40) if n not in bad]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(spoiled)
+    for reason, (_, numbers) in spoiled.items():
+        (line,) = (line for line in lines if f", {reason}; " in line)
+        assert line.startswith(f"WARNING: skipped {len(numbers)} records, ")
+        named = re.search(rf"{re.escape(file)}, record (\d+): ", line)
+        assert int(named[1]) in numbers
+
+
+def test_records_that_cannot_be_parsed_are_counted_apart(tmp_path, capsys):
+    videos = draw_good(FRAME_SCHEMA, 12)
+    records = [video.serialize() for video in videos]
+    for number in (1, 5, 6):
+        records[number] = b"not a proto"
+    records[8] = spoil_record(videos[8], narrow_frame)
+    file = write_records(tmp_path / "a.tfrecord", records)
+    read = unbatch(skipping_reader([file]).read_once())
+    good = [videos[n] for n in (0, 2, 3, 4, 7, 9, 10, 11)]
+    assert_videos_read(read, good, FRAME_SCHEMA)
+    unparsed, narrow = sorted(
+        capsys.readouterr().out.splitlines(), key=lambda line: "width" in line
+    )
+    assert unparsed.startswith("WARNING: skipped 3 records")
+    assert narrow.startswith("WARNING: skipped 1 records, wrong width; ")
+
+
+def test_counts_are_exact_over_thousands_of_records(tmp_path, capsys):
+    good, bad = draw_good(FRAME_SCHEMA, 2)
+    records = [good.serialize(), spoil_record(bad, narrow_frame)]
+    records += [good.serialize(), b"not a proto"]
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(b"".join(map(frame_record, records)) * 1500)
+    read = ids_of(skipping_reader([str(path)], batch_size=256).read_once())
+    assert read == [good.id] * 3000
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("WARNING: skipped 1500 records")
+
+
+@pytest.mark.parametrize("mode", ["read_once", "read_shuffled"])
+def test_good_data_is_skipped_through_in_silence(mode, tmp_path, capsys):
+    videos = draw_videos(FRAME_SCHEMA, 9)
+    file = write_records(
+        tmp_path / "a.tfrecord", [video.serialize() for video in videos]
+    )
+    reader = skipping_reader([file])
+    if mode == "read_once":
+        read = reader.read_once()
+    else:
+        read = reader.read_shuffled(0, 0, 4)
+    assert sorted(ids_of(read)) == [video.id for video in videos]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("mode", ["read_once", "read_shuffled"])
+def test_bad_record_of_a_later_file_is_numbered_in_its_file(mode, tmp_path):
+    files = []
+    for index in range(3):
+        videos = draw_good(FRAME_SCHEMA, 5, "abc"[index])
+        records = [video.serialize() for video in videos]
+        if index == 1:
+            records[2] = spoil_record(videos[2], narrow_frame)
+        files.append(write_records(tmp_path / f"{index}.tfrecord", records))
+    reader = VideoReader(FRAME_SCHEMA, files, 4)
+    with pytest.raises(BadRecordError) as error:
+        if mode == "read_once":
+            list(reader.read_once())
+        else:
+            list(reader.read_shuffled(3, 1, 8))
+    assert str(error.value).startswith(f"{files[1]}, record 2: frame 2 of ")
+
+
+def test_fail_mode_says_how_to_leave_the_record_out(tmp_path):
+    video = draw_good(FRAME_SCHEMA, 1)[0]
+    file = write_records(
+        tmp_path / "a.tfrecord", [spoil_record(video, narrow_frame)]
+    )
+    message = read_bad(VideoReader(FRAME_SCHEMA, [file], 4))
+    assert "--on_bad_record=skip" in message
+
+
+def test_unlabelled_records_are_good_where_labels_are_not_needed(tmp_path):
+    videos = draw_good(FRAME_SCHEMA, 3)
+    videos[1].labels = []
+    records = [video.serialize() for video in videos]
+    file = write_records(tmp_path / "a.tfrecord", records)
+    reader = VideoReader(FRAME_SCHEMA, [file], 2, need_labels=False)
+    assert_videos_read(unbatch(reader.read_once()), videos, FRAME_SCHEMA)
+    message = read_bad(VideoReader(FRAME_SCHEMA, [file], 2))
+    assert f"{file}, record 1: the list of labels" in message
+
+
+@pytest.mark.parametrize(
+    ("schema", "written", "says"),
+    [
+        (VIDEO_SCHEMA, FRAME_SCHEMA, "no feature 'mean_rgb'"),
+        (FRAME_SCHEMA, VIDEO_SCHEMA, "no feature 'rgb'"),
+    ],
+    ids=["frames read as floats", "floats read as frames"],
+)
+def test_records_of_the_other_level_are_said_to_lack_features(
+    schema, written, says, tmp_path
+):
+    records = [video.serialize() for video in draw_good(written, 3)]
+    file = write_records(tmp_path / "a.tfrecord", records)
+    message = read_bad(VideoReader(schema, [file], 2))
+    assert f"{file}, record 0: {says} (--feature_names)" in message
+
+
+def test_video_level_records_with_the_same_names_hint_at_the_level(tmp_path):
+    names = FRAME_SCHEMA.feature_names
+    written = dataclasses.replace(VIDEO_SCHEMA, feature_names=names)
+    records = [video.serialize() for video in draw_good(written, 3)]
+    file = write_records(tmp_path / "a.tfrecord", records)
+    message = read_bad(VideoReader(FRAME_SCHEMA, [file], 2))
+    assert "it is a video-level record, see --frame_features" in message
+
+
+def flip(contents, position):
+    changed = bytearray(contents)
+    changed[position] ^= 0x55
+    return bytes(changed)
+
+
+def damage(framed, how):
+    """Damages the record 4 of 6.
+
+    Args:
+      framed: The records as they lie in the file.
+      how: Name of the damage.
+
+    Returns:
+      The file's bytes.
+    """
+    before, record, after = b"".join(framed[:4]), framed[4], framed[5]
+    return (
+        before
+        + {
+            "payload changed": flip(record, 20) + after,
+            "length changed": flip(record, 0) + after,
+            "checksum of length changed": flip(record, 9) + after,
+            "checksum of payload changed": flip(record, -1) + after,
+            "payload cut": record[:30],
+            "last checksum cut": record[:-2],
+            "cut after the header": record[:12],
+            "header cut in the checksum": record[:10],
+            "header cut in the length": record[:5],
+            "no TFRecord": b"These are not the bytes of any TFRecord.\n",
+        }[how]
+    )
+
+
+DAMAGES = [
+    "payload changed",
+    "length changed",
+    "checksum of length changed",
+    "checksum of payload changed",
+    "payload cut",
+    "last checksum cut",
+    "cut after the header",
+    "header cut in the checksum",
+    "header cut in the length",
+    "no TFRecord",
+]
+
+
+def write_damaged(folder, how):
+    """Writes a good, a damaged and another good file of 6 records each."""
+    files, videos = [], []
+    for index, prefix in enumerate("abc"):
+        videos.append(draw_videos(FRAME_SCHEMA, 6, index, prefix))
+        framed = [frame_record(v.serialize()) for v in videos[-1]]
+        path = folder / f"{prefix}.tfrecord"
+        contents = damage(framed, how) if prefix == "b" else b"".join(framed)
+        path.write_bytes(contents)
+        files.append(str(path))
+    whole = sum(len(frame_record(v.serialize())) for v in videos[1][:4])
+    return files, videos, Path(files[1]).stat().st_size - whole
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damaged_file_is_named_with_the_record(how, tmp_path):
+    files, _, _ = write_damaged(tmp_path, how)
+    message = read_bad(VideoReader(FRAME_SCHEMA, files, 4))
+    assert f"{files[1]}, record 4: {CORRUPT}" in message
+    assert "4 records before it are whole" in message
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damaged_file_is_skipped_from_its_damage_on(how, tmp_path, capsys):
+    files, videos, lost = write_damaged(tmp_path, how)
+    read = unbatch(skipping_reader(files).read_once())
+    for index, count in enumerate((6, 4, 6)):
+        prefix = "abc"[index].encode()
+        part = [each for each in read if each["id"].startswith(prefix)]
+        assert_videos_read(part, videos[index][:count], FRAME_SCHEMA)
+    assert len(read) == 16
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(
+        f"WARNING: skipped {lost} bytes of {files[1]}, record 4: {CORRUPT}"
+    )
+
+
+def test_damage_and_bad_records_are_reported_together(tmp_path, capsys):
+    videos = draw_good(FRAME_SCHEMA, 6)
+    records = [video.serialize() for video in videos]
+    records[1] = spoil_record(videos[1], narrow_frame)
+    framed = list(map(frame_record, records))
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(damage(framed, "payload changed"))
+    read = unbatch(skipping_reader([str(path)]).read_once())
+    good = [videos[0], videos[2], videos[3]]
+    assert_videos_read(read, good, FRAME_SCHEMA)
+    skipped, damaged = capsys.readouterr().out.splitlines()
+    assert skipped.startswith("WARNING: skipped 1 records, wrong width; ")
+    lost = len(framed[4]) + len(framed[5])
+    assert damaged.startswith(f"WARNING: skipped {lost} bytes of {path}, ")
+
+
+@pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
+def test_an_empty_data_set_is_an_error(on_bad_record, tmp_path):
+    files = [write_records(tmp_path / f"{n}.tfrecord", []) for n in range(4)]
+    reader = VideoReader(FRAME_SCHEMA, files, 4, on_bad_record=on_bad_record)
+    message = read_bad(reader)
+    assert re.search("^No (good )?record in 4 files", message)
+    assert files[0] in message and message.endswith(" ....")
+
+
+@pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
+def test_an_empty_file_among_good_ones_is_passed_over(
+    on_bad_record, tmp_path, capsys
+):
+    videos = draw_videos(FRAME_SCHEMA, 5)
+    records = [video.serialize() for video in videos]
+    files = [
+        write_records(tmp_path / "a.tfrecord", []),
+        write_records(tmp_path / "b.tfrecord", records),
+        write_records(tmp_path / "c.tfrecord", []),
+    ]
+    reader = VideoReader(FRAME_SCHEMA, files, 2, on_bad_record=on_bad_record)
+    assert_videos_read(unbatch(reader.read_once()), videos, FRAME_SCHEMA)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("mode", ["read_once", "read_shuffled"])
+def test_data_without_a_good_record_is_an_error(mode, tmp_path, capsys):
+    videos = draw_good(FRAME_SCHEMA, 3)
+    records = [spoil_record(video, narrow_frame) for video in videos]
+    file = write_records(tmp_path / "a.tfrecord", records)
+    reader = skipping_reader([file])
+    with pytest.raises(BadRecordError) as error:
+        if mode == "read_once":
+            list(reader.read_once())
+        else:
+            list(reader.read_shuffled(0, 0, 4))
+    assert str(error.value) == f"No good record in 1 files: {file}."
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("WARNING: skipped 3 records, wrong width; ")
+
+
+def make_unreadable(path, what):
+    """Makes a path what no reader can open."""
+    if what == "folder":
+        path.mkdir()
+    return str(path)
+
+
+UNREADABLE = ["folder", "file that went away"]
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_cannot_be_opened_is_named(what, tmp_path):
+    records = [video.serialize() for video in draw_videos(FRAME_SCHEMA, 3)]
+    file = write_records(tmp_path / "a.tfrecord", records)
+    unreadable = make_unreadable(tmp_path / "b.tfrecord", what)
+    reader = VideoReader(FRAME_SCHEMA, [file, unreadable], 2)
+    assert unreadable in read_bad(reader)
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_cannot_be_opened_does_not_stall_skipping(what, tmp_path):
+    """Runs in a process of its own: a reader that stalls cannot be stopped."""
+    records = [video.serialize() for video in draw_videos(FRAME_SCHEMA, 3)]
+    file = write_records(tmp_path / "a.tfrecord", records)
+    unreadable = make_unreadable(tmp_path / "b.tfrecord", what)
+    code = f"""
+from distill.data.pipeline import VideoReader
+from distill.data.schema import DataSchema
+schema = {FRAME_SCHEMA!r}
+reader = VideoReader(
+    schema, {[file, unreadable]!r}, 2, on_bad_record="skip"
+)
+try:
+    print(sum(len(batch["id"]) for batch in reader.read_once()), "read")
+except ValueError as error:
+    print(error)
+"""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    except subprocess.TimeoutExpired:
+        pytest.fail("reading does not come to an end")
+    assert done.returncode == 0, done.stderr
+    assert unreadable in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (
+            {"on_bad_record": "warn"},
+            "on_bad_record must be one of fail, skip; got 'warn'.",
+        ),
+        ({"batch_size": 0}, "batch_size must be 1 or more, got 0."),
+    ],
+    ids=["on_bad_record", "batch_size"],
+)
+def test_a_reader_of_other_settings_is_refused(fields, says):
+    fields = {"schema": FRAME_SCHEMA, "files": ["a"], "batch_size": 1} | fields
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
+        VideoReader(**fields)

@@ -1,0 +1,359 @@
+"""Records are parsed to the values they hold, eagerly and traced."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from record_files import (
+    FRAME_SCHEMA,
+    SCHEMAS,
+    VIDEO_SCHEMA,
+    Video,
+    assert_video_read,
+    assert_videos_read,
+    context_of,
+    decode_video,
+    draw_videos,
+    read_records,
+    shared_file,
+    unbatch,
+)
+
+from distill.data import records
+from distill.data.pipeline import VideoReader
+from distill.data.records import parse_record
+from distill.data.schema import make_schema
+from models.preprocessing import preprocess
+
+MODES = ("eager", "traced")
+LEVELS = ("frame", "video")
+
+
+def parse(serialized, schema, mode, need_labels=True):
+    """Parses one record, eagerly or traced, and returns NumPy values."""
+
+    def parser(record):
+        return parse_record(record, schema, need_labels)
+
+    if mode == "traced":
+        parser = tf.function(
+            parser, input_signature=[tf.TensorSpec([], tf.string)]
+        )
+    parsed = parser(tf.constant(serialized))
+    return {name: value.numpy() for name, value in parsed.items()}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", LEVELS)
+def test_record_is_parsed_to_the_arrays_it_was_made_of(level, mode):
+    schema = SCHEMAS[level]
+    for video in draw_videos(schema, 8, seed=1):
+        read = parse(video.serialize(), schema, mode)
+        assert read["reason"] == records.GOOD
+        assert_video_read(read, video, schema)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("num_frames", [1, 3, 4, 5, 9])
+def test_frames_are_padded_or_cut_to_max_frames(num_frames, mode):
+    random = np.random.default_rng(num_frames)
+    rgb = random.integers(1, 256, (num_frames, 3), np.uint8)
+    audio = random.integers(1, 256, (num_frames, 2), np.uint8)
+    video = Video("a", [1], {"rgb": rgb, "audio": audio})
+    read = parse(video.serialize(), FRAME_SCHEMA, mode)
+    expected = np.zeros((4, 5), np.uint8)
+    for frame in range(min(num_frames, 4)):
+        expected[frame] = [*rgb[frame], *audio[frame]]
+    np.testing.assert_array_equal(read["frames"], expected)
+    assert read["num_frames"] == min(num_frames, 4)
+    assert read["reason"] == records.GOOD
+
+
+@pytest.mark.parametrize("value", [0, 10, 255])
+def test_frames_of_one_value_keep_it(value):
+    features = {
+        "rgb": np.full((2, 3), value, np.uint8),
+        "audio": np.full((2, 2), value, np.uint8),
+    }
+    read = parse(Video("a", [1], features).serialize(), FRAME_SCHEMA, "traced")
+    assert read["num_frames"] == 2
+    assert (read["frames"][:2] == value).all()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("labels", "hot"),
+    [
+        ([0], [1, 0, 0, 0, 0]),
+        ([4], [0, 0, 0, 0, 1]),
+        ([3, 1], [0, 1, 0, 1, 0]),
+        ([1, 1, 3, 1], [0, 1, 0, 1, 0]),
+        ([4, 2, 0, 1, 3], [1, 1, 1, 1, 1]),
+    ],
+)
+def test_labels_become_multi_hot_once_each(labels, hot, level, mode):
+    schema = SCHEMAS[level]
+    video = draw_videos(schema, 1)[0]
+    video.labels = labels
+    read = parse(video.serialize(), schema, mode)
+    assert read["reason"] == records.GOOD
+    np.testing.assert_array_equal(read["labels"], np.array(hot, bool))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("missing", ["empty list", "no key"])
+def test_unlabelled_record_is_good_where_labels_are_not_needed(
+    missing, level, mode
+):
+    schema = SCHEMAS[level]
+    video = draw_videos(schema, 1)[0]
+    video.labels = []
+    message = video.message()
+    if missing == "no key":
+        del context_of(message)["labels"]
+    read = parse(message.SerializeToString(), schema, mode, need_labels=False)
+    assert read["reason"] == records.GOOD
+    assert_video_read(read, video, schema)
+
+
+def field(number, payload):
+    """Returns a length-delimited protobuf field of fewer than 128 bytes."""
+    return bytes([number << 3 | 2, len(payload)]) + payload
+
+
+def test_labels_that_are_not_packed_are_read():
+    video = draw_videos(FRAME_SCHEMA, 1)[0]
+    message = video.message()
+    del message.context.feature["labels"]
+    labels = field(3, bytes([0x08, 1, 0x08, 4]))  # one varint after the other
+    entry = field(1, field(1, b"labels") + field(2, labels))
+    context = field(1, message.context.SerializeToString() + entry)
+    message.ClearField("context")
+    serialized = context + message.SerializeToString()
+    video.labels = decode_video(serialized, FRAME_SCHEMA).labels
+    assert video.labels == [1, 4]
+    read = parse(serialized, FRAME_SCHEMA, "eager")
+    assert read["reason"] == records.GOOD
+    assert_video_read(read, video, FRAME_SCHEMA)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", LEVELS)
+def test_keys_may_have_other_names_and_further_keys_are_ignored(level, mode):
+    schema = dataclasses.replace(
+        SCHEMAS[level], id_key="video_id", labels_key="classes"
+    )
+    video = draw_videos(schema, 1, seed=3)[0]
+    message = video.message("video_id", "classes")
+    context = context_of(message)
+    context["start_time_seconds"].float_list.value.append(30.0)
+    context["id"].bytes_list.value.append(b"another")
+    context["labels"].int64_list.value.append(77)
+    read = parse(message.SerializeToString(), schema, mode)
+    assert read["reason"] == records.GOOD
+    assert_video_read(read, video, schema)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("index", [0, 1])
+def test_one_modality_alone_can_be_read(index, level, mode):
+    both = SCHEMAS[level]
+    video = draw_videos(both, 1, seed=4)[0]
+    one = dataclasses.replace(
+        both,
+        feature_names=(both.feature_names[index],),
+        feature_sizes=(both.feature_sizes[index],),
+    )
+    read = parse(video.serialize(), one, mode)
+    assert read["reason"] == records.GOOD
+    assert_video_read(read, video, one)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("level", LEVELS)
+def test_features_are_joined_in_the_order_of_feature_names(level, mode):
+    schema = SCHEMAS[level]
+    video = draw_videos(schema, 1, seed=5)[0]
+    swapped = dataclasses.replace(
+        schema,
+        feature_names=schema.feature_names[::-1],
+        feature_sizes=schema.feature_sizes[::-1],
+    )
+    straight = parse(video.serialize(), schema, mode)
+    read = parse(video.serialize(), swapped, mode)
+    assert_video_read(read, video, swapped)
+    name = "frames" if level == "frame" else "features"
+    np.testing.assert_array_equal(
+        read[name], np.roll(straight[name], 2, axis=-1)
+    )
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_traced_values_have_static_shapes(level):
+    schema = SCHEMAS[level]
+    dataset = tf.data.Dataset.from_tensors(b"").map(
+        lambda record: parse_record(record, schema, True)
+    )
+    expected = {
+        "reason": tf.TensorSpec([], tf.int32),
+        "id": tf.TensorSpec([], tf.string),
+        "labels": tf.TensorSpec([5], tf.bool),
+    }
+    if level == "frame":
+        expected["frames"] = tf.TensorSpec([4, 5], tf.uint8)
+        expected["num_frames"] = tf.TensorSpec([], tf.int32)
+    else:
+        expected["features"] = tf.TensorSpec([5], tf.float32)
+    assert dataset.element_spec == expected
+
+
+def spoil_id(video, features):
+    video.id = ""
+
+
+def spoil_labels(video, features):
+    video.labels = []
+
+
+def spoil_class(video, features):
+    video.labels = [0, 5]
+
+
+def spoil_sign(video, features):
+    video.labels = [-1]
+
+
+def spoil_frames(video, features):
+    for name in features:
+        video.features[name] = video.features[name][:0]
+
+
+def spoil_presence(video, features):
+    del video.features[features[1]]
+
+
+def spoil_lengths(video, features):
+    video.features["rgb"] = video.features["rgb"][:-1]
+
+
+def spoil_width(video, features):
+    wide = video.features[features[1]]
+    video.features[features[1]] = np.concatenate([wide, wide], axis=-1)
+
+
+def spoil_value(video, features):
+    video.features[features[0]][1] = np.nan
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("level", "spoil", "reason"),
+    [
+        ("frame", spoil_id, "no id"),
+        ("video", spoil_id, "no id"),
+        ("frame", spoil_labels, "no labels"),
+        ("video", spoil_labels, "no labels"),
+        ("frame", spoil_class, "label outside the classes"),
+        ("video", spoil_class, "label outside the classes"),
+        ("frame", spoil_sign, "label outside the classes"),
+        ("video", spoil_sign, "label outside the classes"),
+        ("frame", spoil_frames, "no frames"),
+        ("frame", spoil_presence, "missing feature"),
+        ("video", spoil_presence, "missing feature"),
+        ("frame", spoil_lengths, "feature lists of different lengths"),
+        ("frame", spoil_width, "wrong width"),
+        ("video", spoil_width, "wrong width"),
+        ("video", spoil_value, "value not finite"),
+    ],
+)
+def test_bad_record_gets_its_reason_and_empty_values(
+    level, spoil, reason, mode
+):
+    schema = SCHEMAS[level]
+    video = draw_videos(schema, 1, seed=6)[0]
+    if level == "frame":
+        for name, size in (("rgb", 3), ("audio", 2)):
+            video.features[name] = np.full((3, size), 7, np.uint8)
+    spoil(video, schema.feature_names)
+    read = parse(video.serialize(), schema, mode)
+    assert records.REASONS[int(read["reason"])] == reason
+    if reason not in ("no id", "no labels", "label outside the classes"):
+        assert not read["frames" if level == "frame" else "features"].any()
+    if reason == "label outside the classes":
+        assert not read["labels"].any()
+
+
+def test_yt8m_frame_level_video_equals_an_independent_decoding():
+    file = shared_file("yt8m_frame/SjJ3.tfrecord")
+    schema = make_schema("yt8m_2018")
+    (serialized,) = read_records(file)
+    video = decode_video(serialized, schema)
+    assert video.features["rgb"].shape == (170, 1024)
+    assert video.features["audio"].shape == (170, 128)
+    assert video.labels == [11]
+    (read,) = unbatch(VideoReader(schema, [str(file)], 2).read_once())
+    assert read["num_frames"] == 170
+    assert read["frames"].shape == (300, 1152)
+    assert_video_read(read, video, schema)
+
+
+def test_preprocessed_yt8m_video_equals_numpy():
+    file = shared_file("yt8m_frame/SjJ3.tfrecord")
+    schema = make_schema("yt8m_2018")
+    video = decode_video(read_records(file)[0], schema)
+    (batch,) = VideoReader(schema, [str(file)], 1).read_once()
+    inputs = preprocess(batch)
+    joined = np.concatenate(
+        [video.features["rgb"], video.features["audio"]], axis=1
+    ).astype(np.float64)
+    floats = joined * 4 / 255 + 4 / 512 - 2
+    unit = floats / np.sqrt((floats**2).sum(axis=1, keepdims=True))
+    frames = inputs["frames"].numpy()
+    assert frames.dtype == np.float32
+    np.testing.assert_allclose(frames[0, :170], unit, rtol=0, atol=1e-6)
+    assert not frames[0, 170:].any()
+    np.testing.assert_array_equal(inputs["num_frames"], [170])
+
+
+def test_audioset_shard_equals_an_independent_decoding():
+    file = shared_file("audioset/validate-00000-of-00003.tfrecord")
+    schema = make_schema("audioset")
+    videos = [decode_video(each, schema) for each in read_records(file)]
+    assert len(videos) > 3000
+    read = unbatch(VideoReader(schema, [str(file)], 256).read_once())
+    assert_videos_read(read, videos, schema)
+
+
+def test_audioset_train_split_has_all_its_clips():
+    files = sorted(
+        shared_file("audioset/train-00000-of-00006.tfrecord").parent.glob(
+            "train-*"
+        )
+    )
+    assert sum(len(read_records(file)) for file in files) == 22160
+    reader = VideoReader(make_schema("audioset"), list(map(str, files)), 1024)
+    sizes = [len(batch["id"]) for batch in reader.read_once()]
+    assert sizes == [1024] * 21 + [22160 - 21 * 1024]
+
+
+def test_yt8m_video_level_shard_equals_an_independent_decoding():
+    file = shared_file("yt8m_video/train0000.tfrecord")
+    schema = make_schema("yt8m_2018", frame_features=False)
+    videos = [decode_video(each, schema) for each in read_records(file)]
+    assert len(videos) > 100
+    read = unbatch(VideoReader(schema, [str(file)], 64).read_once())
+    assert_videos_read(read, videos, schema)
+
+
+def test_preprocessed_video_level_features_have_norm_one():
+    videos = draw_videos(VIDEO_SCHEMA, 4, seed=8)
+    features = np.stack(
+        [np.concatenate(list(video.features.values())) for video in videos]
+    )
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    read = preprocess({"features": tf.constant(features)})["features"]
+    np.testing.assert_allclose(read, unit, rtol=0, atol=1e-6)

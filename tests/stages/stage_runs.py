@@ -1,0 +1,262 @@
+"""Small videos, settings and runs that the tests of the stages share.
+
+A run takes place in the test's own process (`train_in_process`) or as a user
+starts it (`run_script`).
+"""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from distill.data.schema import DataSchema
+from distill.settings import (
+    DistillationSettings,
+    NetworkSettings,
+    RunSettings,
+    TrainingSettings,
+)
+from distill.training.loop import TrainingRun
+from distill.training.run_options import RunOptions
+
+ROOT = Path(__file__).resolve().parents[2]
+FEATURE_SIZES = (12, 4)
+NUM_CLASSES = 10
+MAX_FRAMES = 40
+NUM_TRAIN_VIDEOS = 72
+NUM_VALIDATE_VIDEOS = 40
+BATCH_SIZE = 16
+STEPS_PER_EPOCH = 5  # the last one of 8 videos
+LSTM_CELLS = 6
+
+_SIGNS_OF_A_TRACE = ("Traceback", 'File "')
+
+
+def frame_schema() -> DataSchema:
+    """Returns the layout of the synthetic videos."""
+    return DataSchema(
+        frame_features=True,
+        feature_names=("rgb", "audio"),
+        feature_sizes=FEATURE_SIZES,
+        id_key="id",
+        labels_key="labels",
+        num_classes=NUM_CLASSES,
+        max_frames=MAX_FRAMES,
+    )
+
+
+def video_schema() -> DataSchema:
+    """Returns the layout of the video-level records."""
+    return dataclasses.replace(
+        frame_schema(),
+        frame_features=False,
+        feature_names=("mean_rgb", "mean_audio"),
+    )
+
+
+def joint_settings(videos: Path, **training: Any) -> RunSettings:
+    """Returns a teacher of all frames and a student of every fourth.
+
+    Args:
+      videos: Directory of the synthetic videos.
+      **training: Fields of `TrainingSettings` over those of these tests.
+    """
+    return RunSettings(
+        data=frame_schema(),
+        student=NetworkSettings("HierarchicalLstmModel", _sizes(2), 4),
+        training=_training(videos, training),
+        teacher=NetworkSettings("HierarchicalLstmModel", _sizes(5)),
+        distillation=DistillationSettings(
+            representation_loss_weight=0.1, prediction_loss_weight=1.0
+        ),
+    )
+
+
+def student_settings(videos: Path, **training: Any) -> RunSettings:
+    """Returns the same student on labels alone."""
+    return dataclasses.replace(
+        joint_settings(videos, **training), teacher=None, distillation=None
+    )
+
+
+def video_level_settings(
+    videos: Path, model: str = "LogisticModel", **training: Any
+) -> RunSettings:
+    """Returns a classifier of the video-level records, which trains fast."""
+    arguments = {
+        "LogisticModel": {"logistic_l2": 1e-6},
+        "MoeModel": {"moe_num_mixtures": 2, "moe_l2": 1e-6},
+    }
+    return RunSettings(
+        data=video_schema(),
+        student=NetworkSettings(model, arguments[model]),
+        training=_training(videos, training),
+    )
+
+
+def _sizes(num_blocks: int) -> dict[str, Any]:
+    return {
+        "lstm_cells": LSTM_CELLS,
+        "lstm_layers": 1,
+        "num_inputs_to_lstm": num_blocks,
+        "dropout": 0.3,
+        "input_dropout": 0.1,
+        "input_batch_norm": True,
+        "video_level_classifier_model": "MoeModel",
+        "moe_num_mixtures": 2,
+        "moe_l2": 1e-6,
+    }
+
+
+def _training(videos: Path, changes: dict[str, Any]) -> TrainingSettings:
+    fields = {
+        "train_data_pattern": f"{videos}/train-*.tfrecord",
+        "batch_size": BATCH_SIZE,
+        "num_epochs": 3,
+        "base_learning_rate": 0.02,
+        "learning_rate_decay": 0.9,
+        "learning_rate_decay_examples": 100,
+        "shuffle_buffer_size": 32,
+        "seed": 5,
+    }
+    return TrainingSettings(**fields | changes)
+
+
+def train_in_process(
+    settings: RunSettings, train_dir: Path, **options: Any
+) -> TrainingRun:
+    """Trains to the end.
+
+    Args:
+      settings: The run's settings.
+      train_dir: The run's directory.
+      **options: Further fields of `RunOptions`.
+    """
+    run = TrainingRun(settings, RunOptions(str(train_dir), **options))
+    assert run.train()
+    return run
+
+
+def network_flags() -> list[str]:
+    """Returns the flags of the data and of `joint_settings`' networks."""
+    flags = {
+        "feature_sizes": ",".join(map(str, FEATURE_SIZES)),
+        "num_classes": NUM_CLASSES,
+        "max_frames": MAX_FRAMES,
+        "lstm_cells": LSTM_CELLS,
+        "lstm_layers": 1,
+        "num_inputs_to_lstm": 5,
+        "student_num_inputs_to_lstm": 2,
+        "every_n": 4,
+        "dropout": 0.3,
+        "input_dropout": 0.1,
+        "input_batch_norm": "true",
+        "representation_loss_weight": 0.1,
+        "prediction_loss_weight": 1,
+        "gpu": -1,
+    }
+    return to_flags(flags)
+
+
+def training_flags(videos: Path) -> list[str]:
+    """Returns the flags of the training settings of these tests."""
+    fields = dataclasses.asdict(_training(videos, {"seed": 5}))
+    return to_flags({k: v for k, v in fields.items() if v is not None})
+
+
+def video_level_flags(videos: Path) -> list[str]:
+    """Returns the flags of the video-level records."""
+    flags = {
+        "train_data_pattern": f"{videos}/train-*.tfrecord",
+        "eval_data_pattern": f"{videos}/validate-*.tfrecord",
+        "frame_features": "false",
+        "feature_names": "mean_rgb,mean_audio",
+        "feature_sizes": ",".join(map(str, FEATURE_SIZES)),
+        "num_classes": NUM_CLASSES,
+        "batch_size": BATCH_SIZE,
+        "gpu": -1,
+    }
+    return to_flags(flags)
+
+
+def to_flags(values: dict[str, Any]) -> list[str]:
+    """Returns `--name=value` for every entry."""
+    return [f"--{name}={value}" for name, value in values.items()]
+
+
+def start_script(
+    name: str, *flags: str, driver: str = "", **kwargs: Any
+) -> subprocess.Popen:
+    """Starts an entry point as `python -m scripts.NAME` does.
+
+    Args:
+      name: Name of the script.
+      *flags: Its flags.
+      driver: Python code to run first, in the same process.
+      **kwargs: For `Popen`; the output is captured by default.
+    """
+    command = [sys.executable, "-m", f"scripts.{name}", *flags]
+    if driver:
+        code = (
+            f"{driver}\nimport runpy\n"
+            f"runpy.run_module('scripts.{name}', {{}}, '__main__', True)\n"
+        )
+        command = [sys.executable, "-c", code, *flags]
+    pipe = subprocess.PIPE
+    options = {"stdout": pipe, "stderr": pipe, "text": True, "cwd": ROOT}
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    return subprocess.Popen(command, **{"env": environment} | options | kwargs)
+
+
+def run_script(
+    name: str, *flags: str, driver: str = "", status: int | None = 0
+) -> subprocess.CompletedProcess:
+    """Runs an entry point to its end and checks its exit status.
+
+    Args:
+      name: Name of the script.
+      *flags: Its flags.
+      driver: Python code to run first, in the same process.
+      status: The exit status to expect, minus a signal's number for a killed
+        process; None for any.
+    """
+    with start_script(name, *flags, driver=driver) as process:
+        try:
+            output, errors = process.communicate(timeout=120)
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess(
+        process.args, process.returncode, output, errors
+    )
+    assert status in (None, done.returncode), output + errors
+    return done
+
+
+def error_line(done: subprocess.CompletedProcess) -> str:
+    """Returns the one line that a failed script wrote to standard error."""
+    assert done.returncode == 1
+    text = done.stdout + done.stderr
+    assert not any(sign in text for sign in _SIGNS_OF_A_TRACE), text
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("ERROR: ")
+    return lines[0]
+
+
+def wait_until(
+    condition: Callable[[], Any], process: subprocess.Popen, seconds=60.0
+) -> Any:
+    """Returns the first true value of a condition, asked 100 times a second."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise TimeoutError(f"Nothing came in {seconds} s.")

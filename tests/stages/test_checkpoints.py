@@ -1,0 +1,275 @@
+"""Checkpoints are whole, named by stable paths, and found by their names."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from stage_runs import joint_settings, video_level_settings
+from stored_files import read_datasets
+
+from distill.atomic_files import replace_atomically
+from distill.settings import RunSettings
+from distill.training.checkpoints import (
+    CheckpointError,
+    choose_checkpoint,
+    follow,
+    list_checkpoints,
+    load_variables,
+    newest_checkpoint,
+    open_checkpoint,
+    read_settings,
+    write_checkpoint,
+)
+
+# By hand: 16 features, 6 cells in one layer, 10 classes of 2 experts; an LSTM
+# has four gates, its state is two vectors, a class has a third, dummy gate.
+NETWORK_SHAPES = {
+    "input_norm/gamma": (16,),
+    "input_norm/beta": (16,),
+    "input_norm/moving_mean": (16,),
+    "input_norm/moving_variance": (16,),
+    "lower/lstm_0/kernel": (16, 24),
+    "lower/lstm_0/recurrent_kernel": (6, 24),
+    "lower/lstm_0/bias": (24,),
+    "upper/lstm_0/kernel": (12, 24),
+    "upper/lstm_0/recurrent_kernel": (6, 24),
+    "upper/lstm_0/bias": (24,),
+    "classifier/gates_kernel": (12, 30),
+    "classifier/experts_kernel": (12, 20),
+    "classifier/experts_bias": (20,),
+}
+
+
+@pytest.mark.parametrize("group", ["teacher", "student"])
+def test_networks_are_stored_by_the_paths_of_their_weights(
+    joint_checkpoint, group
+):
+    datasets = read_datasets(joint_checkpoint, group)
+    shapes = {name: values.shape for name, values in datasets.items()}
+    assert shapes == NETWORK_SHAPES
+
+
+def test_joint_checkpoint_holds_all_that_a_run_goes_on_from(joint_checkpoint):
+    with h5py.File(joint_checkpoint) as file:
+        groups = {"teacher", "student", "optimizer", "random_state"}
+        assert set(file) == groups
+        assert file["optimizer/iteration"][()] == 15
+        # Two moments of each weight; batch statistics have none.
+        num_trained = 2 * (len(NETWORK_SHAPES) - 2)
+        assert len(file["optimizer"]) == 2 + 2 * num_trained
+        assert set(file["random_state"]) == {"teacher", "student"}
+
+
+def test_random_state_advances_with_training(joint_run):
+    first, second = (
+        read_datasets(joint_run / f"checkpoint-0000000{step}.h5")
+        for step in (1, 2)
+    )
+    states = [name for name in first if name.startswith("random_state/")]
+    moved = [n for n in states if not np.array_equal(first[n], second[n])]
+    assert {name.split("/")[1] for name in moved} == {"teacher", "student"}
+
+
+def test_checkpoint_and_directory_carry_the_settings(videos, joint_run):
+    fields = dataclasses.asdict(joint_settings(videos))
+    expected = json.loads(json.dumps(fields))
+    checkpoint = joint_run / "checkpoint-00000015.h5"
+    with h5py.File(checkpoint) as file:
+        assert json.loads(file.attrs["settings"]) == expected
+    assert json.loads((joint_run / "settings.json").read_text()) == expected
+    assert read_settings(checkpoint) == joint_settings(videos)
+
+
+def test_failure_inside_a_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="disk"):
+        with replace_atomically(path) as temporary:
+            temporary.write_text("half of the n")
+            raise RuntimeError("The disk is gone.")
+    assert os.listdir(tmp_path) == ["file.txt"]
+    assert path.read_text() == "old"
+
+
+class Unreadable:
+    """A variable whose values cannot be had."""
+
+    def __array__(self, dtype=None, copy=None):
+        """Raises."""
+        raise RuntimeError("The device is gone.")
+
+
+def test_failure_inside_a_checkpoint_leaves_the_old_one(
+    video_level_videos, tmp_path
+):
+    path = tmp_path / "checkpoint-00000001.h5"
+    settings = video_level_settings(video_level_videos)
+    good = {"student": {"kernel": keras.Variable([1.0, 2.0])}}
+    bad = {"student": {"bias": keras.Variable([3.0]), "kernel": Unreadable()}}
+    write_checkpoint(path, good, settings, {"step": 1})
+    old = path.read_bytes()
+    with pytest.raises(RuntimeError, match="device is gone"):
+        write_checkpoint(path, bad, settings, {"step": 1})
+    assert os.listdir(tmp_path) == [path.name]
+    assert path.read_bytes() == old
+
+
+def test_file_is_synced_before_it_gets_its_name(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def record_fsync(descriptor):
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        calls.append(("sync", Path(name).name))
+        fsync(descriptor)
+
+    def record_replace(source, target):
+        calls.append(("rename", Path(source).name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    monkeypatch.setattr(os, "replace", record_replace)
+    with replace_atomically(tmp_path / "file.txt") as temporary:
+        temporary.write_text("new")
+    assert calls == [
+        ("sync", temporary.name),
+        ("rename", temporary.name),
+        ("sync", tmp_path.name),
+    ]
+    assert (tmp_path / "file.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "There is no checkpoint"),
+        (b"", "no whole HDF5 file"),
+        (b"weights, but as text\n", "no whole HDF5 file"),
+        ("half", "no whole HDF5 file"),
+        ("all but the last byte", "no whole HDF5 file"),
+        ("other HDF5", "no checkpoint of this toolkit"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(
+    joint_checkpoint, tmp_path, content, message
+):
+    path = tmp_path / "checkpoint-00000015.h5"
+    whole = joint_checkpoint.read_bytes()
+    parts = {"half": len(whole) // 2, "all but the last byte": -1}
+    if content in parts:
+        path.write_bytes(whole[: parts[content]])
+    elif content == "other HDF5":
+        with h5py.File(path, "w") as file:
+            file["student/kernel"] = [1.0]
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as error:
+        open_checkpoint(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("kernel", "other"), "holds no student/other"),
+        (("kernel", "wide"), r"student/wide has the shape \(3,\).*\(2,\)"),
+    ],
+)
+def test_weights_that_do_not_fit_change_nothing(
+    video_level_videos, tmp_path, names, message
+):
+    path = tmp_path / "checkpoint.h5"
+    stored = {
+        "kernel": keras.Variable([1.0, 2.0]),
+        "wide": keras.Variable([1.0, 2.0, 3.0]),
+    }
+    settings = video_level_settings(video_level_videos)
+    write_checkpoint(path, {"student": stored}, settings, {"step": 1})
+    variables = {name: keras.Variable([7.0, 8.0]) for name in names}
+    with pytest.raises(CheckpointError, match=message):
+        load_variables(path, "student", variables)
+    for variable in variables.values():
+        np.testing.assert_array_equal(np.asarray(variable), [7.0, 8.0])
+
+
+def test_missing_group_is_named_beside_those_there_are(student_checkpoint):
+    with pytest.raises(CheckpointError, match=r"no teacher.*\['student'\]"):
+        load_variables(student_checkpoint, "teacher", {})
+
+
+def test_checkpoints_are_listed_by_step_and_nothing_else_is(tmp_path):
+    names = [
+        "checkpoint-100000000.h5",
+        "checkpoint-00000010.h5",
+        "checkpoint-00000009.h5",
+    ]
+    others = [
+        ".checkpoint-00000011.h5.4711.tmp",
+        "checkpoint-00000011.h5.tmp",
+        "checkpoint-00000011.h5.bak",
+        "checkpoint-12.h5",
+        "my-checkpoint-00000011.h5",
+        "best.h5",
+        "log.jsonl",
+    ]
+    for name in names + others:
+        (tmp_path / name).touch()
+    listed = [path.name for path in list_checkpoints(tmp_path)]
+    assert listed == names[::-1]
+    assert newest_checkpoint(tmp_path).name == names[0]
+    assert choose_checkpoint(None, str(tmp_path)).name == names[0]
+    assert choose_checkpoint("mine.h5", str(tmp_path)) == "mine.h5"
+
+
+def test_directory_without_checkpoints_is_named(tmp_path):
+    assert list_checkpoints(tmp_path / "missing") == []
+    for directory in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(CheckpointError, match=str(directory)):
+            newest_checkpoint(directory)
+    with pytest.raises(CheckpointError, match="--checkpoint or --train_dir"):
+        choose_checkpoint(None, None)
+
+
+def test_temporary_name_is_no_checkpoint_while_it_is_written(tmp_path):
+    path = tmp_path / "checkpoint-00000003.h5"
+    with replace_atomically(path) as temporary:
+        temporary.write_bytes(b"half")
+        assert list_checkpoints(tmp_path) == []
+    assert list_checkpoints(tmp_path) == [path]
+
+
+def test_following_skips_to_the_newest_checkpoint(tmp_path):
+    followed = follow(tmp_path, poll_seconds=0.0)
+    seen = []
+    for steps in ([2, 4], [6], [8, 10]):
+        for step in steps:
+            (tmp_path / f"checkpoint-{step:08d}.h5").touch()
+        seen.append(next(followed).name)
+    assert seen == [f"checkpoint-{step:08d}.h5" for step in (4, 6, 10)]
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_failed_sync_or_rename_leaves_the_old_file(
+    tmp_path, monkeypatch, function
+):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    monkeypatch.setattr(os, function, fail)
+    with pytest.raises(OSError, match="No space left"):
+        with replace_atomically(path) as temporary:
+            temporary.write_text("new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_settings_survive_json(videos):
+    settings = joint_settings(videos, max_steps=7)
+    assert RunSettings.from_json(settings.to_json()) == settings

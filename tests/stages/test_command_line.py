@@ -1,0 +1,189 @@
+"""The entry points as a user meets them: flags, help, errors, exit status."""
+
+import json
+import xml.etree.ElementTree
+from pathlib import Path
+
+import h5py
+import plain_metrics
+import pytest
+from stage_runs import (
+    NUM_CLASSES,
+    ROOT,
+    error_line,
+    network_flags,
+    run_script,
+    training_flags,
+    video_level_flags,
+    video_schema,
+)
+from stored_files import true_labels
+
+from distill.data.pipeline import VideoReader, find_files
+from distill.evaluation import evaluate_checkpoint
+
+SCRIPTS = [
+    "train",
+    "evaluate",
+    "convert_model",
+    "finetune",
+    "infer",
+    "make_synthetic_data",
+    "compare_scores",
+]
+
+# Fails if the script imports TensorFlow or Keras, which takes seconds.
+NO_TENSORFLOW = "import sys; sys.modules.update(tensorflow=None, keras=None)"
+
+
+def test_every_entry_point_is_tested():
+    found = {
+        path.stem
+        for path in (ROOT / "scripts").glob("*.py")
+        if "run(main)" in path.read_text()
+    }
+    assert found == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_needs_no_tensorflow_and_explains_every_flag(script):
+    done = run_script(script, "--helpxml", driver=NO_TENSORFLOW, status=None)
+    root = xml.etree.ElementTree.fromstring(done.stdout)
+    own = [flag for flag in root.iter("flag") if flag.findtext("key") == "yes"]
+    help_texts = {f.findtext("name"): f.findtext("meaning") for f in own}
+    for name, text in help_texts.items():
+        assert text and len(text.split()) >= 2, name
+    summary, shown = run_script(
+        script, "--help", driver=NO_TENSORFLOW, status=None
+    ).stdout.split("flags:", 1)
+    assert summary.strip().endswith(".")
+    for name in help_texts:
+        assert f"--{name}:" in shown or f"--[no]{name}:" in shown
+    if script in ("train", "finetune", "evaluate"):
+        assert {"gpu", "train_dir", "batch_size"} <= help_texts.keys()
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_argument_that_is_no_flag_is_refused(script):
+    done = run_script(script, "train_dir", driver=NO_TENSORFLOW, status=1)
+    text = done.stdout + done.stderr
+    assert "Not a flag: 'train_dir' (flags begin with --)." in text
+    assert "Traceback" not in text
+
+
+def test_unknown_flag_suggests_the_nearest():
+    done = run_script("train", "--batch_sise=3", driver=NO_TENSORFLOW, status=1)
+    assert "Unknown command line flag 'batch_sise'" in done.stderr
+    assert "Did you mean: batch_size" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "missing"),
+    [
+        ("train", [], "--train_data_pattern, --train_dir"),
+        ("train", ["--train_dir=x"], "--train_data_pattern"),
+        (
+            "finetune",
+            ["--train_dir=x"],
+            "--train_data_pattern, --student_checkpoint",
+        ),
+        ("evaluate", [], "--eval_data_pattern"),
+        ("convert_model", [], "--student_checkpoint"),
+        ("infer", [], "--output_file"),
+        ("make_synthetic_data", [], "--output_dir"),
+        ("compare_scores", [], "--metrics_files"),
+    ],
+)
+def test_missing_flags_are_named(script, flags, missing):
+    done = run_script(script, *flags, driver=NO_TENSORFLOW, status=1)
+    assert error_line(done) == f"ERROR: Give a value to {missing}."
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--batch_size=0", "batch_size must be 1 or more, got 0."),
+        ("--model=LstmModel", "Unknown model 'LstmModel'"),
+        ("--optimizer=Adams", "optimizer must be one of Adam,"),
+        ("--dataset=yt8m", "Unknown frame-level dataset 'yt8m'"),
+        ("--feature_sizes=a,b", "--feature_sizes must be whole"),
+        ("--every_n=0", "every_n must be 1 or more"),
+    ],
+)
+def test_wrong_value_is_an_error_of_one_line(flag, message):
+    places = ["--train_data_pattern=x", "--train_dir=/nowhere/x"]
+    done = run_script("train", *places, flag, driver=NO_TENSORFLOW, status=1)
+    assert message in error_line(done)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("--train_data_pattern=/nowhere/*", "No file matches '/nowhere/*'"),
+        ("--num_inputs_to_lstm=41", "num_inputs_to_lstm (blocks) must be"),
+        ("--feature_sizes=12,5", "feature 'audio' has 4 bytes instead of 5"),
+        ("--student_lstm_cells=7", "embedding"),
+    ],
+)
+def test_run_that_cannot_start_is_an_error_of_one_line(
+    videos, tmp_path, change, message
+):
+    done = run_script(
+        "train",
+        *network_flags(),
+        *training_flags(videos),
+        f"--train_dir={tmp_path}/run",
+        change,
+        status=1,
+    )
+    assert message in error_line(done)
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer", "weights"),
+    [
+        ("LogisticModel", "AdamOptimizer", ["bias", "kernel"]),
+        (
+            "MoeModel",
+            "AdagradOptimizer",
+            ["experts_bias", "experts_kernel", "gates_kernel"],
+        ),
+    ],
+)
+def test_video_level_model_trains_and_is_scored(
+    videos, video_level_videos, tmp_path, model, optimizer, weights
+):
+    run_script(
+        "train",
+        *video_level_flags(video_level_videos),
+        f"--train_dir={tmp_path}",
+        f"--model={model}",
+        f"--optimizer={optimizer}",
+        "--regime=labels",
+        "--num_epochs=5",
+        "--base_learning_rate=0.3",
+    )
+    checkpoint = tmp_path / "checkpoint-00000025.h5"
+    with h5py.File(checkpoint) as file:
+        assert sorted(file["student/classifier"]) == weights
+        settings = json.loads(file.attrs["settings"])
+    assert settings["training"]["optimizer"] + "Optimizer" == optimizer
+    reader = VideoReader(
+        video_schema(),
+        find_files(f"{video_level_videos}/validate-*.tfrecord"),
+        batch_size=16,
+    )
+    scores = evaluate_checkpoint(checkpoint, "student", reader)
+    assert scores["num_videos"] == 40
+    assert scores["gap"] > gap_of_frequencies(videos) + 0.05
+
+
+def gap_of_frequencies(videos: Path) -> float:
+    """Returns the GAP of saying the training videos' shares for every one."""
+    shares = [0.0] * NUM_CLASSES
+    for labels in true_labels(videos, "train").values():
+        for label in labels:
+            shares[label] += 1
+    labels = true_labels(videos)
+    rankings = dict.fromkeys(labels, plain_metrics.rank(shares))
+    return plain_metrics.score_videos(rankings, labels, 20)["gap"]

@@ -1,0 +1,132 @@
+"""A converted student is the joint checkpoint's, bit for bit, and no more."""
+
+import dataclasses
+import json
+import os
+
+import h5py
+import numpy as np
+import pytest
+from stage_runs import error_line, joint_settings, run_script
+from stored_files import assert_same_datasets, read_datasets
+
+from distill.conversion import convert_to_student
+from distill.data.pipeline import VideoReader, find_files
+from distill.evaluation import load_network, predict_videos
+from distill.training.checkpoints import CheckpointError
+
+
+def test_student_is_copied_dataset_by_dataset(
+    joint_checkpoint, student_checkpoint
+):
+    student = read_datasets(student_checkpoint, "student")
+    assert_same_datasets(student, read_datasets(joint_checkpoint, "student"))
+
+
+def test_converted_file_holds_the_student_alone(student_checkpoint):
+    with h5py.File(student_checkpoint) as file:
+        assert list(file) == ["student"]
+
+
+def test_converted_file_carries_the_students_settings(
+    videos, joint_checkpoint, student_checkpoint
+):
+    settings = dataclasses.replace(
+        joint_settings(videos), teacher=None, distillation=None
+    )
+    expected = json.loads(json.dumps(dataclasses.asdict(settings)))
+    with h5py.File(student_checkpoint) as file:
+        assert json.loads(file.attrs["settings"]) == expected
+        with h5py.File(joint_checkpoint) as joint:
+            assert file.attrs["progress"] == joint.attrs["progress"]
+
+
+def predict(checkpoint, videos) -> np.ndarray:
+    """Returns the student's predictions of the validation videos."""
+    network = load_network(checkpoint, "student")
+    files = find_files(f"{videos}/validate-*.tfrecord")
+    reader = VideoReader(joint_settings(videos).data, files, 16)
+    batches = predict_videos(network, reader)
+    return np.concatenate([batch.predictions for batch in batches])
+
+
+def test_student_predicts_the_same_before_and_after_and_reloaded(
+    videos, joint_checkpoint, student_checkpoint
+):
+    before = predict(joint_checkpoint, videos)
+    after = predict(student_checkpoint, videos)
+    again = predict(student_checkpoint, videos)
+    assert before.shape == (40, 10)
+    assert before.std() > 0
+    assert before.tobytes() == after.tobytes() == again.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["student", "HDF5", "text", "nothing"])
+def test_what_is_no_joint_checkpoint_is_refused(
+    student_checkpoint, tmp_path, kind
+):
+    path = tmp_path / "source.h5"
+    message = f"{path} is no checkpoint|HDF5 file, but no checkpoint"
+    if kind == "student":
+        path = student_checkpoint
+        message = r"no joint checkpoint: it holds no teacher.*\['student'\]"
+    elif kind == "HDF5":
+        with h5py.File(path, "w") as file:
+            file["teacher/kernel"] = file["student/kernel"] = [1.0]
+    elif kind == "text":
+        path.write_text("teacher student")
+    else:
+        message = "There is no checkpoint"
+    with pytest.raises(CheckpointError, match=message):
+        convert_to_student(path, tmp_path / "student.h5")
+    assert set(os.listdir(tmp_path)) <= {"source.h5"}
+
+
+def test_refused_conversion_keeps_the_file_that_was_there(
+    student_checkpoint, tmp_path
+):
+    path = tmp_path / "student.h5"
+    path.write_text("mine")
+    with pytest.raises(CheckpointError):
+        convert_to_student(student_checkpoint, path)
+    assert path.read_text() == "mine"
+
+
+def test_script_converts_the_newest_and_says_what_it_kept(
+    joint_run, student_checkpoint, tmp_path
+):
+    target = tmp_path / "made" / "student.h5"
+    done = run_script(
+        "convert_model",
+        f"--train_dir={joint_run}",
+        f"--student_checkpoint={target}",
+    )
+    assert_same_datasets(
+        read_datasets(target), read_datasets(student_checkpoint)
+    )
+    source = joint_run / "checkpoint-00000015.h5"
+    expected = set()
+    with h5py.File(source) as file:
+        groups = list(file)
+    for group in groups:
+        values = read_datasets(source, group).values()
+        size = sum(value.size for value in values)
+        num_bytes = sum(value.nbytes for value in values)
+        verb = "kept" if group == "student" else "left out"
+        expected.add(
+            f"{verb} {group}: {len(values)} variables, {size:,} values, "
+            f"{num_bytes / 1e6:.1f} MB"
+        )
+    for path in (source, target):
+        expected.add(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    assert set(done.stdout.splitlines()) == expected
+
+
+def test_script_refuses_a_student_in_one_line(student_checkpoint, tmp_path):
+    done = run_script(
+        "convert_model",
+        f"--checkpoint={student_checkpoint}",
+        f"--student_checkpoint={tmp_path}/student.h5",
+        status=1,
+    )
+    assert "no joint checkpoint" in error_line(done)

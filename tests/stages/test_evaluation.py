@@ -1,0 +1,222 @@
+"""Evaluation gives the metrics of the network that a checkpoint holds."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import h5py
+import numpy as np
+import plain_metrics
+import pytest
+import stage_runs
+import tensorflow as tf
+from stage_runs import (
+    NUM_VALIDATE_VIDEOS,
+    error_line,
+    frame_schema,
+    run_script,
+    start_script,
+    train_in_process,
+    video_level_settings,
+    video_schema,
+)
+from stored_files import read_records, true_labels
+
+from distill.data.pipeline import VideoReader, find_files
+from distill.devices import choose_device
+from distill.evaluation import (
+    evaluate_checkpoint,
+    load_network,
+    predict_videos,
+)
+
+METRICS = {"gap", "hit_at_one", "perr", "mean_average_precision", "loss"}
+NUM_PARAMETERS = 4 * 16 + (16 * 24 + 6 * 24 + 24) + (12 * 24 + 6 * 24 + 24)
+NUM_PARAMETERS += 12 * 30 + 12 * 20 + 20
+
+
+def make_reader(videos: Path, schema, batch_size: int = 16) -> VideoReader:
+    """Returns a reader of the validation videos."""
+    files = find_files(f"{videos}/validate-*.tfrecord")
+    return VideoReader(schema, files, batch_size)
+
+
+@pytest.fixture(scope="module")
+def fast_run(video_level_videos, tmp_path_factory) -> Path:
+    """Returns the directory of a logistic regression of two epochs."""
+    directory = tmp_path_factory.mktemp("fast")
+    settings = video_level_settings(
+        video_level_videos, num_epochs=2, base_learning_rate=0.5
+    )
+    train_in_process(settings, directory)
+    return directory
+
+
+def test_logistic_regression_scores_as_in_plain_python(
+    video_level_videos, videos, fast_run
+):
+    checkpoint = fast_run / "checkpoint-00000010.h5"
+    with h5py.File(checkpoint) as file:
+        kernel = file["student/classifier/kernel"][()]
+        bias = file["student/classifier/bias"][()]
+    rankings = {}
+    for record in read_records(video_level_videos, "validate"):
+        feature = tf.train.Example.FromString(record).features.feature
+        names = ("mean_rgb", "mean_audio")
+        values = [v for name in names for v in feature[name].float_list.value]
+        inputs = np.asarray(values) / np.linalg.norm(values)
+        scores = 1 / (1 + np.exp(-(inputs @ kernel + bias)))
+        video_id = feature["id"].bytes_list.value[0].decode()
+        rankings[video_id] = plain_metrics.rank(scores)
+    labels = true_labels(videos)
+    expected = plain_metrics.score_videos(rankings, labels, 20)
+    expected["loss"] = plain_metrics.cross_entropy(rankings, labels)
+    scores = evaluate_checkpoint(
+        checkpoint, "student", make_reader(video_level_videos, video_schema())
+    )
+    for name, value in expected.items():
+        assert scores[name] == pytest.approx(value, rel=1e-5), name
+    assert scores["step"] == 10
+    assert scores["multiply_adds"] == 16 * 10
+    assert scores["parameters"] == 16 * 10 + 10
+
+
+@pytest.mark.parametrize("regime", ["joint", "student"])
+def test_student_of_either_regime_is_scored(
+    videos, joint_run, student_run, regime
+):
+    directory = {"joint": joint_run, "student": student_run}[regime]
+    checkpoint = directory / "checkpoint-00000015.h5"
+    reader = make_reader(videos, frame_schema())
+    scores = evaluate_checkpoint(checkpoint, "student", reader, top_k=5)
+    network = load_network(checkpoint, "student")
+    rankings = {
+        video: plain_metrics.rank(values)
+        for batch in predict_videos(network, reader)
+        for video, values in zip(batch.ids, batch.predictions, strict=True)
+    }
+    labels = true_labels(videos)
+    expected = plain_metrics.score_videos(rankings, labels, 5)
+    expected["loss"] = plain_metrics.cross_entropy(rankings, labels)
+    for name, value in expected.items():
+        assert scores[name] == pytest.approx(value, rel=1e-6), name
+    assert scores["frames"] == 10
+    assert scores["parameters"] == NUM_PARAMETERS
+
+
+def test_one_batch_alone_has_no_speed(video_level_videos, fast_run):
+    checkpoint = fast_run / "checkpoint-00000005.h5"
+    for batch_size, known in ((40, False), (39, True)):
+        reader = make_reader(video_level_videos, video_schema(), batch_size)
+        scores = evaluate_checkpoint(checkpoint, "student", reader)
+        assert (scores["examples_per_second"] is not None) == known
+
+
+def test_script_scores_both_networks_of_the_newest_checkpoint(
+    videos, joint_run, tmp_path
+):
+    metrics_file = tmp_path / "made" / "metrics.json"
+    done = run_script(
+        "evaluate",
+        f"--train_dir={joint_run}",
+        f"--eval_data_pattern={videos}/validate-*.tfrecord",
+        f"--metrics_file={metrics_file}",
+        "--which=both",
+        "--batch_size=16",
+        "--gpu=-1",
+    )
+    checkpoint = joint_run / "checkpoint-00000015.h5"
+    networks = json.loads(metrics_file.read_text())
+    assert [network["which"] for network in networks] == ["teacher", "student"]
+    assert [network["frames"] for network in networks] == [40, 10]
+    for network in networks:
+        assert METRICS < network.keys()
+        assert network["num_videos"] == NUM_VALIDATE_VIDEOS
+        assert network["examples_per_second"] > 0
+        assert network["device"] == "CPU"
+        assert network["checkpoint"] == str(checkpoint)
+        assert network["step"] == 15
+        assert network["parameters"] == NUM_PARAMETERS
+    assert networks[0]["gap"] != networks[1]["gap"]
+    assert done.stderr == ""
+    for name in METRICS:
+        for network in networks:
+            assert f"{network[name]:.4f}" in done.stdout, name
+    for title in ("GAP@20", "Hit@1", "PERR", "mAP", "teacher", "student"):
+        assert title in done.stdout
+
+
+def test_teacher_of_a_student_alone_is_an_error(videos, student_checkpoint):
+    done = run_script(
+        "evaluate",
+        f"--checkpoint={student_checkpoint}",
+        f"--eval_data_pattern={videos}/validate-*.tfrecord",
+        "--which=teacher",
+        "--gpu=-1",
+        status=1,
+    )
+    assert "There is no teacher here, only the student." in error_line(done)
+
+
+@pytest.mark.parametrize("gpu", [99, -2])
+def test_gpu_that_is_not_there_is_refused(gpu):
+    with pytest.raises(ValueError, match=f"--gpu={gpu}: there is no such GPU"):
+        choose_device(gpu)
+
+
+def test_error_of_a_missing_gpu_lists_those_there_are(videos, joint_checkpoint):
+    done = run_script(
+        "evaluate",
+        f"--checkpoint={joint_checkpoint}",
+        f"--eval_data_pattern={videos}/validate-*.tfrecord",
+        "--gpu=99",
+        status=1,
+    )
+    # TensorFlow's own lines may come before the error.
+    line = done.stderr.splitlines()[-1]
+    gpus = tf.config.list_physical_devices("GPU")
+    listed = ", ".join(f"{i}: {gpu.name}" for i, gpu in enumerate(gpus))
+    assert line == (
+        f"ERROR: --gpu=99: there is no such GPU. GPUs here: {listed or 'none'}."
+        " --gpu=-1 computes on the CPU."
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_run_once_false_scores_every_new_checkpoint(
+    video_level_videos, fast_run, tmp_path
+):
+    names = ["checkpoint-00000005.h5", "checkpoint-00000010.h5"]
+    train_dir, metrics_file = tmp_path / "run", tmp_path / "metrics.json"
+    train_dir.mkdir()
+    shutil.copy(fast_run / names[0], train_dir)
+
+    def scored_step():
+        if metrics_file.exists():
+            return json.loads(metrics_file.read_text())["step"]
+
+    flags = [
+        f"--train_dir={train_dir}",
+        f"--eval_data_pattern={video_level_videos}/validate-*.tfrecord",
+        f"--metrics_file={metrics_file}",
+        "--run_once=false",
+        "--poll_seconds=0.05",
+        "--gpu=-1",
+    ]
+    with start_script("evaluate", *flags) as process:
+        try:
+            stage_runs.wait_until(lambda: scored_step() == 5, process)
+            shutil.copy(fast_run / names[1], tmp_path / "new.h5")
+            (tmp_path / "new.h5").rename(train_dir / names[1])
+            stage_runs.wait_until(lambda: scored_step() == 10, process)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert errors == "Interrupted.\n"
+    lines = output.splitlines()
+    assert [x for x in lines if x.startswith(str(train_dir))] == [
+        str(train_dir / name) for name in names
+    ]

@@ -1,0 +1,218 @@
+"""A run that is killed loses nothing but the steps since its last checkpoint.
+
+The run is killed four times, two of them inside the write of a checkpoint,
+and held against one that nothing interrupted, bit for bit.
+"""
+
+import dataclasses
+import json
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import stage_runs
+from stage_runs import run_script, start_script
+from stored_files import (
+    assert_same_checkpoint,
+    assert_same_datasets,
+    checkpoint_steps,
+    read_datasets,
+)
+
+NUM_EPOCHS = 6
+LAST_STEP = NUM_EPOCHS * stage_runs.STEPS_PER_EPOCH
+
+# Dies when the third checkpoint is half written: a checkpoint of the killed
+# run holds more than 70 datasets and fewer than 100.
+DIE_IN_WRITE = """
+import os, signal, h5py
+set_item, writes = h5py.Group.__setitem__, []
+def set_item_or_die(group, name, value):
+    writes.append(name)
+    if len(writes) == 210:
+        os.kill(os.getpid(), signal.SIGKILL)
+    set_item(group, name, value)
+h5py.Group.__setitem__ = set_item_or_die
+"""
+
+# Dies when a checkpoint is written and synced, but has no name yet.
+DIE_BEFORE_RENAME = """
+import os, signal
+replace, targets = os.replace, []
+def replace_or_die(source, target):
+    if "checkpoint-" in str(target):
+        targets.append(target)
+    if len(targets) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = replace_or_die
+"""
+
+
+def killed_run_flags(videos: Path) -> list[str]:
+    """Returns the flags of the joint run that is killed, and of its twin."""
+    return [
+        *stage_runs.network_flags(),
+        *stage_runs.training_flags(videos),
+        f"--num_epochs={NUM_EPOCHS}",
+        "--checkpoint_every_steps=1",
+        "--log_every_steps=1",
+    ]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_run(videos, tmp_path_factory) -> Path:
+    """Returns the directory of the run that the killed one is held against."""
+    directory = tmp_path_factory.mktemp("uninterrupted")
+    flags = killed_run_flags(videos)
+    run_script("train", *flags, f"--train_dir={directory}")
+    return directory
+
+
+@dataclasses.dataclass(frozen=True)
+class KilledRun:
+    """A run that was killed four times and then trained to its end.
+
+    Attributes:
+      directory: The run's directory.
+      copies: What the directory held after every kill.
+      last_output: What the last process printed.
+    """
+
+    directory: Path
+    copies: list[Path]
+    last_output: str
+
+
+@pytest.fixture(scope="module")
+def killed_run(videos, tmp_path_factory) -> KilledRun:
+    """Returns a run killed at four moments, two of them inside a write."""
+    root = tmp_path_factory.mktemp("killed")
+    directory = root / "run"
+    flags = [*killed_run_flags(videos), f"--train_dir={directory}"]
+    copies = []
+
+    def keep_copy():
+        copies.append(root / f"after_kill_{len(copies)}")
+        shutil.copytree(directory, copies[-1])
+
+    run_script("train", *flags, driver=DIE_IN_WRITE, status=-signal.SIGKILL)
+    keep_copy()
+    kill_while_it_trains(flags, directory, random.Random(1).uniform(0, 0.5))
+    keep_copy()
+    kill_while_it_resumes(flags)
+    keep_copy()
+    run_script(
+        "train", *flags, driver=DIE_BEFORE_RENAME, status=-signal.SIGKILL
+    )
+    keep_copy()
+    done = run_script("train", *flags)
+    return KilledRun(directory, copies, done.stdout)
+
+
+def kill_while_it_trains(
+    flags: list[str], directory: Path, seconds: float
+) -> None:
+    """Kills training some time after it wrote its first new checkpoint."""
+    before = checkpoint_steps(directory) if directory.exists() else []
+    with start_script("train", *flags) as process:
+        try:
+            stage_runs.wait_until(
+                lambda: (
+                    directory.exists() and checkpoint_steps(directory) != before
+                ),
+                process,
+            )
+            time.sleep(seconds)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+def kill_while_it_resumes(flags: list[str]) -> None:
+    """Kills training when it says where it goes on, before any step."""
+    with start_script("train", *flags) as process:
+        try:
+            for line in process.stdout:
+                if line.startswith("going on from"):
+                    break
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_killed_run_ends_as_the_uninterrupted_one(
+    killed_run, uninterrupted_run
+):
+    last = f"checkpoint-{LAST_STEP:08d}.h5"
+    assert_same_checkpoint(
+        killed_run.directory / last, uninterrupted_run / last
+    )
+
+
+def test_every_checkpoint_that_a_kill_leaves_is_whole(
+    killed_run, uninterrupted_run
+):
+    assert checkpoint_steps(killed_run.copies[0]) == [1, 2]
+    for copy in killed_run.copies:
+        for step in checkpoint_steps(copy):
+            name = f"checkpoint-{step:08d}.h5"
+            assert_same_datasets(
+                read_datasets(copy / name),
+                read_datasets(uninterrupted_run / name),
+            )
+
+
+def test_killed_writes_leave_no_file_that_counts_and_are_cleared(killed_run):
+    for copy in (killed_run.copies[0], killed_run.copies[3]):
+        leftovers = list(copy.glob(".checkpoint-*.tmp"))
+        assert len(leftovers) == 1
+        # The last step of an epoch is written in the epoch and at its end.
+        newest = checkpoint_steps(copy)[-1]
+        step = int(leftovers[0].name.split("-")[1][:8])
+        assert step in (newest, newest + 1)
+    assert not list(killed_run.copies[2].glob(".*.tmp"))
+    assert not list(killed_run.directory.glob(".*.tmp"))
+
+
+def test_killed_run_goes_on_from_the_last_checkpoint(killed_run):
+    newest = checkpoint_steps(killed_run.copies[3])[-1]
+    assert (
+        f"checkpoint-{newest:08d}.h5: step {newest},"
+        in (killed_run.last_output.splitlines()[0])
+    )
+
+
+def test_log_of_a_killed_run_holds_every_step_once(
+    killed_run, uninterrupted_run
+):
+    logs = []
+    for directory in (killed_run.directory, uninterrupted_run):
+        text = (directory / "log.jsonl").read_text()
+        lines = [json.loads(line) for line in text.splitlines()]
+        logs.append(
+            [
+                {k: line[k] for k in line if k != "examples_per_second"}
+                for line in lines
+            ]
+        )
+    steps = [line["step"] for line in logs[0]]
+    assert steps == list(range(1, LAST_STEP + 1))
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_run_killed_at_random_ends_as_the_uninterrupted_one(
+    videos, uninterrupted_run, tmp_path, seed
+):
+    flags = [*killed_run_flags(videos), f"--train_dir={tmp_path}"]
+    seconds = random.Random(seed)
+    for _ in range(3):
+        kill_while_it_trains(flags, tmp_path, seconds.uniform(0, 0.25))
+    run_script("train", *flags)
+    last = f"checkpoint-{LAST_STEP:08d}.h5"
+    assert_same_checkpoint(tmp_path / last, uninterrupted_run / last)

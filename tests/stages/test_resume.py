@@ -1,0 +1,184 @@
+"""Stopping a run, by whatever means, and going on changes nothing.
+
+Every comparison is of all datasets of the last checkpoints, bit for bit.
+"""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import h5py
+import pytest
+import stage_runs
+from stage_runs import (
+    joint_settings,
+    start_script,
+    student_settings,
+    train_in_process,
+)
+from stored_files import (
+    assert_same_checkpoint,
+    assert_same_datasets,
+    checkpoint_steps,
+    read_datasets,
+)
+
+from distill.training.loop import TrainingRun
+from distill.training.run_options import RunOptions
+
+
+@pytest.fixture(scope="module")
+def straight_runs(joint_run, student_run) -> dict[str, Path]:
+    """Returns the directories of runs that nothing stopped, by regime."""
+    return {"joint": joint_run, "student": student_run}
+
+
+def regime_settings(regime: str, videos: Path, **training):
+    """Returns the settings of one of the two regimes."""
+    if regime == "joint":
+        return joint_settings(videos, **training)
+    return student_settings(videos, **training)
+
+
+@pytest.mark.parametrize(
+    ("regime", "step"),
+    [
+        ("joint", 5),
+        ("joint", 12),
+        ("student", 3),
+        ("student", 10),
+    ],
+)
+def test_run_from_a_checkpoint_ends_as_the_run_that_wrote_it(
+    videos, straight_runs, tmp_path, regime, step
+):
+    name = f"checkpoint-{step:08d}.h5"
+    shutil.copy(straight_runs[regime] / name, tmp_path)
+    train_in_process(regime_settings(regime, videos), tmp_path)
+    last = "checkpoint-00000015.h5"
+    assert_same_checkpoint(tmp_path / last, straight_runs[regime] / last)
+
+
+@pytest.mark.parametrize("regime", ["joint", "student"])
+def test_run_that_raised_goes_on_from_its_last_checkpoint(
+    videos, straight_runs, tmp_path, monkeypatch, regime
+):
+    settings = regime_settings(regime, videos)
+    options = RunOptions(str(tmp_path), checkpoint_every_steps=3)
+    run = TrainingRun(settings, options)
+    train_step = run.distiller.train_step
+
+    def fail_after_step_7(batch, learning_rate):
+        if run.progress.step == 7:
+            raise RuntimeError("The power is off.")
+        return train_step(batch, learning_rate)
+
+    monkeypatch.setattr(run.distiller, "train_step", fail_after_step_7)
+    with pytest.raises(RuntimeError, match="power is off"):
+        run.train()
+    assert checkpoint_steps(tmp_path) == [3, 5, 6]
+
+    train_in_process(settings, tmp_path)
+    last = "checkpoint-00000015.h5"
+    assert_same_checkpoint(tmp_path / last, straight_runs[regime] / last)
+
+
+@pytest.mark.parametrize("max_steps", [5, 7])
+def test_run_that_max_steps_ended_goes_on(
+    videos, student_run, tmp_path, max_steps
+):
+    settings = student_settings(videos, max_steps=max_steps)
+    train_in_process(settings, tmp_path)
+    assert checkpoint_steps(tmp_path)[-1] == max_steps
+    train_in_process(student_settings(videos), tmp_path)
+    last = "checkpoint-00000015.h5"
+    assert_same_checkpoint(tmp_path / last, student_run / last)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_the_step_and_the_run_goes_on(
+    videos, student_run, tmp_path, monkeypatch, capsys, kind
+):
+    settings = student_settings(videos)
+    run = TrainingRun(settings, RunOptions(str(tmp_path)))
+    train_step = run.distiller.train_step
+
+    def signal_in_step_7(batch, learning_rate):
+        if run.progress.step == 6:
+            os.kill(os.getpid(), kind)
+        return train_step(batch, learning_rate)
+
+    monkeypatch.setattr(run.distiller, "train_step", signal_in_step_7)
+    handlers = [signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)]
+    assert run.train() is False
+    assert handlers == [
+        signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)
+    ]
+    assert f"stopped by {kind.name} after step 7" in capsys.readouterr().out
+    assert checkpoint_steps(tmp_path) == [5, 7]
+
+    train_in_process(settings, tmp_path)
+    last = "checkpoint-00000015.h5"
+    assert_same_checkpoint(tmp_path / last, student_run / last)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_signalled_script_exits_with_status_1(
+    video_level_videos, tmp_path, kind
+):
+    flags = stage_runs.video_level_flags(video_level_videos) + [
+        "--model=LogisticModel",
+        "--regime=labels",
+        "--num_epochs=100000",
+        "--log_every_steps=1",
+        f"--train_dir={tmp_path}",
+    ]
+    log = tmp_path / "log.jsonl"
+    with start_script("train", *flags) as process:
+        try:
+            stage_runs.wait_until(
+                lambda: log.exists() and log.stat().st_size > 2000, process
+            )
+            process.send_signal(kind)
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert errors == ""
+    last = checkpoint_steps(tmp_path)[-1]
+    assert f"stopped by {kind.name} after step {last}" in output
+
+
+def test_kill_before_the_first_checkpoint_starts_at_the_beginning(
+    videos, student_run, tmp_path
+):
+    (tmp_path / ".checkpoint-00000001.h5.4711.tmp").write_bytes(b"\x89HDF")
+    (tmp_path / "log.jsonl").write_text('{"kind": "step", "step": 2}\n{"kin')
+    train_in_process(
+        student_settings(videos, max_steps=4), tmp_path, log_every_steps=1
+    )
+    name = "checkpoint-00000004.h5"
+    expected = read_datasets(student_run / name)
+    assert_same_datasets(read_datasets(tmp_path / name), expected)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+
+
+def test_checkpoint_says_how_far_the_run_had_come(joint_run):
+    expected = {
+        "checkpoint-00000004.h5": (4, 64, 0, 64),
+        "checkpoint-00000005.h5": (5, 72, 1, 0),
+        "checkpoint-00000012.h5": (12, 176, 2, 32),
+        "checkpoint-00000015.h5": (15, 216, 3, 0),
+    }
+    for name, (step, examples_seen, epoch, position) in expected.items():
+        with h5py.File(joint_run / name) as file:
+            assert json.loads(file.attrs["progress"]) == {
+                "step": step,
+                "examples_seen": examples_seen,
+                "epoch": epoch,
+                "position": position,
+                "best_gap": None,
+            }

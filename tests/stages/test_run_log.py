@@ -1,0 +1,233 @@
+"""What a run tells: lines, JSON lines, TensorBoard scalars, a bar."""
+
+import json
+import os
+import pty
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import stage_runs
+import tensorflow as tf
+from stage_runs import run_script, start_script, train_in_process
+
+from distill.training.run_log import RunLog
+
+TERMS = {
+    "joint": [
+        "teacher_label_loss",
+        "teacher_penalty",
+        "student_label_loss",
+        "student_penalty",
+        "representation_loss",
+        "prediction_loss",
+    ],
+    "student": ["student_label_loss", "student_penalty"],
+}
+NETWORKS = {"joint": ["teacher", "student"], "student": ["student"]}
+
+
+def read_log(directory: Path) -> list[dict]:
+    """Returns the objects of a run's log."""
+    text = (directory / "log.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("regime", ["joint", "student"])
+def test_json_lines_hold_step_metrics_terms_and_speed(
+    joint_run, student_run, regime
+):
+    lines = read_log({"joint": joint_run, "student": student_run}[regime])
+    scores = [
+        f"{which}_{name}"
+        for which in NETWORKS[regime]
+        for name in ("hit_at_one", "perr", "gap")
+    ]
+    place = ["kind", "step", "epoch", "learning_rate"]
+    speed = ["loss", "examples_per_second"]
+    for line in lines:
+        assert list(line) == place + scores + TERMS[regime] + speed
+        assert all(0 <= line[name] <= 1 for name in scores)
+        terms = [line[name] for name in TERMS[regime]]
+        assert min(terms) > 0
+        assert line["loss"] == pytest.approx(sum(terms), rel=1e-5)
+        assert line["examples_per_second"] > 0
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12, 14]
+    assert [line["epoch"] for line in lines] == [1, 1, 2, 2, 2, 3, 3]
+
+
+def test_learning_rate_falls_in_stairs(joint_run):
+    # 16 videos a step, 72 an epoch, a factor of 0.9 every 100 videos seen.
+    seen = {2: 16, 4: 48, 6: 72, 8: 104, 10: 136, 12: 160, 14: 192}
+    for line in read_log(joint_run):
+        expected = 0.02 * 0.9 ** (seen[line["step"]] // 100)
+        assert line["learning_rate"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_line_of_a_step_tells_the_metrics_of_its_batch(tmp_path, capsys):
+    labels = np.array([[1, 0, 0], [0, 1, 1]], bool)
+    predictions = {
+        # Both tops are wrong; of the second video's two best one is right.
+        # Pooled: 0.9 no, 0.8 no, 0.7 yes, 0.6 yes, 0.5 no, 0.4 yes.
+        "teacher": [[0.7, 0.9, 0.5], [0.8, 0.6, 0.4]],
+        "student": [[0.9, 0.1, 0.2], [0.3, 0.7, 0.8]],
+    }
+    teacher_gap = (1 / 3 + 2 / 4 + 3 / 6) / 3
+    predictions = {
+        which: np.array(values, np.float32)
+        for which, values in predictions.items()
+    }
+    terms = {"student_label_loss": 0.25, "loss": tf.constant(12345.0)}
+    place = {"step": 7, "epoch": 2, "learning_rate": 0.5}
+    with RunLog(tmp_path, 0, 10) as log:
+        log.count(6, 30)
+        log.count(7, 20)
+        log.log_step(place, terms, predictions, labels)
+    line = read_log(tmp_path)[0]
+    speed = line.pop("examples_per_second")
+    assert line == pytest.approx(
+        {
+            "kind": "step",
+            "step": 7,
+            "epoch": 2,
+            "learning_rate": 0.5,
+            "teacher_hit_at_one": 0.0,
+            "teacher_perr": 0.25,
+            "teacher_gap": teacher_gap,
+            "student_hit_at_one": 1.0,
+            "student_perr": 1.0,
+            "student_gap": 1.0,
+            "student_label_loss": 0.25,
+            "loss": 12345.0,
+        }
+    )
+    assert capsys.readouterr().out == (
+        "step 7 epoch 2 | teacher Hit@1 0.000 PERR 0.250 GAP 0.444 | student "
+        "Hit@1 1.000 PERR 1.000 GAP 1.000 | student_label_loss 0.25 loss "
+        f"1.234e+04 | {speed:.0f} examples/s\n"
+    )
+
+
+def test_reopened_log_drops_lines_of_steps_that_are_made_again(tmp_path):
+    kept = '{"kind": "step", "step": 4}\n{"kind": "evaluation", "step": 5}\n'
+    later = '{"kind": "step", "step": 6}\n{"kind": "st'
+    (tmp_path / "log.jsonl").write_text(kept + later)
+    with RunLog(tmp_path, 5, 10):
+        pass
+    assert (tmp_path / "log.jsonl").read_text() == kept
+
+
+def test_reopened_log_is_on_disk_before_the_first_new_line(tmp_path):
+    kept = '{"kind": "step", "step": 4}\n'
+    (tmp_path / "log.jsonl").write_text(kept)
+    with RunLog(tmp_path, 5, 10):
+        assert (tmp_path / "log.jsonl").read_text() == kept
+
+
+def read_scalars(directory: Path) -> dict[tuple[str, int], float]:
+    """Returns every TensorBoard scalar of a run by tag and step."""
+    scalars = {}
+    for path in (directory / "events").iterdir():
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                plugin = value.metadata.plugin_data.plugin_name
+                assert plugin == "scalars"
+                scalar = float(tf.make_ndarray(value.tensor))
+                scalars[value.tag, event.step] = scalar
+    return scalars
+
+
+def test_tensorboard_holds_the_scalars_of_every_line(joint_run):
+    expected = {
+        (f"step/{name}", line["step"]): value
+        for line in read_log(joint_run)
+        for name, value in line.items()
+        if name not in ("kind", "step", "epoch")
+    }
+    assert read_scalars(joint_run) == pytest.approx(expected, rel=1e-6)
+
+
+def test_validation_is_logged_as_all_metrics(video_level_videos, tmp_path):
+    settings = stage_runs.video_level_settings(video_level_videos, num_epochs=2)
+    pattern = f"{video_level_videos}/validate-*.tfrecord"
+    train_in_process(settings, tmp_path, eval_data_pattern=pattern)
+    lines = [x for x in read_log(tmp_path) if x["kind"] == "evaluation"]
+    assert [line["step"] for line in lines] == [5, 10]
+    names = {"gap", "hit_at_one", "perr", "mean_average_precision", "loss"}
+    assert all(names < line.keys() for line in lines)
+    scalars = read_scalars(tmp_path)
+    for line in lines:
+        tag = ("evaluation/gap", line["step"])
+        assert scalars[tag] == pytest.approx(line["gap"], rel=1e-6)
+
+
+def fast_training_flags(videos: Path, train_dir: Path) -> list[str]:
+    """Returns flags of a fast run of ten steps."""
+    return [
+        *stage_runs.video_level_flags(videos),
+        "--model=LogisticModel",
+        "--regime=labels",
+        "--num_epochs=2",
+        "--log_every_steps=5",
+        f"--train_dir={train_dir}",
+    ]
+
+
+def test_lines_are_plain_where_there_is_no_terminal(
+    video_level_videos, tmp_path
+):
+    done = run_script(
+        "train", *fast_training_flags(video_level_videos, tmp_path)
+    )
+    assert done.stderr == ""
+    form = (
+        r"step \d+ epoch \d \| student Hit@1 0\.\d{3} PERR 0\.\d{3} "
+        r"GAP 0\.\d{3} \| student_label_loss \S+ student_penalty \S+ "
+        r"loss \S+ \| \d+ examples/s"
+    )
+    lines = done.stdout.splitlines()
+    steps = [line for line in lines if line.startswith("step ")]
+    assert len(steps) == 2
+    assert all(re.fullmatch(form, line) for line in steps), done.stdout
+    assert "\x1b" not in done.stdout and "\r" not in done.stdout
+    assert "ETA" not in done.stdout
+
+
+def test_terminal_shows_a_bar_with_the_time_left(video_level_videos, tmp_path):
+    controller, terminal = pty.openpty()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE")
+    }
+    with start_script(
+        "train",
+        *fast_training_flags(video_level_videos, tmp_path),
+        stdout=terminal,
+        stderr=terminal,
+        env=environment | {"TERM": "xterm", "COLUMNS": "200"},
+    ) as process:
+        os.close(terminal)
+        output = read_all(controller)
+    assert process.returncode == 0, output
+    assert "training" in output
+    assert "ETA" in output
+    assert re.search(r"10/10", output)
+    assert re.search(r"step 5 epoch 1 \| student Hit@1", output)
+
+
+def read_all(controller: int) -> str:
+    """Returns all that a terminal was sent until its end was closed."""
+    parts = []
+    while True:
+        try:
+            part = os.read(controller, 65536)
+        except OSError:  # Linux: the other end is closed
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(controller)
+    return b"".join(parts).decode()
