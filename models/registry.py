@@ -1,91 +1,22 @@
-"""The models by name: where each is defined and which sizes it takes.
+"""The models by name, built from their sizes.
 
 Importing this module imports no Keras, so that names and defaults can be
 listed and checked at once.
 """
 
-import dataclasses
 import difflib
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ArgumentValue = int | float | bool | str
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelEntry:
-    """One named model.
-
-    Attributes:
-      factory: `module:attribute` of the class or function that builds it.
-      level: `frame` (reads `frames` and `num_frames`) or `video` (reads
-        `features`).
-      arguments: Name and default of every size it takes.
-      classifier: Name of its classifier; None where the user chooses one by
-        the argument `video_level_classifier_model`.
-    """
-
-    factory: str
-    level: str
-    arguments: Mapping[str, ArgumentValue]
-    classifier: str | None = None
-
-
-ARGUMENT_HELP = {
-    "dropout": "Share of values dropped before each layer after the first.",
-    "input_batch_norm": "Normalise every input feature over real frames.",
-    "input_dropout": "Share of input features dropped in training.",
-    "lstm_cells": "Cells of every LSTM layer.",
-    "lstm_layers": "LSTM layers stacked on one another.",
-    "moe_l2": "L2 penalty of the mixture of experts' matrices.",
-    "moe_num_mixtures": "Experts per class of the mixture of experts.",
-    "logistic_l2": "L2 penalty of the logistic classifier's matrix.",
-    "num_inputs_to_lstm": "Blocks the video is cut into: what the upper LSTM "
-    "reads.",
-    "video_level_classifier_model": "Classifier of a frame-level model.",
-}
-
-CLASSIFIERS = {
-    "LogisticModel": ModelEntry(
-        factory="models.logistic:Logistic",
-        level="video",
-        arguments={"logistic_l2": 1e-8},
-    ),
-    "MoeModel": ModelEntry(
-        factory="models.mixture_of_experts:MixtureOfExperts",
-        level="video",
-        arguments={"moe_num_mixtures": 2, "moe_l2": 1e-8},
-    ),
-}
-
-MODELS = {
-    "HierarchicalLstmModel": ModelEntry(
-        factory="models.hierarchical_lstm:HierarchicalLstm",
-        level="frame",
-        arguments={
-            "lstm_cells": 1024,
-            "lstm_layers": 2,
-            "num_inputs_to_lstm": 20,
-            "dropout": 0.0,
-            "input_dropout": 0.0,
-            "input_batch_norm": False,
-        },
-    ),
-    "LogisticModel": ModelEntry(
-        factory="models.video_level:VideoLevelClassifier",
-        level="video",
-        arguments={},
-        classifier="LogisticModel",
-    ),
-    "MoeModel": ModelEntry(
-        factory="models.video_level:VideoLevelClassifier",
-        level="video",
-        arguments={},
-        classifier="MoeModel",
-    ),
-}
+from models.argument_help import ARGUMENT_HELP
+from models.model_entries import (
+    CLASSIFIERS,
+    MODELS,
+    ArgumentValue,
+    ModelEntry,
+)
 
 
 def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
@@ -115,6 +46,14 @@ def argument_types() -> dict[str, type]:
     for entry in (*MODELS.values(), *CLASSIFIERS.values()):
         types |= {name: type(value) for name, value in entry.arguments.items()}
     return dict(sorted(types.items()))
+
+
+def argument_help() -> dict[str, str]:
+    """Returns what every argument means, by name."""
+    texts = dict(ARGUMENT_HELP)
+    for entry in (*MODELS.values(), *CLASSIFIERS.values()):
+        texts |= entry.argument_help
+    return texts
 
 
 def resolve_arguments(

@@ -122,8 +122,9 @@ def _define_network_flags() -> None:
         bool: flags.DEFINE_boolean,
         str: flags.DEFINE_string,
     }
+    help_texts = registry.argument_help()
     for name, kind in registry.argument_types().items():
-        text = registry.ARGUMENT_HELP[name]
+        text = help_texts[name]
         define[kind](name, None, f"{text} Default: the model's.")
         define[kind](
             STUDENT_PREFIX + name, None, f"The same for the student: --{name}."

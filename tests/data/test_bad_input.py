@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -598,9 +599,9 @@ def test_damaged_file_is_skipped_from_its_damage_on(how, tmp_path, capsys):
         assert_videos_read(part, videos[index][:count], FRAME_SCHEMA)
     assert len(read) == 16
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(
-        f"WARNING: skipped {lost} bytes of {files[1]}, record 4: {CORRUPT}"
-    )
+    assert line.startswith("WARNING: ")
+    assert f" {lost} bytes" in line
+    assert f"{files[1]}, record 4: {CORRUPT}" in line
 
 
 def test_damage_and_bad_records_are_reported_together(tmp_path, capsys):
@@ -616,7 +617,8 @@ def test_damage_and_bad_records_are_reported_together(tmp_path, capsys):
     skipped, damaged = capsys.readouterr().out.splitlines()
     assert skipped.startswith("WARNING: skipped 1 records, wrong width; ")
     lost = len(framed[4]) + len(framed[5])
-    assert damaged.startswith(f"WARNING: skipped {lost} bytes of {path}, ")
+    assert f" {lost} bytes" in damaged
+    assert f"{path}, record 4: {CORRUPT}" in damaged
 
 
 @pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
@@ -660,31 +662,42 @@ def test_data_without_a_good_record_is_an_error(mode, tmp_path, capsys):
     assert line.startswith("WARNING: skipped 3 records, wrong width; ")
 
 
-def make_unreadable(path, what):
+def make_unreadable(path, what, monkeypatch):
     """Makes a path what no reader can open."""
     if what == "folder":
         path.mkdir()
+    elif what == "link to nothing":
+        path.symlink_to(path.with_name("nothing"))
+    elif what == "socket":
+        # It is there and opening it fails, as for a file one may not read;
+        # that is nothing that root can be refused. Names must be short.
+        monkeypatch.chdir(path.parent)
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(path.name)
     return str(path)
 
 
-UNREADABLE = ["folder", "file that went away"]
+UNREADABLE = ["folder", "file that went away", "link to nothing", "socket"]
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_what_cannot_be_opened_is_named(what, tmp_path):
+def test_what_cannot_be_opened_is_named(what, tmp_path, monkeypatch):
     records = [video.serialize() for video in draw_videos(FRAME_SCHEMA, 3)]
     file = write_records(tmp_path / "a.tfrecord", records)
-    unreadable = make_unreadable(tmp_path / "b.tfrecord", what)
-    reader = VideoReader(FRAME_SCHEMA, [file, unreadable], 2)
-    assert unreadable in read_bad(reader)
+    unreadable = make_unreadable(tmp_path / "b.tfrecord", what, monkeypatch)
+    message = read_bad(VideoReader(FRAME_SCHEMA, [file, unreadable], 2))
+    assert message.startswith(unreadable)
+    assert "function_node" not in message  # TensorFlow's own words
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
-def test_what_cannot_be_opened_does_not_stall_skipping(what, tmp_path):
+def test_what_cannot_be_opened_does_not_stall_skipping(
+    what, tmp_path, monkeypatch
+):
     """Runs in a process of its own: a reader that stalls cannot be stopped."""
     records = [video.serialize() for video in draw_videos(FRAME_SCHEMA, 3)]
     file = write_records(tmp_path / "a.tfrecord", records)
-    unreadable = make_unreadable(tmp_path / "b.tfrecord", what)
+    unreadable = make_unreadable(tmp_path / "b.tfrecord", what, monkeypatch)
     code = f"""
 from distill.data.pipeline import VideoReader
 from distill.data.schema import DataSchema

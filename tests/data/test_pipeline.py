@@ -85,6 +85,19 @@ def test_one_file_is_read_once_in_its_order(batch_size, tmp_path):
     assert_videos_read(unbatch(batches), videos, FRAME_SCHEMA)
 
 
+@pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
+def test_files_of_odd_names_are_read(on_bad_record, tmp_path, capsys):
+    names = ["a b", "a*", "a[1]", "a]", "a?", "a\\b", "a{b}"]
+    video = draw_videos(FRAME_SCHEMA, 1)[0].serialize()
+    for name in names:
+        write_records(tmp_path / name, [video])
+    files = find_files(str(tmp_path / "a*"))
+    assert files == [str(tmp_path / name) for name in names]
+    reader = VideoReader(FRAME_SCHEMA, files, 4, on_bad_record=on_bad_record)
+    assert len(ids_of(reader.read_once())) == len(names)
+    assert capsys.readouterr().out == ""
+
+
 def test_read_once_keeps_every_files_order_over_many_files(tmp_path):
     sizes = [3, 0, 5, 1, 4, 2, 6, 1, 3, 2, 0, 7]
     files, videos = write_shards(tmp_path, sizes)

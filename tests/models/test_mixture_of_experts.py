@@ -5,8 +5,10 @@ import pytest
 
 from models.mixture_of_experts import MixtureOfExperts
 from tests.golden import count_mixtures, load_golden_model, moe_weights
+from tests.golden_late_fusion import assign_mixture
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_lstm import sigmoid
+from tests.numpy_pooling import batch_norm
 
 DIM, CLASSES = 6, 4
 
@@ -28,6 +30,19 @@ def test_mixture_of_experts_passes_the_layer_checks(mixtures):
     check_layer(
         lambda: MixtureOfExperts(CLASSES, mixtures, moe_l2=0.1), make_inputs
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"moe_prob_gating": True},
+        {"moe_prob_gating": True, "moe_prob_gating_remove_diag": True},
+        {"moe_low_rank_gating": 2},
+    ],
+    ids=["gated", "gated by the others", "low rank"],
+)
+def test_gates_pass_the_layer_checks(arguments):
+    check_layer(lambda: MixtureOfExperts(CLASSES, **arguments), make_inputs)
 
 
 @pytest.mark.parametrize("mixtures", [1, 2, 5])
@@ -71,6 +86,83 @@ def test_penalty_is_half_the_squared_sums_of_both_matrices():
 def test_multiply_adds_count_gates_and_experts():
     layer = make_built(moe_num_mixtures=2)
     assert layer.multiply_adds() == DIM * CLASSES * (3 + 2)
+
+
+def test_multiply_adds_count_probability_gates_and_factored_gates():
+    layer = make_built(moe_prob_gating=True)
+    assert layer.multiply_adds() == DIM * CLASSES * (3 + 2) + CLASSES * CLASSES
+    layer = make_built(moe_low_rank_gating=3)
+    assert layer.multiply_adds() == (
+        DIM * 3 + 3 * CLASSES * 3 + DIM * CLASSES * 2
+    )
+
+
+def test_low_rank_gates_are_those_of_the_product_of_both_matrices():
+    (inputs,) = make_inputs(3)
+    factored, whole = make_built(moe_low_rank_gating=2), make_built()
+    product = np.asarray(factored.reduction_kernel) @ np.asarray(
+        factored.gates_kernel
+    )
+    whole.set_weights([product, factored.experts_kernel, factored.experts_bias])
+    np.testing.assert_allclose(factored(inputs), whole(inputs), atol=1e-6)
+    assert factored.reduction_kernel.shape == (DIM, 2)
+
+
+def test_low_rank_gates_penalise_both_their_matrices():
+    layer = make_built(moe_low_rank_gating=2, moe_l2=0.1)
+    matrices = [w for w in layer.get_weights() if w.ndim == 2]
+    assert len(matrices) == 3
+    squares = sum(np.sum(np.square(m, dtype=np.float64)) for m in matrices)
+    total = sum(float(penalty) for penalty in layer.losses)
+    assert total == pytest.approx(0.1 * squares / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("remove_diag", [True, False])
+def test_gated_probabilities_are_multiplied_by_their_gates(remove_diag):
+    (inputs,) = make_inputs(3)
+    gated = make_built(
+        moe_prob_gating=True, moe_prob_gating_remove_diag=remove_diag
+    )
+    plain = make_built()
+    plain.set_weights(
+        [gated.gates_kernel, gated.experts_kernel, gated.experts_bias]
+    )
+    probabilities = np.asarray(plain(inputs), np.float64)
+    kernel = np.asarray(gated.prob_gating.kernel, np.float64)
+    if remove_diag:
+        kernel = kernel - np.diag(np.diag(kernel))
+    gates = sigmoid(batch_norm(probabilities @ kernel, gated.prob_gating.norm))
+    np.testing.assert_allclose(gated(inputs), probabilities * gates, atol=1e-6)
+
+
+def test_probability_gating_adds_no_penalty_and_keeps_the_names():
+    plain, gated = make_built(), make_built(moe_prob_gating=True)
+    assert len(gated.losses) == len(plain.losses) == 2
+    names = [weight.name for weight in plain.weights]
+    assert names == ["gates_kernel", "experts_kernel", "experts_bias"]
+    paths = [weight.path.split("/", 1)[-1] for weight in gated.weights]
+    assert [path for path in paths if "prob_gating" not in path] == names
+
+
+def test_a_negative_rank_is_an_error():
+    message = r"^moe_low_rank_gating must be 0 or more, got -1\.$"
+    with pytest.raises(ValueError, match=message):
+        MixtureOfExperts(CLASSES, moe_low_rank_gating=-1)
+
+
+def test_golden_predictions_with_probability_gating_are_reproduced():
+    golden = load_golden_model("moe_prob_gating")
+    layer = MixtureOfExperts(
+        golden.num_classes, count_mixtures(golden), moe_prob_gating=True
+    )
+    layer.build(golden.inputs["features"].shape)
+    assign_mixture(layer, golden.weights.get)
+    np.testing.assert_allclose(
+        layer(golden.inputs["features"]),
+        golden.outputs["predictions"],
+        rtol=0,
+        atol=1e-5,
+    )
 
 
 def test_no_expert_is_an_error():

@@ -70,6 +70,9 @@ def test_given_arguments_replace_defaults_and_those_of_others_are_left_out():
     assert registry.resolve_arguments("MoeModel", given) == {
         "moe_num_mixtures": 5,
         "moe_l2": 1e-8,
+        "moe_prob_gating": False,
+        "moe_prob_gating_remove_diag": False,
+        "moe_low_rank_gating": 0,
     }
 
 
@@ -150,7 +153,7 @@ def test_sizes_and_classifier_reach_the_model():
 
 def test_every_argument_has_one_type_and_a_help_text():
     types = registry.argument_types()
-    assert set(types) == set(registry.ARGUMENT_HELP)
+    assert set(types) == set(registry.argument_help())
     for entry in (*registry.MODELS.values(), *registry.CLASSIFIERS.values()):
         for name, value in entry.arguments.items():
             assert type(value) is types[name], name

@@ -1,0 +1,121 @@
+"""LSTM layers in alternating direction, pooled by maxima over time.
+
+As the Label_YT_Videos repository builds its bidirectional LSTM.
+"""
+
+import keras
+from keras import ops
+
+from models.dense_stack import DenseStack
+from models.frame_mask import frame_mask
+from models.frame_maximum import maximum_over_frames
+from models.residual_lstm import ResidualLstm
+from models.size_checks import check_at_least
+from models.video_model import VideoModel
+
+
+@keras.saving.register_keras_serializable("models")
+class BiLstmModel(VideoModel):
+    """Classifies a video by the maxima over time of stacked residual LSTMs.
+
+    The first layer reads forward, the second backward, and so on.
+
+    Args:
+      classifier: Layer from `[batch, dim]` to `[batch, classes]`.
+      lstm_cells: Width of every layer.
+      lstm_layers: Number of layers.
+      hidden_size: Width of the dense layer (ReLU) after the maxima.
+      dropout: Share of values dropped in training before the dense layer and
+        before the classifier.
+
+    Call arguments:
+      inputs: Dict of `frames` `[batch, frames, features]` floats and
+        `num_frames` `[batch]` ints. What lies at or beyond `num_frames` has
+        no effect; a video without frames has maxima of 0.
+      training: Whether dropout applies.
+
+    Returns:
+      Dict of `embedding` `[batch, hidden_size]`, before dropout, and
+      `predictions` `[batch, classes]` in [0, 1].
+
+    Raises:
+      ValueError: A size is less than 1.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.layers.Layer,
+        lstm_cells: int = 2304,
+        lstm_layers: int = 4,
+        hidden_size: int = 2048,
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(classifier, **kwargs)
+        check_at_least(
+            1,
+            lstm_cells=lstm_cells,
+            lstm_layers=lstm_layers,
+            hidden_size=hidden_size,
+        )
+        self.lstm_cells = lstm_cells
+        self.lstm_layers = lstm_layers
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+        policy = self.dtype_policy
+        self.recurrences = [
+            ResidualLstm(
+                lstm_cells,
+                backward=index % 2 == 1,
+                dtype=policy,
+                name=f"residual_lstm_{index}",
+            )
+            for index in range(lstm_layers)
+        ]
+        self.pooled_drop = keras.layers.Dropout(
+            dropout, dtype=policy, name="pooled_drop"
+        )
+        self.hidden = DenseStack([hidden_size], dtype=policy, name="hidden")
+        self.embedding_drop = keras.layers.Dropout(
+            dropout, dtype=policy, name="embedding_drop"
+        )
+
+    def build(self, input_shape):
+        """Builds all layers for `frames` `[batch, frames, features]`."""
+        shape = (None, None, input_shape["frames"][-1])
+        for recurrence in self.recurrences:
+            recurrence.build(shape)
+            shape = (None, None, self.lstm_cells)
+        self.hidden.build((None, self.lstm_cells))
+        self.classifier.build((None, self.hidden_size))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns the embedding and the predictions."""
+        frames = inputs["frames"]
+        num_frames = ops.cast(inputs["num_frames"], "int32")
+        for recurrence in self.recurrences:
+            frames = recurrence(frames, num_frames, training=training)
+        pooled = maximum_over_frames(frames, frame_mask(frames, num_frames))
+        embedding = self.hidden(self.pooled_drop(pooled, training=training))
+        predictions = self.classifier(
+            self.embedding_drop(embedding, training=training)
+        )
+        return {"embedding": embedding, "predictions": predictions}
+
+    def multiply_adds(self, num_frames: int) -> int:
+        """Returns the multiply-adds of one video of `num_frames` frames."""
+        return (
+            sum(layer.multiply_adds(num_frames) for layer in self.recurrences)
+            + self.hidden.multiply_adds()
+            + self.classifier.multiply_adds()
+        )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "lstm_cells": self.lstm_cells,
+            "lstm_layers": self.lstm_layers,
+            "hidden_size": self.hidden_size,
+            "dropout": self.dropout,
+        }

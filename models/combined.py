@@ -1,0 +1,104 @@
+"""The video-level network and the Stream-LSTM, joined before dense layers.
+
+As the Label_YT_Videos repository joins them.
+"""
+
+import keras
+from keras import ops
+
+from models.feature_towers import FeatureTowers
+from models.frame_mask import average_frames, frame_mask
+from models.size_list import parse_sizes
+from models.stream_lstm import StreamLstmModel
+
+
+@keras.saving.register_keras_serializable("models")
+class CombinedModel(StreamLstmModel):
+    """Classifies a video by streams over its frames and towers over their mean.
+
+    The mean of the real frames stands in for the video-level features.
+
+    Args:
+      classifier: Layer from `[batch, dim]` to `[batch, classes]`.
+      feature_sizes: Width of every feature of a frame, in order.
+      tower_sizes: Width of every dense layer of a tower, comma-separated.
+      stream_input_size: Width of the dense layer that each stream begins with.
+      stream_cells: Cells of the LSTMs of each feature's stream,
+        comma-separated; the last number serves all further features.
+      hidden_sizes: Width of every dense layer after towers and streams,
+        comma-separated.
+      dropout: Share of the streams' states dropped in training.
+      hidden_dropout: Share of values dropped in training before each dense
+        layer of towers and hidden layers after their first, and before the
+        classifier.
+      batch_norm: Whether the dense layers of towers and hidden layers are
+        batch-normalised (the reference's are not).
+
+    Call arguments:
+      inputs: Dict of `frames` `[batch, frames, sum(feature_sizes)]` floats
+        and `num_frames` `[batch]` ints. What lies at or beyond `num_frames`
+        has no effect.
+      training: Whether dropout applies and batch statistics are used.
+
+    Returns:
+      Dict of `embedding` `[batch, last hidden size]`, before dropout, and
+      `predictions` `[batch, classes]` in [0, 1].
+
+    Raises:
+      ValueError: A list of sizes is not one, or `feature_sizes` do not fit
+        the input.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.layers.Layer,
+        feature_sizes: tuple[int, ...],
+        tower_sizes: str = "512,1024,4096,8192,4096",
+        stream_input_size: int = 512,
+        stream_cells: str = "1024,128",
+        hidden_sizes: str = "8192,4096",
+        dropout: float = 0.5,
+        hidden_dropout: float = 0.0,
+        batch_norm: bool = False,
+        **kwargs,
+    ):
+        super().__init__(
+            classifier,
+            feature_sizes,
+            stream_input_size=stream_input_size,
+            stream_cells=stream_cells,
+            hidden_sizes=hidden_sizes,
+            dropout=dropout,
+            hidden_dropout=hidden_dropout,
+            batch_norm=batch_norm,
+            **kwargs,
+        )
+        self.tower_sizes = tower_sizes
+        self.towers = FeatureTowers(
+            self.feature_sizes,
+            parse_sizes("tower_sizes", tower_sizes),
+            hidden_dropout,
+            batch_norm,
+            dtype=self.dtype_policy,
+            name="towers",
+        )
+
+    def _build_beside(self, features):
+        shape = (None, features)
+        self.towers.build(shape)
+        width = self.towers.compute_output_shape(shape)[-1]
+        return width + super()._build_beside(features)
+
+    def _join(self, frames, num_frames, training):
+        states = super()._join(frames, num_frames, training)
+        mean = average_frames(frames, frame_mask(frames, num_frames))
+        videos = self.towers(mean, training=training)
+        return ops.concatenate([videos, states], axis=-1)
+
+    def multiply_adds(self, num_frames: int) -> int:
+        """Returns the multiply-adds of one video of `num_frames` frames."""
+        return super().multiply_adds(num_frames) + self.towers.multiply_adds()
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"tower_sizes": self.tower_sizes}

@@ -1,0 +1,47 @@
+"""Which frames of a padded batch are real."""
+
+from keras import ops
+
+
+def frame_mask(frames, num_frames):
+    """Returns which frames are real.
+
+    Args:
+      frames: `[batch, frames, features]`, only its shape counts.
+      num_frames: `[batch]` ints, real frames of each video.
+
+    Returns:
+      `[batch, frames]` booleans: False at or beyond `num_frames`.
+    """
+    positions = ops.arange(ops.shape(frames)[1], dtype="int32")
+    return positions[None, :] < ops.cast(num_frames, "int32")[:, None]
+
+
+def zero_padding(values, mask):
+    """Returns `values` with zeros where a frame is not real.
+
+    Args:
+      values: `[batch, frames, dim]`.
+      mask: `[batch, frames]` booleans, or None where all frames count.
+    """
+    if mask is None:
+        return values
+    return ops.where(mask[:, :, None], values, ops.zeros_like(values))
+
+
+def average_frames(values, mask):
+    """Returns the mean over the real frames, zeros where there is none.
+
+    Args:
+      values: `[batch, frames, dim]` floats.
+      mask: `[batch, frames]` booleans, or None where all frames count.
+
+    Returns:
+      `[batch, dim]` floats of the same type, averaged in float32.
+    """
+    wide = ops.cast(values, "float32")
+    if mask is None:
+        return ops.cast(ops.mean(wide, axis=1), values.dtype)
+    num_real = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
+    total = ops.sum(zero_padding(wide, mask), axis=1)
+    return ops.cast(total / ops.maximum(num_real, 1.0), values.dtype)

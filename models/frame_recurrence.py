@@ -1,0 +1,56 @@
+"""Recurrent layers that read a video's real frames, in either direction."""
+
+import keras
+from keras import ops
+
+from models.frame_mask import frame_mask
+
+
+def read_real_frames(
+    layer: keras.layers.RNN, frames, num_frames, training=False
+) -> tuple:
+    """Runs a recurrent layer over the real frames from a zero state.
+
+    Args:
+      layer: An LSTM or GRU with `return_state`.
+      frames: `[batch, frames, features]`; what lies at or beyond `num_frames`
+        does not reach the state.
+      num_frames: int32 `[batch]`.
+      training: Whether the layer trains.
+
+    Returns:
+      The layer's outputs, `[batch, frames, cells]` with `return_sequences`, of
+      no meaning at or beyond `num_frames`, and the final hidden state
+      `[batch, cells]`, zero for a video without frames.
+    """
+    # cuDNN refuses a sequence without steps: such a video reads one in vain.
+    mask = frame_mask(frames, ops.maximum(num_frames, 1))
+    outputs, state, *_ = layer(frames, mask=mask, training=training)
+    has_frames = (num_frames > 0)[:, None]
+    return outputs, ops.where(has_frames, state, ops.zeros_like(state))
+
+
+def reverse_real_frames(frames, num_frames):
+    """Reverses the order of the real frames; the padding stays where it is.
+
+    Args:
+      frames: `[batch, frames, features]`.
+      num_frames: int32 `[batch]`.
+
+    Returns:
+      `[batch, frames, features]`: frame `num_frames - 1` first.
+    """
+    batch_size, length = ops.shape(frames)[0], ops.shape(frames)[1]
+    positions = ops.arange(length, dtype="int32")[None, :]
+    last = ops.minimum(num_frames, length)[:, None] - 1
+    sources = ops.where(positions <= last, last - positions, positions)
+    starts = length * ops.arange(batch_size, dtype="int32")[:, None]
+    rows = ops.reshape(frames, (-1, frames.shape[-1]))
+    return ops.take(rows, sources + starts, axis=0)
+
+
+def step_multiply_adds(layer: keras.layers.RNN) -> int:
+    """Returns the multiply-adds of one step of a built LSTM or GRU."""
+    features, columns = layer.cell.kernel.shape
+    cells, _ = layer.cell.recurrent_kernel.shape
+    return (features + cells) * columns

@@ -1,0 +1,112 @@
+"""Random frames of a video, drawn anew at every step.
+
+YouTube-8M starter code, `SampleRandomFrames` and `SampleRandomSequence`.
+"""
+
+import keras
+from keras import ops
+
+from models.size_checks import check_at_least
+
+
+@keras.saving.register_keras_serializable("models")
+class SampleFrames(keras.layers.Layer):
+    """Draws real frames of each video in training.
+
+    Where frames are drawn, all videos come out equally long and without
+    padding; a video without frames stays one.
+
+    Args:
+      sample_frames: Frames drawn of each video; 0 passes all through.
+      sample_random_frames: Whether every frame is drawn on its own, with
+        replacement; otherwise they are a random run of consecutive frames,
+        and a shorter video repeats its last frame.
+      sample_at_evaluation: Whether frames are drawn outside training too, as
+        the starter code does.
+      seed: Seed of the draws; None takes one from Python's generator.
+
+    Call arguments:
+      frames: `[batch, frames, features]`.
+      num_frames: `[batch]` ints, real frames of each video.
+      training: Whether this is a training step.
+
+    Returns:
+      `frames` `[batch, sample_frames, features]` in time order and their
+      `num_frames`; both as they were if nothing is drawn.
+    """
+
+    def __init__(
+        self,
+        sample_frames: int = 0,
+        sample_random_frames: bool = True,
+        sample_at_evaluation: bool = False,
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_at_least(0, sample_frames=sample_frames)
+        self.sample_frames = sample_frames
+        self.sample_random_frames = sample_random_frames
+        self.sample_at_evaluation = sample_at_evaluation
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, frames, num_frames, training=False):
+        """Returns the frames drawn and how many are real."""
+        if not self._draws(training):
+            return frames, num_frames
+        num_frames = ops.cast(num_frames, "int32")
+        if self.sample_random_frames:
+            positions = self._draw_frames(num_frames)
+        else:
+            positions = self._draw_run(num_frames)
+        last = ops.minimum(num_frames, ops.shape(frames)[1]) - 1
+        positions = ops.clip(positions, 0, ops.maximum(last, 0)[:, None])
+        drawn = ops.where(num_frames > 0, self.sample_frames, 0)
+        return _take_frames(frames, positions), ops.cast(drawn, "int32")
+
+    def _draws(self, training):
+        wanted = training or self.sample_at_evaluation
+        return self.sample_frames > 0 and wanted
+
+    def _draw_frames(self, num_frames):
+        """Returns `[batch, sample_frames]` independent positions, sorted."""
+        shape = (ops.shape(num_frames)[0], self.sample_frames)
+        shares = keras.random.uniform(
+            shape, dtype="float32", seed=self.seed_generator
+        )
+        positions = shares * ops.cast(num_frames, "float32")[:, None]
+        return ops.sort(ops.cast(positions, "int32"), axis=1)
+
+    def _draw_run(self, num_frames):
+        """Returns `[batch, sample_frames]` consecutive positions."""
+        num_starts = ops.maximum(num_frames - self.sample_frames, 0) + 1
+        shares = keras.random.uniform(
+            (ops.shape(num_frames)[0],),
+            dtype="float32",
+            seed=self.seed_generator,
+        )
+        starts = ops.cast(shares * ops.cast(num_starts, "float32"), "int32")
+        starts = ops.minimum(starts, num_starts - 1)
+        return starts[:, None] + ops.arange(self.sample_frames, dtype="int32")
+
+    def num_read(self, num_frames: int) -> int:
+        """Returns how many frames of a video are read at evaluation."""
+        return self.sample_frames if self._draws(False) else num_frames
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "sample_frames": self.sample_frames,
+            "sample_random_frames": self.sample_random_frames,
+            "sample_at_evaluation": self.sample_at_evaluation,
+            "seed": self.seed,
+        }
+
+
+def _take_frames(frames, positions):
+    """Returns the frames at `[batch, count]` positions of each video."""
+    batch_size, length = ops.shape(frames)[0], ops.shape(frames)[1]
+    firsts = length * ops.arange(batch_size, dtype="int32")
+    rows = ops.reshape(frames, (-1, frames.shape[-1]))
+    return ops.take(rows, firsts[:, None] + positions, axis=0)

@@ -1,0 +1,89 @@
+"""A matrix with a batch norm of its outputs, or with a bias instead.
+
+Ioffe and Szegedy, "Batch normalization", ICML 2015; the block that the
+YouTube-8M starter code and its successors build from.
+"""
+
+import keras
+from keras import ops
+
+from models.size_checks import check_at_least
+
+
+@keras.saving.register_keras_serializable("models")
+class NormalizedDense(keras.layers.Layer):
+    """Multiplies by a matrix and normalises every output over the batch.
+
+    Args:
+      units: Number of outputs.
+      add_batch_norm: Whether the outputs are normalised; otherwise a bias is
+        added.
+      stddev: Standard deviation of the initial matrix; None takes one over
+        the root of the number of inputs.
+
+    Call arguments:
+      inputs: `[batch, dim]` or `[batch, frames, dim]` floats.
+      real: `[batch, frames]` booleans, frames that enter the batch's
+        statistics; None lets all.
+      training: Whether the batch's statistics are used.
+
+    Returns:
+      `[batch, units]` or `[batch, frames, units]` floats.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        add_batch_norm: bool = True,
+        stddev: float | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_at_least(1, units=units)
+        self.units = units
+        self.add_batch_norm = add_batch_norm
+        self.stddev = stddev
+        self.norm = None
+        if add_batch_norm:
+            self.norm = keras.layers.BatchNormalization(
+                epsilon=1e-3, dtype=self.dtype_policy, name="norm"
+            )
+
+    def build(self, inputs_shape, real_shape=None):
+        """Creates `kernel` `[dim, units]` and the batch norm or `bias`."""
+        dim = inputs_shape[-1]
+        stddev = dim**-0.5 if self.stddev is None else self.stddev
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(dim, self.units),
+            initializer=keras.initializers.RandomNormal(stddev=stddev),
+        )
+        if self.norm is None:
+            self.bias = self.add_weight(
+                name="bias", shape=(self.units,), initializer="zeros"
+            )
+        else:
+            self.norm.build((*inputs_shape[:-1], self.units))
+
+    def call(self, inputs, real=None, training=False):
+        """Returns the normalised products."""
+        outputs = ops.matmul(inputs, self.kernel)
+        if self.norm is None:
+            return outputs + self.bias
+        return self.norm(outputs, mask=real, training=training)
+
+    def compute_output_shape(self, inputs_shape, real_shape=None):
+        """Returns the inputs' shape with `units` at its end."""
+        return (*inputs_shape[:-1], self.units)
+
+    def multiply_adds(self, num_frames: int = 1) -> int:
+        """Returns the multiply-adds of `num_frames` vectors."""
+        return num_frames * self.kernel.shape[0] * self.units
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "units": self.units,
+            "add_batch_norm": self.add_batch_norm,
+            "stddev": self.stddev,
+        }

@@ -1,0 +1,107 @@
+"""Mean and maximum of a video's frames, read by dense layers.
+
+A cheap baseline: nothing in it knows the order of the frames.
+"""
+
+import keras
+from keras import ops
+
+from models.dense_stack import DenseStack
+from models.frame_mask import average_frames, frame_mask
+from models.frame_maximum import maximum_over_frames
+from models.size_list import parse_sizes
+from models.video_model import VideoModel
+
+
+@keras.saving.register_keras_serializable("models")
+class PooledNetworkModel(VideoModel):
+    """Classifies the mean and the maximum over frames by dense layers.
+
+    Args:
+      classifier: Layer from `[batch, dim]` to `[batch, classes]`.
+      hidden_sizes: Width of every dense layer (ReLU), comma-separated.
+      dropout: Share of values dropped in training before each layer after
+        the first, the classifier included.
+      input_batch_norm: Whether the frames pass a batch normalisation, whose
+        statistics are those of the real frames.
+
+    Call arguments:
+      inputs: Dict of `frames` `[batch, frames, features]` floats and
+        `num_frames` `[batch]` ints. What lies at or beyond `num_frames` has
+        no effect; a video without frames has mean and maximum 0.
+      training: Whether dropout applies and batch statistics are used.
+
+    Returns:
+      Dict of `embedding` `[batch, last hidden size]`, before dropout, and
+      `predictions` `[batch, classes]` in [0, 1].
+
+    Raises:
+      ValueError: `hidden_sizes` is not a list of sizes.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.layers.Layer,
+        hidden_sizes: str = "1024",
+        dropout: float = 0.0,
+        input_batch_norm: bool = False,
+        **kwargs,
+    ):
+        super().__init__(classifier, **kwargs)
+        self.hidden_sizes = hidden_sizes
+        self.dropout = dropout
+        self.input_batch_norm = input_batch_norm
+        policy = self.dtype_policy
+        self.input_norm = (
+            keras.layers.BatchNormalization(
+                epsilon=1e-3, dtype=policy, name="input_norm"
+            )
+            if input_batch_norm
+            else None
+        )
+        self.hidden = DenseStack(
+            parse_sizes("hidden_sizes", hidden_sizes),
+            dropout,
+            dtype=policy,
+            name="hidden",
+        )
+        self.embedding_drop = keras.layers.Dropout(
+            dropout, dtype=policy, name="embedding_drop"
+        )
+
+    def build(self, input_shape):
+        """Builds all layers for `frames` `[batch, frames, features]`."""
+        features = input_shape["frames"][-1]
+        if self.input_norm is not None:
+            self.input_norm.build((None, None, features))
+        self.hidden.build((None, 2 * features))
+        self.classifier.build((None, self.hidden.sizes[-1]))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns the embedding and the predictions."""
+        frames = inputs["frames"]
+        mask = frame_mask(frames, inputs["num_frames"])
+        if self.input_norm is not None:
+            frames = self.input_norm(frames, mask=mask, training=training)
+        pooled = ops.concatenate(
+            [average_frames(frames, mask), maximum_over_frames(frames, mask)],
+            axis=-1,
+        )
+        embedding = self.hidden(pooled, training=training)
+        predictions = self.classifier(
+            self.embedding_drop(embedding, training=training)
+        )
+        return {"embedding": embedding, "predictions": predictions}
+
+    def multiply_adds(self, num_frames: int) -> int:
+        """Returns the multiply-adds of one video, whatever its length."""
+        return self.hidden.multiply_adds() + self.classifier.multiply_adds()
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "hidden_sizes": self.hidden_sizes,
+            "dropout": self.dropout,
+            "input_batch_norm": self.input_batch_norm,
+        }

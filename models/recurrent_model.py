@@ -1,0 +1,151 @@
+"""What the LSTM and the GRU model share: layers stacked over the frames."""
+
+import keras
+from keras import ops
+
+from models.frame_mask import average_frames, frame_mask
+from models.frame_recurrence import (
+    read_real_frames,
+    reverse_real_frames,
+    step_multiply_adds,
+)
+from models.frame_sampling import SampleFrames
+from models.video_model import VideoModel
+
+POOLINGS = ("state", "mean")
+
+
+class RecurrentModel(VideoModel):
+    """Classifies a video by recurrent layers over its frames.
+
+    Args:
+      classifier: Layer from `[batch, dim]` to `[batch, classes]`.
+      recurrences: The recurrent layers, the first one first; each returns
+        sequences and states.
+      reversed_time: Whether the real frames are read last to first.
+      recurrent_pooling: `state` (the final states of the layers from
+        `first_state` on, end to end) or `mean` (of the last layer's outputs
+        over the real frames).
+      dropout: Share of values dropped in training between the layers and
+        before the classifier.
+      sample_frames: Frames drawn of a video in training; 0 reads them all.
+      sample_random_frames: Whether each is drawn on its own; otherwise they
+        are a run of consecutive frames.
+      sample_at_evaluation: Whether frames are drawn outside training too.
+
+    Call arguments:
+      inputs: Dict of `frames` `[batch, frames, features]` floats and
+        `num_frames` `[batch]` ints. What lies at or beyond `num_frames` has
+        no effect.
+      training: Whether dropout and sampling apply.
+
+    Returns:
+      Dict of `embedding` `[batch, dim]`, before dropout, zero for a video
+      without frames, and `predictions` `[batch, classes]` in [0, 1].
+
+    Raises:
+      ValueError: `recurrent_pooling` is unknown.
+    """
+
+    first_state = 0
+
+    def __init__(
+        self,
+        classifier: keras.layers.Layer,
+        recurrences: list[keras.layers.RNN],
+        *,
+        reversed_time: bool,
+        recurrent_pooling: str,
+        dropout: float,
+        sample_frames: int,
+        sample_random_frames: bool,
+        sample_at_evaluation: bool,
+        **kwargs,
+    ):
+        super().__init__(classifier, **kwargs)
+        if recurrent_pooling not in POOLINGS:
+            raise ValueError(
+                f"recurrent_pooling must be one of {', '.join(POOLINGS)}; got "
+                f"{recurrent_pooling!r}."
+            )
+        self.recurrences = recurrences
+        self.reversed_time = reversed_time
+        self.recurrent_pooling = recurrent_pooling
+        self.dropout = dropout
+        self.sample_frames = sample_frames
+        self.sample_random_frames = sample_random_frames
+        self.sample_at_evaluation = sample_at_evaluation
+        policy = self.dtype_policy
+        self.sampler = SampleFrames(
+            sample_frames,
+            sample_random_frames,
+            sample_at_evaluation,
+            dtype=policy,
+            name="sampler",
+        )
+        self.drops = [
+            keras.layers.Dropout(dropout, dtype=policy, name=f"drop_{index}")
+            for index in range(1, len(recurrences))
+        ]
+        self.embedding_drop = keras.layers.Dropout(
+            dropout, dtype=policy, name="embedding_drop"
+        )
+
+    def build(self, input_shape):
+        """Builds all layers for `frames` `[batch, frames, features]`."""
+        width = input_shape["frames"][-1]
+        for recurrence in self.recurrences:
+            recurrence.build((None, None, width))
+            width = recurrence.units
+        self.classifier.build((None, self._embedding_width()))
+        self.built = True
+
+    def _embedding_width(self):
+        widths = [recurrence.units for recurrence in self.recurrences]
+        if self.recurrent_pooling == "mean":
+            return widths[-1]
+        return sum(widths[self.first_state :])
+
+    def call(self, inputs, training=False):
+        """Returns the embedding and the predictions."""
+        num_frames = ops.cast(inputs["num_frames"], "int32")
+        frames, num_frames = self.sampler(
+            inputs["frames"], num_frames, training=training
+        )
+        embedding = self._read(frames, num_frames, training)
+        predictions = self.classifier(
+            self.embedding_drop(embedding, training=training)
+        )
+        return {"embedding": embedding, "predictions": predictions}
+
+    def _read(self, frames, num_frames, training):
+        outputs, states = frames, []
+        if self.reversed_time:
+            outputs = reverse_real_frames(frames, num_frames)
+        for index, recurrence in enumerate(self.recurrences):
+            if index > 0:
+                outputs = self.drops[index - 1](outputs, training=training)
+            outputs, state = read_real_frames(
+                recurrence, outputs, num_frames, training
+            )
+            states.append(state)
+        if self.recurrent_pooling == "mean":
+            return average_frames(outputs, frame_mask(outputs, num_frames))
+        return ops.concatenate(states[self.first_state :], axis=-1)
+
+    def multiply_adds(self, num_frames: int) -> int:
+        """Returns the multiply-adds of one video of `num_frames` frames."""
+        per_frame = sum(map(step_multiply_adds, self.recurrences))
+        num_read = self.sampler.num_read(num_frames)
+        return num_read * per_frame + self.classifier.multiply_adds()
+
+    def get_config(self):
+        """Returns the arguments that the classes below share."""
+        return super().get_config() | {
+            "reversed_time": self.reversed_time,
+            "recurrent_pooling": self.recurrent_pooling,
+            "dropout": self.dropout,
+            "sample_frames": self.sample_frames,
+            "sample_random_frames": self.sample_random_frames,
+            "sample_at_evaluation": self.sample_at_evaluation,
+        }

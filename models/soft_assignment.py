@@ -1,0 +1,123 @@
+"""Soft assignment of frames to clusters, and what pools by it.
+
+Arandjelovic et al., "NetVLAD", CVPR 2016, equation 3; with a batch norm in
+place of the bias, Miech, Laptev and Sivic 2017 (arXiv 1706.06905).
+"""
+
+import keras
+from keras import ops
+
+from models.frame_mask import zero_padding
+from models.normalized_dense import NormalizedDense
+from models.size_checks import check_at_least
+
+
+@keras.saving.register_keras_serializable("models")
+class SoftAssignment(NormalizedDense):
+    """Shares every frame out to clusters: a_t = softmax(BN(x_t W)).
+
+    The arguments are those of `NormalizedDense`; `units` is the number of
+    clusters.
+
+    Call arguments:
+      inputs: `[batch, frames, features]` floats.
+      real: `[batch, frames]` booleans, frames that count; None lets all.
+      training: Whether the batch's statistics are used.
+
+    Returns:
+      `[batch, frames, units]` floats: the shares of a frame sum to 1, those
+      of a frame that does not count are 0.
+    """
+
+    def call(self, inputs, real=None, training=False):
+        """Returns the shares."""
+        logits = super().call(inputs, real, training)
+        if self.units == 1:
+            # A softmax over one value, of which Keras would warn.
+            return zero_padding(1 + 0 * logits, real)
+        return zero_padding(ops.softmax(logits, axis=-1), real)
+
+
+class ClusterPooling(keras.layers.Layer):
+    """Base of the layers that pool frames by their shares in clusters.
+
+    Args:
+      num_clusters: Number of clusters.
+      add_batch_norm: Whether the assignment's logits are normalised over the
+        batch's real frames; otherwise a bias is added.
+
+    Call arguments:
+      frames: `[batch, frames, features]` floats.
+      real: `[batch, frames]` booleans, frames that count; None lets all.
+      training: Whether the batch's statistics are used.
+
+    Returns:
+      `[batch, dim]` floats, zeros for a video without frames.
+    """
+
+    def __init__(
+        self, num_clusters: int, add_batch_norm: bool = True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        check_at_least(1, num_clusters=num_clusters)
+        self.num_clusters = num_clusters
+        self.add_batch_norm = add_batch_norm
+        self.assignment = SoftAssignment(
+            num_clusters,
+            add_batch_norm,
+            dtype=self.dtype_policy,
+            name="assignment",
+        )
+
+    def build(self, frames_shape, real_shape=None):
+        """Builds the assignment for `[batch, frames, features]`."""
+        self.assignment.build(tuple(frames_shape))
+
+    def call(self, frames, real=None, training=False):
+        """Returns the pooled frames."""
+        shares = self.assignment(frames, real, training=training)
+        pooled = self.pool(frames, shares, training)
+        return ops.cast(pooled, self.compute_dtype)
+
+    def pool(self, frames, shares, training):
+        """Returns `[batch, dim]`, to be written by every such layer.
+
+        Args:
+          frames: `[batch, frames, features]` floats.
+          shares: `[batch, frames, num_clusters]` floats, 0 for padding.
+          training: Whether the batch's statistics are used.
+        """
+        raise NotImplementedError
+
+    def multiply_adds(self, num_frames: int) -> int:
+        """Returns the multiply-adds of one video of `num_frames` frames."""
+        return self.assignment.multiply_adds(num_frames)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "num_clusters": self.num_clusters,
+            "add_batch_norm": self.add_batch_norm,
+        }
+
+
+def sum_by_cluster(frames, shares):
+    """Returns sum_t a_tk x_t as float32 `[batch, clusters, features]`.
+
+    Args:
+      frames: `[batch, frames, features]` floats.
+      shares: `[batch, frames, clusters]` floats.
+    """
+    shares = ops.swapaxes(shares, 1, 2)
+    return ops.cast(ops.matmul(shares, frames), "float32")
+
+
+def sum_shares(shares):
+    """Returns sum_t a_tk as float32 `[batch, clusters]`."""
+    return ops.sum(ops.cast(shares, "float32"), axis=1)
+
+
+def flatten_clusters(values):
+    """Flattens `[batch, clusters, features]`, the features outermost."""
+    _, clusters, features = values.shape
+    return ops.reshape(ops.swapaxes(values, 1, 2), (-1, features * clusters))

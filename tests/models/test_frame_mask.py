@@ -1,0 +1,48 @@
+"""Masks of real frames, and what is left of padding."""
+
+import numpy as np
+
+from models.frame_mask import average_frames, frame_mask, zero_padding
+
+
+def make_values(dtype="float32"):
+    values = np.arange(3 * 4 * 2, dtype=dtype).reshape(3, 4, 2)
+    return values, np.array([0, 1, 4], np.int32)
+
+
+def test_frames_before_num_frames_are_real():
+    frames, num_frames = make_values()
+    np.testing.assert_array_equal(
+        frame_mask(frames, num_frames),
+        [[False] * 4, [True, False, False, False], [True] * 4],
+    )
+
+
+def test_padding_becomes_zeros_even_where_it_is_not_a_number():
+    values, num_frames = make_values()
+    mask = np.asarray(frame_mask(values, num_frames))
+    dirty = np.where(mask[:, :, None], values, np.float32("nan"))
+    zeroed = np.asarray(zero_padding(dirty, mask))
+    np.testing.assert_array_equal(zeroed[mask], values[mask])
+    np.testing.assert_array_equal(zeroed[~mask], 0)
+
+
+def test_without_a_mask_all_frames_count():
+    values, _ = make_values()
+    np.testing.assert_array_equal(zero_padding(values, None), values)
+    np.testing.assert_allclose(average_frames(values, None), values.mean(1))
+
+
+def test_the_average_is_that_of_the_real_frames():
+    values, num_frames = make_values()
+    mask = frame_mask(values, num_frames)
+    expected = [np.zeros(2), values[1, 0], values[2].mean(0)]
+    np.testing.assert_allclose(average_frames(values, mask), expected)
+
+
+def test_averages_of_float16_do_not_overflow():
+    values = np.full((1, 300, 2), 1000, np.float16)
+    mask = np.ones((1, 300), bool)
+    average = average_frames(values, mask)
+    assert average.dtype == "float16"
+    np.testing.assert_array_equal(average, [[1000, 1000]])

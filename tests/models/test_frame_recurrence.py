@@ -1,0 +1,78 @@
+"""Real frames read by recurrent layers, in either direction."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.frame_recurrence import (
+    read_real_frames,
+    reverse_real_frames,
+    step_multiply_adds,
+)
+from tests.layer_checks import randomise_weights
+from tests.numpy_lstm import final_states
+from tests.videos import make_videos, real_frames
+
+FRAMES, FEATURES, CELLS = 5, 3, 4
+
+
+def make_lstm():
+    lstm = keras.layers.LSTM(CELLS, return_sequences=True, return_state=True)
+    lstm.build((None, None, FEATURES))
+    randomise_weights(lstm)
+    return lstm
+
+
+def test_real_frames_are_reversed_and_padding_stays_where_it_is():
+    frames = np.arange(24.0).reshape(4, 3, 2)
+    expected = [
+        frames[0],
+        frames[1],
+        frames[2][[1, 0, 2]],
+        frames[3][[2, 1, 0]],
+    ]
+    reverse = reverse_real_frames(frames, np.arange(4, dtype=np.int32))
+    np.testing.assert_array_equal(reverse, expected)
+
+
+def test_more_frames_than_there_are_count_as_all():
+    frames = np.arange(12.0).reshape(2, 3, 2)
+    reverse = reverse_real_frames(frames, np.array([9, 4], np.int32))
+    np.testing.assert_array_equal(reverse, frames[:, ::-1])
+
+
+def test_reversing_twice_gives_the_frames_again():
+    frames, num_frames = make_videos(FRAMES, FEATURES).values()
+    once = reverse_real_frames(frames, num_frames)
+    twice = reverse_real_frames(once, num_frames)
+    np.testing.assert_array_equal(twice, frames)
+
+
+def test_outputs_and_final_state_are_those_of_the_real_frames():
+    videos, lstm = make_videos(FRAMES, FEATURES), make_lstm()
+    outputs, states = read_real_frames(lstm, *videos.values())
+    weights = [lstm.get_weights()]
+    for index, frames in enumerate(real_frames(videos)):
+        for step in range(len(frames)):
+            expected = final_states(frames[: step + 1], weights)[-CELLS:]
+            np.testing.assert_allclose(
+                outputs[index, step], expected, atol=1e-5
+            )
+        expected = final_states(frames, weights)[-CELLS:]
+        np.testing.assert_allclose(states[index], expected, atol=1e-5)
+
+
+def test_a_video_without_frames_ends_in_the_zero_state():
+    videos, lstm = make_videos(FRAMES, FEATURES), make_lstm()
+    _, states = read_real_frames(lstm, *videos.values())
+    np.testing.assert_array_equal(states[0], np.zeros(CELLS))
+
+
+@pytest.mark.parametrize(
+    ("layer", "columns"), [(keras.layers.LSTM, 4), (keras.layers.GRU, 3)]
+)
+def test_multiply_adds_are_one_for_every_kernel_entry(layer, columns):
+    recurrence = layer(CELLS)
+    recurrence.build((None, None, FEATURES))
+    expected = columns * CELLS * (FEATURES + CELLS)
+    assert step_multiply_adds(recurrence) == expected
