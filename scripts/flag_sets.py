@@ -81,6 +81,17 @@ def _define_data_flags() -> None:
     flags.DEFINE_string(
         "eval_data_pattern", None, "Globs of the files to score on."
     )
+    define_layout_flags()
+    flags.DEFINE_enum(
+        "on_bad_record",
+        "fail",
+        ["fail", "skip"],
+        "Stop at the first bad record, or leave bad ones out and report them.",
+    )
+
+
+def define_layout_flags() -> None:
+    """Defines what describes the records: a preset and what overrides it."""
     flags.DEFINE_string(
         "dataset",
         None,
@@ -98,12 +109,6 @@ def _define_data_flags() -> None:
     flags.DEFINE_string("labels_key", None, "Key of the class indexes.")
     flags.DEFINE_integer("num_classes", None, "Number of classes.")
     flags.DEFINE_integer("max_frames", None, "Frames kept of a video.")
-    flags.DEFINE_enum(
-        "on_bad_record",
-        "fail",
-        ["fail", "skip"],
-        "Stop at the first bad record, or leave bad ones out and report them.",
-    )
 
 
 def _define_network_flags() -> None:
@@ -112,6 +117,9 @@ def _define_network_flags() -> None:
         None,
         "Model of teacher and student: "
         f"{', '.join(registry.MODELS)}. Default: the first.",
+    )
+    flags.DEFINE_string(
+        "student_model", None, "Model of the student. Default: --model."
     )
     flags.DEFINE_integer(
         "every_n", None, "The student sees every n-th frame; 1: all."

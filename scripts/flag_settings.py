@@ -91,15 +91,44 @@ def _given_feature_lists() -> dict[str, tuple]:
 
 
 def joint_settings() -> RunSettings:
-    """Returns the settings of a teacher and a student trained together."""
-    model = FLAGS.model or next(iter(registry.MODELS))
+    """Returns the settings of a teacher and a student trained together.
+
+    Raises:
+      ValueError: A size is given that neither model has.
+    """
+    teacher_model, student_model = _model_names()
+    teacher = _network(teacher_model, ("",), 1)
+    student = _network(student_model, ("", STUDENT_PREFIX), _every_n(1))
+    _check_used("", teacher, student)
+    _check_used(STUDENT_PREFIX, student)
     return RunSettings(
         data=data_schema(),
-        student=_network(model, ("", STUDENT_PREFIX), _every_n(1)),
+        student=student,
         training=_training_settings(),
-        teacher=_network(model, ("",), 1),
+        teacher=teacher,
         distillation=DistillationSettings(**_flag_values(DistillationSettings)),
     )
+
+
+def _model_names() -> tuple[str, str]:
+    """Returns the names of the teacher's and of the student's model."""
+    teacher = FLAGS.model
+    if teacher is None:
+        teacher = next(iter(registry.MODELS))
+    student = FLAGS.student_model
+    return teacher, teacher if student is None else student
+
+
+def _check_used(prefix: str, *networks: NetworkSettings) -> None:
+    """Raises a ValueError for a size that none of the networks has."""
+    for name in _given_arguments((prefix,)):
+        if not any(name in network.arguments for network in networks):
+            models = " or ".join(sorted({n.model for n in networks}))
+            sizes = sorted({a for n in networks for a in n.arguments})
+            raise ValueError(
+                f"--{prefix}{name} is no size of {models}, whose sizes are "
+                f"{', '.join(sizes)}."
+            )
 
 
 def student_settings() -> RunSettings:
@@ -120,9 +149,10 @@ def finetuning_settings(trained: RunSettings) -> RunSettings:
       ValueError: The flags name another model.
     """
     model = trained.student.model
-    if FLAGS.model not in (None, model):
+    asked = FLAGS.model if FLAGS.student_model is None else FLAGS.student_model
+    if asked not in (None, model):
         raise ValueError(
-            f"--model={FLAGS.model}: the student of "
+            f"--model or --student_model is {asked}; the student of "
             f"{FLAGS.student_checkpoint} is a {model}."
         )
     arguments = dict(trained.student.arguments)

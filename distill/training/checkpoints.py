@@ -1,9 +1,9 @@
 """Checkpoints: one HDF5 file each, whole or not there at all.
 
-Groups `teacher/`, `student/`, `optimizer/` and `random_state/` hold one
-dataset a variable, named by a stable path such as
-`student/lower/lstm_0/kernel`. The file's attributes hold the run's settings
-and how far it had come.
+Groups `teacher/`, `student/`, `optimizer/`, `random_state/` and, where
+embeddings differ in width, `projection/` hold one dataset a variable, named
+by a stable path such as `student/lower/lstm_0/kernel`. The file's attributes
+hold the run's settings and how far it had come.
 """
 
 import json
@@ -28,7 +28,7 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint, or not the one that is needed."""
 
 
-def weight_names(model: keras.Model) -> dict[str, keras.Variable]:
+def weight_names(model: keras.Layer) -> dict[str, keras.Variable]:
     """Names a model's weights by the path of their layer within the model.
 
     The cell that Keras puts into every recurrent layer is left out of the

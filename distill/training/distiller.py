@@ -11,6 +11,7 @@ from distill.networks import Network, video_inputs
 from distill.settings import DistillationSettings, TrainingSettings
 from distill.tracing import AnyBatchSize
 from distill.training import losses
+from distill.training.projection import build_projection
 from models.preprocessing import preprocess
 
 
@@ -29,6 +30,8 @@ class Distiller:
     minimises its label loss, its distance from the teacher's embedding and
     predictions, and its weight penalty; no gradient of these reaches the
     teacher. Without a teacher the student minimises label loss and penalty.
+    Where the embeddings differ in width, the student's passes a learned
+    projection on its way to the loss; it is no part of the student.
 
     Args:
       student: The network that is kept.
@@ -48,7 +51,12 @@ class Distiller:
         self.teacher = teacher
         self.training = training
         self.distillation = distillation or DistillationSettings()
-        self._check_embeddings()
+        self.projection = (
+            build_projection(student, teacher)
+            if teacher is not None
+            and self.distillation.representation_loss_weight
+            else None
+        )
         self.optimizer = make_optimizer(training)
         self.variables = [
             variable
@@ -56,21 +64,10 @@ class Distiller:
             if network is not None
             for variable in network.model.trainable_variables
         ]
+        if self.projection is not None:
+            self.variables += self.projection.trainable_variables
         self.optimizer.build(self.variables)
         self._step = AnyBatchSize(self._train_step)
-
-    def _check_embeddings(self):
-        if self.teacher is None:
-            return
-        sizes = [n.embedding_size for n in (self.teacher, self.student)]
-        if self.distillation.representation_loss_weight and (
-            sizes[0] != sizes[1]
-        ):
-            raise ValueError(
-                "The representation loss needs embeddings of one width; the "
-                f"teacher's has {sizes[0]} values, the student's {sizes[1]}. "
-                "Give both the same sizes, or --representation_loss_weight=0."
-            )
 
     def train_step(self, batch, learning_rate: float):
         """Changes the weights by one batch.
@@ -143,8 +140,11 @@ class Distiller:
         }
         terms = {}
         if settings.representation_loss_weight:
+            embedding = student["embedding"]
+            if self.projection is not None:
+                embedding = self.projection(embedding)
             representation = losses.squared_distance(
-                teacher["embedding"], student["embedding"]
+                teacher["embedding"], embedding
             )
             terms["representation_loss"] = (
                 settings.representation_loss_weight

@@ -67,7 +67,7 @@ class TrainingRun:
             networks.get("teacher"),
             settings.distillation,
         )
-        self.groups = _checkpoint_groups(networks, self.distiller.optimizer)
+        self.groups = _checkpoint_groups(networks, self.distiller)
         self.messages: list[str] = []
         self._start_or_resume()
 
@@ -252,14 +252,16 @@ def _build_networks(settings: RunSettings) -> dict[str, Network]:
 
 
 def _checkpoint_groups(
-    networks: dict[str, Network], optimizer: keras.optimizers.Optimizer
+    networks: dict[str, Network], distiller: Distiller
 ) -> dict[str, dict[str, keras.Variable]]:
     """Returns all variables of a run by group and name."""
     groups = {
         which: weight_names(network.model)
         for which, network in networks.items()
     }
-    groups["optimizer"] = optimizer_names(optimizer)
+    groups["optimizer"] = optimizer_names(distiller.optimizer)
+    if distiller.projection is not None:
+        groups["projection"] = weight_names(distiller.projection)
     groups["random_state"] = {
         f"{which}/{name}": variable
         for which, network in networks.items()

@@ -103,7 +103,7 @@ def test_missing_flags_are_named(script, flags, missing):
     ("flag", "message"),
     [
         ("--batch_size=0", "batch_size must be 1 or more, got 0."),
-        ("--model=LstmModel", "Unknown model 'LstmModel'"),
+        ("--model=LstmModell", "Unknown model 'LstmModell'"),
         ("--optimizer=Adams", "optimizer must be one of Adam,"),
         ("--dataset=yt8m", "Unknown frame-level dataset 'yt8m'"),
         ("--feature_sizes=a,b", "--feature_sizes must be whole"),
@@ -122,7 +122,7 @@ def test_wrong_value_is_an_error_of_one_line(flag, message):
         ("--train_data_pattern=/nowhere/*", "No file matches '/nowhere/*'"),
         ("--num_inputs_to_lstm=41", "num_inputs_to_lstm (blocks) must be"),
         ("--feature_sizes=12,5", "feature 'audio' has 4 bytes instead of 5"),
-        ("--student_lstm_cells=7", "embedding"),
+        ("--student_gru_cells=7", "gru_cells is no size of"),
     ],
 )
 def test_run_that_cannot_start_is_an_error_of_one_line(

@@ -1,0 +1,107 @@
+"""Any frame model teaches any other, whatever the widths of embeddings."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distill.networks import build_network
+from distill.settings import NetworkSettings
+from distill.training.checkpoints import weight_names
+from distill.training.distiller import Distiller
+from models import registry
+from tests.training.tiny_networks import (
+    BOTH_TERMS,
+    MAX_FRAMES,
+    SCHEMA,
+    TRAINING,
+    make_batch,
+)
+
+SIZES = {
+    "HierarchicalLstmModel": {"lstm_cells": 3, "num_inputs_to_lstm": 2},
+    "NetVLADModelLF": {"netvlad_cluster_size": 4, "netvlad_hidden_size": 6},
+    "NeXtVLADModel": {
+        "nextvlad_cluster_size": 4,
+        "nextvlad_groups": 2,
+        "nextvlad_hidden_size": 8,
+        "gating_reduction": 2,
+    },
+    "DbofModel": {"dbof_cluster_size": 5, "dbof_hidden_size": 7},
+}
+
+
+def make_network(which, model, every_n):
+    keras.utils.set_random_seed(3 + every_n)
+    arguments = registry.resolve_arguments(model, SIZES[model])
+    settings = NetworkSettings(model, arguments, every_n)
+    return build_network(settings, SCHEMA, which)
+
+
+def make_pair(teacher, student):
+    return Distiller(
+        make_network("student", student, every_n=2),
+        TRAINING,
+        make_network("teacher", teacher, every_n=1),
+        BOTH_TERMS,
+    )
+
+
+@pytest.fixture
+def eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student"), list(itertools.product(SIZES, repeat=2))
+)
+def test_every_pair_learns_in_the_same_steps(eager, teacher, student):
+    distiller = make_pair(teacher, student)
+    before = [v.numpy() for v in distiller.variables]
+    # Two steps: what a bias feeds may have no gradient in the first.
+    for seed in range(2):
+        batch = make_batch(seed=seed)
+        batch["num_frames"] = tf.fill([5], MAX_FRAMES)
+        terms, predictions = distiller.train_step(batch, 0.01)
+    assert all(np.isfinite(value.numpy()) for value in terms.values())
+    assert {"representation_loss", "prediction_loss"} <= set(terms)
+    for which in ("teacher", "student"):
+        assert np.isfinite(predictions[which].numpy()).all()
+    changed = [
+        not np.array_equal(old, new.numpy())
+        for old, new in zip(before, distiller.variables, strict=True)
+    ]
+    assert all(changed)
+    same_width = (
+        distiller.teacher.embedding_size == distiller.student.embedding_size
+    )
+    assert (distiller.projection is None) == same_width
+
+
+def test_projection_enters_the_loss_and_not_the_student():
+    distiller = make_pair("NeXtVLADModel", "HierarchicalLstmModel")
+    names = weight_names(distiller.student.model)
+    assert not [name for name in names if "projection" in name]
+    kernel, bias = (w.numpy() for w in distiller.projection.weights)
+    assert kernel.shape == (12, 8)
+    random = np.random.default_rng(0)
+    teacher = {
+        "embedding": random.normal(size=(5, 8)).astype(np.float32),
+        "predictions": random.random((5, 4)).astype(np.float32),
+    }
+    student = {
+        "embedding": random.normal(size=(5, 12)).astype(np.float32),
+        "predictions": random.random((5, 4)).astype(np.float32),
+    }
+    projected = student["embedding"] @ kernel + bias
+    distances = ((teacher["embedding"] - projected) ** 2).sum(axis=1)
+    terms = distiller._distillation_terms(teacher, student)
+    np.testing.assert_allclose(
+        terms["representation_loss"].numpy(),
+        BOTH_TERMS.representation_loss_weight * distances.mean(),
+        rtol=1e-5,
+    )
