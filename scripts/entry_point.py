@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
+from distill.atomic_files import replace_atomically
 from scripts import flag_sets
 
 
@@ -40,6 +41,20 @@ def run(main: Callable[[], int | None]) -> None:
             sys.exit(130)
 
     app.run(run_main)
+
+
+def write_flags(result: str) -> None:
+    """Leaves the flags that were given beside a result, as `RESULT.flags`.
+
+    The file is a flagfile: `--flagfile=RESULT.flags` makes the result again.
+    """
+    given = [
+        flag.serialize()
+        for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+        if flag.present
+    ]
+    with replace_atomically(f"{result}.flags") as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in sorted(given)))
 
 
 def start_tensorflow(gpu: int | None) -> None:

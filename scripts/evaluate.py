@@ -3,7 +3,7 @@
 from absl import flags
 
 from scripts import flag_sets, flag_settings
-from scripts.entry_point import run, start_tensorflow
+from scripts.entry_point import run, start_tensorflow, write_flags
 
 FLAGS = flags.FLAGS
 
@@ -55,6 +55,7 @@ def main() -> None:
             write_metrics(
                 FLAGS.metrics_file, scores if len(scores) > 1 else scores[0]
             )
+            write_flags(FLAGS.metrics_file)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from absl import flags
 
 from scripts import flag_sets, flag_settings
-from scripts.entry_point import run, start_tensorflow
+from scripts.entry_point import run, start_tensorflow, write_flags
 
 FLAGS = flags.FLAGS
 
@@ -41,6 +41,7 @@ def main() -> None:
         FLAGS.output_file, predict_videos(network, reader), FLAGS.top_k
     )
     report_progress(counts, reader.estimate_num_records(), FLAGS.output_file)
+    write_flags(FLAGS.output_file)
 
 
 if __name__ == "__main__":

@@ -97,6 +97,22 @@ def test_metrics_of_the_csv_equal_the_evaluation(
         assert scores[name] == pytest.approx(value, abs=1e-5), name
 
 
+def test_flags_that_were_given_lie_beside_the_csv(
+    joint_checkpoint, videos, csv_file
+):
+    lines = Path(f"{csv_file}.flags").read_text().splitlines()
+    assert lines == sorted(
+        [
+            f"--checkpoint={joint_checkpoint}",
+            f"--input_data_pattern={videos}/validate-*.tfrecord",
+            f"--output_file={csv_file}",
+            f"--top_k={NUM_CLASSES}",
+            "--batch_size=16",
+            "--gpu=-1",
+        ]
+    )
+
+
 @pytest.mark.parametrize("top_k", [1, 3, 10, 25])
 def test_rows_hold_the_k_best_classes(tmp_path, top_k):
     random = np.random.default_rng(3)
