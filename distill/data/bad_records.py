@@ -91,8 +91,8 @@ def _describe_frames(lists, context, schema):
     ):
         if name not in lists:
             level = (
-                "; it is a video-level record, see --frame_features"
-                if name in context
+                "; a video-level record needs --frame_features=false"
+                if not lists
                 else ""
             )
             return (
@@ -173,9 +173,10 @@ def find_bad_record(
                 problem = describe_record(
                     serialized.numpy(), schema, need_labels
                 )
-                if unreadable_alone and parses(serialized, schema):
-                    problem = None
-                if problem:
+                wanted = problem and not (
+                    unreadable_alone and parses(serialized, schema)
+                )
+                if wanted:
                     return f"{file}, record {number}: {problem}."
                 number += 1
         except tf.errors.DataLossError:

@@ -1,8 +1,8 @@
 """From files to batches: reading, order, checking and batching.
 
-The order of training depends on the seed and the epoch alone, and every batch
-says how many records of the epoch lie behind it, so that a run can go on in
-the middle of an epoch without parsing what it has seen.
+The order of training depends on the run's seed and the epoch alone, and every
+batch says how many records of the epoch lie behind it, so that a run can go on
+in the middle of an epoch without parsing what it has seen.
 """
 
 import dataclasses
@@ -161,12 +161,18 @@ class VideoReader:
             )
 
     def _check_files(self):
-        """Raises for a name that is a folder's."""
+        """Raises for a file that cannot be opened.
+
+        No error of opening it can be skipped: it would come again for ever.
+        """
         for file in self.files:
-            if tf.io.gfile.isdir(file):
+            try:
+                with tf.io.gfile.GFile(file, "rb") as opened:
+                    opened.read(1)
+            except tf.errors.OpError as error:
                 raise BadRecordError(
-                    f"{file} is a folder; patterns must match files alone."
-                )
+                    f"{file} cannot be read: {error.message}."
+                ) from error
 
     def _finish(self, skipped):
         """Reports what a whole pass left out, or raises for damaged files."""
@@ -184,11 +190,6 @@ class VideoReader:
         def read_file(index):
             dataset = tf.data.TFRecordDataset(tf.gather(names, index))
             if self.on_bad_record == "skip":
-                # Of a file that went away no error can be ignored: it would
-                # come again for ever. So it is listed before it is opened.
-                there = tf.io.matching_files(tf.gather(patterns, index))
-                dataset = tf.data.Dataset.from_tensor_slices(there)
-                dataset = dataset.flat_map(tf.data.TFRecordDataset)
                 dataset = dataset.ignore_errors()
             return dataset.enumerate().map(
                 lambda number, serialized: (index, number, serialized)
@@ -198,7 +199,6 @@ class VideoReader:
             skipped.count_bytes(file_index, serialized)
             return file_index, number, serialized
 
-        patterns = tf.constant([_escape_glob(file) for file in self.files])
         dataset = file_indexes.interleave(
             read_file,
             cycle_length=min(_READERS, len(self.files)),
@@ -263,8 +263,3 @@ class VideoReader:
                 f"{file}, record {number}: {problem}. "
                 "(--on_bad_record=skip leaves such records out.)"
             )
-
-
-def _escape_glob(file: str) -> str:
-    """Returns the glob that matches just one name."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in file)

@@ -87,7 +87,7 @@ def test_one_file_is_read_once_in_its_order(batch_size, tmp_path):
 
 @pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
 def test_files_of_odd_names_are_read(on_bad_record, tmp_path, capsys):
-    names = ["a b", "a*", "a[1]", "a]", "a?", "a\\b", "a{b}"]
+    names = ["a b", "a*", "a?", "a[1]", "a\\b", "a]", "a{b}"]
     video = draw_videos(FRAME_SCHEMA, 1)[0].serialize()
     for name in names:
         write_records(tmp_path / name, [video])
