@@ -22,6 +22,7 @@ from distill.settings import (
 )
 from distill.training.loop import TrainingRun
 from distill.training.run_options import RunOptions
+from models import registry
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURE_SIZES = (12, 4)
@@ -99,7 +100,7 @@ def video_level_settings(
 
 
 def _sizes(num_blocks: int) -> dict[str, Any]:
-    return {
+    sizes = {
         "lstm_cells": LSTM_CELLS,
         "lstm_layers": 1,
         "num_inputs_to_lstm": num_blocks,
@@ -110,6 +111,7 @@ def _sizes(num_blocks: int) -> dict[str, Any]:
         "moe_num_mixtures": 2,
         "moe_l2": 1e-6,
     }
+    return registry.resolve_arguments("HierarchicalLstmModel", sizes)
 
 
 def _training(videos: Path, changes: dict[str, Any]) -> TrainingSettings:
