@@ -19,6 +19,7 @@ import numpy as np
 
 from distill.atomic_files import replace_atomically
 from distill.settings import RunSettings
+from distill.training.signals import remember_interrupt
 
 FORMAT = "distill-checkpoint-1"
 _NAME = re.compile(r"checkpoint-(\d{8,})\.h5")
@@ -207,12 +208,17 @@ def choose_checkpoint(
 
 
 def follow(directory: str | Path, poll_seconds: float) -> Iterator[Path]:
-    """Yields the newest checkpoint whenever there is a new one, for ever."""
+    """Yields the newest checkpoint whenever there is a new one.
+
+    Ends by a KeyboardInterrupt alone.
+    """
     last = None
-    while True:
-        found = list_checkpoints(directory)
-        if found and found[-1] != last:
-            last = found[-1]
-            yield last
-        else:
-            time.sleep(poll_seconds)
+    with remember_interrupt() as interrupted:
+        while not interrupted:
+            found = list_checkpoints(directory)
+            if found and found[-1] != last:
+                last = found[-1]
+                yield last
+            else:
+                time.sleep(poll_seconds)
+    raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Ending a run between two steps instead of inside one."""
+"""Ending at the right place when Ctrl-C or SIGTERM comes."""
 
 import contextlib
 import signal
@@ -22,3 +22,23 @@ def catch_signals() -> Iterator[list[signal.Signals]]:
     finally:
         for kind, handler in previous.items():
             signal.signal(kind, handler)
+
+
+@contextlib.contextmanager
+def remember_interrupt() -> Iterator[list[signal.Signals]]:
+    """Collects Ctrl-C and interrupts at once, as Python does by itself.
+
+    A KeyboardInterrupt that comes while an object is destroyed is lost; what
+    was collected is not, so a loop for ever can end by it.
+    """
+    caught: list[signal.Signals] = []
+
+    def catch(number, frame):
+        caught.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, catch)
+    try:
+        yield caught
+    finally:
+        signal.signal(signal.SIGINT, previous)
