@@ -13,6 +13,7 @@ import tensorflow as tf
 from distill.atomic_files import replace_atomically
 from distill.data.pipeline import VideoReader
 from distill.metrics.accumulator import VideoMetrics
+from distill.metrics.segments import SegmentMetrics
 from distill.networks import Network, build_network, video_inputs
 from distill.settings import RunSettings
 from distill.tracing import AnyBatchSize
@@ -27,17 +28,19 @@ from distill.training.checkpoints import (
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """A batch of videos and what a network says of them.
+    """A batch of videos or segments and what a network says of them.
 
     Attributes:
       ids: `[batch]` strings.
       predictions: `[batch, classes]` float32 in [0, 1].
       labels: `[batch, classes]` booleans.
+      label_weights: Of segments, `[batch, classes]` booleans: the rated pairs.
     """
 
     ids: list[str]
     predictions: np.ndarray
     labels: np.ndarray
+    label_weights: np.ndarray | None = None
 
 
 def load_network(checkpoint: str | Path, which: str) -> Network:
@@ -56,7 +59,7 @@ def load_network(checkpoint: str | Path, which: str) -> Network:
 def predict_videos(
     network: Network, reader: VideoReader
 ) -> Iterator[Prediction]:
-    """Yields a network's predictions of every video, in a fixed order."""
+    """Yields a network's predictions of every example, in a fixed order."""
     predict = AnyBatchSize(network.predict)
     for batch in reader.read_once():
         ids = [
@@ -64,8 +67,11 @@ def predict_videos(
             for video_id in batch.pop("id").numpy()
         ]
         labels = batch["labels"].numpy()
+        rated = batch.get("label_weights")
         predictions = predict(video_inputs(batch)).numpy()
-        yield Prediction(ids, predictions, labels)
+        yield Prediction(
+            ids, predictions, labels, None if rated is None else rated.numpy()
+        )
 
 
 def evaluate_network(
@@ -75,33 +81,36 @@ def evaluate_network(
     label_loss: str = "CrossEntropyLoss",
     top_k: int = 20,
 ) -> dict[str, Any]:
-    """Scores a network on every video of a reader.
+    """Scores a network on every video or rated segment of a reader.
 
     Args:
       network: The network.
-      reader: Reads the videos, with labels.
+      reader: Reads the examples, with labels.
       label_loss: Name of the loss to report.
       top_k: Classes a video that enter GAP.
 
     Returns:
-      Dict of the metrics of `VideoMetrics`, `loss` (mean over videos),
-      `num_videos`, `top_k`, `examples_per_second` (after the first batch; None
-      if there is no other), `device`, `frames` (the most the network sees),
-      `parameters` and `multiply_adds`.
+      Dict of the metrics of `VideoMetrics` with `num_videos`, or of those of
+      `SegmentMetrics` with `num_segments`; `loss` (mean over the examples, the
+      classes not weighted, of segments over what is rated), `top_k`,
+      `examples_per_second` (after the first batch; None if there is no other),
+      `device`, `frames` (the most the network sees), `parameters` and
+      `multiply_adds`.
     """
-    metrics = VideoMetrics(top_k)
+    of_segments = reader.schema.segment_labels
+    metrics = SegmentMetrics() if of_segments else VideoMetrics(top_k)
+    num_examples = 0
     total_loss = 0.0
     clock = _Clock()
     for videos in predict_videos(network, reader):
         clock.count(len(videos.ids))
-        metrics.update(videos.predictions, videos.labels)
-        batch_losses = losses.LABEL_LOSSES[label_loss](
-            videos.labels.astype(np.float32), videos.predictions
-        )
-        total_loss += float(np.sum(batch_losses, dtype=np.float64))
+        num_examples += len(videos.ids)
+        rated = [videos.label_weights] if of_segments else []
+        metrics.update(videos.predictions, videos.labels, *rated)
+        total_loss += _sum_losses(label_loss, videos)
     return metrics.result() | {
-        "loss": total_loss / metrics.num_videos,
-        "num_videos": metrics.num_videos,
+        "loss": total_loss / num_examples,
+        "num_segments" if of_segments else "num_videos": num_examples,
         "top_k": top_k,
         "examples_per_second": clock.rate(),
         "device": device_name(),
@@ -109,6 +118,17 @@ def evaluate_network(
         "parameters": network.num_parameters,
         "multiply_adds": network.multiply_adds,
     }
+
+
+def _sum_losses(label_loss, videos):
+    """Returns a batch's label losses summed, in double precision."""
+    weights = videos.label_weights
+    batch_losses = losses.LABEL_LOSSES[label_loss](
+        videos.labels.astype(np.float32),
+        videos.predictions,
+        None if weights is None else weights.astype(np.float32),
+    )
+    return float(np.sum(batch_losses, dtype=np.float64))
 
 
 class _Clock:

@@ -9,6 +9,7 @@ from distill.settings import NetworkSettings
 from models import registry
 from models.frame_selection import num_selected, select_every_n
 from models.preprocessing import preprocess
+from models.size_list import parse_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,20 +89,29 @@ def build_network(
     """
     check_network(settings, schema)
     max_frames = num_selected(schema.max_frames, settings.every_n)
+    feature_sizes = schema.feature_sizes
+    if settings.encoder_sizes:
+        feature_sizes = parse_sizes("encoder_sizes", settings.encoder_sizes)
+        feature_sizes = (feature_sizes[-1],)
     model = registry.build_model(
         settings.model,
         arguments=settings.arguments,
         num_classes=schema.num_classes,
-        feature_sizes=schema.feature_sizes,
+        feature_sizes=feature_sizes,
         max_frames=max_frames,
         model_name=name,
     )
-    if schema.frame_features:
-        shape = {
-            "frames": (None, max_frames, schema.num_features),
-            "num_frames": (None,),
-        }
-    else:
-        shape = {"features": (None, schema.num_features)}
-    model.build(shape)
+    model.build(_input_shapes(schema, max_frames, sum(feature_sizes)))
+    if settings.encoder_sizes:
+        model = registry.add_encoder(
+            model, settings.encoder_sizes, settings.freeze_encoder
+        )
+        model.build(_input_shapes(schema, max_frames, schema.num_features))
     return Network(model, settings, max_frames)
+
+
+def _input_shapes(schema: DataSchema, max_frames: int, width: int):
+    """Returns the shapes of a model's inputs with vectors of a width."""
+    if schema.frame_features:
+        return {"frames": (None, max_frames, width), "num_frames": (None,)}
+    return {"features": (None, width)}

@@ -12,12 +12,21 @@ import rich.table
 
 if TYPE_CHECKING:
     from distill.conversion import GroupSize
+    from distill.data.schema import DataSchema
+    from distill.framework_comparison import BackendResult
+    from distill.model_list import ModelSize
 
 _SCORES = {
     "gap": "GAP",
     "hit_at_one": "Hit@1",
     "perr": "PERR",
     "mean_average_precision": "mAP",
+    "segment_mean_average_precision": "segment mAP",
+}
+_SEGMENT_TITLES = {
+    "gap": "GAP (rated pairs)",
+    "multiply_adds": "multiply-adds a segment",
+    "examples_per_second": "segments/s",
 }
 
 
@@ -35,8 +44,11 @@ def print_scores(scores: list[dict[str, Any]]) -> None:
         "perr": "PERR",
         "mean_average_precision": "mAP (every score)",
         "mean_average_precision_at_k": f"mAP (each video's top {top_k})",
+        "segment_mean_average_precision": "segment mAP (rated segments)",
         "loss": "loss",
         "num_videos": "videos",
+        "num_segments": "rated segments",
+        "num_rated": "rated (segment, class) pairs",
         "frames": "frames seen",
         "parameters": "parameters",
         "multiply_adds": "multiply-adds a video",
@@ -44,8 +56,12 @@ def print_scores(scores: list[dict[str, Any]]) -> None:
         "device": "device",
         "step": "step",
     }
+    if "num_segments" in scores[0]:
+        names |= _SEGMENT_TITLES
     for name, title in names.items():
-        table.add_row(title, *(_format(network[name]) for network in scores))
+        if name in scores[0]:
+            values = (_format(network[name]) for network in scores)
+            table.add_row(title, *values)
     _print(table)
 
 
@@ -85,10 +101,15 @@ def print_comparison(scores: Mapping[str, dict[str, Any]]) -> None:
         "parameters": "parameters",
         "multiply_adds": "multiply-adds",
     }
+    columns = {
+        key: title
+        for key, title in columns.items()
+        if any(key in network for network in scores.values())
+    }
     for title in columns.values():
         table.add_column(title, justify="right")
     for name, network in scores.items():
-        table.add_row(name, *(_format(network[key]) for key in columns))
+        table.add_row(name, *(_format(network.get(key)) for key in columns))
     _print(table)
 
 
@@ -108,6 +129,69 @@ def print_conversion(
         print(f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB")
 
 
+def print_models(models: list["ModelSize"], schema: "DataSchema") -> None:
+    """Prints a row a model; below, which default sizes do not fit the data."""
+    print(
+        f"{schema.max_frames} frames of {schema.num_features} features, "
+        f"{schema.num_classes} classes"
+    )
+    table = rich.table.Table()
+    for title in ("model", "level"):
+        table.add_column(title, no_wrap=True)
+    for title in ("parameters", "multiply-adds"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("classifier", no_wrap=True)
+    table.add_column("default sizes", overflow="fold")
+    for model in models:
+        table.add_row(
+            model.name,
+            model.level,
+            _format(model.parameters),
+            _format(model.multiply_adds),
+            model.classifier,
+            _format_sizes(model.arguments),
+        )
+    _print(table)
+    classifiers = {m.classifier: m.classifier_arguments for m in models}
+    for name, sizes in classifiers.items():
+        print(f"classifier {name}: {_format_sizes(sizes)}")
+    for model in models:
+        if model.problem:
+            print(f"{model.name} does not fit the data: {model.problem}")
+
+
+def _format_sizes(sizes: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def print_frameworks(
+    results: list["BackendResult"], missing: Iterable[str]
+) -> None:
+    """Prints a row a model and backend, and one a missing backend."""
+    table = rich.table.Table()
+    for title in ("model", "backend", "device"):
+        table.add_column(title, no_wrap=True)
+    for title in ("largest difference", "forward", "gradient step"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for index, result in enumerate(results):
+        table.add_row(
+            result.model,
+            result.backend,
+            result.device,
+            f"{result.difference:.1e}",
+            *map(_format_time, (result.forward, result.gradient_step)),
+            end_section=result.model
+            != next((r.model for r in results[index + 1 :]), None),
+        )
+    for backend in missing:
+        table.add_row("every model", backend, "not installed")
+    _print(table)
+
+
+def _format_time(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1e3 * seconds:.1f} ms"
+
+
 def print_shard(path: Path, written: bool) -> None:
     """Says what became of a shard of synthetic data."""
     verb = "wrote" if written else "kept"
@@ -115,7 +199,10 @@ def print_shard(path: Path, written: bool) -> None:
 
 
 def report_progress(
-    counts: Iterable[int], estimated: int, output_file: str
+    counts: Iterable[int],
+    estimated: int,
+    output_file: str,
+    examples: str = "videos",
 ) -> None:
     """Runs a count to its end, with a bar on a terminal, and reports it."""
     console = rich.console.Console(highlight=False)
@@ -127,11 +214,11 @@ def report_progress(
         console=console,
         disable=not sys.stdout.isatty(),
     ) as bar:
-        task = bar.add_task("videos", total=estimated)
+        task = bar.add_task(examples, total=estimated)
         count = 0
         for count in counts:
             bar.update(task, completed=count, total=max(estimated, count))
-    print(f"wrote the predictions of {count} videos to {output_file}")
+    print(f"wrote the predictions of {count} {examples} to {output_file}")
 
 
 def _format(value: Any) -> str:

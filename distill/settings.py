@@ -35,15 +35,32 @@ class NetworkSettings:
       model: Name of the model in the registry.
       arguments: All of the model's sizes.
       every_n: It sees the frames 0, n, 2n ...; 1 for all of them.
+      encoder_sizes: Layers, comma-separated, of the autoencoder's encoder that
+        stands before the model; empty for none.
+      freeze_encoder: Whether training leaves the encoder's weights alone.
     """
 
     model: str
     arguments: Mapping[str, Any]
     every_n: int = 1
+    encoder_sizes: str = ""
+    freeze_encoder: bool = True
 
     def __post_init__(self):
         """Checks the fields."""
         check_at_least("every_n", self.every_n, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderSettings:
+    """A feature autoencoder.
+
+    Attributes:
+      encoder_sizes: Width of the encoder's layers, comma-separated; the
+        decoder mirrors them.
+    """
+
+    encoder_sizes: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +106,7 @@ class TrainingSettings:
       num_epochs: Passes over the training data.
       max_steps: Steps after which training ends early; None for no limit.
       label_loss: The loss against labels.
+      class_weights_file: File of the classes' weights in it; None: 1 each.
       optimizer: Name of the optimiser.
       base_learning_rate: Learning rate of the first step.
       learning_rate_decay: Factor applied every `learning_rate_decay_examples`.
@@ -112,6 +130,7 @@ class TrainingSettings:
     regularization_penalty: float = 1.0
     seed: int = 0
     shuffle_buffer_size: int = 1024
+    class_weights_file: str | None = None
 
     def __post_init__(self):
         """Checks the fields."""
@@ -142,20 +161,25 @@ class RunSettings:
 
     Attributes:
       data: The records' layout.
-      student: The network that is kept.
+      student: The network that is kept; None where an autoencoder is trained.
       training: How it trains.
       teacher: The network beside it; None for a student alone.
       distillation: How the teacher's knowledge enters the loss; None without
         a teacher.
       initial_checkpoint: File whose student the run starts from, if any.
+      encoder_checkpoint: File of the autoencoder whose encoder the networks
+        start with, if any.
+      autoencoder: What is trained without labels in place of a student.
     """
 
     data: DataSchema
-    student: NetworkSettings
+    student: NetworkSettings | None
     training: TrainingSettings
     teacher: NetworkSettings | None = None
     distillation: DistillationSettings | None = None
     initial_checkpoint: str | None = None
+    encoder_checkpoint: str | None = None
+    autoencoder: AutoencoderSettings | None = None
 
     def network(self, which: str) -> NetworkSettings:
         """Returns the settings of the `teacher` or the `student`.
@@ -165,8 +189,11 @@ class RunSettings:
         """
         settings = {"teacher": self.teacher, "student": self.student}.get(which)
         if settings is None:
-            held = "student" if self.teacher is None else "teacher and student"
-            raise ValueError(f"There is no {which} here, only the {held}.")
+            kinds = ("autoencoder", "teacher", "student")
+            held = [kind for kind in kinds if getattr(self, kind) is not None]
+            raise ValueError(
+                f"There is no {which} here, only the {' and '.join(held)}."
+            )
         return settings
 
     def to_json(self) -> str:
@@ -180,16 +207,21 @@ class RunSettings:
         data = dict(fields["data"])
         for key in ("feature_names", "feature_sizes"):
             data[key] = tuple(data[key])
+        student, autoencoder = fields["student"], fields.get("autoencoder")
         teacher, distillation = fields["teacher"], fields["distillation"]
         return cls(
             data=DataSchema(**data),
-            student=NetworkSettings(**fields["student"]),
+            student=NetworkSettings(**student) if student else None,
             training=TrainingSettings(**fields["training"]),
             teacher=NetworkSettings(**teacher) if teacher else None,
             distillation=(
                 DistillationSettings(**distillation) if distillation else None
             ),
             initial_checkpoint=fields["initial_checkpoint"],
+            encoder_checkpoint=fields.get("encoder_checkpoint"),
+            autoencoder=(
+                AutoencoderSettings(**autoencoder) if autoencoder else None
+            ),
         )
 
 

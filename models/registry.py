@@ -121,6 +121,34 @@ def build_model(
     return factory(classifier=classifier, name=model_name, **shape, **values)
 
 
+def build_autoencoder(num_features: int, encoder_sizes: str) -> Any:
+    """Builds a feature autoencoder, without its weights.
+
+    Args:
+      num_features: Width of a frame, or of a video's vector.
+      encoder_sizes: Width of the encoder's layers, comma-separated.
+
+    Raises:
+      ValueError: `encoder_sizes` is not a list of sizes.
+    """
+    factory = _load("models.autoencoder:FeatureAutoencoder")
+    return factory(num_features, encoder_sizes, name="autoencoder")
+
+
+def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
+    """Puts a new autoencoder's encoder before a built model.
+
+    Args:
+      model: A model that reads one feature as wide as the last of
+        `encoder_sizes`.
+      encoder_sizes: Width of the encoder's layers, comma-separated.
+      freeze_encoder: Whether training leaves the encoder's weights alone.
+    """
+    encoder = _load("models.autoencoder:make_encoder")(encoder_sizes)
+    factory = _load("models.encoded_model:EncodedModel")
+    return factory(encoder, model, freeze_encoder, name=model.name)
+
+
 def _load(factory: str) -> Any:
     module, attribute = factory.split(":")
     return getattr(importlib.import_module(module), attribute)

@@ -21,11 +21,16 @@ def main() -> int:
 
     start_tensorflow(FLAGS.gpu)
     from distill.training.checkpoints import read_settings
+    from distill.training.encoders import keep_encoder
     from distill.training.loop import TrainingRun
     from distill.training.run_options import RunOptions
 
     trained = read_settings(FLAGS.student_checkpoint)
-    settings = flag_settings.finetuning_settings(trained)
+    settings = keep_encoder(
+        flag_settings.finetuning_settings(trained),
+        FLAGS.encoder_checkpoint,
+        FLAGS.freeze_encoder,
+    )
     options = RunOptions(**flag_settings.run_option_values())
     return 0 if TrainingRun(settings, options).train() else 1
 

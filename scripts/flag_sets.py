@@ -70,6 +70,12 @@ def define_experiment_flags() -> None:
     flags.DEFINE_integer(
         "max_steps", None, "Steps after which training ends early."
     )
+    flags.DEFINE_string(
+        "class_weights_file",
+        None,
+        "File of one positive number a line and class: its weight in the loss "
+        "against labels.",
+    )
     _define_defaults(DistillationSettings, _DISTILLATION_HELP)
     _define_run_flags()
 
@@ -109,6 +115,12 @@ def define_layout_flags() -> None:
     flags.DEFINE_string("labels_key", None, "Key of the class indexes.")
     flags.DEFINE_integer("num_classes", None, "Number of classes.")
     flags.DEFINE_integer("max_frames", None, "Frames kept of a video.")
+    flags.DEFINE_boolean(
+        "segment_labels",
+        None,
+        "Train and score on the rated segments of five frames (YouTube-8M "
+        "Segments, 2019); predict all segments.",
+    )
 
 
 def _define_network_flags() -> None:
@@ -123,6 +135,18 @@ def _define_network_flags() -> None:
     )
     flags.DEFINE_integer(
         "every_n", None, "The student sees every n-th frame; 1: all."
+    )
+    flags.DEFINE_string(
+        "encoder_checkpoint",
+        None,
+        "Checkpoint of scripts.train_autoencoder whose encoder stands before "
+        "teacher and student.",
+    )
+    flags.DEFINE_boolean(
+        "freeze_encoder",
+        None,
+        "Leave its weights alone in training. Default: true; in fine-tuning "
+        "as before.",
     )
     define = {
         int: flags.DEFINE_integer,

@@ -5,7 +5,7 @@ from typing import Any
 
 from absl import flags
 
-from distill.data.schema import DataSchema, make_schema
+from distill.data.schema import SEGMENT_FRAMES, DataSchema, make_schema
 from distill.data.synthetic_settings import SyntheticSettings
 from distill.settings import (
     DistillationSettings,
@@ -54,6 +54,7 @@ def data_schema_like(trained: DataSchema) -> DataSchema:
     """
     schema = data_schema_over(trained)
     for name in (
+        "segment_labels",
         "frame_features",
         "feature_sizes",
         "num_classes",
@@ -69,9 +70,17 @@ def data_schema_like(trained: DataSchema) -> DataSchema:
 
 
 def _given_schema_fields() -> dict[str, Any]:
-    names = ("id_key", "labels_key", "num_classes", "max_frames")
+    names = (
+        "id_key",
+        "labels_key",
+        "num_classes",
+        "max_frames",
+        "segment_labels",
+    )
     fields = {name: FLAGS[name].value for name in names}
     fields = {name: fields[name] for name in names if fields[name] is not None}
+    if FLAGS.segment_labels:
+        fields.setdefault("max_frames", SEGMENT_FRAMES)
     return fields | _given_feature_lists()
 
 
@@ -104,7 +113,7 @@ def joint_settings() -> RunSettings:
     return RunSettings(
         data=data_schema(),
         student=student,
-        training=_training_settings(),
+        training=training_settings(),
         teacher=teacher,
         distillation=DistillationSettings(**_flag_values(DistillationSettings)),
     )
@@ -146,25 +155,26 @@ def finetuning_settings(trained: RunSettings) -> RunSettings:
         sizes and keys that no flag gives are taken from it.
 
     Raises:
-      ValueError: The flags name another model.
+      ValueError: The flags name another model, or there is no student.
     """
-    model = trained.student.model
+    student = trained.network("student")
+    model = student.model
     asked = FLAGS.model if FLAGS.student_model is None else FLAGS.student_model
     if asked not in (None, model):
         raise ValueError(
             f"--model or --student_model is {asked}; the student of "
             f"{FLAGS.student_checkpoint} is a {model}."
         )
-    arguments = dict(trained.student.arguments)
+    arguments = dict(student.arguments)
     arguments |= _given_arguments(("", STUDENT_PREFIX))
     return RunSettings(
         data=data_schema_over(trained.data),
-        student=NetworkSettings(
-            model,
-            registry.resolve_arguments(model, arguments),
-            _every_n(trained.student.every_n),
+        student=dataclasses.replace(
+            student,
+            arguments=registry.resolve_arguments(model, arguments),
+            every_n=_every_n(student.every_n),
         ),
-        training=_training_settings(),
+        training=training_settings(),
         initial_checkpoint=FLAGS.student_checkpoint,
     )
 
@@ -191,7 +201,8 @@ def _given_arguments(prefixes: tuple[str, ...]) -> dict[str, Any]:
     return given
 
 
-def _training_settings() -> TrainingSettings:
+def training_settings() -> TrainingSettings:
+    """Returns how a run trains."""
     values = _flag_values(TrainingSettings)
     # The references write the names of TensorFlow 1's classes.
     values["optimizer"] = values["optimizer"].removesuffix("Optimizer")
@@ -237,6 +248,19 @@ def evaluation_reader(
         need_labels=need_labels,
         on_bad_record=FLAGS.on_bad_record,
     )
+
+
+def top_segments(num_classes: int) -> Any:
+    """Returns what keeps the best segments of the classes to write."""
+    from distill.segment_inference import TopSegments, read_class_list
+
+    file = FLAGS.segment_label_ids_file
+    classes = (
+        range(num_classes)
+        if file is None
+        else read_class_list(file, num_classes)
+    )
+    return TopSegments(classes, FLAGS.segment_max_per_class)
 
 
 def synthetic_settings() -> list[SyntheticSettings]:

@@ -1,4 +1,7 @@
-"""Writes a checkpoint's predictions as CSV: `VideoId,LabelConfidencePairs`."""
+"""Writes a checkpoint's predictions as CSV.
+
+`VideoId,LabelConfidencePairs`, or of segments `Class,Segments`.
+"""
 
 from absl import flags
 
@@ -18,10 +21,21 @@ def define_flags() -> None:
         None,
         "Globs of the videos, comma-separated; default: --eval_data_pattern.",
     )
+    flags.DEFINE_integer(
+        "segment_max_per_class",
+        100_000,
+        "With --segment_labels: segments written of each class at most.",
+    )
+    flags.DEFINE_string(
+        "segment_label_ids_file",
+        None,
+        "With --segment_labels: file of the classes to write, an index a line; "
+        "default: all.",
+    )
 
 
 def main() -> None:
-    """Predicts every video of the input."""
+    """Predicts every video, or every segment, of the input."""
     flag_settings.require("output_file")
     if FLAGS.which == "both":
         raise ValueError("--which=both: a CSV holds one network's predictions.")
@@ -30,6 +44,7 @@ def main() -> None:
     from distill.evaluation import load_network, predict_videos
     from distill.inference import write_predictions
     from distill.reports import report_progress
+    from distill.segment_inference import write_segments
     from distill.training.checkpoints import choose_checkpoint
 
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
@@ -37,10 +52,19 @@ def main() -> None:
         checkpoint, need_labels=False, pattern=FLAGS.input_data_pattern
     )
     network = load_network(checkpoint, FLAGS.which)
-    counts = write_predictions(
-        FLAGS.output_file, predict_videos(network, reader), FLAGS.top_k
+    predictions = predict_videos(network, reader)
+    examples = "segments" if reader.schema.segment_labels else "videos"
+    if reader.schema.segment_labels:
+        counts = write_segments(
+            FLAGS.output_file,
+            predictions,
+            flag_settings.top_segments(reader.schema.num_classes),
+        )
+    else:
+        counts = write_predictions(FLAGS.output_file, predictions, FLAGS.top_k)
+    report_progress(
+        counts, reader.estimate_num_examples(), FLAGS.output_file, examples
     )
-    report_progress(counts, reader.estimate_num_records(), FLAGS.output_file)
     write_flags(FLAGS.output_file)
 
 

@@ -29,9 +29,13 @@ def main() -> int:
         settings = flag_settings.student_settings()
 
     start_tensorflow(FLAGS.gpu)
+    from distill.training.encoders import with_encoder
     from distill.training.loop import TrainingRun
     from distill.training.run_options import RunOptions
 
+    settings = with_encoder(
+        settings, FLAGS.encoder_checkpoint, FLAGS.freeze_encoder
+    )
     options = RunOptions(**flag_settings.run_option_values())
     return 0 if TrainingRun(settings, options).train() else 1
 

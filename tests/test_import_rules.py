@@ -24,6 +24,7 @@ MODELS_FOR_DISTILL = (
     "models.registry",
     "models.preprocessing",
     "models.frame_selection",
+    "models.size_list",
 )
 
 
@@ -118,6 +119,16 @@ def test_distill_imports_no_script_no_flags_and_few_of_models(path):
     imported = imported_modules(parse(path))
     models = {name for name in imported if is_within(name, ["models"])}
     assert models <= set(MODELS_FOR_DISTILL), f"{path} imports {models}"
+
+
+def test_the_program_of_a_backend_runs_without_tensorflow():
+    """PyTorch's and JAX's processes run it."""
+    assert_imports_only(
+        "distill/backend_program.py",
+        ["keras", "numpy", *MODELS_FOR_DISTILL, *STANDARD_LIBRARY],
+    )
+    for package in ("distill", "models"):
+        assert_imports_only(f"{package}/__init__.py", [])
 
 
 @pytest.mark.parametrize("path", python_files("scripts"))

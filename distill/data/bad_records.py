@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from distill.data import records
 from distill.data.schema import DataSchema
+from distill.data.segments import describe_segments, parse_segments
 
 # A record that is no message makes the parser raise; where the record's bytes
 # are no text, TensorFlow fails to put them into its own message.
@@ -26,7 +27,7 @@ def describe_record(
     Args:
       serialized: The record's bytes.
       schema: The layout it should have.
-      need_labels: Whether a record without labels is bad.
+      need_labels: Whether a record without labels (or rated segments) is bad.
 
     Returns:
       What is wrong and what was expected; None for a good record.
@@ -43,27 +44,41 @@ def describe_record(
         if schema.frame_features
         else message.features.feature
     )
-    context_problem = _describe_context(context, schema, need_labels)
+    context_problem = _describe_id(context, schema)
+    if not schema.segment_labels:
+        context_problem = context_problem or _describe_labels(
+            context, schema, need_labels
+        )
     if context_problem:
         return context_problem
-    if schema.frame_features:
-        lists = message.feature_lists.feature_list
-        return _describe_frames(lists, context, schema)
-    return _describe_features(context, schema)
+    if not schema.frame_features:
+        return _describe_features(context, schema)
+    lists = message.feature_lists.feature_list
+    problem = _describe_frames(lists, context, schema)
+    if schema.segment_labels and need_labels and not problem:
+        num_frames = len(lists[schema.feature_names[0]].feature)
+        return describe_segments(context, num_frames, schema)
+    return problem
 
 
-def _describe_context(context, schema, need_labels):
-    keys = f"the record has the keys {sorted(context)}"
+def _describe_id(context, schema):
     if schema.id_key not in context:
-        return f"no id under the key {schema.id_key!r} (--id_key); {keys}"
+        return (
+            f"no id under the key {schema.id_key!r} (--id_key); the record has "
+            f"the keys {sorted(context)}"
+        )
     ids = context[schema.id_key].bytes_list.value
     if len(ids) != 1 or not ids[0]:
         return f"the id under {schema.id_key!r} is not one non-empty string"
+    return None
+
+
+def _describe_labels(context, schema, need_labels):
     if schema.labels_key not in context:
         if need_labels:
             return (
                 f"no labels under the key {schema.labels_key!r} "
-                f"(--labels_key); {keys}"
+                f"(--labels_key); the record has the keys {sorted(context)}"
             )
         return None
     feature = context[schema.labels_key]
@@ -174,7 +189,7 @@ def find_bad_record(
                     serialized.numpy(), schema, need_labels
                 )
                 wanted = problem and not (
-                    unreadable_alone and parses(serialized, schema)
+                    unreadable_alone and parses(serialized, schema, need_labels)
                 )
                 if wanted:
                     return f"{file}, record {number}: {problem}."
@@ -186,10 +201,13 @@ def find_bad_record(
     return None
 
 
-def parses(serialized: tf.Tensor, schema: DataSchema) -> bool:
+def parses(
+    serialized: tf.Tensor, schema: DataSchema, need_labels: bool
+) -> bool:
     """Returns whether TensorFlow's parser takes a record, good or bad."""
+    parse = parse_segments if schema.segment_labels else records.parse_record
     try:
-        records.parse_record(serialized, schema, need_labels=False)
+        parse(serialized, schema, need_labels)
     except PARSER_ERRORS:
         return False
     return True

@@ -2,7 +2,8 @@
 
 The order of training depends on the run's seed and the epoch alone, and every
 batch says how many records of the epoch lie behind it, so that a run can go on
-in the middle of an epoch without parsing what it has seen.
+in the middle of an epoch without parsing what it has seen. Where the examples
+are segments these are counted, and what has been seen is parsed again.
 """
 
 import dataclasses
@@ -18,9 +19,11 @@ from distill.data.bad_records import (
     find_bad_record,
     read_record,
 )
+from distill.data.estimation import estimate_num_records, estimate_num_segments
 from distill.data.records import GOOD, parse_record
 from distill.data.schema import DataSchema
-from distill.data.skipped_records import FRAMING_BYTES, SkippedRecords
+from distill.data.segments import parse_segments
+from distill.data.skipped_records import SkippedRecords
 
 ON_BAD_RECORD = ("fail", "skip")
 _READERS = 8
@@ -57,13 +60,15 @@ def find_files(patterns: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class VideoReader:
-    """Reads the videos of a list of files in batches.
+    """Reads the videos of a list of files, or segments of them, in batches.
 
     Attributes:
-      schema: The records' layout.
+      schema: The records' layout. With `segment_labels` an example is not a
+        record's video but one of its segments.
       files: The files' names.
-      batch_size: Videos a batch; the last one of a pass may hold fewer.
-      need_labels: Whether a record without labels is bad.
+      batch_size: Examples a batch; the last one of a pass may hold fewer.
+      need_labels: Whether a record without labels is bad; of segments, whether
+        the rated ones are read, or every one of five frames.
       on_bad_record: `fail` raises at the first bad record, `skip` leaves bad
         records out and reports them after the pass.
     """
@@ -87,13 +92,15 @@ class VideoReader:
             )
 
     def read_once(self) -> Iterator[dict[str, tf.Tensor]]:
-        """Yields every record once, in an order that the files fix.
+        """Yields every example once, in an order that the files fix.
 
         Yields:
           Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
           `frames` uint8 `[batch, max_frames, features]` with `num_frames`
           int32 `[batch]`, or `features` float32 `[batch, features]`;
-          `position` int64 `[batch]`: records of the pass up to and with it.
+          `position` int64 `[batch]`: records of the pass up to and with it;
+          of segments, whose `id` is `VIDEO:START`, the good segments up to and
+          with it, and `label_weights` bool `[batch, classes]`, those rated.
 
         Raises:
           BadRecordError: A record or file is bad, or there is no record.
@@ -109,8 +116,8 @@ class VideoReader:
         Args:
           seed: The run's seed.
           epoch: Number of the epoch, from 0.
-          buffer_size: Records among which the next one is drawn.
-          position: Records of the epoch to leave out at its start.
+          buffer_size: Records, or segments, among which the next one is drawn.
+          position: As many of the epoch are left out at its start.
 
         Yields:
           Batches as `read_once` does.
@@ -124,28 +131,34 @@ class VideoReader:
         )
         shuffle_seed = int(random.integers(_MAX_SEED))
 
-        def shuffle(records):
-            return records.shuffle(
+        def shuffle(examples):
+            return examples.shuffle(
                 buffer_size, seed=shuffle_seed, reshuffle_each_iteration=False
             )
 
         yield from self._read(files, shuffle, position)
 
     def estimate_num_records(self) -> int:
-        """Estimates the number of records by the mean size of the first 64."""
-        first = tf.data.TFRecordDataset(self.files).ignore_errors().take(64)
-        sizes = [len(record.numpy()) + FRAMING_BYTES for record in first]
-        if not sizes:
-            return 0
-        total = sum(tf.io.gfile.stat(file).length for file in self.files)
-        return round(total * len(sizes) / sum(sizes))
+        """Estimates the number of records by the mean size of the first."""
+        return estimate_num_records(self.files)
+
+    def estimate_num_examples(self) -> int:
+        """Estimates the number of records or, if so read, of segments."""
+        if not self.schema.segment_labels:
+            return self.estimate_num_records()
+        return estimate_num_segments(self.files, self.schema, self.need_labels)
 
     def _read(self, file_indexes, order, position=0):
         self._check_files()
         skipped = SkippedRecords.create(len(self.files))
         dataset = self._raw_records(file_indexes, skipped)
-        dataset = order(dataset).enumerate(start=1).skip(position)
-        dataset = self._parse(dataset, skipped)
+        if self.schema.segment_labels:
+            # A batch may end amid a record's segments: these are counted.
+            dataset = self._parse(dataset, skipped).unbatch()
+            dataset = _number(order(dataset), position)
+        else:
+            dataset = _number(order(dataset), position)
+            dataset = self._parse(dataset, skipped)
         dataset = dataset.batch(self.batch_size).prefetch(2)
         num_batches = 0
         for batch in self._raise_clearly(dataset):
@@ -154,8 +167,9 @@ class VideoReader:
             yield batch
         self._finish(skipped)
         if num_batches == 0 and position == 0:
+            example = "segment" if self.schema.segment_labels else "record"
             raise BadRecordError(
-                f"No {'good ' * (self.on_bad_record == 'skip')}record in "
+                f"No {'good ' * (self.on_bad_record == 'skip')}{example} in "
                 f"{len(self.files)} files: {', '.join(self.files[:3])}"
                 f"{' ...' if len(self.files) > 3 else ''}."
             )
@@ -184,7 +198,7 @@ class VideoReader:
             print(f"WARNING: {line}", flush=True)
 
     def _raw_records(self, file_indexes, skipped):
-        """Returns a dataset of (file index, record number, bytes)."""
+        """Returns a dataset of file indexes, record numbers and bytes."""
         names = tf.constant(self.files)
 
         def read_file(index):
@@ -192,12 +206,16 @@ class VideoReader:
             if self.on_bad_record == "skip":
                 dataset = dataset.ignore_errors()
             return dataset.enumerate().map(
-                lambda number, serialized: (index, number, serialized)
+                lambda number, serialized: {
+                    "file_index": index,
+                    "record_number": number,
+                    "serialized": serialized,
+                }
             )
 
-        def count_bytes(file_index, number, serialized):
-            skipped.count_bytes(file_index, serialized)
-            return file_index, number, serialized
+        def count_bytes(record):
+            skipped.count_bytes(record["file_index"], record["serialized"])
+            return record
 
         dataset = file_indexes.interleave(
             read_file,
@@ -209,25 +227,29 @@ class VideoReader:
 
     def _parse(self, dataset, skipped):
         """Parses in parallel; skipping counts in order, on either side."""
+        segments = self.schema.segment_labels
+        parser = parse_segments if segments else parse_record
 
-        def parse(position, record):
-            file_index, number, serialized = record
-            video = parse_record(serialized, self.schema, self.need_labels)
-            return video | {
-                "position": position,
-                "file_index": file_index,
-                "record_number": number,
-            }
+        def parse(record):
+            serialized = record.pop("serialized")
+            parsed = parser(serialized, self.schema, self.need_labels)
+            return parsed | record
 
-        def count_seen(position, record):
-            skipped.count_seen(record[0])
-            return position, record
+        def count_seen(record):
+            skipped.count_seen(record["file_index"])
+            return record
 
-        def count_reason(video):
+        def count_reason(parsed):
             skipped.count_reason(
-                video["reason"], video["file_index"], video["record_number"]
+                parsed["reason"], parsed["file_index"], parsed["record_number"]
             )
-            return video
+            return parsed
+
+        def repeat_for_segments(parsed):
+            count = tf.size(parsed["id"])
+            for name in ("reason", "file_index", "record_number"):
+                parsed[name] = tf.repeat(parsed[name], count)
+            return parsed
 
         skip = self.on_bad_record == "skip"
         if skip:
@@ -237,8 +259,8 @@ class VideoReader:
         )
         if skip:
             dataset = dataset.ignore_errors().map(count_reason)
-            dataset = dataset.filter(lambda video: video["reason"] == GOOD)
-        return dataset
+            dataset = dataset.filter(lambda parsed: parsed["reason"] == GOOD)
+        return dataset.map(repeat_for_segments) if segments else dataset
 
     def _raise_clearly(self, dataset):
         """Yields from the dataset; its errors come out as BadRecordError."""
@@ -263,3 +285,9 @@ class VideoReader:
                 f"{file}, record {number}: {problem}. "
                 "(--on_bad_record=skip leaves such records out.)"
             )
+
+
+def _number(dataset, position):
+    """Leaves out `position` examples; adds their number to the others."""
+    dataset = dataset.enumerate(start=1).skip(position)
+    return dataset.map(lambda number, example: example | {"position": number})

@@ -5,6 +5,8 @@ and `distill.data.bad_records` tells what is wrong with it. A record that is
 no message of the expected kind at all makes TensorFlow's parser raise.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from distill.data.schema import DataSchema
@@ -18,6 +20,11 @@ MISSING_FEATURE = 5
 LENGTHS_DIFFER = 6
 WRONG_WIDTH = 7
 NOT_FINITE = 8
+NO_SEGMENTS = 9
+SEGMENT_LISTS_DIFFER = 10
+SCORE_OUTSIDE = 11
+SEGMENT_LENGTH = 12
+SEGMENT_OUTSIDE = 13
 
 REASONS = {
     NO_ID: "no id",
@@ -28,6 +35,11 @@ REASONS = {
     LENGTHS_DIFFER: "feature lists of different lengths",
     WRONG_WIDTH: "wrong width",
     NOT_FINITE: "value not finite",
+    NO_SEGMENTS: "no rated segments",
+    SEGMENT_LISTS_DIFFER: "segment lists of different lengths",
+    SCORE_OUTSIDE: "segment score outside 0 to 1",
+    SEGMENT_LENGTH: "segment of another length",
+    SEGMENT_OUTSIDE: "segment outside the video",
 }
 
 
@@ -58,7 +70,7 @@ def parse_record(
     labels = tf.sparse.to_dense(context[schema.labels_key])
     outside = tf.reduce_any((labels < 0) | (labels >= schema.num_classes))
     video_id = context[schema.id_key]
-    reason = _first_reason(
+    reason = first_reason(
         [
             (tf.equal(video_id, ""), NO_ID),
             (need_labels & tf.equal(tf.size(labels), 0), NO_LABELS),
@@ -75,6 +87,32 @@ def parse_record(
 
 def _parse_frames(serialized, schema, context_features):
     """Returns the parsed context, the frames and their reason code."""
+    context, features, reason = parse_frame_lists(
+        serialized, schema, context_features
+    )
+    # A bad record is decoded as a video without frames: decoding would raise.
+    num_frames = tf.where(
+        tf.equal(reason, GOOD),
+        tf.minimum(tf.size(features[0]), schema.max_frames),
+        0,
+    )
+    frames = decode_frames([f[:num_frames] for f in features], schema)
+    frames = tf.pad(frames, [[0, schema.max_frames - num_frames], [0, 0]])
+    frames = tf.ensure_shape(frames, [schema.max_frames, schema.num_features])
+    return context, {"frames": frames, "num_frames": num_frames}, reason
+
+
+def parse_frame_lists(
+    serialized: tf.Tensor,
+    schema: DataSchema,
+    context_features: dict[str, Any],
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor]:
+    """Parses a SequenceExample and checks its lists of frames.
+
+    Returns:
+      What `context_features` name of the context, by key; for each feature a
+      string `[frames]`; the reason code.
+    """
     context, lists = tf.io.parse_single_sequence_example(
         serialized,
         context_features=context_features,
@@ -95,7 +133,7 @@ def _parse_frames(serialized, schema, context_features):
             )
         ]
     )
-    reason = _first_reason(
+    reason = first_reason(
         [
             (tf.reduce_all(counts == 0), NO_FRAMES),
             (tf.reduce_any(counts == 0), MISSING_FEATURE),
@@ -104,21 +142,28 @@ def _parse_frames(serialized, schema, context_features):
         ],
         tf.constant(GOOD),
     )
-    # A bad record is decoded as a video without frames: decoding would raise.
-    num_frames = tf.where(
-        tf.equal(reason, GOOD), tf.minimum(counts[0], schema.max_frames), 0
-    )
+    return context, features, reason
+
+
+def decode_frames(features: list[tf.Tensor], schema: DataSchema) -> tf.Tensor:
+    """Decodes frames of the right width.
+
+    Args:
+      features: For each feature a string of one shape `[...]`.
+      schema: The widths.
+
+    Returns:
+      uint8 `[..., features]`.
+    """
+    # The shape is stated for want of frames, of which no width is decoded.
     decoded = [
         tf.reshape(
-            tf.io.decode_raw(feature[:num_frames], tf.uint8),
-            [num_frames, size],
+            tf.io.decode_raw(feature, tf.uint8),
+            tf.concat([tf.shape(feature), [size]], axis=0),
         )
         for feature, size in zip(features, schema.feature_sizes, strict=True)
     ]
-    frames = tf.concat(decoded, axis=1)
-    frames = tf.pad(frames, [[0, schema.max_frames - num_frames], [0, 0]])
-    frames = tf.ensure_shape(frames, [schema.max_frames, schema.num_features])
-    return context, {"frames": frames, "num_frames": num_frames}, reason
+    return tf.concat(decoded, axis=-1)
 
 
 def _parse_features(serialized, schema, context_features):
@@ -135,7 +180,7 @@ def _parse_features(serialized, schema, context_features):
     )
     values = [parsed[name] for name in schema.feature_names]
     widths = tf.stack([tf.size(value) for value in values])
-    reason = _first_reason(
+    reason = first_reason(
         [
             (tf.reduce_any(widths == 0), MISSING_FEATURE),
             (tf.reduce_any(widths != schema.feature_sizes), WRONG_WIDTH),
@@ -143,7 +188,7 @@ def _parse_features(serialized, schema, context_features):
         tf.constant(GOOD),
     )
     features = tf.concat(values, axis=0)
-    reason = _first_reason(
+    reason = first_reason(
         [(~tf.reduce_all(tf.math.is_finite(features)), NOT_FINITE)], reason
     )
     good = tf.equal(reason, GOOD)
@@ -154,8 +199,15 @@ def _parse_features(serialized, schema, context_features):
     return parsed, {"features": features}, reason
 
 
-def _first_reason(checks, otherwise):
-    """Returns the code of the first check that failed, or `otherwise`."""
+def first_reason(
+    checks: list[tuple[tf.Tensor, Any]], otherwise: tf.Tensor
+) -> tf.Tensor:
+    """Returns the code of the first check that failed, or `otherwise`.
+
+    Args:
+      checks: Pairs of whether a check failed, a scalar bool, and its code.
+      otherwise: The code if none did.
+    """
     reason = otherwise
     for failed, code in reversed(checks):
         reason = tf.where(failed, code, reason)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+SEGMENT_FRAMES = 5
+
 FRAME_LEVEL = {
     "yt8m_2018": {
         "feature_names": ("rgb", "audio"),
@@ -47,7 +49,10 @@ class DataSchema:
       id_key: Key of the video's id.
       labels_key: Key of the list of class indexes.
       num_classes: Classes; labels are from 0 to one less.
-      max_frames: Frames kept of a video; later ones are left out.
+      max_frames: Frames kept of a video; later ones are left out. Of segments
+        5, the frames of each.
+      segment_labels: Whether an example is not a whole video but a segment of
+        one whose classes people rated (YouTube-8M Segments, 2019).
     """
 
     frame_features: bool
@@ -57,6 +62,7 @@ class DataSchema:
     labels_key: str
     num_classes: int
     max_frames: int
+    segment_labels: bool = False
 
     def __post_init__(self):
         """Checks the fields against one another."""
@@ -76,6 +82,20 @@ class DataSchema:
         for name, size in sizes.items():
             if size < 1:
                 raise ValueError(f"{name} must be 1 or more, got {size}.")
+        if self.segment_labels:
+            self._check_segments()
+
+    def _check_segments(self):
+        """Checks that the examples can be segments."""
+        if not self.frame_features:
+            raise ValueError(
+                "segment_labels needs frame-level records (frame_features)."
+            )
+        if self.max_frames != SEGMENT_FRAMES:
+            raise ValueError(
+                f"max_frames must be {SEGMENT_FRAMES}, a segment's frames, "
+                f"with segment_labels; got {self.max_frames}."
+            )
 
     @property
     def num_features(self) -> int:
@@ -104,6 +124,8 @@ def make_schema(
             f"{', '.join(sorted(presets))}."
         )
     fields = {"frame_features": frame_features} | presets[dataset]
+    if overrides.get("segment_labels"):
+        fields["max_frames"] = SEGMENT_FRAMES
     for key, value in overrides.items():
         if value is not None:
             fields[key] = tuple(value) if isinstance(value, list) else value

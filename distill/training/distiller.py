@@ -5,6 +5,7 @@ frames", CVPR 2019 (arXiv 1902.10640), section 3.2.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from distill.networks import Network, video_inputs
@@ -38,6 +39,8 @@ class Distiller:
       training: Label loss, optimiser and penalty.
       teacher: The network that sees more frames, or None.
       distillation: Weights and form of the terms; needed with a teacher.
+      class_weights: Floats `[classes]`, factors of the classes' terms in both
+        networks' label losses; None: 1.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class Distiller:
         training: TrainingSettings,
         teacher: Network | None = None,
         distillation: DistillationSettings | None = None,
+        class_weights: np.ndarray | None = None,
     ):
         self.student = student
         self.teacher = teacher
         self.training = training
         self.distillation = distillation or DistillationSettings()
+        self.class_weights = class_weights
         self.projection = (
             build_projection(student, teacher)
             if teacher is not None
@@ -75,7 +80,8 @@ class Distiller:
         Args:
           batch: Dict of `frames` uint8 `[batch, frames, features]` and
             `num_frames` `[batch]`, or `features` `[batch, features]`; and
-            `labels` bool `[batch, classes]`.
+            `labels` bool `[batch, classes]`; and, of segments,
+            `label_weights` bool `[batch, classes]`: only those count.
           learning_rate: The rate of this step.
 
         Returns:
@@ -84,11 +90,12 @@ class Distiller:
           `teacher` and `student`.
         """
         self.optimizer.learning_rate.assign(learning_rate)
-        return self._step(video_inputs(batch), batch["labels"])
+        rated = [batch["label_weights"]] if "label_weights" in batch else []
+        return self._step(video_inputs(batch), batch["labels"], *rated)
 
-    def _train_step(self, inputs, labels):
+    def _train_step(self, inputs, labels, *rated):
         with tf.GradientTape() as tape:
-            terms, predictions = self.loss_terms(inputs, labels)
+            terms, predictions = self.loss_terms(inputs, labels, *rated)
             terms["loss"] = tf.add_n(list(terms.values()))
         gradients = tape.gradient(terms["loss"], self.variables)
         self.optimizer.apply_gradients(
@@ -96,22 +103,25 @@ class Distiller:
         )
         return terms, predictions
 
-    def loss_terms(self, inputs, labels):
+    def loss_terms(self, inputs, labels, label_weights=None):
         """Returns the weighted terms of the loss and the predictions."""
         labels = tf.cast(labels, tf.float32)
+        weights = self._weigh_classes(label_weights)
         if self.teacher is None:
             inputs = preprocess(self.student.select(inputs))
             outputs = self.student.model(inputs, training=True)
             return (
-                self._own_terms("student", self.student, outputs, labels),
+                self._own_terms(
+                    "student", self.student, outputs, labels, weights
+                ),
                 {"student": outputs["predictions"]},
             )
         inputs = preprocess(inputs)
         teacher = self.teacher.model(self.teacher.select(inputs), training=True)
         student = self.student.model(self.student.select(inputs), training=True)
         terms = (
-            self._own_terms("teacher", self.teacher, teacher, labels)
-            | self._own_terms("student", self.student, student, labels)
+            self._own_terms("teacher", self.teacher, teacher, labels, weights)
+            | self._own_terms("student", self.student, student, labels, weights)
             | self._distillation_terms(teacher, student)
         )
         predictions = {
@@ -120,11 +130,20 @@ class Distiller:
         }
         return terms, predictions
 
-    def _own_terms(self, which, network, outputs, labels):
+    def _weigh_classes(self, label_weights):
+        """Returns the factors of the label losses' terms; None: 1."""
+        if label_weights is None:
+            return self.class_weights
+        label_weights = tf.cast(label_weights, tf.float32)
+        if self.class_weights is None:
+            return label_weights
+        return self.class_weights * label_weights
+
+    def _own_terms(self, which, network, outputs, labels, weights):
         """Returns a network's label loss and weight penalty."""
         weight = getattr(self.distillation, f"{which}_label_loss_weight")
         label_loss = losses.LABEL_LOSSES[self.training.label_loss](
-            labels, outputs["predictions"]
+            labels, outputs["predictions"], weights
         )
         penalty = losses.weight_penalty(network.model)
         return {

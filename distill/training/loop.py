@@ -10,17 +10,8 @@ import keras
 
 from distill.data.pipeline import VideoReader, find_files
 from distill.evaluation import evaluate_network
-from distill.networks import Network, build_network
 from distill.settings import RunSettings
-from distill.training.checkpoints import (
-    load_variables,
-    optimizer_names,
-    random_state_names,
-    read_progress,
-    weight_names,
-)
-from distill.training.distiller import Distiller
-from distill.training.initial_weights import load_initial_student
+from distill.training.checkpoints import load_variables, read_progress
 from distill.training.run_directory import (
     RunDirectory,
     compare_with_checkpoint,
@@ -29,6 +20,7 @@ from distill.training.run_log import RunLog
 from distill.training.run_options import Progress, RunOptions
 from distill.training.schedules import learning_rate
 from distill.training.signals import catch_signals
+from distill.training.trainers import build_trainer
 
 
 class TrainingRun:
@@ -54,20 +46,15 @@ class TrainingRun:
             options.train_dir, options.keep_checkpoints
         )
         keras.utils.set_random_seed(settings.training.seed)
-        networks = _build_networks(settings)
+        self.trainer = build_trainer(settings)
         self.reader = self._make_reader(settings.training.train_data_pattern)
         self.validation = (
             self._make_reader(options.eval_data_pattern)
-            if options.eval_data_pattern and settings.teacher is None
+            if options.eval_data_pattern
+            and settings.teacher is None
+            and self.trainer.student is not None
             else None
         )
-        self.distiller = Distiller(
-            networks["student"],
-            settings.training,
-            networks.get("teacher"),
-            settings.distillation,
-        )
-        self.groups = _checkpoint_groups(networks, self.distiller)
         self.messages: list[str] = []
         self._start_or_resume()
 
@@ -76,6 +63,7 @@ class TrainingRun:
             self.settings.data,
             find_files(pattern),
             self.settings.training.batch_size,
+            need_labels=self.settings.autoencoder is None,
             on_bad_record=self.options.on_bad_record,
         )
 
@@ -84,12 +72,8 @@ class TrainingRun:
         newest = None if start_new else self.directory.newest()
         if newest is not None:
             self._resume(newest)
-        elif self.settings.initial_checkpoint:
-            self.messages += load_initial_student(
-                self.settings.initial_checkpoint,
-                self.distiller.student,
-                self.settings.data.num_classes,
-            )
+        else:
+            self.messages += self.trainer.load_initial()
         removed = self.directory.start_over() if start_new else []
         if removed:
             self.messages.append(
@@ -100,7 +84,7 @@ class TrainingRun:
 
     def _resume(self, checkpoint: Path) -> None:
         changed = compare_with_checkpoint(checkpoint, self.settings)
-        for group, variables in self.groups.items():
+        for group, variables in self.trainer.groups.items():
             load_variables(checkpoint, group, variables)
         self.progress = Progress(**read_progress(checkpoint))
         self.messages.append(
@@ -183,7 +167,7 @@ class TrainingRun:
     def _train_step(self, batch: dict[str, Any], log: RunLog) -> None:
         progress = self.progress
         rate = learning_rate(self.settings.training, progress.examples_seen)
-        terms, predictions = self.distiller.train_step(batch, rate)
+        terms, predictions = self.trainer.train_step(batch, rate)
         batch_size = int(batch["labels"].shape[0])
         progress.step += 1
         progress.examples_seen += batch_size
@@ -195,6 +179,10 @@ class TrainingRun:
                 "epoch": progress.epoch + 1,
                 "learning_rate": rate,
             }
+            if "label_weights" in batch:
+                # What nobody rated ranks below all that is rated.
+                rated = batch["label_weights"].numpy()
+                predictions = {w: p * rated for w, p in predictions.items()}
             log.log_step(place, terms, predictions, batch["labels"])
 
     def _checkpoint_is_due(self) -> bool:
@@ -207,7 +195,9 @@ class TrainingRun:
     def _save(self, log: RunLog) -> None:
         log.flush()
         self.directory.save(
-            self.groups, self.settings, dataclasses.asdict(self.progress)
+            self.trainer.groups,
+            self.settings,
+            dataclasses.asdict(self.progress),
         )
         self._last_save = time.monotonic()
 
@@ -216,7 +206,7 @@ class TrainingRun:
         if self.validation is None:
             return
         scores = evaluate_network(
-            self.distiller.student,
+            self.trainer.student,
             self.validation,
             label_loss=self.settings.training.label_loss,
             top_k=self.options.top_k,
@@ -226,7 +216,7 @@ class TrainingRun:
         if best is None or scores["gap"] > best:
             self.progress.best_gap = scores["gap"]
             self.directory.save_best(
-                {"student": self.groups["student"]},
+                {"student": self.trainer.groups["student"]},
                 self.settings,
                 dataclasses.asdict(self.progress),
             )
@@ -237,34 +227,6 @@ class TrainingRun:
 
     def _estimate_steps(self) -> int:
         training = self.settings.training
-        records = self.reader.estimate_num_records()
-        steps = math.ceil(records / training.batch_size) * training.num_epochs
+        examples = self.reader.estimate_num_examples()
+        steps = math.ceil(examples / training.batch_size) * training.num_epochs
         return self._limit(steps)
-
-
-def _build_networks(settings: RunSettings) -> dict[str, Network]:
-    """Builds the teacher, if there is one, and the student."""
-    return {
-        which: build_network(settings.network(which), settings.data, which)
-        for which in ("teacher", "student")
-        if which == "student" or settings.teacher is not None
-    }
-
-
-def _checkpoint_groups(
-    networks: dict[str, Network], distiller: Distiller
-) -> dict[str, dict[str, keras.Variable]]:
-    """Returns all variables of a run by group and name."""
-    groups = {
-        which: weight_names(network.model)
-        for which, network in networks.items()
-    }
-    groups["optimizer"] = optimizer_names(distiller.optimizer)
-    if distiller.projection is not None:
-        groups["projection"] = weight_names(distiller.projection)
-    groups["random_state"] = {
-        f"{which}/{name}": variable
-        for which, network in networks.items()
-        for name, variable in random_state_names(network.model).items()
-    }
-    return groups

@@ -7,7 +7,7 @@ CROSS_ENTROPY_EPSILON = 1e-5
 _SMALLEST_SHARE = 1e-7
 
 
-def cross_entropy(labels, predictions):
+def cross_entropy(labels, predictions, weights=None):
     """Returns the binary cross-entropy summed over classes.
 
     YouTube-8M starter code, `CrossEntropyLoss`, epsilon 1e-5.
@@ -15,33 +15,44 @@ def cross_entropy(labels, predictions):
     Args:
       labels: `[batch, classes]` floats in [0, 1].
       predictions: `[batch, classes]` probabilities.
+      weights: Floats `[classes]` or `[batch, classes]`, factors of the
+        classes' terms; None: 1.
 
     Returns:
       `[batch]` floats.
     """
     positive = labels * ops.log(predictions + CROSS_ENTROPY_EPSILON)
     negative = (1 - labels) * ops.log(1 - predictions + CROSS_ENTROPY_EPSILON)
-    return -ops.sum(positive + negative, axis=-1)
+    return -_sum_over_classes(positive + negative, weights)
 
 
-def hinge(labels, predictions):
+def hinge(labels, predictions, weights=None):
     """Returns the hinge loss with margin 1 summed over classes, `[batch]`.
 
-    YouTube-8M starter code, `HingeLoss`: labels become -1 and 1.
+    YouTube-8M starter code, `HingeLoss`: labels become -1 and 1. Arguments as
+    those of `cross_entropy`.
     """
     signs = 2 * labels - 1
-    return ops.sum(ops.maximum(1 - signs * predictions, 0), axis=-1)
+    return _sum_over_classes(ops.maximum(1 - signs * predictions, 0), weights)
 
 
-def softmax(labels, predictions):
+def softmax(labels, predictions, weights=None):
     """Returns the softmax cross-entropy, `[batch]`.
 
     YouTube-8M starter code, `SoftmaxLoss`: the labels are divided by their
-    number, the predictions are taken as logits.
+    number, the predictions are taken as logits. Arguments as those of
+    `cross_entropy`; the weights are factors of the classes' shares, and the
+    softmax is over all classes whatever their weights.
     """
     num_labels = ops.sum(labels, axis=-1, keepdims=True)
     shares = labels / ops.maximum(num_labels, 1e-7)
-    return -ops.sum(shares * ops.log_softmax(predictions, axis=-1), axis=-1)
+    return -_sum_over_classes(
+        shares * ops.log_softmax(predictions, axis=-1), weights
+    )
+
+
+def _sum_over_classes(terms, weights):
+    return ops.sum(terms if weights is None else weights * terms, axis=-1)
 
 
 def normalised_kl(teacher, student):

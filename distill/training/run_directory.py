@@ -96,7 +96,13 @@ def compare_with_checkpoint(
     """
     old = checkpoints.read_settings(checkpoint)
     changed = changed_settings(old, settings)
-    parts = ("data.", "teacher.", "student.", "initial_checkpoint")
+    parts = (
+        "data.",
+        "teacher.",
+        "student.",
+        "autoencoder",
+        "initial_checkpoint",
+    )
     fixed = {
         name: change
         for name, change in changed.items()

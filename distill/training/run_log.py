@@ -15,6 +15,10 @@ from distill.metrics.accumulator import VideoMetrics
 
 LOG_NAME = "log.jsonl"
 _LABELS = {"hit_at_one": "Hit@1", "perr": "PERR", "gap": "GAP"}
+_SEGMENT_LABELS = {
+    "segment_mean_average_precision": "segment mAP",
+    "gap": "GAP",
+}
 # `tf.summary.scalar` itself needs TensorBoard installed; its format does not.
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
@@ -113,7 +117,8 @@ class RunLog:
     def log_evaluation(self, step: int, scores: dict[str, Any]) -> None:
         """Reports the scores on validation data after an epoch."""
         self._write({"kind": "evaluation", "step": step} | scores)
-        named = ", ".join(f"{_LABELS[n]} {scores[n]:.4f}" for n in _LABELS)
+        labels = _SEGMENT_LABELS if "num_segments" in scores else _LABELS
+        named = ", ".join(f"{labels[n]} {scores[n]:.4f}" for n in labels)
         self.say(f"validation after step {step}: {named}")
         self._since = time.perf_counter()
 

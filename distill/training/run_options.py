@@ -51,7 +51,7 @@ class Progress:
       step: Training steps made.
       examples_seen: Videos trained on, repetitions counted.
       epoch: Epochs finished.
-      position: Records of the current epoch that lie behind.
+      position: Records, or segments, of the current epoch that lie behind.
       best_gap: Best validation GAP so far, or None.
     """
 

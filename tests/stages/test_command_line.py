@@ -30,6 +30,9 @@ SCRIPTS = [
     "infer",
     "make_synthetic_data",
     "compare_scores",
+    "list_models",
+    "compare_frameworks",
+    "train_autoencoder",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
@@ -92,6 +95,7 @@ def test_unknown_flag_suggests_the_nearest():
         ("infer", [], "--output_file"),
         ("make_synthetic_data", [], "--output_dir"),
         ("compare_scores", [], "--metrics_files"),
+        ("train_autoencoder", ["--train_dir=x"], "--train_data_pattern"),
     ],
 )
 def test_missing_flags_are_named(script, flags, missing):

@@ -43,7 +43,7 @@ def finetuning_settings(
 
 def held_weights(run: loop.TrainingRun) -> dict[str, np.ndarray]:
     """Returns the values of a run's student by name."""
-    variables = run.groups["student"]
+    variables = run.trainer.groups["student"]
     return {name: np.asarray(value) for name, value in variables.items()}
 
 

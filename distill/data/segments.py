@@ -1,0 +1,248 @@
+"""One frame-level record to the five-frame segments of its video.
+
+YouTube-8M Segments (2019). A record's context holds the parallel lists
+`segment_start_times`, `segment_end_times`, `segment_labels` and
+`segment_scores`: people rated whether a class shows in a segment, for few
+classes of few segments. What nobody rated counts neither way.
+
+As in `distill.data.records` nothing raises in the graph: a bad record becomes
+one empty segment with a reason code.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from distill.data import records
+from distill.data.schema import SEGMENT_FRAMES, DataSchema
+
+_LISTS = {
+    "segment_start_times": tf.int64,
+    "segment_end_times": tf.int64,
+    "segment_labels": tf.int64,
+    "segment_scores": tf.float32,
+}
+_KINDS = {tf.int64: "int64_list", tf.float32: "float_list"}
+
+
+def parse_segments(
+    serialized: tf.Tensor, schema: DataSchema, need_labels: bool
+) -> dict[str, tf.Tensor]:
+    """Parses the rated segments, or all of them where no labels are needed.
+
+    Returns:
+      Dict of `reason` (scalar, 0 if good), `id` string `[segments]`
+      (`VIDEO:START`), `frames` uint8 `[segments, 5, features]`, zeros beyond
+      the last, `num_frames` int32 `[segments]`, `labels` bool
+      `[segments, classes]`, the positive ones, and `label_weights` bool
+      `[segments, classes]`, the rated ones.
+    """
+    parse = parse_rated_segments if need_labels else parse_all_segments
+    return parse(serialized, schema)
+
+
+def parse_rated_segments(
+    serialized: tf.Tensor, schema: DataSchema
+) -> dict[str, tf.Tensor]:
+    """Parses every segment that holds a rating, in the order of the lists.
+
+    A (segment, class) pair is positive if a score of it is above 0. A segment
+    that the video's end cuts keeps its real frames.
+
+    Returns:
+      What `parse_segments` returns.
+    """
+    context, features, frames_reason = records.parse_frame_lists(
+        serialized,
+        schema,
+        {key: tf.io.VarLenFeature(kind) for key, kind in _LISTS.items()}
+        | _id_feature(schema),
+    )
+    lists = [tf.sparse.to_dense(context[key]) for key in _LISTS]
+    video_id, num_frames = context[schema.id_key], tf.size(features[0])
+    reason = _check_segments(video_id, frames_reason, lists, schema, num_frames)
+
+    def cut():
+        starts, _, labels, scores = lists
+        starts, segments = tf.unique(starts, out_idx=tf.int64)
+        pairs = tf.stack([segments, labels], axis=1)
+        shape = [tf.size(starts, tf.int64), schema.num_classes]
+        ratings = {
+            "labels": tf.scatter_nd(pairs, tf.cast(scores > 0, tf.int32), shape)
+            > 0,
+            "label_weights": tf.scatter_nd(
+                pairs, tf.ones_like(labels, tf.int32), shape
+            )
+            > 0,
+        }
+        return ratings | _cut_frames(video_id, features, starts, schema)
+
+    return _cut_if_good(reason, cut, schema)
+
+
+def parse_all_segments(
+    serialized: tf.Tensor, schema: DataSchema
+) -> dict[str, tf.Tensor]:
+    """Parses the segments that start at frame 0, 5, 10 ..., rated or not.
+
+    The frames that are left at the end, fewer than five, are left out; so a
+    video may have no segment.
+
+    Returns:
+      What `parse_segments` returns; nothing is positive or rated.
+    """
+    context, features, reason = records.parse_frame_lists(
+        serialized, schema, _id_feature(schema)
+    )
+    video_id = context[schema.id_key]
+    reason = records.first_reason(
+        [(tf.equal(video_id, ""), records.NO_ID)], reason
+    )
+
+    def cut():
+        count = tf.size(features[0], tf.int64) // SEGMENT_FRAMES
+        nothing = tf.zeros([count, schema.num_classes], tf.bool)
+        starts = SEGMENT_FRAMES * tf.range(count)
+        return {
+            "labels": nothing,
+            "label_weights": nothing,
+        } | _cut_frames(video_id, features, starts, schema)
+
+    return _cut_if_good(reason, cut, schema)
+
+
+def _id_feature(schema):
+    return {
+        schema.id_key: tf.io.FixedLenFeature([], tf.string, default_value="")
+    }
+
+
+def _check_segments(video_id, frames_reason, lists, schema, num_frames):
+    """Returns the reason code of a record's rated segments."""
+    counts = tf.stack([tf.size(each) for each in lists])
+    least = tf.reduce_min(counts)
+    starts, ends, labels, scores = (each[:least] for each in lists)
+    num_frames = tf.cast(num_frames, tf.int64)
+    checks = {
+        records.NO_SEGMENTS: counts == 0,
+        records.SEGMENT_LISTS_DIFFER: counts != counts[0],
+        records.LABEL_OUTSIDE_CLASSES: (labels < 0)
+        | (labels >= schema.num_classes),
+        records.SCORE_OUTSIDE: ~((scores >= 0) & (scores <= 1)),
+        records.SEGMENT_LENGTH: ends - starts != SEGMENT_FRAMES,
+        records.SEGMENT_OUTSIDE: (starts < 0) | (starts >= num_frames),
+    }
+    failed = {code: tf.reduce_any(check) for code, check in checks.items()}
+    failed[records.NO_SEGMENTS] = tf.reduce_all(checks[records.NO_SEGMENTS])
+    return records.first_reason(
+        [
+            (tf.equal(video_id, ""), records.NO_ID),
+            (frames_reason != records.GOOD, frames_reason),
+            *((failed[code], code) for code in checks),
+        ],
+        tf.constant(records.GOOD),
+    )
+
+
+def _cut_frames(video_id, features, starts, schema):
+    """Returns the `id`, `frames` and `num_frames` of segments.
+
+    Args:
+      video_id: Scalar string.
+      features: For each feature a string `[frames]`.
+      starts: int64 `[segments]`, each within the video.
+      schema: The widths.
+    """
+    num_frames = tf.size(features[0], tf.int64)
+    indexes = starts[:, None] + tf.range(SEGMENT_FRAMES, dtype=tf.int64)
+    is_real = indexes < num_frames
+    indexes = tf.minimum(indexes, num_frames - 1)
+    frames = records.decode_frames(
+        [tf.gather(feature, indexes) for feature in features], schema
+    )
+    return {
+        "id": tf.strings.join([video_id, ":", tf.strings.as_string(starts)]),
+        "frames": tf.where(is_real[..., None], frames, tf.zeros_like(frames)),
+        "num_frames": tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1),
+    }
+
+
+def _cut_if_good(reason, cut, schema):
+    """Returns the segments of a good record, one empty one of a bad."""
+
+    def make_empty():
+        no_label = tf.zeros([1, schema.num_classes], tf.bool)
+        frames = [1, SEGMENT_FRAMES, schema.num_features]
+        return {
+            "id": tf.constant([""]),
+            "labels": no_label,
+            "label_weights": no_label,
+            "frames": tf.zeros(frames, tf.uint8),
+            "num_frames": tf.zeros([1], tf.int32),
+        }
+
+    segments = tf.cond(tf.equal(reason, records.GOOD), cut, make_empty)
+    shapes = {
+        "labels": [None, schema.num_classes],
+        "label_weights": [None, schema.num_classes],
+        "frames": [None, SEGMENT_FRAMES, schema.num_features],
+    }
+    for name, shape in shapes.items():
+        segments[name] = tf.ensure_shape(segments[name], shape)
+    return segments | {"reason": reason}
+
+
+def describe_segments(
+    context: Any, num_frames: int, schema: DataSchema
+) -> str | None:
+    """Says what is wrong with the rated segments of one record.
+
+    Args:
+      context: The record's context features by key.
+      num_frames: Frames of its video.
+      schema: The layout it should have.
+
+    Returns:
+      What is wrong and what was expected; None for good segments.
+    """
+    lists = {}
+    for key, kind in _LISTS.items():
+        found = context[key].WhichOneof("kind") if key in context else None
+        if found not in (_KINDS[kind], None):
+            return f"the list {key!r} is a {found}, not of {_KINDS[kind]}"
+        lists[key] = getattr(context[key], _KINDS[kind]).value if found else []
+    counts = {key: len(values) for key, values in lists.items()}
+    if not any(counts.values()):
+        return (
+            f"no rated segments under {', '.join(map(repr, _LISTS))} "
+            f"(--segment_labels); the record has the keys {sorted(context)}"
+        )
+    if len(set(counts.values())) > 1:
+        return f"its segment lists differ in length: {counts}"
+    return _describe_ratings(lists, num_frames, schema)
+
+
+def _describe_ratings(lists, num_frames, schema):
+    starts, ends, labels, scores = lists.values()
+    for label in labels:
+        if not 0 <= label < schema.num_classes:
+            return (
+                f"segment label {label} is outside the {schema.num_classes} "
+                f"classes (0 to {schema.num_classes - 1}, --num_classes)"
+            )
+    for score in scores:
+        if not 0 <= score <= 1:
+            return f"segment score {score} is outside 0 to 1"
+    for start, end in zip(starts, ends, strict=True):
+        if end - start != SEGMENT_FRAMES:
+            return (
+                f"the segment from frame {start} to before {end} has "
+                f"{end - start} frames instead of {SEGMENT_FRAMES}"
+            )
+    for start in starts:
+        if not 0 <= start < num_frames:
+            return (
+                f"a segment starts at frame {start}, outside the video's "
+                f"{num_frames} frames"
+            )
+    return None

@@ -1,0 +1,122 @@
+"""Metrics of segments of which only some (segment, class) pairs are rated.
+
+YouTube-8M Segments (2019): a pair that nobody rated is neither positive nor
+negative and takes no part.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from distill.metrics.average_precision import average_precision
+
+
+class SegmentMetrics:
+    """Segment mAP and GAP of segments seen in any number of batches.
+
+    Metrics of two disjoint sets merge exactly into those of their union; an
+    empty one changes nothing. Only the rated pairs are kept.
+    """
+
+    def __init__(self):
+        self.num_segments = 0
+        self._classes: list[np.ndarray] = []
+        self._scores: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+
+    def update(
+        self,
+        predictions: np.ndarray,
+        labels: np.ndarray,
+        label_weights: np.ndarray,
+    ) -> None:
+        """Adds a batch.
+
+        Args:
+          predictions: `[batch, classes]` scores.
+          labels: `[batch, classes]` booleans; those not rated have no effect.
+          label_weights: `[batch, classes]` booleans: the rated pairs.
+
+        Raises:
+          ValueError: The shapes differ, or a score is not finite.
+        """
+        if not predictions.shape == labels.shape == label_weights.shape:
+            raise ValueError(
+                "predictions, labels and label_weights must have one shape, "
+                f"got {predictions.shape}, {labels.shape} and "
+                f"{label_weights.shape}."
+            )
+        if not np.isfinite(predictions).all():
+            raise ValueError("A prediction is not finite (NaN or infinity).")
+        segments, classes = np.nonzero(label_weights)
+        self.num_segments += len(labels)
+        self._classes.append(classes.astype(np.int32))
+        self._scores.append(predictions[segments, classes].astype(np.float32))
+        self._labels.append(labels[segments, classes].astype(bool))
+
+    def merge(self, other: "SegmentMetrics") -> None:
+        """Adds the segments of `other`."""
+        self.num_segments += other.num_segments
+        self._classes += other._classes
+        self._scores += other._scores
+        self._labels += other._labels
+
+    def result(self) -> dict[str, float]:
+        """Returns the metrics of all segments seen.
+
+        Returns:
+          Dict of `segment_mean_average_precision` (each class's rated segments
+          ranked; the mean over the classes with a positive), `gap` (all rated
+          pairs in one ranking) and `num_rated`, the number of rated pairs; all
+          0 without ratings.
+        """
+        if not self._scores:
+            names = ("segment_mean_average_precision", "gap", "num_rated")
+            return dict.fromkeys(names, 0)
+        classes = np.concatenate(self._classes)
+        scores = np.concatenate(self._scores)
+        labels = np.concatenate(self._labels)
+        # Stable: segments of one class and score keep the order they came in.
+        order = np.argsort(classes, kind="stable")
+        ends = np.cumsum(np.bincount(classes))
+        precisions = [
+            average_precision(scores[of_class], labels[of_class])
+            for of_class in np.split(order, ends[:-1])
+            if labels[of_class].any()
+        ]
+        return {
+            "segment_mean_average_precision": (
+                float(np.mean(precisions)) if precisions else 0.0
+            ),
+            "gap": average_precision(scores, labels),
+            "num_rated": len(scores),
+        }
+
+
+def ranked_segment_map(
+    rankings: Mapping[int, Sequence[str]],
+    ratings: Mapping[int, Mapping[str, bool]],
+) -> float:
+    """Returns the segment mAP of rankings such as an inference file holds.
+
+    YouTube-8M starter code, `segment_eval_inference`: of each class the rated
+    segments are ranked in the order given, the others passed over, and the
+    average precision divides by all positives of the class, ranked or not.
+
+    Args:
+      rankings: By class, segment ids, best first.
+      ratings: By class, of each rated segment whether it is positive.
+
+    Returns:
+      The mean over the classes that are ranked and have a positive; 0 if there
+      is none.
+    """
+    precisions = []
+    for label, ranking in rankings.items():
+        rated = ratings.get(label, {})
+        num_positives = sum(rated.values())
+        if num_positives:
+            hits = np.array([rated[s] for s in ranking if s in rated], bool)
+            ranks = np.arange(len(hits))
+            precisions.append(average_precision(-ranks, hits, num_positives))
+    return float(np.mean(precisions)) if precisions else 0.0

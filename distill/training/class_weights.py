@@ -1,0 +1,46 @@
+"""The file of the classes' weights in the loss against labels."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+
+def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
+    """Reads a file of one positive number a line, one line a class.
+
+    Args:
+      path: The file; line 1 is of class 0.
+      num_classes: Classes, hence lines.
+
+    Returns:
+      float32 `[classes]`.
+
+    Raises:
+      ValueError: A line holds something else, or they are not as many as the
+        classes; the message names file and line.
+    """
+    lines = Path(path).read_text(encoding="utf-8").rstrip().splitlines()
+    weights = [
+        _parse_weight(line, f"{path}, line {number}")
+        for number, line in enumerate(lines, start=1)
+    ]
+    if len(weights) != num_classes:
+        raise ValueError(
+            f"{path} ends at line {len(weights)}; it must hold a weight for "
+            f"each of the {num_classes} classes (--class_weights_file)."
+        )
+    return np.array(weights, np.float32)
+
+
+def _parse_weight(line, place):
+    try:
+        weight = float(line)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise ValueError(
+            f"{place}: a class's weight must be a positive number, got "
+            f"{line.strip()!r} (--class_weights_file)."
+        )
+    return weight

@@ -1,0 +1,91 @@
+"""An autoencoder's encoder before a model, as one model."""
+
+import keras
+
+from models.autoencoder import FeatureCoder
+from models.frame_mask import frame_mask, zero_padding
+
+
+@keras.saving.register_keras_serializable("models")
+class EncodedModel(keras.Model):
+    """Encodes every frame, or every video's vector, and classifies the codes.
+
+    A model that is built before keeps the names of its weights.
+
+    Args:
+      encoder: Layer from `[..., features]` to `[..., dim]`, with a method
+        `multiply_adds()`.
+      model: A model of the registry that reads one feature of the width `dim`.
+      freeze_encoder: Whether training leaves the encoder's weights alone.
+
+    Call arguments:
+      inputs: What `model` reads, of the encoder's input width. Codes at or
+        beyond `num_frames` are zeros.
+      training: Passed on to the model.
+
+    Returns:
+      What the model returns.
+    """
+
+    def __init__(
+        self,
+        encoder: FeatureCoder,
+        model: keras.Model,
+        freeze_encoder: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.model = model
+        self.freeze_encoder = freeze_encoder
+        self.encoder.trainable = not freeze_encoder
+
+    @property
+    def classifier(self) -> keras.layers.Layer:
+        """The model's classifier."""
+        return self.model.classifier
+
+    def build(self, input_shape):
+        """Builds the encoder, and the model unless it is built."""
+        self._key = "frames" if "frames" in input_shape else "features"
+        shape = tuple(input_shape[self._key])
+        self.encoder.build(shape)
+        if not self.model.built:
+            encoded = self.encoder.compute_output_shape(shape)
+            self.model.build(dict(input_shape) | {self._key: encoded})
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns the model's outputs for the codes."""
+        codes = self.encoder(inputs[self._key])
+        if self._key == "frames":
+            mask = frame_mask(codes, inputs["num_frames"])
+            codes = zero_padding(codes, mask)
+        return self.model(dict(inputs) | {self._key: codes}, training=training)
+
+    def multiply_adds(self, num_frames: int) -> int:
+        """Returns the multiply-adds of one video of `num_frames` frames."""
+        vectors = num_frames if self._key == "frames" else 1
+        encoding = vectors * self.encoder.multiply_adds()
+        return encoding + self.model.multiply_adds(num_frames)
+
+    def get_config(self):
+        """Returns the constructor's arguments, layers as configs."""
+        config = super().get_config() | {"freeze_encoder": self.freeze_encoder}
+        for name in ("encoder", "model"):
+            layer = keras.saving.serialize_keras_object(getattr(self, name))
+            # Loading must leave building to this model.
+            layer.pop("build_config", None)
+            config[name] = layer
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Builds the model from `get_config`'s result."""
+        layers = {
+            name: keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+            for name in ("encoder", "model")
+        }
+        return cls(**config | layers)

@@ -1,0 +1,43 @@
+"""Trains a feature autoencoder, without labels."""
+
+from absl import flags
+
+from distill.settings import AutoencoderSettings, RunSettings
+from scripts import flag_sets, flag_settings
+from scripts.entry_point import run, start_tensorflow
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_experiment_flags()
+    flags.DEFINE_string(
+        "encoder_sizes",
+        "512,256",
+        "Widths of the encoder's layers, comma-separated: ReLU after all but "
+        "the last, which is the code; the decoder mirrors them.",
+    )
+
+
+def main() -> int:
+    """Trains; returns 1 if a signal ended training early."""
+    flag_settings.require("train_data_pattern", "train_dir")
+    settings = RunSettings(
+        data=flag_settings.data_schema(),
+        student=None,
+        training=flag_settings.training_settings(),
+        autoencoder=AutoencoderSettings(FLAGS.encoder_sizes),
+    )
+
+    start_tensorflow(FLAGS.gpu)
+    from distill.training.loop import TrainingRun
+    from distill.training.run_options import RunOptions
+
+    options = RunOptions(**flag_settings.run_option_values())
+    return 0 if TrainingRun(settings, options).train() else 1
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main)

@@ -1,0 +1,144 @@
+"""Metrics of rated segments against loops in plain Python."""
+
+import numpy as np
+import pytest
+
+from distill.metrics.segments import SegmentMetrics, ranked_segment_map
+
+
+def plain_average_precision(pairs, num_positives=None):
+    """Returns the average precision of (score, positive) pairs, a loop."""
+    ranked = sorted(pairs, key=lambda pair: -pair[0])
+    found, total = 0, 0.0
+    for rank, (_, positive) in enumerate(ranked, start=1):
+        if positive:
+            found += 1
+            total += found / rank
+    return total / (num_positives or found) if found else 0.0
+
+
+def plain_segment_map(predictions, labels, rated):
+    precisions = []
+    for label in range(labels.shape[1]):
+        rows = [row for row in range(len(labels)) if rated[row, label]]
+        if any(labels[row, label] for row in rows):
+            pairs = [(predictions[r, label], labels[r, label]) for r in rows]
+            precisions.append(plain_average_precision(pairs))
+    return sum(precisions) / len(precisions)
+
+
+def draw_segments(count=40, num_classes=7, seed=0):
+    """Returns predictions, labels of the rated pairs and the rated pairs."""
+    random = np.random.default_rng(seed)
+    shape = (count, num_classes)
+    predictions = random.permutation(count * num_classes).reshape(shape)
+    predictions = (predictions / (count * num_classes)).astype(np.float32)
+    rated = random.random(shape) < 0.3
+    labels = rated & (random.random(shape) < 0.5)
+    labels[:, 5] = False  # a class that is rated, but nowhere positive
+    rated[:, 6] = labels[:, 6] = False  # a class that nobody rated
+    return predictions, labels, rated
+
+
+def metrics_of(*batches):
+    metrics = SegmentMetrics()
+    for batch in batches:
+        metrics.update(*batch)
+    return metrics
+
+
+def test_segment_map_and_gap_are_those_of_plain_loops():
+    predictions, labels, rated = draw_segments()
+    found = metrics_of((predictions, labels, rated)).result()
+    expected = plain_segment_map(predictions, labels, rated)
+    assert found["segment_mean_average_precision"] == pytest.approx(expected)
+    pairs = list(zip(predictions[rated], labels[rated], strict=True))
+    assert found["gap"] == pytest.approx(plain_average_precision(pairs))
+    assert found["num_rated"] == rated.sum()
+
+
+def test_segment_map_of_a_hand_made_case():
+    """Class 0 finds its positives at ranks 1 and 3, class 1 at rank 2."""
+    predictions = np.array([[0.9, 0.1], [0.8, 0.7], [0.3, 0.6], [0.99, 0.95]])
+    labels = np.array([[1, 0], [0, 0], [1, 1], [0, 0]], bool)
+    rated = np.array([[1, 0], [1, 1], [1, 1], [0, 0]], bool)
+    found = metrics_of((predictions, labels, rated)).result()
+    expected = ((1 + 2 / 3) / 2 + 1 / 2) / 2
+    assert found["segment_mean_average_precision"] == pytest.approx(expected)
+
+
+def test_what_nobody_rated_has_no_effect():
+    predictions, labels, rated = draw_segments()
+    expected = metrics_of((predictions, labels, rated)).result()
+    random = np.random.default_rng(1)
+    others = np.where(rated, predictions, random.random(predictions.shape))
+    spoilt = np.where(rated, labels, True)
+    assert metrics_of((others, spoilt, rated)).result() == expected
+
+
+def test_batches_and_merged_metrics_give_the_result_of_the_whole():
+    batch = draw_segments()
+    expected = metrics_of(batch).result()
+    parts = [[a[i : i + 9] for a in batch] for i in range(0, 40, 9)]
+    in_batches = metrics_of(*parts)
+    assert in_batches.result() == expected
+    merged = SegmentMetrics()
+    for group in (parts[:2], [], parts[2:]):
+        merged.merge(metrics_of(*group))
+    assert merged.result() == expected
+    assert merged.num_segments == in_batches.num_segments == 40
+
+
+@pytest.mark.parametrize("rated", [False, True])
+def test_segments_without_a_positive_score_zero(rated):
+    nothing = np.zeros((3, 2), bool)
+    metrics = metrics_of((np.ones((3, 2)), nothing, nothing | rated))
+    assert metrics.result() == {
+        "segment_mean_average_precision": 0,
+        "gap": 0,
+        "num_rated": 6 * rated,
+    }
+    assert set(SegmentMetrics().result().values()) == {0}
+
+
+def test_shapes_that_differ_and_scores_that_are_not_finite_are_errors():
+    good = np.zeros((3, 2))
+    with pytest.raises(ValueError, match=r"one shape, got .*\(3, 1\)\."):
+        SegmentMetrics().update(good, good > 0, good[:, :1] > 0)
+    with pytest.raises(ValueError, match="not finite"):
+        SegmentMetrics().update(good + np.nan, good > 0, good > 0)
+
+
+def test_rankings_of_all_segments_score_as_the_metric_does():
+    predictions, labels, rated = draw_segments()
+    ids = [f"video{row // 3}:{5 * (row % 3)}" for row in range(40)]
+    rankings = {
+        label: [ids[row] for row in np.argsort(-predictions[:, label])]
+        for label in range(7)
+    }
+    ratings = {
+        label: {
+            ids[row]: bool(labels[row, label])
+            for row in np.flatnonzero(rated[:, label])
+        }
+        for label in range(7)
+    }
+    expected = plain_segment_map(predictions, labels, rated)
+    assert ranked_segment_map(rankings, ratings) == pytest.approx(expected)
+
+
+def test_a_cut_off_ranking_is_divided_by_all_positives_of_its_class():
+    ratings = {
+        3: {"a:0": True, "b:5": False, "c:0": True, "d:5": True},
+        4: {"a:0": True},
+        5: {"a:0": False},
+    }
+    # Of class 3 a positive is missing; "z:0" was not rated. Class 4 is not in
+    # the file, class 5 has no positive.
+    rankings = {3: ["z:0", "b:5", "a:0", "d:5"], 5: ["a:0"]}
+    expected = (1 / 2 + 2 / 3) / 3
+    assert ranked_segment_map(rankings, ratings) == pytest.approx(expected)
+    assert ranked_segment_map(rankings | {4: []}, ratings) == pytest.approx(
+        expected / 2
+    )
+    assert ranked_segment_map({5: ["a:0"]}, ratings) == 0

@@ -1,0 +1,155 @@
+"""A model behind an encoder: what it computes, holds and trains."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.autoencoder import make_encoder
+from models.encoded_model import EncodedModel
+from models.hierarchical_lstm import HierarchicalLstm
+from models.logistic import Logistic
+from models.video_level import VideoLevelClassifier
+from tests.layer_checks import (
+    check_frame_model,
+    check_video_model,
+    randomise_weights,
+)
+
+FEATURES, CODE, CLASSES, FRAMES = 6, 3, 4, 7
+SHAPES = {"frames": (None, FRAMES, FEATURES), "num_frames": (None,)}
+
+
+def make_model(freeze_encoder=False, name=None):
+    model = HierarchicalLstm(
+        Logistic(CLASSES, name="classifier"),
+        max_frames=FRAMES,
+        lstm_cells=4,
+        lstm_layers=1,
+        num_inputs_to_lstm=3,
+        name=name,
+    )
+    return EncodedModel(
+        make_encoder(f"5,{CODE}"), model, freeze_encoder, name=name
+    )
+
+
+def make_video_model():
+    model = VideoLevelClassifier(Logistic(CLASSES, name="classifier"))
+    return EncodedModel(make_encoder(f"5,{CODE}"), model, freeze_encoder=False)
+
+
+def make_inputs():
+    rng = np.random.default_rng(1)
+    frames = rng.normal(size=(5, FRAMES, FEATURES)).astype(np.float32)
+    num_frames = np.array([1, 3, 4, 6, 7], np.int32)
+    for video, count in zip(frames, num_frames, strict=True):
+        video[count:] = 0
+    return {"frames": frames, "num_frames": num_frames}
+
+
+def test_encoded_frame_model_passes_the_model_checks():
+    check_frame_model(
+        make_model,
+        num_features=FEATURES,
+        max_frames=FRAMES,
+        num_classes=CLASSES,
+    )
+
+
+def test_encoded_video_model_passes_the_model_checks():
+    check_video_model(
+        make_video_model, num_features=FEATURES, num_classes=CLASSES
+    )
+
+
+def test_the_model_reads_codes_and_zeros_in_the_padding():
+    encoded = make_model()
+    encoded.build(SHAPES)
+    randomise_weights(encoded)
+    inputs = make_inputs()
+    read = []
+    call = encoded.model.call
+    encoded.model.call = lambda inputs, training: (
+        read.append(inputs) or call(inputs, training)
+    )
+    outputs = encoded(inputs)
+    kernel, bias, last_kernel, last_bias = encoded.encoder.get_weights()
+    for video, frames, count in zip(
+        np.asarray(read[0]["frames"]), *inputs.values(), strict=True
+    ):
+        hidden = np.maximum(frames[:count] @ kernel + bias, 0)
+        codes = hidden @ last_kernel + last_bias
+        np.testing.assert_allclose(video[:count], codes, atol=1e-5)
+        assert not video[count:].any()
+    expected = call(read[0], False)
+    np.testing.assert_array_equal(
+        outputs["predictions"], expected["predictions"]
+    )
+
+
+@pytest.mark.parametrize("freeze_encoder", [True, False])
+def test_a_frozen_encoder_is_not_among_the_trainable_weights(freeze_encoder):
+    encoded = make_model(freeze_encoder)
+    encoded.build(SHAPES)
+    trainable = {id(weight) for weight in encoded.trainable_variables}
+    of_encoder = {id(weight) for weight in encoded.encoder.weights}
+    of_model = {id(weight) for weight in encoded.model.weights}
+    assert len(of_encoder) == 4
+    assert trainable == (of_model if freeze_encoder else of_model | of_encoder)
+    assert len(encoded.weights) == len(of_encoder | of_model)
+
+
+def test_a_frozen_encoder_stays_frozen_in_the_config():
+    for freeze_encoder in (True, False):
+        config = make_model(freeze_encoder).get_config()
+        again = EncodedModel.from_config(config)
+        assert again.freeze_encoder is freeze_encoder
+        assert again.encoder.trainable is not freeze_encoder
+
+
+def test_a_model_built_before_keeps_its_weights_names():
+    encoded = make_model(name="student")
+    plain = {"frames": (None, FRAMES, CODE), "num_frames": (None,)}
+    encoded.model.build(plain)
+    encoded.build(SHAPES)
+    assert encoded.classifier is encoded.model.classifier
+    paths = sorted(weight.path for weight in encoded.weights)
+    assert paths == [
+        "student/classifier/bias",
+        "student/classifier/kernel",
+        "student/encoder/dense_0/bias",
+        "student/encoder/dense_0/kernel",
+        "student/encoder/dense_1/bias",
+        "student/encoder/dense_1/kernel",
+        "student/lower/lstm_0/lstm_cell/bias",
+        "student/lower/lstm_0/lstm_cell/kernel",
+        "student/lower/lstm_0/lstm_cell/recurrent_kernel",
+        "student/upper/lstm_0/lstm_cell/bias",
+        "student/upper/lstm_0/lstm_cell/kernel",
+        "student/upper/lstm_0/lstm_cell/recurrent_kernel",
+    ]
+
+
+def test_multiply_adds_count_the_encoder_once_a_frame_or_video():
+    encoder = 6 * 5 + 5 * 3
+    frame_model = make_model()
+    frame_model.build(SHAPES)
+    plain = frame_model.model.multiply_adds(6)
+    assert frame_model.multiply_adds(6) == 6 * encoder + plain
+    video_model = make_video_model()
+    video_model.build({"features": (None, FEATURES)})
+    assert video_model.multiply_adds(6) == encoder + CODE * CLASSES
+
+
+def test_weight_penalties_are_the_model_s():
+    classifier = Logistic(CLASSES, logistic_l2=0.5, name="classifier")
+    encoded = EncodedModel(
+        make_encoder(str(CODE)), VideoLevelClassifier(classifier)
+    )
+    encoded.build({"features": (None, FEATURES)})
+    kernel, _ = classifier.get_weights()
+    penalty = float(keras.ops.sum(encoded.losses))
+    np.testing.assert_allclose(
+        penalty, float(sum(classifier.losses)), rtol=1e-6
+    )
+    assert penalty > 0 and len(encoded.losses) == 1 and kernel.any()

@@ -1,0 +1,362 @@
+"""Training, scoring and predicting on rated segments, end to end."""
+
+import json
+import shutil
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stage_runs import error_line, run_script, to_flags, train_in_process
+from stored_files import assert_same_checkpoint, checkpoint_steps, write_records
+
+from distill.data.pipeline import VideoReader
+from distill.evaluation import (
+    Prediction,
+    evaluate_checkpoint,
+    load_network,
+    predict_videos,
+)
+from distill.segment_inference import (
+    TopSegments,
+    read_class_list,
+    read_ratings,
+    read_segments,
+    score_segments,
+    write_segments,
+)
+from distill.settings import (
+    DistillationSettings,
+    NetworkSettings,
+    RunSettings,
+    TrainingSettings,
+)
+from models import registry
+from tests.segment_records import SCHEMA, draw_rated_videos
+
+CELLS = {"lstm_cells": 4, "lstm_layers": 1, "dropout": 0.2}
+LAST = "checkpoint-00000010.h5"
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
+    """Returns rated videos by split and the directory of their records."""
+    path = tmp_path_factory.mktemp("rated")
+    splits = {
+        "train": draw_rated_videos(26, 1, "t"),
+        "validate": draw_rated_videos(12, 2, "w"),
+    }
+    for split, videos in splits.items():
+        messages = [video.message() for video in videos]
+        write_records(path / f"{split}-0.tfrecord", messages[::2])
+        write_records(path / f"{split}-1.tfrecord", messages[1::2])
+    return types.SimpleNamespace(path=path, **splits)
+
+
+def hierarchical(num_blocks, every_n):
+    arguments = CELLS | {"num_inputs_to_lstm": num_blocks}
+    name = "HierarchicalLstmModel"
+    resolved = registry.resolve_arguments(name, arguments)
+    return NetworkSettings(name, resolved, every_n)
+
+
+def joint_settings(rated):
+    return RunSettings(
+        data=SCHEMA,
+        student=hierarchical(1, 2),
+        training=TrainingSettings(
+            f"{rated.path}/train-*.tfrecord",
+            batch_size=13,
+            num_epochs=2,
+            base_learning_rate=0.05,
+            shuffle_buffer_size=8,
+        ),
+        teacher=hierarchical(5, 1),
+        distillation=DistillationSettings(),
+    )
+
+
+@pytest.fixture(scope="module")
+def joint_run(rated, tmp_path_factory) -> Path:
+    """Returns the directory of a joint run, every step's checkpoint kept."""
+    directory = tmp_path_factory.mktemp("runs") / "joint"
+    train_in_process(
+        joint_settings(rated),
+        directory,
+        checkpoint_every_steps=1,
+        log_every_steps=1,
+    )
+    return directory
+
+
+def make_reader(rated, batch_size=16, need_labels=True):
+    files = sorted(map(str, rated.path.glob("validate-*.tfrecord")))
+    return VideoReader(SCHEMA, files, batch_size, need_labels=need_labels)
+
+
+def test_an_epoch_s_steps_see_every_rated_segment_once(rated, joint_run):
+    segments = sum(len(video.rated_segments()) for video in rated.train)
+    assert checkpoint_steps(joint_run) == list(range(1, 11))
+    assert 4 * 13 < segments <= 5 * 13
+    lines = (joint_run / "log.jsonl").read_text().splitlines()
+    assert len(lines) == 10
+    assert all(np.isfinite(json.loads(line)["loss"]) for line in lines)
+
+
+@pytest.mark.parametrize("step", [2, 8])
+def test_a_run_from_amid_an_epoch_ends_bit_for_bit_the_same(
+    rated, joint_run, tmp_path, step
+):
+    shutil.copy(joint_run / f"checkpoint-{step:08d}.h5", tmp_path)
+    train_in_process(joint_settings(rated), tmp_path)
+    assert_same_checkpoint(tmp_path / LAST, joint_run / LAST)
+
+
+def rated_predictions(rated, predict):
+    """Returns ids, scores, labels and rated pairs of the validation split."""
+    segments = [s for video in rated.validate for s in video.rated_segments()]
+    scores = np.array([predict[segment["id"].decode()] for segment in segments])
+    labels = np.array([segment["labels"] for segment in segments])
+    return scores, labels, np.array([s["label_weights"] for s in segments])
+
+
+def numpy_segment_map(scores, labels, rated):
+    precisions = []
+    for label in range(labels.shape[1]):
+        rows = np.flatnonzero(rated[:, label])
+        rows = rows[np.argsort(-scores[rows, label])]
+        hits = labels[rows, label]
+        if hits.any():
+            at_rank = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+            precisions.append(at_rank[hits].mean())
+    return np.mean(precisions)
+
+
+@pytest.mark.parametrize("which", ["teacher", "student"])
+def test_evaluation_is_that_of_numpy_over_the_rated_pairs(
+    rated, joint_run, which
+):
+    network = load_network(joint_run / LAST, which)
+    predict = {
+        name: scores
+        for batch in predict_videos(network, make_reader(rated))
+        for name, scores in zip(batch.ids, batch.predictions, strict=True)
+    }
+    scores, labels, weights = rated_predictions(rated, predict)
+    terms = -np.log(np.where(labels, scores, 1 - scores) + 1e-5)
+    found = evaluate_checkpoint(joint_run / LAST, which, make_reader(rated, 7))
+    assert found["segment_mean_average_precision"] == pytest.approx(
+        numpy_segment_map(scores, labels, weights), abs=1e-6
+    )
+    loss = (weights * terms).sum(axis=1).mean()
+    assert found["loss"] == pytest.approx(loss, rel=1e-5)
+    assert found["num_segments"] == len(scores)
+    assert found["num_rated"] == weights.sum()
+    assert not {"num_videos", "hit_at_one", "perr"} & set(found)
+
+
+def test_the_file_of_all_segments_scores_as_the_evaluation(
+    rated, joint_run, tmp_path
+):
+    network = load_network(joint_run / LAST, "student")
+    reader = make_reader(rated, 16, need_labels=False)
+    path = tmp_path / "made" / "segments.csv"
+    top = TopSegments(range(6), 10_000)
+    counts = list(write_segments(path, predict_videos(network, reader), top))
+    expected = sorted(
+        segment["id"].decode()
+        for video in rated.validate
+        for segment in video.all_segments()
+    )
+    assert counts[-1] == len(expected)
+    rankings = read_segments(path)
+    assert list(rankings) == list(range(6))
+    assert all(sorted(ids) == expected for ids in rankings.values())
+    scores = evaluate_checkpoint(
+        joint_run / LAST, "student", make_reader(rated)
+    )
+    found = score_segments(path, read_ratings(make_reader(rated)))
+    assert found == pytest.approx(scores["segment_mean_average_precision"])
+
+
+def make_batches(sizes, num_classes=4, seed=0):
+    """Returns batches of scores with ties, and ids and scores of them all."""
+    random = np.random.default_rng(seed)
+    total = sum(sizes)
+    scores = random.integers(0, 12, (total, num_classes)).astype(np.float32)
+    ids = [f"v{index // 4}:{5 * (index % 4)}" for index in range(total)]
+    nothing = np.zeros(scores.shape, bool)
+    ends = np.cumsum(sizes)
+    batches = [
+        Prediction(ids[end - size : end], scores[end - size : end], nothing)
+        for size, end in zip(sizes, ends, strict=True)
+    ]
+    return batches, ids, scores
+
+
+@pytest.mark.parametrize("sizes", [[50], [7] * 7 + [1], [1] * 50])
+@pytest.mark.parametrize("most", [1, 6, 50, 1000])
+def test_the_best_segments_are_kept_whatever_the_batches(sizes, most, tmp_path):
+    batches, ids, scores = make_batches(sizes)
+    path = tmp_path / "segments.csv"
+    top = TopSegments([3, 0], most)
+    assert list(write_segments(path, batches, top))[-1] == 50
+    expected = ["Class,Segments"]
+    for label in (3, 0):
+        order = sorted(range(50), key=lambda i: (-scores[i, label], i))
+        names = " ".join(ids[index] for index in order[:most])
+        expected.append(f"{label},{names}")
+    assert path.read_text() == "\n".join(expected) + "\n"
+
+
+def test_no_more_is_held_than_the_cap_allows():
+    batches, _, _ = make_batches([8] * 40)
+    top = TopSegments(range(4), 10)
+    for batch in batches:
+        top.update(batch)
+        assert len(top._ids) <= 4 * 10
+        assert all(len(scores) <= 10 for scores in top._scores)
+        assert len(top._pending_ids) < 10 + 8
+
+
+def test_bad_scores_and_a_cap_of_zero_are_errors():
+    with pytest.raises(ValueError, match="segment_max_per_class must be 1 or"):
+        TopSegments([0], 0)
+    scores = np.full((1, 2), np.nan, np.float32)
+    with pytest.raises(ValueError, match="not finite"):
+        TopSegments([0], 1).update(Prediction(["a:0"], scores, scores > 1))
+
+
+@pytest.mark.parametrize("text", ["Index\n4\n1\n4\n", "1\n4\n", "1,a\n4,b\n\n"])
+def test_a_list_of_classes_is_read_with_or_without_a_header(text, tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text(text)
+    assert read_class_list(path, 5) == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Index\n1\n5\n", "line 3: '5' is no class index from 0 to 4"),
+        ("-1\n", "line 1: '-1' is no class index"),
+        ("Index\none\n", "line 2: 'one' is no class index"),
+        ("Index\n", "classes.csv holds no class index"),
+        ("", "classes.csv holds no class index"),
+    ],
+)
+def test_a_bad_list_of_classes_is_named_with_the_line(text, message, tmp_path):
+    path = tmp_path / "classes.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_class_list(path, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("VideoId,LabelConfidencePairs\n", "line 1: not 'Class,Segments'"),
+        ("Class,Segments\n1,a:0\nb:0\n", "line 3: no CLASS,SEGMENTS"),
+    ],
+)
+def test_a_file_of_another_form_is_no_file_of_segments(text, message, tmp_path):
+    path = tmp_path / "segments.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_segments(path)
+
+
+@pytest.fixture(scope="module")
+def script_run(rated, tmp_path_factory):
+    """Returns the directory and output of a run that the script made."""
+    directory = tmp_path_factory.mktemp("runs") / "script"
+    weights = directory.with_name("weights.txt")
+    weights.write_text("1\n2\n1\n0.5\n1\n1\n")
+    flags = {
+        "train_data_pattern": f"{rated.path}/train-*.tfrecord",
+        "eval_data_pattern": f"{rated.path}/validate-*.tfrecord",
+        "train_dir": directory,
+        "feature_sizes": "3,2",
+        "num_classes": 6,
+        "segment_labels": "true",
+        "class_weights_file": weights,
+        "model": "FrameLevelLogisticModel",
+        "regime": "labels",
+        "num_epochs": 2,
+        "batch_size": 32,
+        "log_every_steps": 1,
+        "gpu": -1,
+    }
+    done = run_script("train", *to_flags(flags))
+    return types.SimpleNamespace(path=directory, weights=weights, done=done)
+
+
+def test_the_script_trains_on_segments_and_keeps_the_best(script_run):
+    stored = json.loads((script_run.path / "settings.json").read_text())
+    assert stored["data"]["segment_labels"] is True
+    assert stored["data"]["max_frames"] == 5
+    file = stored["training"]["class_weights_file"]
+    assert file == str(script_run.weights)
+    assert (script_run.path / "best.h5").exists()
+    said = [
+        line
+        for line in script_run.done.stdout.splitlines()
+        if line.startswith("validation after step")
+    ]
+    assert len(said) == 2
+    assert all("segment mAP 0." in line for line in said)
+
+
+def test_the_script_scores_segments_without_being_told(
+    rated, script_run, tmp_path
+):
+    done = run_script(
+        "evaluate",
+        f"--train_dir={script_run.path}",
+        f"--eval_data_pattern={rated.path}/validate-*.tfrecord",
+        f"--metrics_file={tmp_path}/metrics.json",
+        "--gpu=-1",
+    )
+    scores = json.loads((tmp_path / "metrics.json").read_text())
+    value = scores["segment_mean_average_precision"]
+    assert f"{value:.4f}" in done.stdout
+    assert "segment mAP" in done.stdout
+    segments = sum(len(video.rated_segments()) for video in rated.validate)
+    assert scores["num_segments"] == segments
+
+
+def test_the_script_writes_the_allowed_classes_segments(
+    rated, script_run, tmp_path
+):
+    classes = tmp_path / "classes.csv"
+    classes.write_text("Index\n4\n1\n")
+    path = tmp_path / "segments.csv"
+    done = run_script(
+        "infer",
+        f"--train_dir={script_run.path}",
+        f"--input_data_pattern={rated.path}/validate-*.tfrecord",
+        f"--output_file={path}",
+        "--segment_labels",
+        "--segment_max_per_class=9",
+        f"--segment_label_ids_file={classes}",
+        "--gpu=-1",
+    )
+    total = sum(len(video.all_segments()) for video in rated.validate)
+    said = f"wrote the predictions of {total} segments to {path}"
+    assert done.stdout.splitlines() == [said]
+    rankings = read_segments(path)
+    assert list(rankings) == [1, 4]
+    assert all(len(set(ids)) == 9 for ids in rankings.values())
+
+
+def test_whole_videos_are_no_input_of_a_network_of_segments(rated, script_run):
+    done = run_script(
+        "evaluate",
+        f"--train_dir={script_run.path}",
+        f"--eval_data_pattern={rated.path}/validate-*.tfrecord",
+        "--nosegment_labels",
+        "--gpu=-1",
+        status=1,
+    )
+    assert "--segment_labels: the checkpoint was trained with True" in (
+        error_line(done)
+    )
