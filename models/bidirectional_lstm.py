@@ -9,6 +9,7 @@ from keras import ops
 from models.dense_stack import DenseStack
 from models.frame_mask import frame_mask
 from models.frame_maximum import maximum_over_frames
+from models.input_norm import InputNorm
 from models.residual_lstm import ResidualLstm
 from models.size_checks import check_at_least
 from models.video_model import VideoModel
@@ -27,6 +28,8 @@ class BiLstmModel(VideoModel):
       hidden_size: Width of the dense layer (ReLU) after the maxima.
       dropout: Share of values dropped in training before the dense layer and
         before the classifier.
+      input_batch_norm: Whether the frames pass a batch normalisation, whose
+        statistics are those of the real frames.
 
     Call arguments:
       inputs: Dict of `frames` `[batch, frames, features]` floats and
@@ -49,9 +52,11 @@ class BiLstmModel(VideoModel):
         lstm_layers: int = 4,
         hidden_size: int = 2048,
         dropout: float = 0.0,
+        input_batch_norm: bool = False,
         **kwargs,
     ):
         super().__init__(classifier, **kwargs)
+        self.drop_embedding(dropout)
         check_at_least(
             1,
             lstm_cells=lstm_cells,
@@ -62,7 +67,11 @@ class BiLstmModel(VideoModel):
         self.lstm_layers = lstm_layers
         self.hidden_size = hidden_size
         self.dropout = dropout
+        self.input_batch_norm = input_batch_norm
         policy = self.dtype_policy
+        self.input_norm = InputNorm(
+            input_batch_norm, dtype=policy, name="input_norm"
+        )
         self.recurrences = [
             ResidualLstm(
                 lstm_cells,
@@ -76,13 +85,11 @@ class BiLstmModel(VideoModel):
             dropout, dtype=policy, name="pooled_drop"
         )
         self.hidden = DenseStack([hidden_size], dtype=policy, name="hidden")
-        self.embedding_drop = keras.layers.Dropout(
-            dropout, dtype=policy, name="embedding_drop"
-        )
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
         shape = (None, None, input_shape["frames"][-1])
+        self.input_norm.build(shape)
         for recurrence in self.recurrences:
             recurrence.build(shape)
             shape = (None, None, self.lstm_cells)
@@ -94,14 +101,13 @@ class BiLstmModel(VideoModel):
         """Returns the embedding and the predictions."""
         frames = inputs["frames"]
         num_frames = ops.cast(inputs["num_frames"], "int32")
+        mask = frame_mask(frames, num_frames)
+        frames = self.input_norm(frames, mask, training=training)
         for recurrence in self.recurrences:
             frames = recurrence(frames, num_frames, training=training)
-        pooled = maximum_over_frames(frames, frame_mask(frames, num_frames))
+        pooled = maximum_over_frames(frames, mask)
         embedding = self.hidden(self.pooled_drop(pooled, training=training))
-        predictions = self.classifier(
-            self.embedding_drop(embedding, training=training)
-        )
-        return {"embedding": embedding, "predictions": predictions}
+        return self.classify(embedding, training)
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video of `num_frames` frames."""
@@ -118,4 +124,5 @@ class BiLstmModel(VideoModel):
             "lstm_layers": self.lstm_layers,
             "hidden_size": self.hidden_size,
             "dropout": self.dropout,
+            "input_batch_norm": self.input_batch_norm,
         }

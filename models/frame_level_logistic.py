@@ -36,7 +36,7 @@ class FrameLevelLogisticModel(VideoModel):
         """Returns the mean and the predictions."""
         frames, num_frames = inputs["frames"], inputs["num_frames"]
         mean = average_frames(frames, frame_mask(frames, num_frames))
-        return {"embedding": mean, "predictions": self.classifier(mean)}
+        return self.classify(mean, training)
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video, whatever its length."""

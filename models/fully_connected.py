@@ -8,6 +8,7 @@ import keras
 
 from models.dense_stack import DenseStack
 from models.feature_towers import FeatureTowers
+from models.input_norm import InputNorm
 from models.size_list import parse_sizes
 from models.video_model import VideoModel
 
@@ -53,6 +54,7 @@ class FullyConnectedModel(VideoModel):
         **kwargs,
     ):
         super().__init__(classifier, **kwargs)
+        self.drop_embedding(dropout)
         self.feature_sizes = tuple(feature_sizes)
         self.tower_sizes = tower_sizes
         self.hidden_sizes = hidden_sizes
@@ -60,12 +62,8 @@ class FullyConnectedModel(VideoModel):
         self.input_batch_norm = input_batch_norm
         self.batch_norm = batch_norm
         policy = self.dtype_policy
-        self.input_norm = (
-            keras.layers.BatchNormalization(
-                epsilon=1e-3, dtype=policy, name="input_norm"
-            )
-            if input_batch_norm
-            else None
+        self.input_norm = InputNorm(
+            input_batch_norm, dtype=policy, name="input_norm"
         )
         self.towers = FeatureTowers(
             self.feature_sizes,
@@ -85,15 +83,11 @@ class FullyConnectedModel(VideoModel):
             dtype=policy,
             name="hidden",
         )
-        self.embedding_drop = keras.layers.Dropout(
-            dropout, dtype=policy, name="embedding_drop"
-        )
 
     def build(self, input_shape):
         """Builds all layers for `features` `[batch, dim]`."""
         shape = tuple(input_shape["features"])
-        if self.input_norm is not None:
-            self.input_norm.build(shape)
+        self.input_norm.build(shape)
         self.towers.build(shape)
         joined_shape = self.towers.compute_output_shape(shape)
         self.hidden.build(joined_shape)
@@ -102,16 +96,11 @@ class FullyConnectedModel(VideoModel):
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""
-        features = inputs["features"]
-        if self.input_norm is not None:
-            features = self.input_norm(features, training=training)
+        features = self.input_norm(inputs["features"], training=training)
         joined = self.towers(features, training=training)
         joined = self.towers_drop(joined, training=training)
         embedding = self.hidden(joined, training=training)
-        predictions = self.classifier(
-            self.embedding_drop(embedding, training=training)
-        )
-        return {"embedding": embedding, "predictions": predictions}
+        return self.classify(embedding, training)
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video, whatever its length."""

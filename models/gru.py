@@ -21,15 +21,8 @@ class GruModel(RecurrentModel):
       classifier: Layer from `[batch, dim]` to `[batch, classes]`.
       gru_cells: Cells of every layer.
       gru_layers: Number of layers.
-      reversed_time: Whether the real frames are read last to first.
-      recurrent_pooling: `state` (all layers' final states, end to end) or
-        `mean` (of the last layer's outputs over the real frames).
-      dropout: Share of values dropped in training between the layers and
-        before the classifier.
-      sample_frames: Frames drawn of a video in training; 0 reads them all.
-      sample_random_frames: Whether each is drawn on its own; otherwise they
-        are a run of consecutive frames.
-      sample_at_evaluation: Whether frames are drawn outside training too.
+      **kwargs: Further arguments of `RecurrentModel`; the pooling `state` is
+        all layers' final states, end to end.
 
     Call arguments:
       inputs: Dict of `frames` `[batch, frames, features]` floats and
@@ -51,38 +44,23 @@ class GruModel(RecurrentModel):
         classifier: keras.layers.Layer,
         gru_cells: int = 1200,
         gru_layers: int = 2,
-        reversed_time: bool = False,
-        recurrent_pooling: str = "state",
-        dropout: float = 0.0,
-        sample_frames: int = 0,
-        sample_random_frames: bool = True,
-        sample_at_evaluation: bool = False,
         **kwargs,
     ):
         check_at_least(1, gru_cells=gru_cells, gru_layers=gru_layers)
-        super().__init__(
-            classifier,
-            [
-                keras.layers.GRU(
-                    gru_cells,
-                    return_sequences=True,
-                    return_state=True,
-                    reset_after=False,
-                    dtype=kwargs.get("dtype"),
-                    name=f"gru_{index}",
-                )
-                for index in range(gru_layers)
-            ],
-            reversed_time=reversed_time,
-            recurrent_pooling=recurrent_pooling,
-            dropout=dropout,
-            sample_frames=sample_frames,
-            sample_random_frames=sample_random_frames,
-            sample_at_evaluation=sample_at_evaluation,
-            **kwargs,
-        )
+        super().__init__(classifier, gru_cells, gru_layers, **kwargs)
         self.gru_cells = gru_cells
         self.gru_layers = gru_layers
+
+    def make_recurrence(self, cells, index):
+        """Returns a GRU layer."""
+        return keras.layers.GRU(
+            cells,
+            return_sequences=True,
+            return_state=True,
+            reset_after=False,
+            dtype=self.dtype_policy,
+            name=f"gru_{index}",
+        )
 
     def get_config(self):
         """Returns the constructor's arguments."""

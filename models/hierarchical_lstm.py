@@ -7,6 +7,8 @@ frames", CVPR 2019 (arXiv 1902.10640), section 3.
 import keras
 from keras import ops
 
+from models.frame_mask import frame_mask
+from models.input_norm import InputNorm
 from models.stacked_lstm import StackedLstm
 from models.video_model import VideoModel
 
@@ -60,6 +62,7 @@ class HierarchicalLstm(VideoModel):
         **kwargs,
     ):
         super().__init__(classifier, **kwargs)
+        self.drop_embedding(dropout)
         if not 1 <= num_inputs_to_lstm <= max_frames:
             raise ValueError(
                 "num_inputs_to_lstm (blocks) must be from 1 to the number of "
@@ -75,12 +78,8 @@ class HierarchicalLstm(VideoModel):
         self.input_batch_norm = input_batch_norm
         self.block_length = -(-max_frames // num_inputs_to_lstm)
         policy = self.dtype_policy
-        self.input_norm = (
-            keras.layers.BatchNormalization(
-                epsilon=1e-3, dtype=policy, name="input_norm"
-            )
-            if input_batch_norm
-            else None
+        self.input_norm = InputNorm(
+            input_batch_norm, dtype=policy, name="input_norm"
         )
         self.input_drop = keras.layers.Dropout(
             input_dropout, dtype=policy, name="input_drop"
@@ -94,16 +93,12 @@ class HierarchicalLstm(VideoModel):
         self.upper = StackedLstm(
             lstm_cells, lstm_layers, dropout, dtype=policy, name="upper"
         )
-        self.embedding_drop = keras.layers.Dropout(
-            dropout, dtype=policy, name="embedding_drop"
-        )
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
         features = input_shape["frames"][-1]
         state_size = 2 * self.lstm_layers * self.lstm_cells
-        if self.input_norm is not None:
-            self.input_norm.build((None, None, features))
+        self.input_norm.build((None, None, features))
         self.lower.build((None, self.block_length, features))
         self.upper.build((None, None, state_size))
         self.classifier.build((None, state_size))
@@ -122,16 +117,11 @@ class HierarchicalLstm(VideoModel):
         )
         num_blocks = -(-num_frames // self.block_length)
         embedding = self.upper(states, num_blocks, training=training)
-        predictions = self.classifier(
-            self.embedding_drop(embedding, training=training)
-        )
-        return {"embedding": embedding, "predictions": predictions}
+        return self.classify(embedding, training)
 
     def _normalise(self, frames, num_frames, training):
-        if self.input_norm is not None:
-            mask = ops.arange(ops.shape(frames)[1], dtype="int32")[None, :]
-            mask = mask < num_frames[:, None]
-            frames = self.input_norm(frames, mask=mask, training=training)
+        mask = frame_mask(frames, num_frames)
+        frames = self.input_norm(frames, mask, training=training)
         return self.input_drop(frames, training=training)
 
     def _count_blocks(self, frames):

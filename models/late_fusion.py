@@ -161,10 +161,7 @@ class LateFusion(VideoModel):
         hidden = keras.activations.get(self.hidden_activation)(hidden)
         if self.context_gating is not None:
             hidden = self.context_gating(hidden, training=training)
-        return {
-            "embedding": hidden,
-            "predictions": self.classifier(hidden),
-        }
+        return self.classify(hidden, training)
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video of `num_frames` frames."""

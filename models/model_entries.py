@@ -131,6 +131,7 @@ MODELS = {
             "reversed_time": False,
             "recurrent_pooling": "state",
             "dropout": 0.0,
+            "input_batch_norm": False,
         }
         | _SAMPLING,
     ),
@@ -143,6 +144,7 @@ MODELS = {
             "reversed_time": False,
             "recurrent_pooling": "state",
             "dropout": 0.0,
+            "input_batch_norm": False,
         }
         | _SAMPLING,
     ),
@@ -154,6 +156,7 @@ MODELS = {
             "lstm_layers": 4,
             "hidden_size": 2048,
             "dropout": 0.0,
+            "input_batch_norm": False,
         },
     ),
     "StreamLstmModel": ModelEntry(

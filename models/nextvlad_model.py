@@ -127,10 +127,7 @@ class NeXtVladModel(VideoModel):
         hidden = self.hidden(self.drop(pooled, training=training))
         hidden = self.hidden_norm(hidden, training=training)
         embedding = self.gating(hidden, training=training)
-        return {
-            "embedding": embedding,
-            "predictions": self.classifier(embedding),
-        }
+        return self.classify(embedding, training)
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video of `num_frames` frames."""

@@ -9,6 +9,7 @@ from keras import ops
 from models.dense_stack import DenseStack
 from models.frame_mask import average_frames, frame_mask
 from models.frame_maximum import maximum_over_frames
+from models.input_norm import InputNorm
 from models.size_list import parse_sizes
 from models.video_model import VideoModel
 
@@ -48,16 +49,13 @@ class PooledNetworkModel(VideoModel):
         **kwargs,
     ):
         super().__init__(classifier, **kwargs)
+        self.drop_embedding(dropout)
         self.hidden_sizes = hidden_sizes
         self.dropout = dropout
         self.input_batch_norm = input_batch_norm
         policy = self.dtype_policy
-        self.input_norm = (
-            keras.layers.BatchNormalization(
-                epsilon=1e-3, dtype=policy, name="input_norm"
-            )
-            if input_batch_norm
-            else None
+        self.input_norm = InputNorm(
+            input_batch_norm, dtype=policy, name="input_norm"
         )
         self.hidden = DenseStack(
             parse_sizes("hidden_sizes", hidden_sizes),
@@ -65,15 +63,11 @@ class PooledNetworkModel(VideoModel):
             dtype=policy,
             name="hidden",
         )
-        self.embedding_drop = keras.layers.Dropout(
-            dropout, dtype=policy, name="embedding_drop"
-        )
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
         features = input_shape["frames"][-1]
-        if self.input_norm is not None:
-            self.input_norm.build((None, None, features))
+        self.input_norm.build((None, None, features))
         self.hidden.build((None, 2 * features))
         self.classifier.build((None, self.hidden.sizes[-1]))
         self.built = True
@@ -82,17 +76,13 @@ class PooledNetworkModel(VideoModel):
         """Returns the embedding and the predictions."""
         frames = inputs["frames"]
         mask = frame_mask(frames, inputs["num_frames"])
-        if self.input_norm is not None:
-            frames = self.input_norm(frames, mask=mask, training=training)
+        frames = self.input_norm(frames, mask, training=training)
         pooled = ops.concatenate(
             [average_frames(frames, mask), maximum_over_frames(frames, mask)],
             axis=-1,
         )
         embedding = self.hidden(pooled, training=training)
-        predictions = self.classifier(
-            self.embedding_drop(embedding, training=training)
-        )
-        return {"embedding": embedding, "predictions": predictions}
+        return self.classify(embedding, training)
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video, whatever its length."""

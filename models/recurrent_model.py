@@ -10,6 +10,7 @@ from models.frame_recurrence import (
     step_multiply_adds,
 )
 from models.frame_sampling import SampleFrames
+from models.input_norm import InputNorm
 from models.video_model import VideoModel
 
 POOLINGS = ("state", "mean")
@@ -20,14 +21,16 @@ class RecurrentModel(VideoModel):
 
     Args:
       classifier: Layer from `[batch, dim]` to `[batch, classes]`.
-      recurrences: The recurrent layers, the first one first; each returns
-        sequences and states.
+      cells: Cells of every layer.
+      layers: Number of layers.
       reversed_time: Whether the real frames are read last to first.
       recurrent_pooling: `state` (the final states of the layers from
         `first_state` on, end to end) or `mean` (of the last layer's outputs
         over the real frames).
       dropout: Share of values dropped in training between the layers and
         before the classifier.
+      input_batch_norm: Whether the frames pass a batch normalisation, whose
+        statistics are those of the real frames.
       sample_frames: Frames drawn of a video in training; 0 reads them all.
       sample_random_frames: Whether each is drawn on its own; otherwise they
         are a run of consecutive frames.
@@ -52,26 +55,28 @@ class RecurrentModel(VideoModel):
     def __init__(
         self,
         classifier: keras.layers.Layer,
-        recurrences: list[keras.layers.RNN],
-        *,
-        reversed_time: bool,
-        recurrent_pooling: str,
-        dropout: float,
-        sample_frames: int,
-        sample_random_frames: bool,
-        sample_at_evaluation: bool,
+        cells: int,
+        layers: int,
+        reversed_time: bool = False,
+        recurrent_pooling: str = "state",
+        dropout: float = 0.0,
+        input_batch_norm: bool = False,
+        sample_frames: int = 0,
+        sample_random_frames: bool = True,
+        sample_at_evaluation: bool = False,
         **kwargs,
     ):
         super().__init__(classifier, **kwargs)
+        self.drop_embedding(dropout)
         if recurrent_pooling not in POOLINGS:
             raise ValueError(
                 f"recurrent_pooling must be one of {', '.join(POOLINGS)}; got "
                 f"{recurrent_pooling!r}."
             )
-        self.recurrences = recurrences
         self.reversed_time = reversed_time
         self.recurrent_pooling = recurrent_pooling
         self.dropout = dropout
+        self.input_batch_norm = input_batch_norm
         self.sample_frames = sample_frames
         self.sample_random_frames = sample_random_frames
         self.sample_at_evaluation = sample_at_evaluation
@@ -83,17 +88,25 @@ class RecurrentModel(VideoModel):
             dtype=policy,
             name="sampler",
         )
+        self.input_norm = InputNorm(
+            input_batch_norm, dtype=policy, name="input_norm"
+        )
+        self.recurrences = [
+            self.make_recurrence(cells, index) for index in range(layers)
+        ]
         self.drops = [
             keras.layers.Dropout(dropout, dtype=policy, name=f"drop_{index}")
-            for index in range(1, len(recurrences))
+            for index in range(1, layers)
         ]
-        self.embedding_drop = keras.layers.Dropout(
-            dropout, dtype=policy, name="embedding_drop"
-        )
+
+    def make_recurrence(self, cells: int, index: int) -> keras.layers.RNN:
+        """Returns layer `index`, which gives its sequence and its state."""
+        raise NotImplementedError
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
         width = input_shape["frames"][-1]
+        self.input_norm.build((None, None, width))
         for recurrence in self.recurrences:
             recurrence.build((None, None, width))
             width = recurrence.units
@@ -113,15 +126,14 @@ class RecurrentModel(VideoModel):
             inputs["frames"], num_frames, training=training
         )
         embedding = self._read(frames, num_frames, training)
-        predictions = self.classifier(
-            self.embedding_drop(embedding, training=training)
-        )
-        return {"embedding": embedding, "predictions": predictions}
+        return self.classify(embedding, training)
 
     def _read(self, frames, num_frames, training):
-        outputs, states = frames, []
+        mask = frame_mask(frames, num_frames)
+        outputs = self.input_norm(frames, mask, training=training)
+        states = []
         if self.reversed_time:
-            outputs = reverse_real_frames(frames, num_frames)
+            outputs = reverse_real_frames(outputs, num_frames)
         for index, recurrence in enumerate(self.recurrences):
             if index > 0:
                 outputs = self.drops[index - 1](outputs, training=training)
@@ -130,7 +142,7 @@ class RecurrentModel(VideoModel):
             )
             states.append(state)
         if self.recurrent_pooling == "mean":
-            return average_frames(outputs, frame_mask(outputs, num_frames))
+            return average_frames(outputs, mask)
         return ops.concatenate(states[self.first_state :], axis=-1)
 
     def multiply_adds(self, num_frames: int) -> int:
@@ -145,6 +157,7 @@ class RecurrentModel(VideoModel):
             "reversed_time": self.reversed_time,
             "recurrent_pooling": self.recurrent_pooling,
             "dropout": self.dropout,
+            "input_batch_norm": self.input_batch_norm,
             "sample_frames": self.sample_frames,
             "sample_random_frames": self.sample_random_frames,
             "sample_at_evaluation": self.sample_at_evaluation,

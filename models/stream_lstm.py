@@ -59,6 +59,7 @@ class StreamLstmModel(VideoModel):
         **kwargs,
     ):
         super().__init__(classifier, **kwargs)
+        self.drop_embedding(hidden_dropout)
         check_at_least(1, stream_input_size=stream_input_size)
         self.feature_sizes = tuple(feature_sizes)
         self.stream_input_size = stream_input_size
@@ -88,9 +89,6 @@ class StreamLstmModel(VideoModel):
             dtype=policy,
             name="hidden",
         )
-        self.embedding_drop = keras.layers.Dropout(
-            hidden_dropout, dtype=policy, name="embedding_drop"
-        )
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
@@ -111,10 +109,7 @@ class StreamLstmModel(VideoModel):
         num_frames = ops.cast(inputs["num_frames"], "int32")
         joined = self._join(frames, num_frames, training)
         embedding = self.hidden(joined, training=training)
-        predictions = self.classifier(
-            self.embedding_drop(embedding, training=training)
-        )
-        return {"embedding": embedding, "predictions": predictions}
+        return self.classify(embedding, training)
 
     def _join(self, frames, num_frames, training):
         """Returns the vectors that the dense layers read."""

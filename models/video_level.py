@@ -27,11 +27,7 @@ class VideoLevelClassifier(VideoModel):
 
     def call(self, inputs, training=False):
         """Returns the features and the predictions."""
-        features = inputs["features"]
-        return {
-            "embedding": features,
-            "predictions": self.classifier(features),
-        }
+        return self.classify(inputs["features"], training)
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video, whatever its length."""

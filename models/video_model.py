@@ -14,9 +14,35 @@ class VideoModel(keras.Model):
     def __init__(self, classifier: keras.layers.Layer, **kwargs):
         super().__init__(**kwargs)
         self.classifier = classifier
+        self.embedding_drop = None
+
+    def drop_embedding(self, share: float) -> None:
+        """Drops a share of what the classifier reads in training.
+
+        Called by the constructor of a model that has such a dropout.
+        """
+        self.embedding_drop = keras.layers.Dropout(
+            share, dtype=self.dtype_policy, name="embedding_drop"
+        )
+
+    def classify(self, embedding, training):
+        """Returns what every model returns.
+
+        Args:
+          embedding: `[batch, dim]` floats.
+          training: Whether dropout applies.
+
+        Returns:
+          Dict of the `embedding`, before dropout, and `predictions`
+          `[batch, classes]`.
+        """
+        read = embedding
+        if self.embedding_drop is not None:
+            read = self.embedding_drop(embedding, training=training)
+        return {"embedding": embedding, "predictions": self.classifier(read)}
 
     def get_config(self):
-        """Returns the constructor's arguments, the classifier as a config."""
+        """Returns the classifier as a config and Keras's own arguments."""
         classifier = keras.saving.serialize_keras_object(self.classifier)
         # Loading must leave building to this model, which names the weights.
         classifier.pop("build_config", None)

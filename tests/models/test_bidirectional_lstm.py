@@ -40,7 +40,11 @@ def numpy_layer(frames, layer):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"lstm_layers": 1}, {"lstm_layers": 3, "dropout": 0.1}],
+    [
+        {},
+        {"lstm_layers": 1},
+        {"lstm_layers": 3, "dropout": 0.1, "input_batch_norm": True},
+    ],
     ids=["plain", "one layer", "dropout"],
 )
 def test_bidirectional_lstm_passes_the_model_checks(arguments):

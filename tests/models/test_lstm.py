@@ -44,7 +44,7 @@ def last_states(frames, model):
     [
         {},
         {"reversed_time": True, "lstm_layers": 1},
-        {"recurrent_pooling": "mean", "dropout": 0.1},
+        {"recurrent_pooling": "mean", "input_batch_norm": True},
         {"sample_frames": 3, "lstm_layers": 3},
     ],
     ids=["plain", "reversed", "mean", "sampled"],
