@@ -19,8 +19,8 @@ import numpy as np
 
 from distill import backend_program
 from distill.data.schema import DataSchema, make_schema
-from distill.settings import check_at_least
 from models import registry
+from models.argument_checks import check_at_least
 
 # What must be installed for a backend, in the order of the report.
 MODULES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
@@ -71,9 +71,9 @@ class ComparisonSettings:
         """Checks the fields."""
         for name in self.models:
             registry.get_entry(name)
-        check_at_least("batch_size", self.batch_size, 1)
-        check_at_least("frames", self.frames, 1)
-        check_at_least("repeats", self.repeats, 0)
+        check_at_least(1, batch_size=self.batch_size)
+        check_at_least(1, frames=self.frames)
+        check_at_least(0, repeats=self.repeats)
 
     @property
     def schema(self) -> DataSchema:

@@ -6,25 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from distill.data.schema import DataSchema
+from models.argument_checks import check_at_least, check_choice
 
 LABEL_LOSSES = ("CrossEntropyLoss", "HingeLoss", "SoftmaxLoss")
 PREDICTION_LOSSES = ("kl", "squared_error")
 REDUCTIONS = ("mean", "sum")
 OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
-
-
-def check_at_least(name: str, value: float, least: float) -> None:
-    """Raises a ValueError that names the setting if `value < least`."""
-    if not value >= least:
-        raise ValueError(f"{name} must be {least} or more, got {value}.")
-
-
-def check_among(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises a ValueError that lists the choices if `value` is none."""
-    if value not in choices:
-        raise ValueError(
-            f"{name} must be one of {', '.join(choices)}; got {value!r}."
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +35,7 @@ class NetworkSettings:
 
     def __post_init__(self):
         """Checks the fields."""
-        check_at_least("every_n", self.every_n, 1)
+        check_at_least(1, every_n=self.every_n)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +74,9 @@ class DistillationSettings:
         """Checks the fields."""
         for field in dataclasses.fields(self):
             if field.type is float:
-                check_at_least(field.name, getattr(self, field.name), 0)
-        check_among("prediction_loss", self.prediction_loss, PREDICTION_LOSSES)
-        check_among(
+                check_at_least(0, **{field.name: getattr(self, field.name)})
+        check_choice("prediction_loss", self.prediction_loss, PREDICTION_LOSSES)
+        check_choice(
             "prediction_loss_reduction",
             self.prediction_loss_reduction,
             REDUCTIONS,
@@ -140,9 +127,9 @@ class TrainingSettings:
             "learning_rate_decay_examples",
             "shuffle_buffer_size",
         ):
-            check_at_least(name, getattr(self, name), 1)
+            check_at_least(1, **{name: getattr(self, name)})
         if self.max_steps is not None:
-            check_at_least("max_steps", self.max_steps, 1)
+            check_at_least(1, max_steps=self.max_steps)
         for name in (
             "base_learning_rate",
             "learning_rate_decay",
@@ -150,9 +137,9 @@ class TrainingSettings:
             "regularization_penalty",
             "seed",
         ):
-            check_at_least(name, getattr(self, name), 0)
-        check_among("label_loss", self.label_loss, LABEL_LOSSES)
-        check_among("optimizer", self.optimizer, OPTIMIZERS)
+            check_at_least(0, **{name: getattr(self, name)})
+        check_choice("label_loss", self.label_loss, LABEL_LOSSES)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,10 @@ YouTube-8M starter code.
 import keras
 from keras import ops
 
+from models.argument_checks import check_at_least, check_choice
 from models.frame_mask import average_frames, zero_padding
 from models.late_fusion import LateFusion
 from models.normalized_dense import NormalizedDense
-from models.size_checks import check_at_least
 
 POOLING_METHODS = ("average", "max")
 ACTIVATIONS = ("relu6", "sigmoid")
@@ -49,8 +49,8 @@ class Dbof(NormalizedDense):
         **kwargs,
     ):
         super().__init__(units, add_batch_norm, stddev, **kwargs)
-        _check_choice("pooling_method", pooling_method, POOLING_METHODS)
-        _check_choice("activation", activation, ACTIVATIONS)
+        check_choice("pooling_method", pooling_method, POOLING_METHODS)
+        check_choice("activation", activation, ACTIVATIONS)
         self.pooling_method = pooling_method
         self.activation = activation
 
@@ -111,10 +111,10 @@ class DbofModel(LateFusion):
             dbof_cluster_size=dbof_cluster_size,
             dbof_hidden_size=dbof_hidden_size,
         )
-        _check_choice(
+        check_choice(
             "dbof_pooling_method", dbof_pooling_method, POOLING_METHODS
         )
-        _check_choice("dbof_activation", dbof_activation, ACTIVATIONS)
+        check_choice("dbof_activation", dbof_activation, ACTIVATIONS)
         super().__init__(
             classifier,
             (sum(feature_sizes),),
@@ -150,10 +150,3 @@ class DbofModel(LateFusion):
             "dbof_activation": self.dbof_activation,
             "dbof_add_batch_norm": self.dbof_add_batch_norm,
         }
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(
-            f"{name} must be one of {', '.join(choices)}, got {value!r}."
-        )

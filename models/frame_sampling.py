@@ -6,7 +6,7 @@ YouTube-8M starter code, `SampleRandomFrames` and `SampleRandomSequence`.
 import keras
 from keras import ops
 
-from models.size_checks import check_at_least
+from models.argument_checks import check_at_least
 
 
 @keras.saving.register_keras_serializable("models")

@@ -8,9 +8,9 @@ categorization", CVPR 2007; made differentiable by Miech, Laptev and Sivic
 import keras
 from keras import ops
 
+from models.argument_checks import check_at_least
 from models.late_fusion import LateFusion, share_clusters
 from models.preprocessing import l2_normalize
-from models.size_checks import check_at_least
 from models.soft_assignment import (
     ClusterPooling,
     flatten_clusters,

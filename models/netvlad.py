@@ -7,9 +7,9 @@ centres, Miech, Laptev and Sivic 2017 (arXiv 1706.06905), section 3.
 import keras
 from keras import ops
 
+from models.argument_checks import check_at_least
 from models.late_fusion import LateFusion, share_clusters
 from models.preprocessing import l2_normalize
-from models.size_checks import check_at_least
 from models.soft_assignment import (
     ClusterPooling,
     flatten_clusters,

@@ -8,11 +8,11 @@ frame-level features for large-scale video classification", ECCV workshops 2018
 import keras
 from keras import ops
 
+from models.argument_checks import check_at_least
 from models.dense_stack import dense_multiply_adds
 from models.feature_split import check_feature_sizes, split_features
 from models.late_fusion import share_clusters
 from models.nextvlad import NeXtVlad
-from models.size_checks import check_at_least
 from models.squeeze_excitation import SqueezeExcitation
 from models.video_model import VideoModel
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from models.argument_checks import check_choice
 from models.frame_mask import average_frames, frame_mask
 from models.frame_recurrence import (
     read_real_frames,
@@ -68,11 +69,7 @@ class RecurrentModel(VideoModel):
     ):
         super().__init__(classifier, **kwargs)
         self.drop_embedding(dropout)
-        if recurrent_pooling not in POOLINGS:
-            raise ValueError(
-                f"recurrent_pooling must be one of {', '.join(POOLINGS)}; got "
-                f"{recurrent_pooling!r}."
-            )
+        check_choice("recurrent_pooling", recurrent_pooling, POOLINGS)
         self.reversed_time = reversed_time
         self.recurrent_pooling = recurrent_pooling
         self.dropout = dropout

@@ -4,12 +4,12 @@ Importing this module imports no Keras, so that names and defaults can be
 listed and checked at once.
 """
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from models.argument_checks import check_choice, check_share
 from models.argument_help import ARGUMENT_HELP
 from models.model_entries import (
     CLASSIFIERS,
@@ -17,22 +17,6 @@ from models.model_entries import (
     ArgumentValue,
     ModelEntry,
 )
-
-
-def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
-    """Returns `name` if it is among `choices`.
-
-    Raises:
-      ValueError: It is not; the message lists the choices and the nearest.
-    """
-    choices = sorted(choices)
-    if name in choices:
-        return name
-    near = difflib.get_close_matches(name, choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(
-        f"Unknown {kind} {name!r}.{hint} Choices: {', '.join(choices)}."
-    )
 
 
 def get_entry(name: str) -> ModelEntry:
@@ -107,6 +91,7 @@ def build_model(
     """
     entry = get_entry(name)
     values = resolve_arguments(name, arguments)
+    check_share(**{key: values[key] for key in values if "dropout" in key})
     chosen = values.pop("video_level_classifier_model", entry.classifier)
     classifier_entry = CLASSIFIERS[str(chosen)]
     classifier = _load(classifier_entry.factory)(

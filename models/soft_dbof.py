@@ -8,10 +8,10 @@ of their code, `GatedDBoF`.
 import keras
 from keras import ops
 
+from models.argument_checks import check_at_least
 from models.late_fusion import LateFusion, share_clusters
 from models.normalized_dense import NormalizedDense
 from models.preprocessing import l2_normalize
-from models.size_checks import check_at_least
 from models.soft_assignment import ClusterPooling, sum_shares
 
 

@@ -19,8 +19,15 @@ SETTINGS_MODULES = (
     "distill.settings",
     "distill.data.schema",
     "distill.data.synthetic_settings",
+    "models.argument_checks",
+)
+KERAS_FREE_MODELS = (
+    "models/registry.py",
+    "models/model_entries.py",
+    "models/argument_checks.py",
 )
 MODELS_FOR_DISTILL = (
+    "models.argument_checks",
     "models.registry",
     "models.preprocessing",
     "models.frame_selection",
@@ -98,7 +105,7 @@ def test_imports_are_found_wherever_they_stand():
 @pytest.mark.parametrize("path", python_files("models"))
 def test_models_import_keras_numpy_and_models_alone(path):
     allowed = ["keras", "numpy", "models"]
-    if path in ("models/registry.py", "models/model_entries.py"):
+    if path in KERAS_FREE_MODELS:
         allowed = ["models", *STANDARD_LIBRARY]
     assert_imports_only(path, allowed)
 

@@ -13,8 +13,6 @@ from distill.settings import (
     RunSettings,
     TrainingSettings,
     changed_settings,
-    check_among,
-    check_at_least,
 )
 
 
@@ -175,7 +173,7 @@ def test_a_negative_loss_weight_is_an_error(field):
             "label_loss",
             "CrossEntropyLoss, HingeLoss, SoftmaxLoss",
         ),
-        (TrainingSettings, "optimizer", "Adam, AdamW, Adagrad, RMSprop, SGD"),
+        (TrainingSettings, "optimizer", "Adagrad, Adam, AdamW, RMSprop, SGD"),
         (DistillationSettings, "prediction_loss", "kl, squared_error"),
         (DistillationSettings, "prediction_loss_reduction", "mean, sum"),
     ],
@@ -185,20 +183,13 @@ def test_an_unknown_name_lists_the_choices(make, field, choices):
     with pytest.raises(ValueError) as error:
         make(**needed | {field: "nonsense"})
     message = str(error.value)
-    assert message.startswith(f"{field} must be one of ")
-    assert choices.split(", ")[0] in message
-    assert all(choice in message for choice in choices.split(", "))
-    assert message.endswith("got 'nonsense'.")
+    assert message.startswith(f"Unknown {field} 'nonsense'.")
+    assert message.endswith(f" Choices: {choices}.")
 
 
 def test_a_step_between_frames_below_one_is_an_error():
     with pytest.raises(ValueError, match=r"every_n must be 1 or more, got 0\."):
         NetworkSettings("MoeModel", {}, every_n=0)
-
-
-def test_the_least_value_itself_is_accepted():
-    check_at_least("x", 1, 1)
-    check_among("x", "a", ("a", "b"))
 
 
 @pytest.mark.parametrize("part", ["data", "student", "training"])

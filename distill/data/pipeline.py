@@ -24,6 +24,7 @@ from distill.data.records import GOOD, parse_record
 from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
+from models.argument_checks import check_at_least, check_choice
 
 ON_BAD_RECORD = ("fail", "skip")
 _READERS = 8
@@ -81,15 +82,8 @@ class VideoReader:
 
     def __post_init__(self):
         """Checks the fields."""
-        if self.on_bad_record not in ON_BAD_RECORD:
-            raise ValueError(
-                "on_bad_record must be one of "
-                f"{', '.join(ON_BAD_RECORD)}; got {self.on_bad_record!r}."
-            )
-        if self.batch_size < 1:
-            raise ValueError(
-                f"batch_size must be 1 or more, got {self.batch_size}."
-            )
+        check_choice("on_bad_record", self.on_bad_record, ON_BAD_RECORD)
+        check_at_least(1, batch_size=self.batch_size)
 
     def read_once(self) -> Iterator[dict[str, tf.Tensor]]:
         """Yields every example once, in an order that the files fix.

@@ -3,7 +3,7 @@
 import dataclasses
 
 from distill.data.schema import DataSchema
-from distill.settings import check_at_least
+from models.argument_checks import check_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +52,11 @@ class SyntheticSettings:
             "mean_labels",
             "scene_frames",
         ):
-            check_at_least(name, getattr(self, name), 1)
-        check_at_least("num_classes", self.num_classes, 2)
-        check_at_least("max_frames", self.max_frames, self.min_frames)
+            check_at_least(1, **{name: getattr(self, name)})
+        check_at_least(2, num_classes=self.num_classes)
+        check_at_least(self.min_frames, max_frames=self.max_frames)
         for name in ("seed", "scene_strength"):
-            check_at_least(name, getattr(self, name), 0)
+            check_at_least(0, **{name: getattr(self, name)})
         for name in ("missing_label_rate", "wrong_label_rate"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from distill.settings import check_at_least
+from models.argument_checks import check_at_least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +34,13 @@ class RunOptions:
 
     def __post_init__(self):
         """Checks the fields."""
-        check_at_least("log_every_steps", self.log_every_steps, 1)
+        check_at_least(1, log_every_steps=self.log_every_steps)
         for name in (
             "checkpoint_every_steps",
             "checkpoint_every_minutes",
             "keep_checkpoints",
         ):
-            check_at_least(name, getattr(self, name), 0)
+            check_at_least(0, **{name: getattr(self, name)})
 
 
 @dataclasses.dataclass

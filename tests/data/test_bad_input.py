@@ -732,7 +732,7 @@ for name in {unreadable!r}:
     [
         (
             {"on_bad_record": "warn"},
-            "on_bad_record must be one of fail, skip; got 'warn'.",
+            "Unknown on_bad_record 'warn'. Choices: fail, skip.",
         ),
         ({"batch_size": 0}, "batch_size must be 1 or more, got 0."),
     ],

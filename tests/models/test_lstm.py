@@ -140,7 +140,7 @@ def test_multiply_adds_grow_with_the_frames_that_are_read():
 
 
 def test_an_unknown_pooling_lists_the_choices():
-    message = r"^recurrent_pooling must be one of state, mean; got 'max'\.$"
+    message = r"^Unknown recurrent_pooling 'max'\. .*Choices: mean, state\.$"
     with pytest.raises(ValueError, match=message):
         make_model(recurrent_pooling="max")
 

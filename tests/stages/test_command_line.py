@@ -108,7 +108,10 @@ def test_missing_flags_are_named(script, flags, missing):
     [
         ("--batch_size=0", "batch_size must be 1 or more, got 0."),
         ("--model=LstmModell", "Unknown model 'LstmModell'"),
-        ("--optimizer=Adams", "optimizer must be one of Adam,"),
+        (
+            "--optimizer=Adams",
+            "Unknown optimizer 'Adams'. Did you mean 'Adam'?",
+        ),
         ("--dataset=yt8m", "Unknown frame-level dataset 'yt8m'"),
         ("--feature_sizes=a,b", "--feature_sizes must be whole"),
         ("--every_n=0", "every_n must be 1 or more"),
