@@ -93,18 +93,15 @@ def build_network(
     if settings.encoder_sizes:
         feature_sizes = parse_sizes("encoder_sizes", settings.encoder_sizes)
         feature_sizes = (feature_sizes[-1],)
-    try:
-        model = registry.build_model(
-            settings.model,
-            arguments=settings.arguments,
-            num_classes=schema.num_classes,
-            feature_sizes=feature_sizes,
-            max_frames=max_frames,
-            model_name=name,
-        )
-        model.build(_input_shapes(schema, max_frames, sum(feature_sizes)))
-    except ValueError as error:
-        raise ValueError(f"The {name}'s {settings.model}: {error}") from error
+    model = registry.build_model(
+        settings.model,
+        arguments=settings.arguments,
+        num_classes=schema.num_classes,
+        feature_sizes=feature_sizes,
+        max_frames=max_frames,
+        model_name=name,
+    )
+    model.build(_input_shapes(schema, max_frames, sum(feature_sizes)))
     if settings.encoder_sizes:
         model = registry.add_encoder(
             model, settings.encoder_sizes, settings.freeze_encoder

@@ -38,7 +38,8 @@ def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
     if name in choices:
         return name
     lowered = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    near = [key for key in lowered if name and key.startswith(name.lower())]
+    near += difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
     raise ValueError(
         f"Unknown {kind} {name!r}.{hint} Choices: {', '.join(choices)}."

@@ -2,24 +2,36 @@
 # The five stages of one experiment, the same student on labels alone for
 # comparison, and the table of all four networks.
 # Usage: bash scripts/run_stages.sh configs/NAME.cfg [FLAG ...]
-# Reads NAME.cfg, NAME_finetune.cfg and NAME_labels.cfg; the flags go to every
-# stage. A second run goes on where the first one ended.
+# Reads NAME.cfg, NAME_finetune.cfg and NAME_labels.cfg; where one of the last
+# two is missing, NAME.cfg and configs/finetune_stage.cfg or labels_stage.cfg.
+# The flags go to every stage. A second run goes on where the first one ended.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 config="${1:?Usage: bash scripts/run_stages.sh configs/NAME.cfg [FLAG ...]}"
 shift
 name="$(basename "${config%.cfg}")"
 scores="runs/$name/scores"
-finetune="--flagfile=${config%.cfg}_finetune.cfg"
-labels="--flagfile=${config%.cfg}_labels.cfg"
+
+# Sets `stage` to the flags of the stage finetune or labels.
+read_stage() {
+  local own="${config%.cfg}_$1.cfg"
+  stage=("--flagfile=$own")
+  [[ -f "$own" ]] || stage=("--flagfile=$config"
+    "--flagfile=configs/$1_stage.cfg" "--train_dir=runs/$name/$2")
+}
+
+read_stage finetune finetuned
+finetune=("${stage[@]}")
+read_stage labels labels
+labels=("${stage[@]}")
 bash run_train.sh --flagfile="$config" "$@"
 bash run_validate.sh --flagfile="$config" "$@" --which=both \
   --metrics_file="$scores/joint.json"
 bash run_convert_model.sh --flagfile="$config" "$@"
-bash run_finetune.sh "$finetune" "$@" --eval_data_pattern=
-bash run_evaluate.sh "$finetune" "$@" --metrics_file="$scores/finetuned.json"
-bash run_train.sh "$labels" "$@" --regime=labels --eval_data_pattern=
-bash run_evaluate.sh "$labels" "$@" --metrics_file="$scores/labels.json"
+bash run_finetune.sh "${finetune[@]}" "$@" --eval_data_pattern=
+bash run_evaluate.sh "${finetune[@]}" "$@" --metrics_file="$scores/finetuned.json"
+bash run_train.sh "${labels[@]}" "$@" --regime=labels --eval_data_pattern=
+bash run_evaluate.sh "${labels[@]}" "$@" --metrics_file="$scores/labels.json"
 .venv/bin/python -m scripts.compare_scores --metrics_files="\
 teacher=$scores/joint.json:teacher,\
 student in the joint model=$scores/joint.json:student,\

@@ -75,10 +75,19 @@ def _autoencoder_shape(schema: DataSchema) -> dict[str, tuple]:
     return {"features": (None, schema.num_features)}
 
 
+def _build_network(settings: RunSettings, which: str) -> Network:
+    """Builds the `teacher` or the `student`, which an error names."""
+    network = settings.network(which)
+    try:
+        return build_network(network, settings.data, which)
+    except ValueError as error:
+        raise ValueError(f"The {which}'s {network.model}: {error}") from error
+
+
 def _network_trainer(settings: RunSettings) -> Trainer:
     """Builds the teacher, if there is one, the student and their step."""
     networks = {
-        which: build_network(settings.network(which), settings.data, which)
+        which: _build_network(settings, which)
         for which in ("teacher", "student")
         if which == "student" or settings.teacher is not None
     }

@@ -17,6 +17,7 @@ from models import registry
         ("logisticmodel", "LogisticModel"),
         ("netvladmodellf", "NetVLADModelLF"),
         ("moe", "MoeModel"),
+        ("netvlad", "NetVLADModelLF"),
     ],
 )
 def test_an_unknown_model_lists_the_choices_and_names_the_nearest(

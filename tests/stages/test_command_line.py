@@ -112,6 +112,7 @@ def test_missing_flags_are_named(script, flags, missing):
             "--optimizer=Adams",
             "Unknown optimizer 'Adams'. Did you mean 'Adam'?",
         ),
+        ("--label_loss=hinge", "Did you mean 'HingeLoss'? Choices: Cross"),
         ("--dataset=yt8m", "Unknown frame-level dataset 'yt8m'"),
         ("--feature_sizes=a,b", "--feature_sizes must be whole"),
         ("--every_n=0", "every_n must be 1 or more"),
