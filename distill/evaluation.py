@@ -94,10 +94,11 @@ def evaluate_network(
       `SegmentMetrics` with `num_segments`; `loss` (mean over the examples, the
       classes not weighted, of segments over what is rated), `top_k`,
       `examples_per_second` (after the first batch; None if there is no other),
-      `device`, `frames` (the most the network sees), `parameters` and
-      `multiply_adds`.
+      `device`, `frames` (the most the network sees; None where it reads one
+      vector a video), `parameters` and `multiply_adds`.
     """
     of_segments = reader.schema.segment_labels
+    reads_frames = reader.schema.frame_features
     metrics = SegmentMetrics() if of_segments else VideoMetrics(top_k)
     num_examples = 0
     total_loss = 0.0
@@ -114,7 +115,7 @@ def evaluate_network(
         "top_k": top_k,
         "examples_per_second": clock.rate(),
         "device": device_name(),
-        "frames": network.max_frames,
+        "frames": network.max_frames if reads_frames else None,
         "parameters": network.num_parameters,
         "multiply_adds": network.multiply_adds,
     }

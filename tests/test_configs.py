@@ -1,0 +1,111 @@
+"""Every experiment's networks fit one another and their data."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("common", "data", "stage", "loss_paper", "loss_released_code")
+EXPERIMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "configs").rglob("*.cfg")
+    if not path.stem.endswith(PARTS)
+    and path.stem not in ("audioset", "yt8m_video")
+)
+# Builds the networks of every flagfile in a graph, which takes no memory.
+READ_FLAGFILES = """
+import dataclasses, json, sys
+from absl import flags
+from absl.testing import flagsaver
+from scripts import flag_settings, train
+train.define_flags()
+import tensorflow as tf
+from distill.networks import build_network
+for config in sys.argv[1:]:
+    with flagsaver.flagsaver(), tf.Graph().as_default():
+        pattern = "--train_data_pattern=x"
+        flags.FLAGS(["train", pattern, f"--flagfile={config}"])
+        if "baselines" in config or config.endswith("_labels.cfg"):
+            settings = flag_settings.student_settings()
+        else:
+            settings = flag_settings.joint_settings()
+        networks = {"train_dir": flags.FLAGS.train_dir}
+        for which in ("teacher", "student"):
+            part = getattr(settings, which)
+            if part is not None:
+                network = build_network(part, settings.data, which)
+                networks[which] = dataclasses.asdict(part) | {
+                    "max_frames": network.max_frames,
+                    "parameters": network.num_parameters,
+                }
+        print(json.dumps(networks))
+"""
+
+
+@pytest.fixture(scope="module")
+def experiments():
+    """Returns what each experiment's flagfile defines, by its path."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ_FLAGFILES, *EXPERIMENTS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    return dict(zip(EXPERIMENTS, map(json.loads, lines), strict=True))
+
+
+def test_every_experiment_has_a_directory_of_its_own(experiments):
+    places = [experiment["train_dir"] for experiment in experiments.values()]
+    assert len(set(places)) == len(places) >= 30
+
+
+@pytest.mark.parametrize("size", ["distill", "quickstart"])
+@pytest.mark.parametrize("model", ["netvlad", "nextvlad"])
+@pytest.mark.parametrize("every_n", [10, 30])
+def test_students_of_every_10th_and_30th_frame(
+    experiments, size, model, every_n
+):
+    path = f"configs/{size}_{model}_every{every_n}.cfg"
+    teacher, student = (experiments[path][w] for w in ("teacher", "student"))
+    assert teacher["model"].lower().startswith(model)
+    assert teacher["model"] == student["model"]
+    assert teacher["arguments"] == student["arguments"]
+    assert (teacher["max_frames"], student["max_frames"]) == (
+        300,
+        300 // every_n,
+    )
+
+
+def test_reference_sizes_have_the_hand_counted_parameters(experiments):
+    """Both read 1024 + 128 values a frame and tell 3862 classes."""
+    features, classes = (1024, 128), 3862
+    netvlad = 4 * 1152  # batch norm of the frames
+    for size, clusters in zip(features, (256, 128), strict=True):
+        netvlad += 2 * size * clusters + 4 * clusters  # weights, centres, norm
+    pooled = 1024 * 256 + 128 * 128
+    netvlad += (pooled + 1) * 1024 + 1024 * 1024 + 4 * 1024  # hidden, gating
+    netvlad += 1024 * 5 * classes + 2 * classes  # experts and gates
+    netvlad += classes * classes + 4 * classes  # probability gating
+    found = experiments["configs/distill_netvlad_every10.cfg"]
+    assert found["student"]["parameters"] == netvlad
+
+    nextvlad = 0
+    for size, clusters, groups in ((1024, 128, 8), (128, 64, 4)):
+        wide = 2 * size
+        nextvlad += (size + 1) * wide  # expansion
+        nextvlad += (wide + 1) * groups  # attention
+        nextvlad += wide * groups * clusters + 4 * groups * clusters
+        nextvlad += clusters * wide // groups  # centres
+        nextvlad += 4 * clusters * wide // groups  # norm of the pooled
+    pooled = 128 * 2048 // 8 + 64 * 256 // 4
+    nextvlad += pooled * 2048 + 4 * 2048
+    nextvlad += 2 * 2048 * 256 + 4 * 256  # squeeze and excitation
+    nextvlad += (2048 + 1) * classes
+    found = experiments["configs/distill_nextvlad_every10.cfg"]
+    assert found["student"]["parameters"] == nextvlad
