@@ -1,38 +1,66 @@
 """The metrics of a set of videos, gathered batch by batch."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from distill.metrics.average_precision import (
-    average_precision,
-    mean_average_precision,
-)
+from distill.metrics.average_precision import PrecisionCounter
 from distill.metrics.ranking import (
     hits_at_one,
     precision_at_equal_recall,
     top_classes,
 )
+from distill.metrics.score_store import ScoreStore
+
+
+class _Positives(NamedTuple):
+    """The true labels: video, class, score, whether it is in the top."""
+
+    videos: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    in_top: np.ndarray
+
+
+class _Top(NamedTuple):
+    """Where each video's top k ends: at this score, and in it at this class."""
+
+    scores: np.ndarray
+    classes: np.ndarray
+
+    def holds(self, scores, classes):
+        """Returns which classes of these scores are in the top k."""
+        tied = (scores == self.scores) & (classes <= self.classes)
+        return (scores > self.scores) | tied
 
 
 class VideoMetrics:
     """Hit@1, PERR, GAP and mAP of videos seen in any number of batches.
 
+    All are exact. Memory grows by some fifty bytes a video; the scores
+    themselves go to a temporary file where they are many (`ScoreStore`).
     Metrics of two disjoint sets merge exactly into those of their union; an
     empty one changes nothing.
 
     Args:
-      top_k: Classes of each video that enter GAP and mAP at k.
+      top_k: Classes of each video that enter GAP and mAP at k. Of classes of
+        equal score the lower index comes first.
     """
 
     def __init__(self, top_k: int = 20):
         if top_k < 1:
             raise ValueError(f"top_k must be 1 or more, got {top_k}.")
         self.top_k = top_k
-        self.num_videos = 0
         self._hits = 0.0
         self._perr = 0.0
-        self._scores: list[np.ndarray] = []
-        self._labels: list[np.ndarray] = []
-        self._num_classes = 0
+        self._store = ScoreStore()
+        self._tops: list[_Top] = []
+        self._positives: list[_Positives] = []
+
+    @property
+    def num_videos(self) -> int:
+        """How many videos were added."""
+        return self._store.num_videos
 
     def update(self, predictions: np.ndarray, labels: np.ndarray) -> None:
         """Adds a batch.
@@ -51,22 +79,39 @@ class VideoMetrics:
             )
         if not np.isfinite(predictions).all():
             raise ValueError("A prediction is not finite (NaN or infinity).")
+        predictions = np.ascontiguousarray(predictions, np.float32)
         labels = labels.astype(bool)
-        self.num_videos += len(labels)
-        self._num_classes = labels.shape[1]
-        self._hits += hits_at_one(predictions, labels).sum()
-        self._perr += precision_at_equal_recall(predictions, labels).sum()
-        self._scores.append(predictions.astype(np.float32))
-        self._labels.append(np.packbits(labels, axis=1))
+        ranking = top_classes(predictions, self.top_k)
+        self._hits += hits_at_one(ranking, labels).sum()
+        self._perr += precision_at_equal_recall(
+            predictions, ranking, labels
+        ).sum()
+        top = _end_of_top(predictions, ranking)
+        videos, classes = np.divmod(np.flatnonzero(labels), labels.shape[1])
+        scores = predictions[videos, classes]
+        in_top = _Top(*(part[videos] for part in top)).holds(scores, classes)
+        self._tops.append(top)
+        self._positives.append(
+            _Positives(
+                (videos + self.num_videos).astype(np.int32),
+                classes.astype(np.int32),
+                scores,
+                in_top,
+            )
+        )
+        self._store.append(predictions)
 
     def merge(self, other: "VideoMetrics") -> None:
         """Adds the videos of `other`."""
-        self.num_videos += other.num_videos
-        self._num_classes = self._num_classes or other._num_classes
+        before = self.num_videos
         self._hits += other._hits
         self._perr += other._perr
-        self._scores += other._scores
-        self._labels += other._labels
+        self._store.extend(other._store)
+        self._tops += other._tops
+        self._positives += [
+            part._replace(videos=part.videos + np.int32(before))
+            for part in other._positives
+        ]
 
     def result(self) -> dict[str, float]:
         """Returns the metrics of all videos seen.
@@ -80,40 +125,52 @@ class VideoMetrics:
         if not self.num_videos:
             names = ("gap", "hit_at_one", "perr", "mean_average_precision")
             return dict.fromkeys((*names, "mean_average_precision_at_k"), 0.0)
-        scores = np.concatenate(self._scores)
-        labels = np.unpackbits(
-            np.concatenate(self._labels), axis=1, count=self._num_classes
-        ).astype(bool)
-        top = top_classes(scores, self.top_k)
-        top_scores = np.take_along_axis(scores, top, axis=1)
-        top_labels = np.take_along_axis(labels, top, axis=1)
-        num_positives = labels.sum(axis=0)
+        top = _Top(*map(np.concatenate, zip(*self._tops, strict=True)))
+        positives = _Positives(
+            *map(np.concatenate, zip(*self._positives, strict=True))
+        )
+        pooled = PrecisionCounter(positives.scores[positives.in_top])
+        of_class = _split_by_class(positives.classes, self._store.num_classes)
+        precisions, precisions_at_k = [], []
+        for index, scores in enumerate(self._store.classes()):
+            own = of_class[index]
+            scores[positives.videos[own]] = -np.inf
+            others_in_top = scores[top.holds(scores, index)]
+            pooled.add(others_in_top)
+            if own.size:
+                hits = own[positives.in_top[own]]
+                precisions.append(_precision(positives.scores[own], scores))
+                precisions_at_k.append(
+                    _precision(positives.scores[hits], others_in_top, own.size)
+                )
         return {
-            "gap": average_precision(
-                top_scores.ravel(), top_labels.ravel(), int(num_positives.sum())
-            ),
+            "gap": pooled.result(len(positives.scores)),
             "hit_at_one": float(self._hits / self.num_videos),
             "perr": float(self._perr / self.num_videos),
-            "mean_average_precision": mean_average_precision(scores, labels),
-            "mean_average_precision_at_k": _mean_over_top(
-                top.ravel(),
-                top_scores.ravel(),
-                top_labels.ravel(),
-                num_positives,
-            ),
+            "mean_average_precision": _mean(precisions),
+            "mean_average_precision_at_k": _mean(precisions_at_k),
         }
 
 
-def _mean_over_top(classes, scores, labels, num_positives):
-    """Returns the mAP of pooled (class, score, label) triples."""
+def _end_of_top(predictions, ranking):
+    scores = np.take_along_axis(predictions, ranking, axis=1)
+    ends = scores[:, -1]
+    tied = np.where(scores == ends[:, None], ranking, -1)
+    return _Top(ends, tied.max(axis=1).astype(np.int32))
+
+
+def _split_by_class(classes, num_classes):
+    """Returns for each class where it stands in `classes`."""
     order = np.argsort(classes, kind="stable")
-    scores, labels = scores[order], labels[order]
-    ends = np.cumsum(np.bincount(classes, minlength=len(num_positives)))
-    precisions = [
-        average_precision(scores[start:end], labels[start:end], positives)
-        for start, end, positives in zip(
-            np.concatenate([[0], ends[:-1]]), ends, num_positives, strict=True
-        )
-        if positives
-    ]
-    return float(np.mean(precisions)) if precisions else 0.0
+    ends = np.cumsum(np.bincount(classes, minlength=num_classes))
+    return np.split(order, ends[:-1])
+
+
+def _precision(positives, others, num_positives=None):
+    counter = PrecisionCounter(positives)
+    counter.add(others)
+    return counter.result(num_positives)
+
+
+def _mean(values):
+    return float(np.mean(values)) if values else 0.0

@@ -7,13 +7,50 @@ benchmark", arXiv 1609.08675, section 5.
 import numpy as np
 
 
+class PrecisionCounter:
+    """Average precision of positives among candidates that come in pieces.
+
+    Sum over the positives of the precision at their rank, over the number of
+    positives. Candidates of equal score share the rank of the last of them, so
+    that the order they come in has no effect.
+
+    Args:
+      positives: `[positives]` scores of all positives among the candidates.
+    """
+
+    def __init__(self, positives: np.ndarray):
+        self._scores, self._positives = np.unique(positives, return_counts=True)
+        self._others = np.zeros(len(self._scores), np.int64)
+
+    def add(self, others: np.ndarray) -> None:
+        """Counts `[n]` scores of candidates that are no positives."""
+        if not self._scores.size:
+            return
+        # Those below the least positive come behind all of them.
+        others = others[others >= self._scores[0]]
+        places = np.searchsorted(self._scores, others, side="right") - 1
+        self._others += np.bincount(places, minlength=len(self._scores))
+
+    def result(self, num_positives: int | None = None) -> float:
+        """Returns the average precision, a float in [0, 1].
+
+        Args:
+          num_positives: Positives in all, those that are no candidates
+            included; default: those among the candidates.
+        """
+        if num_positives is None:
+            num_positives = int(self._positives.sum())
+        if not num_positives:
+            return 0.0
+        found = np.cumsum(self._positives[::-1])[::-1]
+        ranks = found + np.cumsum(self._others[::-1])[::-1]
+        return float((self._positives * found / ranks).sum() / num_positives)
+
+
 def average_precision(
     scores: np.ndarray, labels: np.ndarray, num_positives: int | None = None
 ) -> float:
     """Returns the average precision of a list of scored candidates.
-
-    Sum over the positives of the precision at their rank, over the number of
-    positives. Candidates of equal score keep the order they are given in.
 
     Args:
       scores: `[candidates]` scores.
@@ -24,32 +61,7 @@ def average_precision(
     Returns:
       A float in [0, 1]; 0 if there is no positive.
     """
-    order = np.argsort(-scores, kind="stable")
-    hits = labels[order].astype(bool)
-    if num_positives is None:
-        num_positives = int(hits.sum())
-    if num_positives == 0:
-        return 0.0
-    ranks = np.flatnonzero(hits) + 1
-    precisions = np.arange(1, len(ranks) + 1) / ranks
-    return float(precisions.sum() / num_positives)
-
-
-def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the mean over classes of the average precision.
-
-    Args:
-      scores: `[videos, classes]` scores.
-      labels: `[videos, classes]` booleans.
-
-    Returns:
-      The mean over the classes that have a positive; 0 if none has.
-    """
-    classes = np.flatnonzero(labels.any(axis=0))
-    if not classes.size:
-        return 0.0
-    return float(
-        np.mean(
-            [average_precision(scores[:, c], labels[:, c]) for c in classes]
-        )
-    )
+    labels = labels.astype(bool)
+    counter = PrecisionCounter(scores[labels])
+    counter.add(scores[~labels])
+    return counter.result(num_positives)

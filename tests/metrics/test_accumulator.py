@@ -1,9 +1,13 @@
 """Gathered metrics against their definitions and the starter code."""
 
+import itertools
+
 import numpy as np
 import pytest
 
+from distill.metrics import accumulator
 from distill.metrics.accumulator import VideoMetrics
+from distill.metrics.score_store import ScoreStore
 from tests.golden import load_golden_metrics
 
 NAMES = {
@@ -34,12 +38,12 @@ def gather(predictions, labels, *, top_k=20, batch_size=16):
 
 
 def slow_average_precision(candidates, num_positives):
-    hits, total = 0, 0.0
+    hits, rank, total = 0, 0, 0.0
     ranked = sorted(candidates, key=lambda pair: -pair[0])
-    for rank, (_, label) in enumerate(ranked, start=1):
-        if label:
-            hits += 1
-            total += hits / rank
+    for _, group in itertools.groupby(ranked, key=lambda pair: pair[0]):
+        labels = [label for _, label in group]
+        hits, rank = hits + sum(labels), rank + len(labels)
+        total += sum(labels) * hits / rank
     return total / num_positives
 
 
@@ -83,6 +87,32 @@ def test_metrics_are_their_definitions(top_k):
     assert result == pytest.approx(
         slow_metrics(predictions, labels, top_k), abs=1e-9
     )
+
+
+@pytest.mark.parametrize("levels", [2, 5, 40])
+@pytest.mark.parametrize("top_k", [1, 3, 20])
+def test_metrics_of_tied_scores_are_their_definitions(levels, top_k):
+    predictions, labels = make_videos(num_videos=50, num_classes=130)
+    predictions = np.round(predictions * levels) / np.float32(levels)
+    result = gather(predictions, labels, top_k=top_k).result()
+    assert result == pytest.approx(
+        slow_metrics(predictions, labels, top_k), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("cuts", [(), (20, 41)])
+def test_scores_in_a_temporary_file_give_the_same_metrics(monkeypatch, cuts):
+    predictions, labels = make_videos(num_videos=300, num_classes=50)
+    expected = gather(predictions, labels, top_k=3).result()
+    monkeypatch.setattr(
+        accumulator, "ScoreStore", lambda: ScoreStore(megabytes=0.006)
+    )
+    metrics = VideoMetrics(3)
+    for scores, truth in zip(
+        np.split(predictions, cuts), np.split(labels, cuts), strict=True
+    ):
+        metrics.merge(gather(scores, truth, top_k=3, batch_size=7))
+    assert metrics.result() == pytest.approx(expected, abs=1e-12)
 
 
 def test_gap_of_two_hand_made_videos():

@@ -20,10 +20,15 @@ def make_videos(num_videos=50, num_classes=12, seed=0):
     return predictions, labels
 
 
+def perr(predictions, labels, k=5):
+    top = top_classes(predictions, k)
+    return precision_at_equal_recall(predictions, top, labels)
+
+
 def test_hit_at_one_says_whether_the_best_class_is_true():
     predictions = np.array([[0.1, 0.9, 0.2], [0.8, 0.1, 0.3], [0.5, 0.4, 0]])
     labels = np.array([[0, 1, 0], [0, 1, 1], [1, 0, 0]], bool)
-    hits = hits_at_one(predictions, labels)
+    hits = hits_at_one(top_classes(predictions, 1), labels)
     np.testing.assert_array_equal(hits, [True, False, True])
 
 
@@ -33,17 +38,19 @@ def test_hit_at_one_is_its_definition():
         row[max(range(len(scores)), key=lambda c: scores[c])]
         for scores, row in zip(predictions.tolist(), labels, strict=True)
     ]
-    np.testing.assert_array_equal(hits_at_one(predictions, labels), expected)
+    hits = hits_at_one(top_classes(predictions, 3), labels)
+    np.testing.assert_array_equal(hits, expected)
 
 
 def test_perr_looks_at_as_many_classes_as_a_video_has_labels():
     predictions = np.array([[0.9, 0.8, 0.7, 0.1]] * 3)
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 1], [1, 1, 1, 0]], bool)
-    found = precision_at_equal_recall(predictions, labels)
+    found = perr(predictions, labels, 2)
     np.testing.assert_allclose(found, [1 / 2, 0, 1])
 
 
-def test_perr_is_its_definition():
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_perr_is_its_definition(k):
     predictions, labels = make_videos()
     expected = []
     for scores, row in zip(predictions.tolist(), labels, strict=True):
@@ -52,22 +59,21 @@ def test_perr_is_its_definition():
         hits = sum(bool(row[c]) for c in ranked[:count])
         expected.append(hits / count if count else 0.0)
     np.testing.assert_allclose(
-        precision_at_equal_recall(predictions, labels), expected, atol=1e-12
+        perr(predictions, labels, k), expected, atol=1e-12
     )
 
 
 def test_videos_without_labels_have_no_precision():
     predictions, _ = make_videos(3)
     none = np.zeros(predictions.shape, bool)
-    np.testing.assert_array_equal(
-        precision_at_equal_recall(predictions, none), np.zeros(3)
-    )
+    np.testing.assert_array_equal(perr(predictions, none), np.zeros(3))
 
 
 def test_an_empty_batch_has_no_values():
     predictions, labels = np.zeros((0, 4)), np.zeros((0, 4), bool)
-    assert precision_at_equal_recall(predictions, labels).shape == (0,)
-    assert hits_at_one(predictions, labels).shape == (0,)
+    top = top_classes(predictions, 2)
+    assert perr(predictions, labels).shape == (0,)
+    assert hits_at_one(top, labels).shape == (0,)
 
 
 @pytest.mark.parametrize("k", [1, 5, 11, 12, 20])
@@ -78,3 +84,18 @@ def test_top_classes_are_the_best_ones_best_first(k):
         for row in predictions.tolist()
     ]
     np.testing.assert_array_equal(top_classes(predictions, k), expected)
+
+
+@pytest.mark.parametrize("num_classes", [81, 100, 527, 3862])
+@pytest.mark.parametrize("k", [1, 7, 20])
+@pytest.mark.parametrize("levels", [2, 50, 10**6])
+def test_of_equal_scores_the_lower_class_comes_first(num_classes, k, levels):
+    rng = np.random.default_rng(num_classes)
+    predictions = rng.integers(0, levels, (70, num_classes)) / levels
+    predictions = (predictions - 0.5).astype(np.float32)
+    expected = np.argsort(-predictions, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(top_classes(predictions, k), expected)
+
+
+def test_no_video_has_no_top_classes():
+    assert top_classes(np.zeros((0, 500)), 20).shape == (0, 20)

@@ -1,0 +1,99 @@
+"""All scores of any number of videos, in bounded memory."""
+
+import tempfile
+import weakref
+from collections.abc import Iterator
+
+import numpy as np
+
+_MEGABYTES_IN_MEMORY = 64
+
+
+class ScoreStore:
+    """Keeps every video's scores, beyond a bound in a temporary file.
+
+    The file lies where Python keeps temporary ones (`TMPDIR`), has no name and
+    is gone with the store; it takes four bytes a score. It holds chunks of
+    videos, each as `[classes, videos]`, so that a few classes of all videos
+    are read in few pieces.
+
+    Args:
+      megabytes: Scores that stay in memory; reading them class by class takes
+        as much again.
+    """
+
+    def __init__(self, megabytes: float = _MEGABYTES_IN_MEMORY):
+        self.num_videos = 0
+        self.num_classes = 0
+        self._bytes = int(megabytes * 2**20)
+        self._batches: list[np.ndarray] = []
+        self._batch_bytes = 0
+        self._file = None
+        self._chunk_sizes: list[int] = []
+
+    def append(self, scores: np.ndarray) -> None:
+        """Adds a batch.
+
+        Args:
+          scores: `[batch, classes]`; kept as float32.
+
+        Raises:
+          ValueError: There are more or fewer classes than before.
+          OSError: There is no room for the temporary file.
+        """
+        if self.num_videos and scores.shape[1] != self.num_classes:
+            raise ValueError(
+                f"The videos before had {self.num_classes} classes, these "
+                f"have {scores.shape[1]}."
+            )
+        self.num_classes = scores.shape[1]
+        self.num_videos += len(scores)
+        # A copy: the caller's array may be a view of a device's buffer.
+        self._batches.append(np.array(scores, np.float32))
+        self._batch_bytes += self._batches[-1].nbytes
+        if self._batch_bytes > self._bytes:
+            self._write_chunk()
+
+    def extend(self, other: "ScoreStore") -> None:
+        """Adds all videos of `other`, which stays as it is."""
+        for index in range(len(other._chunk_sizes)):
+            self.append(other._read_chunk(index, 0, other.num_classes).T)
+        for batch in other._batches:
+            self.append(batch)
+
+    def classes(self) -> Iterator[np.ndarray]:
+        """Yields each class's scores, `[videos]` float32 in the order added."""
+        if not self.num_videos:
+            return
+        width = max(1, self._bytes // (4 * self.num_videos))
+        for start in range(0, self.num_classes, width):
+            yield from self._read(start, min(start + width, self.num_classes))
+
+    def _read(self, start: int, end: int) -> np.ndarray:
+        """Returns the classes from `start` to below `end`, a row each."""
+        parts = [
+            self._read_chunk(index, start, end)
+            for index in range(len(self._chunk_sizes))
+        ]
+        parts += [batch[:, start:end].T for batch in self._batches]
+        return np.concatenate(parts, axis=1)
+
+    def _read_chunk(self, index: int, start: int, end: int) -> np.ndarray:
+        size = self._chunk_sizes[index]
+        before = sum(self._chunk_sizes[:index]) * self.num_classes
+        self._file.seek(4 * (before + start * size))
+        part = np.empty((end - start, size), np.float32)
+        self._file.readinto(part)
+        return part
+
+    def _write_chunk(self) -> None:
+        """Moves what is in memory to the end of the file."""
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="distill-scores-")
+            weakref.finalize(self, self._file.close)
+        chunk = np.concatenate([batch.T for batch in self._batches], axis=1)
+        self._file.seek(0, 2)
+        self._file.write(np.ascontiguousarray(chunk))
+        self._chunk_sizes.append(chunk.shape[1])
+        self._batches.clear()
+        self._batch_bytes = 0

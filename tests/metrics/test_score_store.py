@@ -1,0 +1,59 @@
+"""Stored scores come back class by class, whatever memory they may take."""
+
+import numpy as np
+import pytest
+
+from distill.metrics.score_store import ScoreStore
+
+SCORES = np.random.default_rng(0).random((230, 37)).astype(np.float32)
+
+
+def fill(megabytes, batch_size=16):
+    store = ScoreStore(megabytes)
+    for start in range(0, len(SCORES), batch_size):
+        store.append(SCORES[start : start + batch_size])
+    return store
+
+
+@pytest.mark.parametrize("megabytes", [64, 0.02, 0.003, 0])
+@pytest.mark.parametrize("batch_size", [1, 16, 230])
+def test_every_class_comes_back_in_the_order_added(megabytes, batch_size):
+    store = fill(megabytes, batch_size)
+    assert store.num_videos == 230
+    np.testing.assert_array_equal(list(store.classes()), SCORES.T)
+    np.testing.assert_array_equal(list(store.classes()), SCORES.T)
+
+
+@pytest.mark.parametrize("megabytes", [64, 0.003])
+def test_extending_adds_the_other_s_videos_and_leaves_it(megabytes):
+    store, other = fill(64), fill(megabytes)
+    store.extend(other)
+    expected = np.concatenate([SCORES, SCORES]).T
+    np.testing.assert_array_equal(list(store.classes()), expected)
+    np.testing.assert_array_equal(list(other.classes()), SCORES.T)
+
+
+def test_what_the_caller_does_to_its_array_afterwards_has_no_effect():
+    store, batch = ScoreStore(), SCORES.copy()
+    store.append(batch)
+    batch[:] = 0
+    np.testing.assert_array_equal(list(store.classes()), SCORES.T)
+
+
+def test_an_empty_store_has_no_class():
+    assert list(ScoreStore().classes()) == []
+
+
+def test_another_number_of_classes_is_an_error():
+    store = fill(64)
+    with pytest.raises(ValueError, match="had 37 classes, these have 36"):
+        store.append(SCORES[:, :36])
+
+
+def test_memory_stays_bounded(monkeypatch):
+    """What is kept in memory, and what reading takes, is one bound each."""
+    store = fill(0.003)
+    kept = sum(batch.nbytes for batch in store._batches)
+    assert kept <= 0.003 * 2**20
+    largest = max(block.base.nbytes for block in store.classes())
+    assert largest <= max(0.003 * 2**20, 4 * 230)
