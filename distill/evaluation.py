@@ -61,6 +61,7 @@ def predict_videos(
 ) -> Iterator[Prediction]:
     """Yields a network's predictions of every example, in a fixed order."""
     predict = AnyBatchSize(network.predict)
+    reader = dataclasses.replace(reader, every_n=network.settings.every_n)
     for batch in reader.read_once():
         ids = [
             video_id.decode(errors="backslashreplace")

@@ -27,7 +27,14 @@ class Network:
     max_frames: int
 
     def select(self, inputs):
-        """Returns the inputs with only the frames this network sees."""
+        """Returns the inputs with only the frames this network sees.
+
+        Args:
+          inputs: Videos as read, or with these frames selected in reading,
+            which are as many as `max_frames`.
+        """
+        if "frames" in inputs and inputs["frames"].shape[1] == self.max_frames:
+            return inputs
         return select_every_n(inputs, self.settings.every_n)
 
     def predict(self, inputs):

@@ -20,7 +20,7 @@ from distill.data.bad_records import (
     read_record,
 )
 from distill.data.estimation import estimate_num_records, estimate_num_segments
-from distill.data.records import GOOD, parse_record
+from distill.data.records import GOOD, parse_record, parse_records
 from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
@@ -70,6 +70,8 @@ class VideoReader:
       batch_size: Examples a batch; the last one of a pass may hold fewer.
       need_labels: Whether a record without labels is bad; of segments, whether
         the rated ones are read, or every one of five frames.
+      every_n: Only the frames 0, n, 2n ... of a video are decoded; segments
+        are read whole.
       on_bad_record: `fail` raises at the first bad record, `skip` leaves bad
         records out and reports them after the pass.
     """
@@ -79,18 +81,19 @@ class VideoReader:
     batch_size: int
     need_labels: bool = True
     on_bad_record: str = "fail"
+    every_n: int = 1
 
     def __post_init__(self):
         """Checks the fields."""
         check_choice("on_bad_record", self.on_bad_record, ON_BAD_RECORD)
-        check_at_least(1, batch_size=self.batch_size)
+        check_at_least(1, batch_size=self.batch_size, every_n=self.every_n)
 
     def read_once(self) -> Iterator[dict[str, tf.Tensor]]:
         """Yields every example once, in an order that the files fix.
 
         Yields:
           Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
-          `frames` uint8 `[batch, max_frames, features]` with `num_frames`
+          `frames` uint8 `[batch, selected frames, features]` with `num_frames`
           int32 `[batch]`, or `features` float32 `[batch, features]`;
           `position` int64 `[batch]`: records of the pass up to and with it;
           of segments, whose `id` is `VIDEO:START`, the good segments up to and
@@ -145,15 +148,19 @@ class VideoReader:
     def _read(self, file_indexes, order, position=0):
         self._check_files()
         skipped = SkippedRecords.create(len(self.files))
-        dataset = self._raw_records(file_indexes, skipped)
+        records = self._raw_records(file_indexes, skipped)
         if self.schema.segment_labels:
             # A batch may end amid a record's segments: these are counted.
-            dataset = self._parse(dataset, skipped).unbatch()
-            dataset = _number(order(dataset), position)
+            segments = self._parse_one_by_one(records, skipped).unbatch()
+            dataset = _number(order(segments), position).batch(self.batch_size)
+        elif self.on_bad_record == "skip":
+            numbered = _number(order(records), position)
+            dataset = self._parse_one_by_one(numbered, skipped)
+            dataset = dataset.batch(self.batch_size)
         else:
-            dataset = _number(order(dataset), position)
-            dataset = self._parse(dataset, skipped)
-        dataset = dataset.batch(self.batch_size).prefetch(2)
+            numbered = _number(order(records), position)
+            dataset = self._parse(numbered.batch(self.batch_size))
+        dataset = dataset.prefetch(2)
         num_batches = 0
         for batch in self._raise_clearly(dataset):
             self._check_records(batch)
@@ -219,15 +226,27 @@ class VideoReader:
         )
         return dataset.map(count_bytes)
 
-    def _parse(self, dataset, skipped):
-        """Parses in parallel; skipping counts in order, on either side."""
-        segments = self.schema.segment_labels
-        parser = parse_segments if segments else parse_record
+    def _parse(self, dataset, parser=parse_records):
+        """Parses batches of records, or by another parser single ones."""
 
         def parse(record):
             serialized = record.pop("serialized")
-            parsed = parser(serialized, self.schema, self.need_labels)
+            parsed = parser(
+                serialized, self.schema, self.need_labels, self.every_n
+            )
             return parsed | record
+
+        return dataset.map(
+            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+
+    def _parse_one_by_one(self, dataset, skipped):
+        """Parses records each on its own, so that one may be left out.
+
+        What is left out is counted in order, before and after the parser.
+        """
+        segments = self.schema.segment_labels
+        parser = parse_segments if segments else parse_record
 
         def count_seen(record):
             skipped.count_seen(record["file_index"])
@@ -248,9 +267,7 @@ class VideoReader:
         skip = self.on_bad_record == "skip"
         if skip:
             dataset = dataset.map(count_seen)
-        dataset = dataset.map(
-            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        )
+        dataset = self._parse(dataset, parser)
         if skip:
             dataset = dataset.ignore_errors().map(count_reason)
             dataset = dataset.filter(lambda parsed: parsed["reason"] == GOOD)

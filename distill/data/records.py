@@ -1,8 +1,8 @@
-"""One serialized record to the tensors of one video, inside the graph.
+"""Serialized records to the tensors of a batch of videos, inside the graph.
 
-Nothing here raises for a bad record: it gets a reason code and empty values,
-and `distill.data.bad_records` tells what is wrong with it. A record that is
-no message of the expected kind at all makes TensorFlow's parser raise.
+Nothing here raises for a bad record: it gets a reason code, its values mean
+nothing, and `distill.data.bad_records` tells what is wrong with it. A record
+that is no message of the expected kind at all makes TensorFlow's parser raise.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from distill.data.schema import DataSchema
+from models.frame_selection import num_selected, select_every_n
 
 GOOD = 0
 NO_ID = 1
@@ -44,76 +45,81 @@ REASONS = {
 
 
 def parse_record(
-    serialized: tf.Tensor, schema: DataSchema, need_labels: bool
+    serialized: tf.Tensor,
+    schema: DataSchema,
+    need_labels: bool,
+    every_n: int = 1,
 ) -> dict[str, tf.Tensor]:
-    """Parses and checks one record.
+    """Parses and checks one record as `parse_records` does a batch."""
+    parsed = parse_records(serialized[None], schema, need_labels, every_n)
+    return {name: value[0] for name, value in parsed.items()}
+
+
+def parse_records(
+    serialized: tf.Tensor,
+    schema: DataSchema,
+    need_labels: bool,
+    every_n: int = 1,
+) -> dict[str, tf.Tensor]:
+    """Parses and checks a batch of records.
 
     Args:
-      serialized: Scalar string, a SequenceExample or Example.
-      schema: The record's layout.
+      serialized: `[batch]` strings, SequenceExamples or Examples.
+      schema: The records' layout.
       need_labels: Whether a record without labels is bad.
+      every_n: Only the frames 0, n, 2n ... are decoded.
 
     Returns:
-      Dict of `reason` (0 if good), `id` string, `labels` bool
-      `[num_classes]` and, at frame level, `frames` uint8
-      `[max_frames, features]`, zeros beyond the last, and `num_frames` int32;
-      at video level `features` float32 `[features]`.
+      Dict of `reason` int32 `[batch]` (0 if good), `id` string `[batch]`,
+      `labels` bool `[batch, num_classes]` and, at frame level, `frames` uint8
+      `[batch, selected frames, features]`, zeros beyond the last, and
+      `num_frames` int32 `[batch]`; at video level `features` float32
+      `[batch, features]`.
     """
     context = {
         schema.id_key: tf.io.FixedLenFeature([], tf.string, default_value=""),
         schema.labels_key: tf.io.VarLenFeature(tf.int64),
     }
     if schema.frame_features:
-        context, contents, reason = _parse_frames(serialized, schema, context)
+        context, features, num_frames, reason = parse_frame_lists(
+            serialized, schema, context
+        )
+        contents = _select_frames(features, num_frames, schema, every_n)
     else:
         context, contents, reason = _parse_features(serialized, schema, context)
-    labels = tf.sparse.to_dense(context[schema.labels_key])
-    outside = tf.reduce_any((labels < 0) | (labels >= schema.num_classes))
     video_id = context[schema.id_key]
+    labels, num_labels, outside = _to_multi_hot(
+        context[schema.labels_key], schema.num_classes
+    )
     reason = first_reason(
         [
             (tf.equal(video_id, ""), NO_ID),
-            (need_labels & tf.equal(tf.size(labels), 0), NO_LABELS),
+            (need_labels & tf.equal(num_labels, 0), NO_LABELS),
             (outside, LABEL_OUTSIDE_CLASSES),
         ],
         reason,
     )
-    return contents | {
-        "reason": reason,
-        "id": video_id,
-        "labels": _to_multi_hot(labels, outside, schema.num_classes),
-    }
-
-
-def _parse_frames(serialized, schema, context_features):
-    """Returns the parsed context, the frames and their reason code."""
-    context, features, reason = parse_frame_lists(
-        serialized, schema, context_features
-    )
-    # A bad record is decoded as a video without frames: decoding would raise.
-    num_frames = tf.where(
-        tf.equal(reason, GOOD),
-        tf.minimum(tf.size(features[0]), schema.max_frames),
-        0,
-    )
-    frames = decode_frames([f[:num_frames] for f in features], schema)
-    frames = tf.pad(frames, [[0, schema.max_frames - num_frames], [0, 0]])
-    frames = tf.ensure_shape(frames, [schema.max_frames, schema.num_features])
-    return context, {"frames": frames, "num_frames": num_frames}, reason
+    return contents | {"reason": reason, "id": video_id, "labels": labels}
 
 
 def parse_frame_lists(
     serialized: tf.Tensor,
     schema: DataSchema,
     context_features: dict[str, Any],
-) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor]:
-    """Parses a SequenceExample and checks its lists of frames.
+) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Parses SequenceExamples and checks their lists of frames.
+
+    Args:
+      serialized: `[batch]` strings.
+      schema: The records' layout.
+      context_features: What to parse of the context.
 
     Returns:
       What `context_features` name of the context, by key; for each feature a
-      string `[frames]`; the reason code.
+      string `[batch, frames]`, empty beyond a video's last; the number of
+      frames int32 `[batch]`; the reason codes `[batch]`.
     """
-    context, lists = tf.io.parse_single_sequence_example(
+    context, lists, lengths = tf.io.parse_sequence_example(
         serialized,
         context_features=context_features,
         sequence_features={
@@ -124,78 +130,120 @@ def parse_frame_lists(
         },
     )
     features = [lists[name] for name in schema.feature_names]
-    counts = tf.stack([tf.size(feature) for feature in features])
-    wrong_width = tf.reduce_any(
-        [
-            tf.reduce_any(tf.strings.length(feature) != size)
-            for feature, size in zip(
-                features, schema.feature_sizes, strict=True
-            )
-        ]
+    counts = tf.stack(
+        [tf.cast(lengths[name], tf.int32) for name in schema.feature_names],
+        axis=1,
     )
+    wrong_width = tf.zeros(tf.shape(serialized), tf.bool)
+    for index, feature in enumerate(features):
+        real = tf.sequence_mask(counts[:, index], tf.shape(feature)[1])
+        wrong = tf.strings.length(feature) != schema.feature_sizes[index]
+        wrong_width |= tf.reduce_any(real & wrong, axis=1)
     reason = first_reason(
         [
-            (tf.reduce_all(counts == 0), NO_FRAMES),
-            (tf.reduce_any(counts == 0), MISSING_FEATURE),
-            (tf.reduce_any(counts != counts[0]), LENGTHS_DIFFER),
+            (tf.reduce_all(counts == 0, axis=1), NO_FRAMES),
+            (tf.reduce_any(counts == 0, axis=1), MISSING_FEATURE),
+            (tf.reduce_any(counts != counts[:, :1], axis=1), LENGTHS_DIFFER),
             (wrong_width, WRONG_WIDTH),
         ],
-        tf.constant(GOOD),
+        tf.fill(tf.shape(serialized), GOOD),
     )
-    return context, features, reason
+    return context, features, counts[:, 0], reason
 
 
-def decode_frames(features: list[tf.Tensor], schema: DataSchema) -> tf.Tensor:
-    """Decodes frames of the right width.
+def _select_frames(features, num_frames, schema, every_n):
+    """Returns the `frames` and `num_frames` that are kept."""
+    most = schema.max_frames
+    # Selected while they are strings, so that the others are not decoded. A
+    # slice copies its strings: only what is too long is cut.
+    features = [
+        tf.cond(
+            tf.shape(feature)[1] > most,
+            lambda feature=feature: feature[:, :most],
+            lambda feature=feature: feature,
+        )
+        for feature in features
+    ]
+    num_frames = tf.minimum(num_frames, most)
+    kept = [
+        select_every_n({"frames": each, "num_frames": num_frames}, every_n)
+        for each in features
+    ]
+    width = num_selected(most, every_n)
+    frames = decode_frames([each["frames"] for each in kept], schema, width)
+    return {"frames": frames, "num_frames": kept[0]["num_frames"]}
+
+
+def decode_frames(
+    features: list[tf.Tensor], schema: DataSchema, num_frames: int
+) -> tf.Tensor:
+    """Decodes frames.
 
     Args:
-      features: For each feature a string of one shape `[...]`.
+      features: For each feature a string `[batch, frames]`; a string of
+        another width than the schema's is cut or filled up with zeros.
       schema: The widths.
+      num_frames: Frames of the result, as many as are given or more.
 
     Returns:
-      uint8 `[..., features]`.
+      uint8 `[batch, num_frames, features]`, zeros beyond those given.
     """
-    # The shape is stated for want of frames, of which no width is decoded.
-    decoded = [
-        tf.reshape(
-            tf.io.decode_raw(feature, tf.uint8),
-            tf.concat([tf.shape(feature), [size]], axis=0),
+    most = tf.reduce_max([tf.shape(feature)[1] for feature in features])
+    decoded = []
+    for feature, size in zip(features, schema.feature_sizes, strict=True):
+        values = tf.io.decode_raw(feature, tf.uint8, fixed_length=size)
+        # The shape is stated for want of frames, of which none is decoded.
+        values = tf.reshape(
+            values, tf.concat([tf.shape(feature), [size]], axis=0)
         )
-        for feature, size in zip(features, schema.feature_sizes, strict=True)
-    ]
-    return tf.concat(decoded, axis=-1)
+        decoded.append(_pad_frames(values, most))
+    return tf.ensure_shape(
+        _pad_frames(tf.concat(decoded, axis=-1), num_frames),
+        [None, num_frames, schema.num_features],
+    )
+
+
+def _pad_frames(values, num_frames):
+    """Adds zeros to `[batch, frames, dim]`; copies only if it has to."""
+    missing = num_frames - tf.shape(values)[1]
+    return tf.cond(
+        missing > 0,
+        lambda: tf.pad(values, [[0, 0], [0, missing], [0, 0]]),
+        lambda: values,
+    )
 
 
 def _parse_features(serialized, schema, context_features):
-    """Returns the parsed context, the features and their reason code."""
-    parsed = tf.io.parse_single_example(
+    """Returns the parsed context, the features and their reason codes."""
+    parsed = tf.io.parse_example(
         serialized,
         context_features
         | {
-            name: tf.io.FixedLenSequenceFeature(
-                [], tf.float32, allow_missing=True
-            )
+            name: tf.io.RaggedFeature(tf.float32)
             for name in schema.feature_names
         },
     )
     values = [parsed[name] for name in schema.feature_names]
-    widths = tf.stack([tf.size(value) for value in values])
+    widths = tf.stack([value.row_lengths() for value in values], axis=1)
+    features = tf.concat(
+        [
+            value.to_tensor(shape=[None, size])
+            for value, size in zip(values, schema.feature_sizes, strict=True)
+        ],
+        axis=1,
+    )
+    finite = tf.reduce_all(tf.math.is_finite(features), axis=1)
     reason = first_reason(
         [
-            (tf.reduce_any(widths == 0), MISSING_FEATURE),
-            (tf.reduce_any(widths != schema.feature_sizes), WRONG_WIDTH),
+            (tf.reduce_any(widths == 0, axis=1), MISSING_FEATURE),
+            (
+                tf.reduce_any(widths != schema.feature_sizes, axis=1),
+                WRONG_WIDTH,
+            ),
+            (~finite, NOT_FINITE),
         ],
-        tf.constant(GOOD),
+        tf.fill(tf.shape(serialized), GOOD),
     )
-    features = tf.concat(values, axis=0)
-    reason = first_reason(
-        [(~tf.reduce_all(tf.math.is_finite(features)), NOT_FINITE)], reason
-    )
-    good = tf.equal(reason, GOOD)
-    features = tf.cond(
-        good, lambda: features, lambda: tf.zeros([schema.num_features])
-    )
-    features = tf.ensure_shape(features, [schema.num_features])
     return parsed, {"features": features}, reason
 
 
@@ -205,7 +253,7 @@ def first_reason(
     """Returns the code of the first check that failed, or `otherwise`.
 
     Args:
-      checks: Pairs of whether a check failed, a scalar bool, and its code.
+      checks: Pairs of whether a check failed, bools, and its code.
       otherwise: The code if none did.
     """
     reason = otherwise
@@ -214,9 +262,22 @@ def first_reason(
     return reason
 
 
-def _to_multi_hot(labels, outside, num_classes):
-    labels = labels[: tf.where(outside, 0, tf.size(labels))]
+def _to_multi_hot(labels, num_classes):
+    """Returns the labels as bools, their number, whether one is no class."""
+    rows, values = labels.indices[:, 0], labels.values
+    num_videos = labels.dense_shape[0]
+    wrong = (values < 0) | (values >= num_classes)
+    right = tf.boolean_mask(tf.stack([rows, values], axis=1), ~wrong)
     hot = tf.scatter_nd(
-        labels[:, None], tf.ones_like(labels, tf.int32), [num_classes]
+        right,
+        tf.ones_like(right[:, 0], tf.int32),
+        tf.stack([num_videos, num_classes]),
     )
-    return hot > 0
+    num_wrong = tf.math.unsorted_segment_sum(
+        tf.cast(wrong, tf.int32), rows, num_videos
+    )
+    num_labels = tf.math.unsorted_segment_sum(
+        tf.ones_like(values), rows, num_videos
+    )
+    hot = tf.ensure_shape(hot > 0, [None, num_classes])
+    return hot, num_labels, num_wrong > 0

@@ -26,9 +26,18 @@ _KINDS = {tf.int64: "int64_list", tf.float32: "float_list"}
 
 
 def parse_segments(
-    serialized: tf.Tensor, schema: DataSchema, need_labels: bool
+    serialized: tf.Tensor,
+    schema: DataSchema,
+    need_labels: bool,
+    every_n: int = 1,
 ) -> dict[str, tf.Tensor]:
     """Parses the rated segments, or all of them where no labels are needed.
+
+    Args:
+      serialized: Scalar string, a SequenceExample.
+      schema: The record's layout.
+      need_labels: Whether only what is rated is read.
+      every_n: Has no effect: a segment is read whole.
 
     Returns:
       Dict of `reason` (scalar, 0 if good), `id` string `[segments]`
@@ -52,14 +61,13 @@ def parse_rated_segments(
     Returns:
       What `parse_segments` returns.
     """
-    context, features, frames_reason = records.parse_frame_lists(
+    context, features, frames_reason = _parse_one(
         serialized,
         schema,
-        {key: tf.io.VarLenFeature(kind) for key, kind in _LISTS.items()}
-        | _id_feature(schema),
+        {key: tf.io.VarLenFeature(kind) for key, kind in _LISTS.items()},
     )
-    lists = [tf.sparse.to_dense(context[key]) for key in _LISTS]
-    video_id, num_frames = context[schema.id_key], tf.size(features[0])
+    lists = [context[key].values for key in _LISTS]
+    video_id, num_frames = context[schema.id_key][0], tf.size(features[0])
     reason = _check_segments(video_id, frames_reason, lists, schema, num_frames)
 
     def cut():
@@ -91,10 +99,8 @@ def parse_all_segments(
     Returns:
       What `parse_segments` returns; nothing is positive or rated.
     """
-    context, features, reason = records.parse_frame_lists(
-        serialized, schema, _id_feature(schema)
-    )
-    video_id = context[schema.id_key]
+    context, features, reason = _parse_one(serialized, schema, {})
+    video_id = context[schema.id_key][0]
     reason = records.first_reason(
         [(tf.equal(video_id, ""), records.NO_ID)], reason
     )
@@ -111,10 +117,13 @@ def parse_all_segments(
     return _cut_if_good(reason, cut, schema)
 
 
-def _id_feature(schema):
-    return {
-        schema.id_key: tf.io.FixedLenFeature([], tf.string, default_value="")
-    }
+def _parse_one(serialized, schema, context_features):
+    """Returns a record's context, its features `[frames]`, its reason code."""
+    video_id = tf.io.FixedLenFeature([], tf.string, default_value="")
+    context, features, num_frames, reason = records.parse_frame_lists(
+        serialized[None], schema, {schema.id_key: video_id} | context_features
+    )
+    return context, [each[0, : num_frames[0]] for each in features], reason[0]
 
 
 def _check_segments(video_id, frames_reason, lists, schema, num_frames):
@@ -158,7 +167,9 @@ def _cut_frames(video_id, features, starts, schema):
     is_real = indexes < num_frames
     indexes = tf.minimum(indexes, num_frames - 1)
     frames = records.decode_frames(
-        [tf.gather(feature, indexes) for feature in features], schema
+        [tf.gather(feature, indexes) for feature in features],
+        schema,
+        SEGMENT_FRAMES,
     )
     return {
         "id": tf.strings.join([video_id, ":", tf.strings.as_string(starts)]),

@@ -65,7 +65,14 @@ class TrainingRun:
             self.settings.training.batch_size,
             need_labels=self.settings.autoencoder is None,
             on_bad_record=self.options.on_bad_record,
+            every_n=self._selected_in_reading(),
         )
+
+    def _selected_in_reading(self) -> int:
+        """Returns the student's `every_n` if it alone reads the frames."""
+        alone = self.settings.teacher is None
+        student = self.settings.student
+        return student.every_n if alone and student is not None else 1
 
     def _start_or_resume(self) -> None:
         start_new = self.options.start_new_model

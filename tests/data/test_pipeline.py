@@ -22,6 +22,7 @@ from record_files import (
 from distill.data.pipeline import VideoReader, find_files
 from distill.data.synthetic import write_synthetic_data
 from distill.data.synthetic_settings import SyntheticSettings
+from models.frame_selection import select_every_n
 
 
 def write_shards(folder, sizes, schema=FRAME_SCHEMA):
@@ -278,3 +279,22 @@ def test_the_number_of_synthetic_records_is_estimated_within_a_fifth(tmp_path):
     files = [str(path) for path, _ in write_synthetic_data(settings, tmp_path)]
     number = VideoReader(FRAME_SCHEMA, files, 4).estimate_num_records()
     assert 400 <= number <= 600
+
+
+@pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
+@pytest.mark.parametrize("every_n", [2, 3, 4, 5])
+def test_frames_selected_in_reading_are_those_of_the_whole_video(
+    tmp_path, every_n, on_bad_record
+):
+    files, _ = write_shards(tmp_path, [7, 1, 4])
+    whole = VideoReader(FRAME_SCHEMA, files, 5).read_once()
+    selected = VideoReader(
+        FRAME_SCHEMA, files, 5, on_bad_record=on_bad_record, every_n=every_n
+    ).read_once()
+    for batch, found in zip(whole, selected, strict=True):
+        expected = batch | select_every_n(
+            {key: batch[key] for key in ("frames", "num_frames")}, every_n
+        )
+        assert expected.keys() == found.keys()
+        for key in expected:
+            np.testing.assert_array_equal(found[key], expected[key], key)
