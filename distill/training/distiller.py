@@ -4,7 +4,6 @@ Bhardwaj, Srinivasan and Khapra, "Efficient video classification using fewer
 frames", CVPR 2019 (arXiv 1902.10640), section 3.2.
 """
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,16 +11,9 @@ from distill.networks import Network, video_inputs
 from distill.settings import DistillationSettings, TrainingSettings
 from distill.tracing import AnyBatchSize
 from distill.training import losses
+from distill.training.optimizers import apply_gradients, make_optimizer
 from distill.training.projection import build_projection
 from models.preprocessing import preprocess
-
-
-def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:
-    """Returns the optimiser, which clips each variable's gradient."""
-    return getattr(keras.optimizers, training.optimizer)(
-        learning_rate=training.base_learning_rate,
-        clipnorm=training.clip_gradient_norm or None,
-    )
 
 
 class Distiller:
@@ -98,8 +90,11 @@ class Distiller:
             terms, predictions = self.loss_terms(inputs, labels, *rated)
             terms["loss"] = tf.add_n(list(terms.values()))
         gradients = tape.gradient(terms["loss"], self.variables)
-        self.optimizer.apply_gradients(
-            zip(gradients, self.variables, strict=True)
+        apply_gradients(
+            self.optimizer,
+            gradients,
+            self.variables,
+            self.training.clip_gradient_norm,
         )
         return terms, predictions
 

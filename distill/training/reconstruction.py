@@ -7,7 +7,7 @@ from keras import ops
 from distill.networks import video_inputs
 from distill.settings import TrainingSettings
 from distill.tracing import AnyBatchSize
-from distill.training.distiller import make_optimizer
+from distill.training.optimizers import apply_gradients, make_optimizer
 from models.preprocessing import preprocess
 
 
@@ -44,6 +44,7 @@ class Reconstructor:
 
     def __init__(self, autoencoder: keras.Model, training: TrainingSettings):
         self.autoencoder = autoencoder
+        self.training = training
         self.optimizer = make_optimizer(training)
         self.variables = autoencoder.trainable_variables
         self.optimizer.build(self.variables)
@@ -71,7 +72,10 @@ class Reconstructor:
             errors = reconstruction_error(inputs, outputs["reconstruction"])
             loss = tf.reduce_mean(errors)
         gradients = tape.gradient(loss, self.variables)
-        self.optimizer.apply_gradients(
-            zip(gradients, self.variables, strict=True)
+        apply_gradients(
+            self.optimizer,
+            gradients,
+            self.variables,
+            self.training.clip_gradient_norm,
         )
         return loss

@@ -9,7 +9,7 @@ import tensorflow as tf
 from distill.data.schema import DataSchema
 from distill.networks import build_network, video_inputs
 from distill.settings import DistillationSettings, NetworkSettings
-from distill.training.distiller import Distiller, make_optimizer
+from distill.training.distiller import Distiller
 from models import registry
 from tests.training.tiny_networks import (
     BOTH_TERMS,
@@ -217,15 +217,3 @@ def test_a_student_approaches_a_teacher_that_stands_still():
     assert losses[-1] < 0.05 * losses[0]
     for weight, old in zip(teacher.model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
-
-
-@pytest.mark.parametrize("name", ["Adam", "AdamW", "Adagrad", "RMSprop", "SGD"])
-@pytest.mark.parametrize(("clip", "clipnorm"), [(0.0, None), (2.0, 2.0)])
-def test_the_optimiser_is_the_named_one_and_clips_as_told(name, clip, clipnorm):
-    training = dataclasses.replace(
-        TRAINING, optimizer=name, clip_gradient_norm=clip
-    )
-    optimizer = make_optimizer(training)
-    assert type(optimizer).__name__ == name
-    assert optimizer.clipnorm == clipnorm
-    assert optimizer.global_clipnorm is None

@@ -1,0 +1,87 @@
+"""Optimisers against Keras's own, clipping against NumPy."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distill.settings import OPTIMIZERS
+from distill.training.optimizers import apply_gradients, make_optimizer
+from tests.training.tiny_networks import TRAINING
+
+SHAPES = [(7, 5), (3,), ()]
+
+
+def make_variables():
+    rng = np.random.default_rng(0)
+    return [
+        keras.Variable(rng.normal(size=shape), name=f"weight_{index}")
+        for index, shape in enumerate(SHAPES)
+    ]
+
+
+def make_gradients(seed, scale=1.0):
+    rng = np.random.default_rng(seed)
+    return [tf.constant(scale * rng.normal(size=s), tf.float32) for s in SHAPES]
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser_does_what_keras_s_does(name, graph):
+    training = dataclasses.replace(
+        TRAINING, optimizer=name, base_learning_rate=0.02
+    )
+    optimizer = make_optimizer(training)
+    reference = getattr(keras.optimizers, name)(0.02)
+    found, expected = make_variables(), make_variables()
+    optimizer.build(found)
+    reference.build(expected)
+
+    def step(*gradients):
+        apply_gradients(optimizer, gradients, found, most=0.0)
+
+    step = tf.function(step) if graph else step
+    for seed in range(5):
+        rate = 0.02 / (1 + seed)
+        optimizer.learning_rate.assign(rate)
+        reference.learning_rate.assign(rate)
+        step(*make_gradients(seed))
+        reference.apply_gradients(
+            zip(make_gradients(seed), expected, strict=True)
+        )
+    paths = [v.path.split("/", 1)[1] for v in optimizer.variables]
+    assert paths == [v.path.split("/", 1)[1] for v in reference.variables]
+    for one, other in zip(
+        [*found, *optimizer.variables],
+        [*expected, *reference.variables],
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
+def test_each_gradient_is_scaled_down_to_the_largest_norm(scale):
+    variables = make_variables()
+    before = [v.numpy() for v in variables]
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(variables)
+    gradients = make_gradients(1, scale)
+    apply_gradients(optimizer, gradients, variables, most=2.0)
+    for old, new, gradient in zip(before, variables, gradients, strict=True):
+        norm = np.linalg.norm(gradient)
+        step = gradient.numpy() * min(1, 2 / norm)
+        np.testing.assert_allclose(old - step, new, rtol=1e-5, atol=1e-6)
+
+
+def test_a_variable_without_a_gradient_stays():
+    variables = make_variables()
+    before = variables[0].numpy()
+    optimizer = make_optimizer(TRAINING)
+    optimizer.build(variables)
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        apply_gradients(
+            optimizer, [None, *make_gradients(1)[1:]], variables, 1.0
+        )
+    np.testing.assert_array_equal(variables[0], before)
