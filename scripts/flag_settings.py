@@ -235,7 +235,8 @@ def evaluation_reader(
       need_labels: Whether a record without labels is bad.
       pattern: Globs; None: those of --eval_data_pattern.
     """
-    from distill.data.pipeline import VideoReader, find_files
+    from distill.data.files import find_files
+    from distill.data.pipeline import VideoReader
     from distill.training.checkpoints import read_settings
 
     if pattern is None:

@@ -20,6 +20,7 @@ from distill.data.bad_records import (
     read_record,
 )
 from distill.data.estimation import estimate_num_records, estimate_num_segments
+from distill.data.files import check_files
 from distill.data.records import GOOD, parse_record, parse_records
 from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
@@ -29,34 +30,6 @@ from models.argument_checks import check_at_least, check_choice
 ON_BAD_RECORD = ("fail", "skip")
 _READERS = 8
 _MAX_SEED = 2**31
-
-
-def find_files(patterns: str) -> list[str]:
-    """Lists the files that match any of several globs.
-
-    Args:
-      patterns: Globs separated by commas, of any scheme TensorFlow reads.
-
-    Returns:
-      The files' names, sorted, each once.
-
-    Raises:
-      ValueError: A glob matches no file.
-    """
-    files: set[str] = set()
-    for pattern in filter(None, map(str.strip, patterns.split(","))):
-        try:
-            matches = tf.io.gfile.glob(pattern)
-        except tf.errors.OpError as error:
-            raise ValueError(
-                f"Cannot list {pattern!r}: {error.message}"
-            ) from error
-        if not matches:
-            raise ValueError(f"No file matches {pattern!r}.")
-        files.update(matches)
-    if not files:
-        raise ValueError(f"No file pattern given: {patterns!r}.")
-    return sorted(files)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +119,7 @@ class VideoReader:
         return estimate_num_segments(self.files, self.schema, self.need_labels)
 
     def _read(self, file_indexes, order, position=0):
-        self._check_files()
+        check_files(self.files)
         skipped = SkippedRecords.create(len(self.files))
         records = self._raw_records(file_indexes, skipped)
         if self.schema.segment_labels:
@@ -174,20 +147,6 @@ class VideoReader:
                 f"{len(self.files)} files: {', '.join(self.files[:3])}"
                 f"{' ...' if len(self.files) > 3 else ''}."
             )
-
-    def _check_files(self):
-        """Raises for a file that cannot be opened.
-
-        No error of opening it can be skipped: it would come again for ever.
-        """
-        for file in self.files:
-            try:
-                with tf.io.gfile.GFile(file, "rb") as opened:
-                    opened.read(1)
-            except tf.errors.OpError as error:
-                raise BadRecordError(
-                    f"{file} cannot be read: {error.message}."
-                ) from error
 
     def _finish(self, skipped):
         """Reports what a whole pass left out, or raises for damaged files."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.evaluation import evaluate_network
 from distill.settings import RunSettings
 from distill.training.checkpoints import load_variables, read_progress

@@ -19,7 +19,8 @@ from record_files import (
     write_records,
 )
 
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.data.synthetic import write_synthetic_data
 from distill.data.synthetic_settings import SyntheticSettings
 from models.frame_selection import select_every_n

@@ -19,7 +19,8 @@ from stage_runs import (
 from stored_files import assert_same_checkpoint, read_datasets
 
 from distill.conversion import convert_to_student
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.evaluation import evaluate_checkpoint, load_network
 from distill.settings import AutoencoderSettings, RunSettings
 from distill.training.checkpoints import CheckpointError, read_settings

@@ -19,7 +19,8 @@ from stage_runs import (
 )
 from stored_files import true_labels
 
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.evaluation import evaluate_checkpoint
 
 SCRIPTS = [

@@ -11,7 +11,8 @@ from stage_runs import error_line, joint_settings, run_script
 from stored_files import assert_same_datasets, read_datasets
 
 from distill.conversion import convert_to_student
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.evaluation import load_network, predict_videos
 from distill.training.checkpoints import CheckpointError
 

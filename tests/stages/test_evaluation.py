@@ -23,7 +23,8 @@ from stage_runs import (
 )
 from stored_files import read_records, true_labels
 
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.devices import choose_device
 from distill.evaluation import (
     evaluate_checkpoint,

@@ -23,7 +23,8 @@ from stored_files import (
     true_labels,
 )
 
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.evaluation import load_network, predict_videos
 from distill.settings import RunSettings
 from distill.training import loop

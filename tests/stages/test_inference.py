@@ -15,7 +15,8 @@ from stage_runs import (
 )
 from stored_files import read_records, true_labels, write_records
 
-from distill.data.pipeline import VideoReader, find_files
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.evaluation import (
     Prediction,
     evaluate_checkpoint,

@@ -1,0 +1,51 @@
+"""The files that are read: found by globs, opened before anything is read."""
+
+import tensorflow as tf
+
+from distill.data.bad_records import BadRecordError
+
+
+def find_files(patterns: str) -> list[str]:
+    """Lists the files that match any of several globs.
+
+    Args:
+      patterns: Globs separated by commas, of any scheme TensorFlow reads.
+
+    Returns:
+      The files' names, sorted, each once.
+
+    Raises:
+      ValueError: A glob matches no file.
+    """
+    files: set[str] = set()
+    for pattern in filter(None, map(str.strip, patterns.split(","))):
+        try:
+            matches = tf.io.gfile.glob(pattern)
+        except tf.errors.OpError as error:
+            raise ValueError(
+                f"Cannot list {pattern!r}: {error.message}"
+            ) from error
+        if not matches:
+            raise ValueError(f"No file matches {pattern!r}.")
+        files.update(matches)
+    if not files:
+        raise ValueError(f"No file pattern given: {patterns!r}.")
+    return sorted(files)
+
+
+def check_files(files: list[str]) -> None:
+    """Checks that every file can be opened.
+
+    No error of opening one can be skipped: it would come again for ever.
+
+    Raises:
+      BadRecordError: A file cannot be read.
+    """
+    for file in files:
+        try:
+            with tf.io.gfile.GFile(file, "rb") as opened:
+                opened.read(1)
+        except tf.errors.OpError as error:
+            raise BadRecordError(
+                f"{file} cannot be read: {error.message}."
+            ) from error
