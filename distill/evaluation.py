@@ -43,15 +43,24 @@ class Prediction:
     label_weights: np.ndarray | None = None
 
 
-def load_network(checkpoint: str | Path, which: str) -> Network:
+def load_network(
+    checkpoint: str | Path, which: str, precision: str = "float32"
+) -> Network:
     """Builds the `teacher` or `student` of a checkpoint with its weights.
+
+    Args:
+      checkpoint: The file.
+      which: The network.
+      precision: `float32` or `bfloat16`: what it computes in.
 
     Raises:
       CheckpointError: The file is no checkpoint.
       ValueError: It holds no such network.
     """
     settings = read_settings(checkpoint)
-    network = build_network(settings.network(which), settings.data, which)
+    network = build_network(
+        settings.network(which), settings.data, which, precision
+    )
     load_variables(checkpoint, which, weight_names(network.model))
     return network
 
@@ -158,15 +167,23 @@ def evaluate_checkpoint(
     reader: VideoReader,
     *,
     top_k: int = 20,
+    precision: str = "float32",
 ) -> dict[str, Any]:
     """Scores a network of a checkpoint, as `evaluate_network` does.
+
+    Args:
+      checkpoint: The file.
+      which: `teacher` or `student`.
+      reader: Reads the examples, with labels.
+      top_k: Classes a video that enter GAP.
+      precision: `float32` or `bfloat16`: what the network computes in.
 
     Returns:
       Its result, with `checkpoint`, `which` and `step`.
     """
     settings: RunSettings = read_settings(checkpoint)
     scores = evaluate_network(
-        load_network(checkpoint, which),
+        load_network(checkpoint, which, precision),
         reader,
         label_loss=settings.training.label_loss,
         top_k=top_k,

@@ -82,7 +82,10 @@ def check_network(settings: NetworkSettings, schema: DataSchema) -> None:
 
 
 def build_network(
-    settings: NetworkSettings, schema: DataSchema, name: str
+    settings: NetworkSettings,
+    schema: DataSchema,
+    name: str,
+    precision: str = "float32",
 ) -> Network:
     """Builds a network with fresh weights.
 
@@ -90,6 +93,7 @@ def build_network(
       settings: The architecture and the frame budget.
       schema: The layout of the data: feature widths, classes, frames.
       name: `teacher` or `student`.
+      precision: `float32` or `bfloat16`: what it computes in.
 
     Raises:
       ValueError: The settings do not fit one another or the data.
@@ -107,6 +111,7 @@ def build_network(
         feature_sizes=feature_sizes,
         max_frames=max_frames,
         model_name=name,
+        precision=precision,
     )
     model.build(_input_shapes(schema, max_frames, sum(feature_sizes)))
     if settings.encoder_sizes:

@@ -11,6 +11,7 @@ from models.argument_checks import check_at_least, check_choice
 LABEL_LOSSES = ("CrossEntropyLoss", "HingeLoss", "SoftmaxLoss")
 PREDICTION_LOSSES = ("kl", "squared_error")
 REDUCTIONS = ("mean", "sum")
+PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
 
 
@@ -102,6 +103,8 @@ class TrainingSettings:
       regularization_penalty: Factor of the models' weight penalties.
       seed: Seed of weights, dropout and the order of the data.
       shuffle_buffer_size: Records among which the next one is drawn.
+      mixed_precision: What the networks compute in: `float32` or `bfloat16`,
+        beside weights, classifiers, losses and metrics in float32.
     """
 
     train_data_pattern: str
@@ -118,6 +121,7 @@ class TrainingSettings:
     seed: int = 0
     shuffle_buffer_size: int = 1024
     class_weights_file: str | None = None
+    mixed_precision: str = "float32"
 
     def __post_init__(self):
         """Checks the fields."""
@@ -140,6 +144,7 @@ class TrainingSettings:
             check_at_least(0, **{name: getattr(self, name)})
         check_choice("label_loss", self.label_loss, LABEL_LOSSES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("mixed_precision", self.mixed_precision, PRECISIONS)
 
 
 @dataclasses.dataclass(frozen=True)

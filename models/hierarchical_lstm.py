@@ -110,7 +110,7 @@ class HierarchicalLstm(VideoModel):
         num_frames = ops.cast(inputs["num_frames"], "int32")
         frames = self._normalise(frames, num_frames, training)
         blocks, block_frames = self._cut_into_blocks(frames, num_frames)
-        states = self.lower(blocks, block_frames, training=training)
+        states = self._read_blocks(blocks, block_frames, training)
         states = self.states_drop(states, training=training)
         states = ops.reshape(
             states, (-1, self._count_blocks(frames), states.shape[-1])
@@ -123,6 +123,27 @@ class HierarchicalLstm(VideoModel):
         mask = frame_mask(frames, num_frames)
         frames = self.input_norm(frames, mask, training=training)
         return self.input_drop(frames, training=training)
+
+    def _read_blocks(self, blocks, block_frames, training):
+        """Returns every block's states, zeros where it holds no real frame.
+
+        Where shapes may follow from values, such blocks are not computed.
+        """
+        if keras.backend.backend() == "jax":
+            return self.lower(blocks, block_frames, training=training)
+        # The first block stays, for want of any other.
+        first = ops.arange(ops.shape(block_frames)[0]) == 0
+        is_read = ops.logical_or(block_frames > 0, first)
+        (read,) = ops.nonzero(is_read)
+        states = self.lower(
+            ops.take(blocks, read, axis=0),
+            ops.take(block_frames, read, axis=0),
+            training=training,
+        )
+        places = ops.cumsum(ops.cast(is_read, "int32")) - 1
+        states = ops.take(states, places, axis=0)
+        is_read = ops.cast(is_read, states.dtype)[:, None]
+        return states * is_read
 
     def _count_blocks(self, frames):
         return -(-ops.shape(frames)[1] // self.block_length)

@@ -18,6 +18,8 @@ from models.model_entries import (
     ModelEntry,
 )
 
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
 
 def get_entry(name: str) -> ModelEntry:
     """Returns the entry of the model `name`; ValueError if there is none."""
@@ -75,6 +77,7 @@ def build_model(
     feature_sizes: tuple[int, ...],
     max_frames: int,
     model_name: str | None = None,
+    precision: str = "float32",
 ) -> Any:
     """Builds a model, without its weights, from its name and sizes.
 
@@ -85,6 +88,9 @@ def build_model(
       feature_sizes: Width of every feature of a frame, in order.
       max_frames: Frames of the longest video it will read.
       model_name: The Keras name of the result.
+      precision: `float32` or `bfloat16`: what is computed in. Weights are
+        float32, and so is the classifier, whose probabilities lie too close
+        to 0 and 1 for less.
 
     Raises:
       ValueError: A name is unknown or sizes do not fit one another.
@@ -97,27 +103,42 @@ def build_model(
     classifier = _load(classifier_entry.factory)(
         num_classes=num_classes,
         name="classifier",
+        dtype="float32",
         **{key: values.pop(key) for key in classifier_entry.arguments},
     )
     factory = _load(entry.factory)
     shape = {"feature_sizes": feature_sizes, "max_frames": max_frames}
     accepted = inspect.signature(factory).parameters
     shape = {key: shape[key] for key in shape if key in accepted}
-    return factory(classifier=classifier, name=model_name, **shape, **values)
+    return factory(
+        classifier=classifier,
+        name=model_name,
+        dtype=_POLICIES[check_choice("precision", precision, _POLICIES)],
+        **shape,
+        **values,
+    )
 
 
-def build_autoencoder(num_features: int, encoder_sizes: str) -> Any:
+def build_autoencoder(
+    num_features: int, encoder_sizes: str, precision: str = "float32"
+) -> Any:
     """Builds a feature autoencoder, without its weights.
 
     Args:
       num_features: Width of a frame, or of a video's vector.
       encoder_sizes: Width of the encoder's layers, comma-separated.
+      precision: As in `build_model`.
 
     Raises:
       ValueError: `encoder_sizes` is not a list of sizes.
     """
     factory = _load("models.autoencoder:FeatureAutoencoder")
-    return factory(num_features, encoder_sizes, name="autoencoder")
+    return factory(
+        num_features,
+        encoder_sizes,
+        name="autoencoder",
+        dtype=_POLICIES[precision],
+    )
 
 
 def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
@@ -129,9 +150,16 @@ def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
       encoder_sizes: Width of the encoder's layers, comma-separated.
       freeze_encoder: Whether training leaves the encoder's weights alone.
     """
-    encoder = _load("models.autoencoder:make_encoder")(encoder_sizes)
+    policy = model.dtype_policy
+    make_encoder = _load("models.autoencoder:make_encoder")
     factory = _load("models.encoded_model:EncodedModel")
-    return factory(encoder, model, freeze_encoder, name=model.name)
+    return factory(
+        make_encoder(encoder_sizes, dtype=policy),
+        model,
+        freeze_encoder,
+        name=model.name,
+        dtype=policy,
+    )
 
 
 def _load(factory: str) -> Any:

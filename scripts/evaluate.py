@@ -47,7 +47,13 @@ def main() -> None:
     for checkpoint in chosen:
         reader = flag_settings.evaluation_reader(checkpoint, need_labels=True)
         scores = [
-            evaluate_checkpoint(checkpoint, which, reader, top_k=FLAGS.top_k)
+            evaluate_checkpoint(
+                checkpoint,
+                which,
+                reader,
+                top_k=FLAGS.top_k,
+                precision=FLAGS.mixed_precision,
+            )
             for which in networks
         ]
         print_scores(scores)

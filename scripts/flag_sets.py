@@ -25,6 +25,8 @@ _TRAINING_HELP = {
     "regularization_penalty": "Factor of the models' weight penalties.",
     "seed": "Seed of weights, dropout and the order of the data.",
     "shuffle_buffer_size": "Records among which the next one is drawn.",
+    "mixed_precision": "What networks compute in: float32, or bfloat16 beside "
+    "float32 weights, classifiers, losses and metrics.",
 }
 
 _DISTILLATION_HELP = {

@@ -51,7 +51,7 @@ def main() -> None:
     reader = flag_settings.evaluation_reader(
         checkpoint, need_labels=False, pattern=FLAGS.input_data_pattern
     )
-    network = load_network(checkpoint, FLAGS.which)
+    network = load_network(checkpoint, FLAGS.which, FLAGS.mixed_precision)
     predictions = predict_videos(network, reader)
     examples = "segments" if reader.schema.segment_labels else "videos"
     if reader.schema.segment_labels:

@@ -104,7 +104,7 @@ class Distiller:
         weights = self._weigh_classes(label_weights)
         if self.teacher is None:
             inputs = preprocess(self.student.select(inputs))
-            outputs = self.student.model(inputs, training=True)
+            outputs = _run(self.student, inputs)
             return (
                 self._own_terms(
                     "student", self.student, outputs, labels, weights
@@ -112,8 +112,8 @@ class Distiller:
                 {"student": outputs["predictions"]},
             )
         inputs = preprocess(inputs)
-        teacher = self.teacher.model(self.teacher.select(inputs), training=True)
-        student = self.student.model(self.student.select(inputs), training=True)
+        teacher = _run(self.teacher, self.teacher.select(inputs))
+        student = _run(self.student, self.student.select(inputs))
         terms = (
             self._own_terms("teacher", self.teacher, teacher, labels, weights)
             | self._own_terms("student", self.student, student, labels, weights)
@@ -177,3 +177,9 @@ class Distiller:
                 divergence
             )
         return terms
+
+
+def _run(network, inputs):
+    """Returns a network's outputs in training, float32 for the losses."""
+    outputs = network.model(inputs, training=True)
+    return {key: tf.cast(value, tf.float32) for key, value in outputs.items()}

@@ -58,7 +58,9 @@ def build_trainer(settings: RunSettings) -> Trainer:
 def _autoencoder_trainer(settings: RunSettings) -> Trainer:
     width = settings.data.num_features
     autoencoder = registry.build_autoencoder(
-        width, settings.autoencoder.encoder_sizes
+        width,
+        settings.autoencoder.encoder_sizes,
+        settings.training.mixed_precision,
     )
     autoencoder.build(_autoencoder_shape(settings.data))
     reconstructor = Reconstructor(autoencoder, settings.training)
@@ -79,7 +81,9 @@ def _build_network(settings: RunSettings, which: str) -> Network:
     """Builds the `teacher` or the `student`, which an error names."""
     network = settings.network(which)
     try:
-        return build_network(network, settings.data, which)
+        return build_network(
+            network, settings.data, which, settings.training.mixed_precision
+        )
     except ValueError as error:
         raise ValueError(f"The {which}'s {network.model}: {error}") from error
 
