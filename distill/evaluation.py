@@ -16,7 +16,6 @@ from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
 from distill.networks import Network, build_network, video_inputs
 from distill.settings import RunSettings
-from distill.tracing import AnyBatchSize
 from distill.training import losses
 from distill.training.checkpoints import (
     load_variables,
@@ -69,7 +68,6 @@ def predict_videos(
     network: Network, reader: VideoReader
 ) -> Iterator[Prediction]:
     """Yields a network's predictions of every example, in a fixed order."""
-    predict = AnyBatchSize(network.predict)
     reader = dataclasses.replace(reader, every_n=network.settings.every_n)
     for batch in reader.read_once():
         ids = [
@@ -78,7 +76,7 @@ def predict_videos(
         ]
         labels = batch["labels"].numpy()
         rated = batch.get("label_weights")
-        predictions = predict(video_inputs(batch)).numpy()
+        predictions = network.compiled_predict(video_inputs(batch)).numpy()
         yield Prediction(
             ids, predictions, labels, None if rated is None else rated.numpy()
         )

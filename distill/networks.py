@@ -1,11 +1,13 @@
 """A network as the stages use it: a model and the frames it sees."""
 
 import dataclasses
+import functools
 
 import keras
 
 from distill.data.schema import DataSchema
 from distill.settings import NetworkSettings
+from distill.tracing import AnyBatchSize
 from models import registry
 from models.frame_selection import num_selected, select_every_n
 from models.preprocessing import preprocess
@@ -41,6 +43,11 @@ class Network:
         """Returns `predictions` `[batch, classes]` of videos as read."""
         inputs = preprocess(self.select(inputs))
         return self.model(inputs, training=False)["predictions"]
+
+    @functools.cached_property
+    def compiled_predict(self) -> AnyBatchSize:
+        """`predict` as one graph for batches of any size."""
+        return AnyBatchSize(self.predict)
 
     @property
     def embedding_size(self) -> int:

@@ -18,7 +18,7 @@ from models.model_entries import (
     ModelEntry,
 )
 
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def get_entry(name: str) -> ModelEntry:
@@ -113,7 +113,7 @@ def build_model(
     return factory(
         classifier=classifier,
         name=model_name,
-        dtype=_POLICIES[check_choice("precision", precision, _POLICIES)],
+        dtype=PRECISIONS[check_choice("precision", precision, PRECISIONS)],
         **shape,
         **values,
     )
@@ -137,7 +137,7 @@ def build_autoencoder(
         num_features,
         encoder_sizes,
         name="autoencoder",
-        dtype=_POLICIES[precision],
+        dtype=PRECISIONS[precision],
     )
 
 

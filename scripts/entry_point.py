@@ -12,8 +12,10 @@ from distill.atomic_files import replace_atomically
 from scripts import flag_sets
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[..., int | None], words: bool = False) -> None:
     """Parses the flags, runs `main` and exits with its status.
+
+    `main` takes no arguments or, with `words`, what is given beside flags.
 
     A ValueError or OSError is printed as one line and exits with status 1;
     with `--verbosity=1` its trace is shown. Ctrl-C exits with status 130.
@@ -25,12 +27,12 @@ def run(main: Callable[[], int | None]) -> None:
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def run_main(arguments: list[str]) -> None:
-        if len(arguments) > 1:
+        if len(arguments) > 1 and not words:
             raise app.UsageError(
                 f"Not a flag: {arguments[1]!r} (flags begin with --)."
             )
         try:
-            sys.exit(main())
+            sys.exit(main(*arguments[1:]))
         except (ValueError, OSError) as error:
             if logging.get_verbosity() >= logging.DEBUG:
                 raise

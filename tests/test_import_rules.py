@@ -142,7 +142,14 @@ def test_the_program_of_a_backend_runs_without_tensorflow():
 def test_scripts_import_absl_distill_and_the_registry_alone(path):
     assert_imports_only(
         path,
-        ["absl", "distill", "models.registry", "scripts", *STANDARD_LIBRARY],
+        [
+            "absl",
+            "distill",
+            "models.argument_checks",
+            "models.registry",
+            "scripts",
+            *STANDARD_LIBRARY,
+        ],
     )
 
 

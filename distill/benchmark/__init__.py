@@ -1,0 +1,1 @@
+"""How fast this is, beside a plain formulation and the machine's limit."""

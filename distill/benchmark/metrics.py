@@ -1,0 +1,121 @@
+"""Metrics of many videos: their speed, and the memory that they take."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+
+from distill.benchmark.plain_metrics import PlainVideoMetrics
+from distill.benchmark.timing import Row, time_interleaved
+from distill.metrics.accumulator import VideoMetrics
+
+_BATCH_SIZE = 1024
+_SHARED = ("gap", "hit_at_one", "perr", "mean_average_precision_at_k")
+
+
+def make_predictions(num_videos: int, num_classes: int, seed: int = 0):
+    """Yields batches of predictions and labels, three a video or so.
+
+    Predictions are small but for few classes, true ones among them.
+    """
+    rng = np.random.default_rng(seed)
+    for start in range(0, num_videos, _BATCH_SIZE):
+        shape = (min(_BATCH_SIZE, num_videos - start), num_classes)
+        labels = rng.random(shape, np.float32) < 3 / num_classes
+        logits = rng.standard_normal(shape, np.float32) * 2 - 6 + 4 * labels
+        yield 1 / (1 + np.exp(-logits)), labels
+
+
+def measure_metrics(
+    num_videos: int, num_classes: int, repeats: int
+) -> list[Row]:
+    """Returns the row of the metrics' speed.
+
+    Raises:
+      ValueError: The plain formulation gives other values.
+    """
+    batches = list(make_predictions(num_videos, num_classes))
+
+    def gather(metrics):
+        for predictions, labels in batches:
+            metrics.update(predictions, labels)
+        return metrics.result()
+
+    def run_plain():
+        return gather(PlainVideoMetrics(num_classes))
+
+    def run_ours():
+        return gather(VideoMetrics())
+
+    plain, ours = run_plain(), run_ours()
+    for name in _SHARED:
+        if not abs(plain[name] - ours[name]) < 1e-6:
+            raise ValueError(
+                f"{name} is {plain[name]} row by row, {ours[name]} here."
+            )
+    seconds = time_interleaved({"plain": run_plain, "ours": run_ours}, repeats)
+    return [
+        Row(
+            "metrics",
+            f"{num_videos:,} videos, {num_classes} classes, exact mAP too",
+            "videos/s",
+            num_videos / seconds["ours"],
+            num_videos / seconds["plain"],
+            "row by row, heaps",
+            target=">= 30 x baseline",
+        )
+    ]
+
+
+def measure_memory(fewer: int, more: int, num_classes: int) -> list[Row]:
+    """Returns the row of the peak memory of processes that gather metrics.
+
+    Args:
+      fewer: Videos of the process that the other is held against.
+      more: Videos of the other.
+      num_classes: Classes of the predictions.
+    """
+    megabytes = [_peak_megabytes(count, num_classes) for count in (fewer, more)]
+    return [
+        Row(
+            "memory",
+            f"evaluation of {more:,} videos, {num_classes} classes",
+            "MB",
+            megabytes[1],
+            megabytes[0],
+            f"{fewer:,} videos",
+            target="<= 1.1 x baseline",
+        )
+    ]
+
+
+def _peak_megabytes(num_videos: int, num_classes: int) -> float:
+    """Returns what a process of its own takes at most."""
+    command = [sys.executable, "-m", __name__, str(num_videos)]
+    done = subprocess.run(
+        [*command, str(num_classes)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    return float(done.stdout)
+
+
+def _run(num_videos: int, num_classes: int) -> None:
+    """Gathers metrics as evaluation does, then prints the peak in MB."""
+    # Evaluation's own imports are part of what it takes.
+    import distill.evaluation  # noqa: F401
+
+    metrics = VideoMetrics()
+    for predictions, labels in make_predictions(num_videos, num_classes):
+        metrics.update(predictions, labels)
+    metrics.result()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak / 1024 if sys.platform != "darwin" else peak / 2**20)
+
+
+if __name__ == "__main__":
+    _run(*map(int, sys.argv[1:]))
