@@ -140,10 +140,8 @@ class HierarchicalLstm(VideoModel):
             ops.take(block_frames, read, axis=0),
             training=training,
         )
-        places = ops.cumsum(ops.cast(is_read, "int32")) - 1
-        states = ops.take(states, places, axis=0)
-        is_read = ops.cast(is_read, states.dtype)[:, None]
-        return states * is_read
+        shape = (ops.shape(block_frames)[0], states.shape[-1])
+        return ops.scatter(read[:, None], states, shape)
 
     def _count_blocks(self, frames):
         return -(-ops.shape(frames)[1] // self.block_length)

@@ -6,6 +6,8 @@ Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997.
 import keras
 from keras import ops
 
+from models.unrolled_lstm import can_unroll, run_unrolled
+
 
 @keras.saving.register_keras_serializable("models")
 class StackedLstm(keras.layers.Layer):
@@ -66,6 +68,8 @@ class StackedLstm(keras.layers.Layer):
     def call(self, inputs, lengths, training=False):
         """Returns the final states of all layers."""
         lengths = ops.cast(lengths, "int32")[:, None]
+        if can_unroll(inputs.shape[1]):
+            return self._unroll(inputs, lengths, training)
         # cuDNN refuses a sequence without a step: it reads one, to no effect.
         positions = ops.arange(ops.shape(inputs)[1], dtype="int32")[None, :]
         mask = positions < ops.maximum(lengths, 1)
@@ -77,6 +81,17 @@ class StackedLstm(keras.layers.Layer):
             states += [c, h]
         states = ops.concatenate(states, axis=-1)
         return ops.where(lengths > 0, states, ops.zeros_like(states))
+
+    def _unroll(self, inputs, lengths, training):
+        steps = ops.arange(inputs.shape[1], dtype="int32")[:, None, None]
+        is_real = steps < lengths[None]
+        outputs, states = ops.transpose(inputs, (1, 0, 2)), []
+        for index, lstm in enumerate(self.lstms):
+            if index > 0:
+                outputs = self.dropouts[index - 1](outputs, training=training)
+            outputs, h, c = run_unrolled(lstm, outputs, is_real)
+            states += [c, h]
+        return ops.concatenate(states, axis=-1)
 
     def compute_output_shape(self, inputs_shape, lengths_shape=None):
         """Returns `[batch, layers * 2 * cells]`."""

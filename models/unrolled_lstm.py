@@ -1,0 +1,153 @@
+"""A short LSTM step by step, its matrix products gathered over the steps.
+
+What Keras's LSTM computes, for few steps on a CPU. The inputs' products with
+the kernel are one product before the steps, and the weights' gradients one
+product each behind them; in a loop every step would read and write a matrix of
+the weights' size. The backward steps multiply by a recurrent kernel that was
+transposed once.
+"""
+
+import keras
+from keras import ops
+
+_MOST_STEPS = 32
+
+
+def can_unroll(steps: int | None) -> bool:
+    """Returns whether `run_unrolled` serves sequences of so many steps.
+
+    On a GPU cuDNN is faster, other backends compile their loops.
+    """
+    return (
+        keras.backend.backend() == "tensorflow"
+        and steps is not None
+        and steps <= _MOST_STEPS
+        and not keras.distribution.list_devices("gpu")
+    )
+
+
+def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
+    """Runs a built LSTM from a zero state.
+
+    Args:
+      lstm: A layer with Keras's default activations and a bias.
+      inputs: `[steps, batch, features]` floats of its compute type; the number
+        of steps is known.
+      is_real: Booleans `[steps, batch, 1]`: the steps that count; others leave
+        the state as it is.
+
+    Returns:
+      The outputs `[steps, batch, cells]` and the final `h` and `c`,
+      `[batch, cells]`, of the inputs' type.
+    """
+    cell = lstm.cell
+    # Reshaped to what they are: a custom gradient takes tensors alone.
+    weights = [
+        ops.reshape(weight, weight.shape)
+        for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
+    ]
+
+    @ops.custom_gradient
+    def run(inputs, kernel, recurrent_kernel, bias):
+        steps = _Steps(inputs, kernel, recurrent_kernel, bias, is_real)
+
+        def gradient(*upstream):
+            return steps.gradient(*upstream)
+
+        return (ops.stack(steps.outputs), steps.h, steps.c), gradient
+
+    return run(inputs, *weights)
+
+
+class _Steps:
+    """The forward steps, with what the backward ones need of them.
+
+    Gates and states are float32, whatever type the products are made in.
+    """
+
+    def __init__(self, inputs, kernel, recurrent_kernel, bias, is_real):
+        self.inputs = inputs
+        self.kernel = kernel
+        self.recurrent_kernel = recurrent_kernel
+        self.is_real = is_real
+        self.num_steps, _, features = inputs.shape
+        cells = recurrent_kernel.shape[0]
+        rows = ops.reshape(inputs, (-1, features))
+        sums = ops.reshape(
+            ops.matmul(rows, kernel) + bias,
+            (self.num_steps, -1, 4 * cells),
+        )
+        zeros = ops.zeros((ops.shape(inputs)[1], cells))
+        h, c = ops.cast(zeros, inputs.dtype), zeros
+        self.before, self.gates, self.outputs = [], [], []
+        for step in range(self.num_steps):
+            self.before.append((h, c))
+            h, c = self._step(sums[step], h, c, is_real[step])
+            self.outputs.append(h)
+        self.h, self.c = h, ops.cast(c, inputs.dtype)
+
+    def _step(self, sums, h, c, is_real):
+        sums = ops.cast(sums + ops.matmul(h, self.recurrent_kernel), "float32")
+        i, f, g, o = ops.split(sums, 4, axis=1)
+        i, f, o = ops.sigmoid(i), ops.sigmoid(f), ops.sigmoid(o)
+        g = ops.tanh(g)
+        new_c = f * c + i * g
+        tanh_c = ops.tanh(new_c)
+        self.gates.append((i, f, g, o, tanh_c))
+        new_h = ops.cast(o * tanh_c, h.dtype)
+        return ops.where(is_real, new_h, h), ops.where(is_real, new_c, c)
+
+    def gradient(self, d_outputs, d_h, d_c):
+        """Returns the gradients of inputs, kernels and bias."""
+        dtype = self.inputs.dtype
+        transposed = _transpose(self.recurrent_kernel)
+        d_h, d_c = ops.cast(d_h, "float32"), ops.cast(d_c, "float32")
+        d_sums = []
+        for step in reversed(range(self.num_steps)):
+            d_h += ops.cast(d_outputs[step], "float32")
+            d_sum, d_kept, d_c = self._step_back(step, d_h, d_c)
+            d_sum = ops.cast(d_sum, dtype)
+            d_sums.append(d_sum)
+            d_h = d_kept + ops.cast(ops.matmul(d_sum, transposed), "float32")
+        d_sums = ops.concatenate(d_sums[::-1], axis=0)
+        rows = ops.reshape(self.inputs, (-1, self.inputs.shape[-1]))
+        states = ops.concatenate([h for h, _ in self.before], axis=0)
+        d_inputs = ops.matmul(d_sums, ops.transpose(self.kernel))
+        return (
+            ops.reshape(d_inputs, ops.shape(self.inputs)),
+            ops.matmul(ops.transpose(rows), d_sums),
+            ops.matmul(ops.transpose(states), d_sums),
+            ops.cast(ops.sum(ops.cast(d_sums, "float32"), axis=0), dtype),
+        )
+
+    def _step_back(self, step, d_h, d_c):
+        """Returns a step's gradients: of its sums, of `h` kept, of `c`."""
+        is_real = self.is_real[step]
+        i, f, g, o, tanh_c = self.gates[step]
+        _, c = self.before[step]
+        d_new_c = d_c + d_h * o * (1 - tanh_c * tanh_c)
+        d_sum = ops.concatenate(
+            [
+                d_new_c * g * (i * (1 - i)),
+                d_new_c * c * (f * (1 - f)),
+                d_new_c * i * (1 - g * g),
+                d_h * tanh_c * (o * (1 - o)),
+            ],
+            axis=1,
+        )
+        return (
+            ops.where(is_real, d_sum, 0.0),
+            ops.where(is_real, 0.0, d_h),
+            ops.where(is_real, d_new_c * f, d_c),
+        )
+
+
+def _transpose(matrix):
+    """Transposes a matrix for good.
+
+    A plain transposition before a product becomes an attribute of the product
+    in TensorFlow's graphs, which is slow where the other factor is small.
+    """
+    rows, columns = matrix.shape
+    deep = ops.transpose(ops.reshape(matrix, (rows, columns, 1)), (1, 0, 2))
+    return ops.reshape(deep, (columns, rows))
