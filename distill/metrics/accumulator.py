@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.metrics.average_precision import PrecisionCounter
+from distill.metrics.average_precision import PrecisionCounters
 from distill.metrics.ranking import (
     hits_at_one,
     precision_at_equal_recall,
@@ -22,18 +22,6 @@ class _Positives(NamedTuple):
     in_top: np.ndarray
 
 
-class _Top(NamedTuple):
-    """Where each video's top k ends: at this score, and in it at this class."""
-
-    scores: np.ndarray
-    classes: np.ndarray
-
-    def holds(self, scores, classes):
-        """Returns which classes of these scores are in the top k."""
-        tied = (scores == self.scores) & (classes <= self.classes)
-        return (scores > self.scores) | tied
-
-
 class VideoMetrics:
     """Hit@1, PERR, GAP and mAP of videos seen in any number of batches.
 
@@ -45,22 +33,23 @@ class VideoMetrics:
     Args:
       top_k: Classes of each video that enter GAP and mAP at k. Of classes of
         equal score the lower index comes first.
+      exact_map: Whether the mAP of every score is wanted, which takes most of
+        the time and all of the temporary file.
     """
 
-    def __init__(self, top_k: int = 20):
+    def __init__(self, top_k: int = 20, exact_map: bool = True):
         if top_k < 1:
             raise ValueError(f"top_k must be 1 or more, got {top_k}.")
         self.top_k = top_k
+        self.exact_map = exact_map
+        self.num_videos = 0
+        self._num_classes = 0
         self._hits = 0.0
         self._perr = 0.0
-        self._store = ScoreStore()
-        self._tops: list[_Top] = []
+        self._scores = ScoreStore()
+        # Of each video the top k: their scores, then their classes.
+        self._top = ScoreStore()
         self._positives: list[_Positives] = []
-
-    @property
-    def num_videos(self) -> int:
-        """How many videos were added."""
-        return self._store.num_videos
 
     def update(self, predictions: np.ndarray, labels: np.ndarray) -> None:
         """Adds a batch.
@@ -86,28 +75,34 @@ class VideoMetrics:
         self._perr += precision_at_equal_recall(
             predictions, ranking, labels
         ).sum()
-        top = _end_of_top(predictions, ranking)
         videos, classes = np.divmod(np.flatnonzero(labels), labels.shape[1])
-        scores = predictions[videos, classes]
-        in_top = _Top(*(part[videos] for part in top)).holds(scores, classes)
-        self._tops.append(top)
+        in_top = (ranking[videos] == classes[:, None]).any(axis=1)
         self._positives.append(
             _Positives(
                 (videos + self.num_videos).astype(np.int32),
                 classes.astype(np.int32),
-                scores,
+                predictions[videos, classes],
                 in_top,
             )
         )
-        self._store.append(predictions)
+        # A true label's place is left empty.
+        top_scores = np.take_along_axis(predictions, ranking, axis=1)
+        top_scores[np.take_along_axis(labels, ranking, axis=1)] = -np.inf
+        self._top.append(np.concatenate([top_scores, ranking], axis=1))
+        if self.exact_map:
+            self._scores.append(predictions)
+        self.num_videos += len(labels)
+        self._num_classes = labels.shape[1]
 
     def merge(self, other: "VideoMetrics") -> None:
         """Adds the videos of `other`."""
         before = self.num_videos
         self._hits += other._hits
         self._perr += other._perr
-        self._store.extend(other._store)
-        self._tops += other._tops
+        self.num_videos += other.num_videos
+        self._num_classes = self._num_classes or other._num_classes
+        self._scores.extend(other._scores)
+        self._top.extend(other._top)
         self._positives += [
             part._replace(videos=part.videos + np.int32(before))
             for part in other._positives
@@ -118,59 +113,74 @@ class VideoMetrics:
 
         Returns:
           Dict of `gap` (at `top_k`), `hit_at_one`, `perr`,
-          `mean_average_precision` (exact, of every score) and
+          `mean_average_precision` (exact, of every score, if wanted) and
           `mean_average_precision_at_k` (of each video's `top_k` classes alone,
           as the YouTube-8M starter code computes it); all 0 without videos.
         """
         if not self.num_videos:
-            names = ("gap", "hit_at_one", "perr", "mean_average_precision")
-            return dict.fromkeys((*names, "mean_average_precision_at_k"), 0.0)
-        top = _Top(*map(np.concatenate, zip(*self._tops, strict=True)))
+            return dict.fromkeys(self._names(), 0.0)
         positives = _Positives(
             *map(np.concatenate, zip(*self._positives, strict=True))
         )
-        pooled = PrecisionCounter(positives.scores[positives.in_top])
-        of_class = _split_by_class(positives.classes, self._store.num_classes)
-        precisions, precisions_at_k = [], []
-        for index, scores in enumerate(self._store.classes()):
-            own = of_class[index]
-            scores[positives.videos[own]] = -np.inf
-            others_in_top = scores[top.holds(scores, index)]
-            pooled.add(others_in_top)
-            if own.size:
-                hits = own[positives.in_top[own]]
-                precisions.append(_precision(positives.scores[own], scores))
-                precisions_at_k.append(
-                    _precision(positives.scores[hits], others_in_top, own.size)
-                )
-        return {
-            "gap": pooled.result(len(positives.scores)),
-            "hit_at_one": float(self._hits / self.num_videos),
-            "perr": float(self._perr / self.num_videos),
-            "mean_average_precision": _mean(precisions),
-            "mean_average_precision_at_k": _mean(precisions_at_k),
-        }
+        num_classes = self._num_classes
+        num_positives = np.bincount(positives.classes, minlength=num_classes)
+        held = num_positives > 0
+        gap, at_k = self._precisions_of_top(positives, num_positives)
+        values = [
+            gap,
+            float(self._hits / self.num_videos),
+            float(self._perr / self.num_videos),
+            _mean(at_k[held]),
+        ]
+        if self.exact_map:
+            counters = self._precisions(positives, num_classes)
+            values.append(_mean(counters.result(num_positives)[held]))
+        return dict(zip(self._names(), values, strict=True))
+
+    def _names(self):
+        names = ["gap", "hit_at_one", "perr", "mean_average_precision_at_k"]
+        return names + ["mean_average_precision"] * self.exact_map
+
+    def _precisions_of_top(self, positives, num_positives):
+        """Returns GAP and each class's precision of the top k alone."""
+        scores = positives.scores[positives.in_top]
+        classes = positives.classes[positives.in_top]
+        pooled = PrecisionCounters(scores)
+        by_class = PrecisionCounters(scores, classes, len(num_positives))
+        for rows in self._top.rows():
+            others, of_class = np.hsplit(rows, 2)
+            real = others > -np.inf
+            others, of_class = others[real], of_class[real].astype(np.int32)
+            pooled.add(others)
+            order = np.argsort(of_class, kind="stable")
+            others, of_class = others[order], of_class[order]
+            held = np.unique(classes)
+            starts = np.searchsorted(of_class, held)
+            ends = np.searchsorted(of_class, held, side="right")
+            for index, start, end in zip(held, starts, ends, strict=True):
+                by_class.add(others[start:end], index)
+        total = np.array([num_positives.sum()])
+        return float(pooled.result(total)[0]), by_class.result(num_positives)
+
+    def _precisions(self, positives, num_classes):
+        """Counts every class's candidates among all videos' scores."""
+        counters = PrecisionCounters(
+            positives.scores, positives.classes, num_classes
+        )
+        videos = _split_by_class(positives, num_classes)
+        for index, scores in enumerate(self._scores.classes()):
+            if videos[index].size:
+                scores[videos[index]] = -np.inf
+                counters.add(scores, index)
+        return counters
 
 
-def _end_of_top(predictions, ranking):
-    scores = np.take_along_axis(predictions, ranking, axis=1)
-    ends = scores[:, -1]
-    tied = np.where(scores == ends[:, None], ranking, -1)
-    return _Top(ends, tied.max(axis=1).astype(np.int32))
-
-
-def _split_by_class(classes, num_classes):
-    """Returns for each class where it stands in `classes`."""
-    order = np.argsort(classes, kind="stable")
-    ends = np.cumsum(np.bincount(classes, minlength=num_classes))
-    return np.split(order, ends[:-1])
-
-
-def _precision(positives, others, num_positives=None):
-    counter = PrecisionCounter(positives)
-    counter.add(others)
-    return counter.result(num_positives)
+def _split_by_class(positives, num_classes):
+    """Returns for each class the videos of which it is a label."""
+    order = np.argsort(positives.classes, kind="stable")
+    ends = np.cumsum(np.bincount(positives.classes, minlength=num_classes))
+    return np.split(positives.videos[order], ends[:-1])
 
 
 def _mean(values):
-    return float(np.mean(values)) if values else 0.0
+    return float(np.mean(values)) if values.size else 0.0

@@ -7,44 +7,71 @@ benchmark", arXiv 1609.08675, section 5.
 import numpy as np
 
 
-class PrecisionCounter:
-    """Average precision of positives among candidates that come in pieces.
+class PrecisionCounters:
+    """Average precisions of rankings whose candidates come in pieces.
 
-    Sum over the positives of the precision at their rank, over the number of
-    positives. Candidates of equal score share the rank of the last of them, so
-    that the order they come in has no effect.
+    Of each ranking: the sum over the positives of the precision at their rank,
+    over the number of positives. Candidates of equal score share the rank of
+    the last of them, so that the order they come in has no effect.
 
     Args:
       positives: `[positives]` scores of all positives among the candidates.
+      rankings: `[positives]` ints, to which ranking each belongs; None where
+        there is one ranking, number 0.
+      num_rankings: How many rankings there are.
     """
 
-    def __init__(self, positives: np.ndarray):
-        self._scores, self._positives = np.unique(positives, return_counts=True)
-        self._others = np.zeros(len(self._scores), np.int64)
+    def __init__(
+        self,
+        positives: np.ndarray,
+        rankings: np.ndarray | None = None,
+        num_rankings: int = 1,
+    ):
+        if rankings is None:
+            rankings = np.zeros(len(positives), np.int64)
+        order = np.lexsort((positives, rankings))
+        self._scores = positives[order]
+        self._rankings = rankings[order]
+        self._bounds = np.searchsorted(
+            self._rankings, np.arange(num_rankings + 1)
+        )
+        self._others = np.zeros(len(positives), np.int64)
 
-    def add(self, others: np.ndarray) -> None:
-        """Counts `[n]` scores of candidates that are no positives."""
-        if not self._scores.size:
+    def add(self, others: np.ndarray, ranking: int = 0) -> None:
+        """Counts `[n]` scores of a ranking's candidates, none a positive."""
+        start, end = self._bounds[ranking], self._bounds[ranking + 1]
+        if start == end:
             return
+        own = self._scores[start:end]
         # Those below the least positive come behind all of them.
-        others = others[others >= self._scores[0]]
-        places = np.searchsorted(self._scores, others, side="right") - 1
-        self._others += np.bincount(places, minlength=len(self._scores))
+        others = others[np.flatnonzero(others >= own[0])]
+        places = np.searchsorted(own, np.sort(others), side="right") - 1
+        self._others[start:end] += np.bincount(places, minlength=end - start)
 
-    def result(self, num_positives: int | None = None) -> float:
-        """Returns the average precision, a float in [0, 1].
+    def result(self, num_positives: np.ndarray) -> np.ndarray:
+        """Returns the average precisions, `[rankings]` floats in [0, 1].
 
         Args:
-          num_positives: Positives in all, those that are no candidates
-            included; default: those among the candidates.
+          num_positives: `[rankings]` positives in all, those that are no
+            candidates included; a ranking without one has 0.
         """
-        if num_positives is None:
-            num_positives = int(self._positives.sum())
-        if not num_positives:
-            return 0.0
-        found = np.cumsum(self._positives[::-1])[::-1]
-        ranks = found + np.cumsum(self._others[::-1])[::-1]
-        return float((self._positives * found / ranks).sum() / num_positives)
+        if not self._scores.size:
+            return np.zeros(len(num_positives))
+        indexes = np.arange(len(self._scores))
+        is_first = np.ones(len(indexes), bool)
+        is_first[1:] = (np.diff(self._scores) != 0) | (
+            np.diff(self._rankings) != 0
+        )
+        # The first positive of the same score, and the end of the ranking.
+        firsts = np.maximum.accumulate(np.where(is_first, indexes, 0))
+        ends = self._bounds[self._rankings + 1]
+        counted = np.concatenate([[0], np.cumsum(self._others)])
+        found = ends - firsts
+        precisions = found / (found + counted[ends] - counted[firsts])
+        totals = np.bincount(
+            self._rankings, precisions, minlength=len(num_positives)
+        )
+        return totals / np.maximum(num_positives, 1)
 
 
 def average_precision(
@@ -62,6 +89,8 @@ def average_precision(
       A float in [0, 1]; 0 if there is no positive.
     """
     labels = labels.astype(bool)
-    counter = PrecisionCounter(scores[labels])
-    counter.add(scores[~labels])
-    return counter.result(num_positives)
+    if num_positives is None:
+        num_positives = int(labels.sum())
+    counters = PrecisionCounters(scores[labels])
+    counters.add(scores[~labels])
+    return float(counters.result(np.array([num_positives]))[0])

@@ -56,10 +56,15 @@ class ScoreStore:
 
     def extend(self, other: "ScoreStore") -> None:
         """Adds all videos of `other`, which stays as it is."""
-        for index in range(len(other._chunk_sizes)):
-            self.append(other._read_chunk(index, 0, other.num_classes).T)
-        for batch in other._batches:
-            self.append(batch)
+        for rows in other.rows():
+            self.append(rows)
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """Yields `[videos, classes]` scores, some videos at a time."""
+        for index in range(len(self._chunk_sizes)):
+            yield self._read_chunk(index, 0, self.num_classes).T
+        if self._batches:
+            yield np.concatenate(self._batches)
 
     def classes(self) -> Iterator[np.ndarray]:
         """Yields each class's scores, `[videos]` float32 in the order added."""

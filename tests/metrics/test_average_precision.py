@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distill.metrics.average_precision import (
-    PrecisionCounter,
+    PrecisionCounters,
     average_precision,
 )
 
@@ -71,10 +71,29 @@ def test_candidates_may_come_in_pieces():
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 30, 200) / 30
     labels = rng.random(200) < 0.2
-    counter = PrecisionCounter(scores[labels])
+    counter = PrecisionCounters(scores[labels])
     for piece in np.array_split(scores[~labels], 7):
         counter.add(piece)
-    assert counter.result() == average_precision(scores, labels)
+    num_positives = np.array([labels.sum()])
+    expected = average_precision(scores, labels)
+    assert counter.result(num_positives) == pytest.approx([expected])
+
+
+def test_several_rankings_are_counted_beside_one_another():
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 30, 400) / 30
+    labels, rankings = rng.random(400) < 0.2, rng.integers(0, 5, 400)
+    labels[rankings == 3] = False
+    counters = PrecisionCounters(scores[labels], rankings[labels], 5)
+    for index in (4, 0, 1, 2, 3):
+        counters.add(scores[~labels & (rankings == index)], index)
+    num_positives = np.bincount(rankings[labels], minlength=5)
+    expected = [
+        average_precision(scores[rankings == i], labels[rankings == i])
+        for i in range(5)
+    ]
+    assert counters.result(num_positives) == pytest.approx(expected)
+    assert expected[3] == 0 < min(expected[:3])
 
 
 def test_positives_among_no_candidate_lower_the_average():
