@@ -7,6 +7,7 @@ are segments these are counted, and what has been seen is parsed again.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -121,19 +122,28 @@ class VideoReader:
     def _read(self, file_indexes, order, position=0):
         check_files(self.files)
         skipped = SkippedRecords.create(len(self.files))
-        records = self._raw_records(file_indexes, skipped)
+        records = self._raw_records(file_indexes)
+        one_by_one = self.schema.segment_labels or self.on_bad_record == "skip"
+        count_bytes = functools.partial(_count_bytes, skipped)
+        if one_by_one or position:
+            # What is left out behind this was read as well.
+            records = records.map(count_bytes)
         if self.schema.segment_labels:
             # A batch may end amid a record's segments: these are counted.
             segments = self._parse_one_by_one(records, skipped).unbatch()
-            dataset = _number(order(segments), position).batch(self.batch_size)
-        elif self.on_bad_record == "skip":
-            numbered = _number(order(records), position)
+            dataset = _number(order(segments), position).map(_flatten)
+            dataset = dataset.batch(self.batch_size)
+        elif one_by_one:
+            numbered = _number(order(records), position).map(_flatten)
             dataset = self._parse_one_by_one(numbered, skipped)
             dataset = dataset.batch(self.batch_size)
         else:
             numbered = _number(order(records), position)
-            dataset = self._parse(numbered.batch(self.batch_size))
-        dataset = dataset.prefetch(2)
+            dataset = numbered.batch(self.batch_size).map(_flatten)
+            if not position:
+                dataset = dataset.map(count_bytes)
+            dataset = self._parse(dataset)
+        dataset = dataset.prefetch(2).with_options(_data_options())
         num_batches = 0
         for batch in self._raise_clearly(dataset):
             self._check_records(batch)
@@ -157,7 +167,7 @@ class VideoReader:
         for line in lines + damaged:
             print(f"WARNING: {line}", flush=True)
 
-    def _raw_records(self, file_indexes, skipped):
+    def _raw_records(self, file_indexes):
         """Returns a dataset of file indexes, record numbers and bytes."""
         names = tf.constant(self.files)
 
@@ -165,25 +175,21 @@ class VideoReader:
             dataset = tf.data.TFRecordDataset(tf.gather(names, index))
             if self.on_bad_record == "skip":
                 dataset = dataset.ignore_errors()
-            return dataset.enumerate().map(
-                lambda number, serialized: {
-                    "file_index": index,
-                    "record_number": number,
-                    "serialized": serialized,
+            # Zipped: a function called for every record would cost more.
+            return tf.data.Dataset.zip(
+                {
+                    "file_index": tf.data.Dataset.from_tensors(index).repeat(),
+                    "record_number": tf.data.Dataset.counter(),
+                    "serialized": dataset,
                 }
             )
 
-        def count_bytes(record):
-            skipped.count_bytes(record["file_index"], record["serialized"])
-            return record
-
-        dataset = file_indexes.interleave(
+        return file_indexes.interleave(
             read_file,
             cycle_length=min(_READERS, len(self.files)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        return dataset.map(count_bytes)
 
     def _parse(self, dataset, parser=parse_records):
         """Parses batches of records, or by another parser single ones."""
@@ -258,6 +264,24 @@ class VideoReader:
 
 
 def _number(dataset, position):
-    """Leaves out `position` examples; adds their number to the others."""
-    dataset = dataset.enumerate(start=1).skip(position)
-    return dataset.map(lambda number, example: example | {"position": number})
+    """Numbers the examples from 1, those left out at the start as well."""
+    numbers = tf.data.Dataset.counter(1)
+    numbered = tf.data.Dataset.zip({"example": dataset, "position": numbers})
+    return numbered.skip(position)
+
+
+def _flatten(numbered):
+    """Returns numbered examples, or batches of them, as one dict."""
+    return numbered["example"] | {"position": numbered["position"]}
+
+
+def _count_bytes(skipped, records):
+    skipped.count_bytes(records["file_index"], records["serialized"])
+    return records
+
+
+def _data_options():
+    """Returns options by which a batch's parser leaves the step its cores."""
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1
+    return options

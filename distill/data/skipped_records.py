@@ -56,7 +56,7 @@ class SkippedRecords:
             )
 
     def count_bytes(self, file_index, serialized) -> None:
-        """Counts one record's bytes as they lie in its file (in the graph)."""
+        """Counts records' bytes as they lie in their files (in the graph)."""
         framed = tf.strings.length(serialized) + FRAMING_BYTES
         self.bytes_read.scatter_add(
             tf.IndexedSlices(tf.cast(framed, tf.int64), file_index)
