@@ -155,7 +155,7 @@ class TrainingRun:
             training.shuffle_buffer_size,
             self.progress.position,
         )
-        for batch in batches:
+        for batch in log.time_waiting(batches):
             self._train_step(batch, log)
             if self.finished:
                 self._validate(log)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class RunLog:
             "training", total=total_steps, completed=first_step
         )
         self._examples = 0
+        self._waited = 0.0
         self._since = time.perf_counter()
 
     def __enter__(self) -> "RunLog":
@@ -82,6 +84,18 @@ class RunLog:
     def say(self, message: str) -> None:
         """Prints one line."""
         self._console.print(message, markup=False)
+
+    def time_waiting(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yields the batches; counts the time that they are waited for."""
+        iterator = iter(batches)
+        while True:
+            start = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self._waited += time.perf_counter() - start
+            yield batch
 
     def count(self, step: int, examples: int) -> None:
         """Counts a finished step of a number of examples."""
@@ -110,7 +124,8 @@ class RunLog:
         line |= {name: float(value) for name, value in terms.items()}
         now = time.perf_counter()
         line["examples_per_second"] = self._examples / (now - self._since)
-        self._examples, self._since = 0, now
+        line["share_waiting"] = self._waited / (now - self._since)
+        self._examples, self._waited, self._since = 0, 0.0, now
         self._write(line)
         self.say(_format_step(line, tuple(predictions), tuple(terms)))
 
@@ -120,7 +135,7 @@ class RunLog:
         labels = _SEGMENT_LABELS if "num_segments" in scores else _LABELS
         named = ", ".join(f"{labels[n]} {scores[n]:.4f}" for n in labels)
         self.say(f"validation after step {step}: {named}")
-        self._since = time.perf_counter()
+        self._waited, self._since = 0.0, time.perf_counter()
 
     def flush(self) -> None:
         """Brings all that was reported to disk."""
@@ -147,7 +162,10 @@ def _format_step(line, networks, terms) -> str:
         )
         parts.append(f"{which} {scores}")
     parts.append(" ".join(f"{name} {line[name]:.4g}" for name in terms))
-    parts.append(f"{line['examples_per_second']:.0f} examples/s")
+    parts.append(
+        f"{line['examples_per_second']:.0f} examples/s, "
+        f"{line['share_waiting']:.0%} waiting"
+    )
     return " | ".join(parts)
 
 

@@ -45,7 +45,7 @@ def test_json_lines_hold_step_metrics_terms_and_speed(
         for name in ("hit_at_one", "perr", "gap")
     ]
     place = ["kind", "step", "epoch", "learning_rate"]
-    speed = ["loss", "examples_per_second"]
+    speed = ["loss", "examples_per_second", "share_waiting"]
     for line in lines:
         assert list(line) == place + scores + TERMS[regime] + speed
         assert all(0 <= line[name] <= 1 for name in scores)
@@ -53,6 +53,7 @@ def test_json_lines_hold_step_metrics_terms_and_speed(
         assert min(terms) > 0
         assert line["loss"] == pytest.approx(sum(terms), rel=1e-5)
         assert line["examples_per_second"] > 0
+        assert 0 < line["share_waiting"] < 1
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12, 14]
     assert [line["epoch"] for line in lines] == [1, 1, 2, 2, 2, 3, 3]
 
@@ -86,6 +87,7 @@ def test_line_of_a_step_tells_the_metrics_of_its_batch(tmp_path, capsys):
         log.log_step(place, terms, predictions, labels)
     line = read_log(tmp_path)[0]
     speed = line.pop("examples_per_second")
+    assert line.pop("share_waiting") == 0
     assert line == pytest.approx(
         {
             "kind": "step",
@@ -105,7 +107,7 @@ def test_line_of_a_step_tells_the_metrics_of_its_batch(tmp_path, capsys):
     assert capsys.readouterr().out == (
         "step 7 epoch 2 | teacher Hit@1 0.000 PERR 0.250 GAP 0.444 | student "
         "Hit@1 1.000 PERR 1.000 GAP 1.000 | student_label_loss 0.25 loss "
-        f"1.234e+04 | {speed:.0f} examples/s\n"
+        f"1.234e+04 | {speed:.0f} examples/s, 0% waiting\n"
     )
 
 
@@ -185,7 +187,7 @@ def test_lines_are_plain_where_there_is_no_terminal(
     form = (
         r"step \d+ epoch \d \| student Hit@1 0\.\d{3} PERR 0\.\d{3} "
         r"GAP 0\.\d{3} \| student_label_loss \S+ student_penalty \S+ "
-        r"loss \S+ \| \d+ examples/s"
+        r"loss \S+ \| \d+ examples/s, \d+% waiting"
     )
     lines = done.stdout.splitlines()
     steps = [line for line in lines if line.startswith("step ")]
