@@ -22,17 +22,8 @@ class CombinedModel(StreamLstmModel):
       classifier: Layer from `[batch, dim]` to `[batch, classes]`.
       feature_sizes: Width of every feature of a frame, in order.
       tower_sizes: Width of every dense layer of a tower, comma-separated.
-      stream_input_size: Width of the dense layer that each stream begins with.
-      stream_cells: Cells of the LSTMs of each feature's stream,
-        comma-separated; the last number serves all further features.
-      hidden_sizes: Width of every dense layer after towers and streams,
-        comma-separated.
-      dropout: Share of the streams' states dropped in training.
-      hidden_dropout: Share of values dropped in training before each dense
-        layer of towers and hidden layers after their first, and before the
-        classifier.
-      batch_norm: Whether the dense layers of towers and hidden layers are
-        batch-normalised (the reference's are not).
+      **kwargs: Further arguments of `StreamLstmModel`; `hidden_dropout` and
+        `batch_norm` are the towers' too.
 
     Call arguments:
       inputs: Dict of `frames` `[batch, frames, sum(feature_sizes)]` floats
@@ -54,31 +45,15 @@ class CombinedModel(StreamLstmModel):
         classifier: keras.layers.Layer,
         feature_sizes: tuple[int, ...],
         tower_sizes: str = "512,1024,4096,8192,4096",
-        stream_input_size: int = 512,
-        stream_cells: str = "1024,128",
-        hidden_sizes: str = "8192,4096",
-        dropout: float = 0.5,
-        hidden_dropout: float = 0.0,
-        batch_norm: bool = False,
         **kwargs,
     ):
-        super().__init__(
-            classifier,
-            feature_sizes,
-            stream_input_size=stream_input_size,
-            stream_cells=stream_cells,
-            hidden_sizes=hidden_sizes,
-            dropout=dropout,
-            hidden_dropout=hidden_dropout,
-            batch_norm=batch_norm,
-            **kwargs,
-        )
+        super().__init__(classifier, feature_sizes, **kwargs)
         self.tower_sizes = tower_sizes
         self.towers = FeatureTowers(
             self.feature_sizes,
             parse_sizes("tower_sizes", tower_sizes),
-            hidden_dropout,
-            batch_norm,
+            self.hidden_dropout,
+            self.batch_norm,
             dtype=self.dtype_policy,
             name="towers",
         )
