@@ -93,12 +93,19 @@ class ScoreStore:
 
     def _write_chunk(self) -> None:
         """Moves what is in memory to the end of the file."""
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="distill-scores-")
-            weakref.finalize(self, self._file.close)
         chunk = np.concatenate([batch.T for batch in self._batches], axis=1)
-        self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(chunk))
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="distill-scores-")
+                weakref.finalize(self, self._file.close)
+            self._file.seek(0, 2)
+            self._file.write(np.ascontiguousarray(chunk))
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                f"The scores do not fit into {tempfile.gettempdir()}: {error}. "
+                "(TMPDIR names another directory.)"
+            ) from error
         self._chunk_sizes.append(chunk.shape[1])
         self._batches.clear()
         self._batch_bytes = 0

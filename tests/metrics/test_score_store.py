@@ -1,5 +1,7 @@
 """Stored scores come back class by class, whatever memory they may take."""
 
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,10 @@ def test_memory_stays_bounded(monkeypatch):
     assert kept <= 0.003 * 2**20
     largest = max(block.base.nbytes for block in store.classes())
     assert largest <= max(0.003 * 2**20, 4 * 230)
+
+
+def test_no_room_for_the_file_names_its_directory(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    message = r"do not fit into .*missing: .*TMPDIR names another"
+    with pytest.raises(OSError, match=message):
+        fill(0)
