@@ -1,4 +1,4 @@
-"""A joint checkpoint to its student alone, without building a model."""
+"""A run's checkpoint to its student alone, without building a model."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ from distill.settings import RunSettings
 from distill.training.checkpoints import (
     CheckpointError,
     open_checkpoint,
+    result_group,
     write_attributes,
 )
 
@@ -36,31 +37,31 @@ def convert_to_student(
     """Copies the student of a joint checkpoint to a file of its own.
 
     Args:
-      checkpoint: A joint checkpoint, with `teacher/` and `student/`.
+      checkpoint: A run's checkpoint. Where it holds the moving average of the
+        student, that is taken.
       student_checkpoint: The file to write; one of that name is replaced.
 
     Returns:
       The size of every group of the joint checkpoint, by name.
 
     Raises:
-      CheckpointError: The file is no joint checkpoint.
+      CheckpointError: The file is no checkpoint, or one without a student.
     """
     with open_checkpoint(checkpoint) as joint:
-        for group in ("teacher", "student"):
-            if group not in joint:
-                raise CheckpointError(
-                    f"{checkpoint} is no joint checkpoint: it holds no "
-                    f"{group}, only {sorted(joint)}."
-                )
         settings = RunSettings.from_json(joint.attrs["settings"])
+        if "student" not in joint:
+            raise CheckpointError(
+                f"{checkpoint} holds no student, only {sorted(joint)}."
+            )
         settings = dataclasses.replace(
-            settings, teacher=None, distillation=None
+            settings, teacher=None, distillation=None, teacher_checkpoints=()
         )
+        kept = result_group(joint, "student")
         progress = json.loads(joint.attrs["progress"])
         with replace_atomically(student_checkpoint) as temporary:
             with h5py.File(temporary, "w") as student:
                 write_attributes(student, settings, progress)
-                joint.copy("student", student)
+                joint.copy(kept, student, name="student")
         return {group: _measure(joint[group]) for group in joint}
 
 

@@ -18,11 +18,12 @@ from distill.networks import Network, build_network, video_inputs
 from distill.settings import RunSettings
 from distill.training import losses
 from distill.training.checkpoints import (
-    load_variables,
+    load_result,
     read_progress,
     read_settings,
     weight_names,
 )
+from models.frame_budget import FrameBudget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,10 @@ class Prediction:
 
 
 def load_network(
-    checkpoint: str | Path, which: str, precision: str = "float32"
+    checkpoint: str | Path,
+    which: str,
+    precision: str = "float32",
+    budget: FrameBudget | None = None,
 ) -> Network:
     """Builds the `teacher` or `student` of a checkpoint with its weights.
 
@@ -51,6 +55,7 @@ def load_network(
       checkpoint: The file.
       which: The network.
       precision: `float32` or `bfloat16`: what it computes in.
+      budget: The frames it sees; None: those it was trained on.
 
     Raises:
       CheckpointError: The file is no checkpoint.
@@ -60,15 +65,15 @@ def load_network(
     network = build_network(
         settings.network(which), settings.data, which, precision
     )
-    load_variables(checkpoint, which, weight_names(network.model))
-    return network
+    load_result(checkpoint, which, weight_names(network.model))
+    return network if budget is None else network.at_budget(budget)
 
 
 def predict_videos(
     network: Network, reader: VideoReader
 ) -> Iterator[Prediction]:
     """Yields a network's predictions of every example, in a fixed order."""
-    reader = dataclasses.replace(reader, every_n=network.settings.every_n)
+    reader = dataclasses.replace(reader, budget=network.budget)
     for batch in reader.read_once():
         ids = [
             video_id.decode(errors="backslashreplace")
@@ -123,7 +128,7 @@ def evaluate_network(
         "top_k": top_k,
         "examples_per_second": clock.rate(),
         "device": device_name(),
-        "frames": network.max_frames if reads_frames else None,
+        "frames": network.num_frames if reads_frames else None,
         "parameters": network.num_parameters,
         "multiply_adds": network.multiply_adds,
     }
@@ -165,7 +170,7 @@ def evaluate_checkpoint(
     reader: VideoReader,
     *,
     top_k: int = 20,
-    precision: str = "float32",
+    network: Network | None = None,
 ) -> dict[str, Any]:
     """Scores a network of a checkpoint, as `evaluate_network` does.
 
@@ -174,14 +179,14 @@ def evaluate_checkpoint(
       which: `teacher` or `student`.
       reader: Reads the examples, with labels.
       top_k: Classes a video that enter GAP.
-      precision: `float32` or `bfloat16`: what the network computes in.
+      network: The network, if it is loaded already.
 
     Returns:
       Its result, with `checkpoint`, `which` and `step`.
     """
     settings: RunSettings = read_settings(checkpoint)
     scores = evaluate_network(
-        load_network(checkpoint, which, precision),
+        network or load_network(checkpoint, which),
         reader,
         label_loss=settings.training.label_loss,
         top_k=top_k,

@@ -4,10 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import tensorflow as tf
-
 from distill.data.schema import DataSchema
-from distill.networks import build_network
+from distill.networks import measure_network
 from distill.settings import NetworkSettings
 from models import registry
 
@@ -43,8 +41,6 @@ def list_models(
 ) -> list[ModelSize]:
     """Measures models at their default sizes.
 
-    Each is built in a graph that is thrown away, where weights take no memory.
-
     Args:
       schema: Feature widths, classes and frames. A video-level model reads
         all features as one vector, whatever the schema's level.
@@ -62,16 +58,11 @@ def _measure(name: str, level: str, schema: DataSchema) -> ModelSize:
     size = _describe(name, level)
     schema = dataclasses.replace(schema, frame_features=level == "frame")
     settings = NetworkSettings(name, registry.resolve_arguments(name, {}))
-    with tf.Graph().as_default():
-        try:
-            network = build_network(settings, schema, "student")
-        except ValueError as error:
-            return dataclasses.replace(size, problem=str(error))
-        return dataclasses.replace(
-            size,
-            parameters=network.num_parameters,
-            multiply_adds=network.multiply_adds,
-        )
+    try:
+        measured = measure_network(settings, schema)
+    except ValueError as error:
+        return dataclasses.replace(size, problem=str(error))
+    return dataclasses.replace(size, **dataclasses.asdict(measured))
 
 
 def _describe(name: str, level: str) -> ModelSize:

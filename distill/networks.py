@@ -4,12 +4,15 @@ import dataclasses
 import functools
 
 import keras
+import tensorflow as tf
+from keras import ops
 
 from distill.data.schema import DataSchema
 from distill.settings import NetworkSettings
 from distill.tracing import AnyBatchSize
 from models import registry
-from models.frame_selection import num_selected, select_every_n
+from models.frame_budget import FrameBudget
+from models.frame_selection import select_frames
 from models.preprocessing import preprocess
 from models.size_list import parse_sizes
 
@@ -21,28 +24,52 @@ class Network:
     Attributes:
       model: From preprocessed inputs to `embedding` and `predictions`.
       settings: What it was built from.
-      max_frames: The most frames of a video that the model sees.
+      max_frames: The most frames of a video that the model was built for.
+      budget: The frames it sees at evaluation.
+      video_frames: The most frames of a video in the data.
     """
 
     model: keras.Model
     settings: NetworkSettings
     max_frames: int
+    budget: FrameBudget
+    video_frames: int
+
+    def at_budget(self, budget: FrameBudget) -> "Network":
+        """Returns the same network, seeing other frames at evaluation."""
+        return dataclasses.replace(self, budget=budget.at_evaluation())
 
     def select(self, inputs):
-        """Returns the inputs with only the frames this network sees.
-
-        Args:
-          inputs: Videos as read, or with these frames selected in reading,
-            which are as many as `max_frames`.
-        """
-        if "frames" in inputs and inputs["frames"].shape[1] == self.max_frames:
-            return inputs
-        return select_every_n(inputs, self.settings.every_n)
+        """Returns videos as read with only the frames it is trained on."""
+        return select_frames(inputs, self.settings.budget)
 
     def predict(self, inputs):
-        """Returns `predictions` `[batch, classes]` of videos as read."""
-        inputs = preprocess(self.select(inputs))
+        """Returns `predictions` `[batch, classes]`.
+
+        Args:
+          inputs: Videos as read with `budget`: fewer frames than the model
+            was built for are filled up with padding.
+
+        Raises:
+          ValueError: There are more.
+        """
+        inputs = preprocess(self._fill_up(inputs))
         return self.model(inputs, training=False)["predictions"]
+
+    def _fill_up(self, inputs):
+        if "frames" not in inputs:
+            return inputs
+        missing = self.max_frames - inputs["frames"].shape[1]
+        if missing < 0:
+            raise ValueError(
+                f"The {self.model.name} reads at most {self.max_frames} "
+                f"frames, {self.budget.name} gives it "
+                f"{inputs['frames'].shape[1]}."
+            )
+        if not missing:
+            return inputs
+        padding = [[0, 0], [0, missing], [0, 0]]
+        return inputs | {"frames": ops.pad(inputs["frames"], padding)}
 
     @functools.cached_property
     def compiled_predict(self) -> AnyBatchSize:
@@ -55,19 +82,24 @@ class Network:
         return self.model.classifier.weights[0].shape[0]
 
     @property
+    def num_frames(self) -> int:
+        """The most frames of a video that it sees at evaluation."""
+        return self.budget.width(self.video_frames)
+
+    @property
     def num_parameters(self) -> int:
         """How many numbers the model's weights hold."""
         return self.model.count_params()
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds of one video of the greatest length."""
-        return self.model.multiply_adds(self.max_frames)
+        """Multiply-adds of one video of the most frames it sees."""
+        return self.model.multiply_adds(self.num_frames)
 
 
 def video_inputs(batch):
-    """Returns what a model reads of a batch: no ids, labels, positions."""
-    keys = ("frames", "num_frames", "features")
+    """Returns what a network reads of a batch: no ids, labels, positions."""
+    keys = ("frames", "num_frames", "features", "draws")
     return {key: batch[key] for key in keys if key in batch}
 
 
@@ -106,7 +138,7 @@ def build_network(
       ValueError: The settings do not fit one another or the data.
     """
     check_network(settings, schema)
-    max_frames = num_selected(schema.max_frames, settings.every_n)
+    max_frames = settings.budget.width(schema.max_frames)
     feature_sizes = schema.feature_sizes
     if settings.encoder_sizes:
         feature_sizes = parse_sizes("encoder_sizes", settings.encoder_sizes)
@@ -126,7 +158,13 @@ def build_network(
             model, settings.encoder_sizes, settings.freeze_encoder
         )
         model.build(_input_shapes(schema, max_frames, schema.num_features))
-    return Network(model, settings, max_frames)
+    return Network(
+        model,
+        settings,
+        max_frames,
+        settings.budget.at_evaluation(),
+        schema.max_frames,
+    )
 
 
 def _input_shapes(schema: DataSchema, max_frames: int, width: int):
@@ -134,3 +172,29 @@ def _input_shapes(schema: DataSchema, max_frames: int, width: int):
     if schema.frame_features:
         return {"frames": (None, max_frames, width), "num_frames": (None,)}
     return {"features": (None, width)}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSize:
+    """How large a network is.
+
+    Attributes:
+      parameters: Numbers that its weights hold.
+      multiply_adds: Multiply-adds of one video of the most frames it sees.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def measure_network(
+    settings: NetworkSettings, schema: DataSchema
+) -> NetworkSize:
+    """Measures a network without weights, in a graph that is thrown away.
+
+    Raises:
+      ValueError: The settings do not fit one another or the data.
+    """
+    with tf.Graph().as_default():
+        network = build_network(settings, schema, "student")
+        return NetworkSize(network.num_parameters, network.multiply_adds)

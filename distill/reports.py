@@ -119,8 +119,9 @@ def print_conversion(
     sizes: Mapping[str, "GroupSize"],
 ) -> None:
     """Says what a conversion kept, left out, and the files' sizes."""
+    result = "student_average" if "student_average" in sizes else "student"
     for group, size in sizes.items():
-        verb = "kept" if group == "student" else "left out"
+        verb = "kept" if group == result else "left out"
         print(
             f"{verb} {group}: {size.variables} variables, {size.values:,} "
             f"values, {size.num_bytes / 1e6:.1f} MB"
@@ -193,7 +194,7 @@ def _format_time(seconds: float | None) -> str:
 
 
 def print_shard(path: Path, written: bool) -> None:
-    """Says what became of a shard of synthetic data."""
+    """Says what became of a shard of data."""
     verb = "wrote" if written else "kept"
     print(f"{verb} {path} ({path.stat().st_size / 1e6:.1f} MB)", flush=True)
 

@@ -6,13 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from distill.data.schema import DataSchema
-from models.argument_checks import check_at_least, check_choice
-
-LABEL_LOSSES = ("CrossEntropyLoss", "HingeLoss", "SoftmaxLoss")
-PREDICTION_LOSSES = ("kl", "squared_error")
-REDUCTIONS = ("mean", "sum")
-PRECISIONS = ("float32", "bfloat16")
-OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
+from distill.training_settings import DistillationSettings, TrainingSettings
+from models.frame_budget import ALL_FRAMES, FrameBudget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +17,7 @@ class NetworkSettings:
     Attributes:
       model: Name of the model in the registry.
       arguments: All of the model's sizes.
-      every_n: It sees the frames 0, n, 2n ...; 1 for all of them.
+      budget: The frames it sees.
       encoder_sizes: Layers, comma-separated, of the autoencoder's encoder that
         stands before the model; empty for none.
       freeze_encoder: Whether training leaves the encoder's weights alone.
@@ -30,13 +25,9 @@ class NetworkSettings:
 
     model: str
     arguments: Mapping[str, Any]
-    every_n: int = 1
+    budget: FrameBudget = ALL_FRAMES
     encoder_sizes: str = ""
     freeze_encoder: bool = True
-
-    def __post_init__(self):
-        """Checks the fields."""
-        check_at_least(1, every_n=self.every_n)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,102 +40,6 @@ class AutoencoderSettings:
     """
 
     encoder_sizes: str
-
-
-@dataclasses.dataclass(frozen=True)
-class DistillationSettings:
-    """The weights of the joint loss and the form of its terms.
-
-    Attributes:
-      teacher_label_loss_weight: Weight of the teacher's label loss.
-      student_label_loss_weight: Weight of the student's label loss.
-      representation_loss_weight: Weight of the squared distance of embeddings.
-      prediction_loss_weight: Weight of the divergence of predictions.
-      prediction_loss: `kl` or `squared_error`.
-      prediction_loss_reduction: `mean` or `sum` over the batch.
-    """
-
-    teacher_label_loss_weight: float = 1.0
-    student_label_loss_weight: float = 1.0
-    representation_loss_weight: float = 0.001
-    prediction_loss_weight: float = 1.0
-    prediction_loss: str = "kl"
-    prediction_loss_reduction: str = "mean"
-
-    def __post_init__(self):
-        """Checks the fields."""
-        for field in dataclasses.fields(self):
-            if field.type is float:
-                check_at_least(0, **{field.name: getattr(self, field.name)})
-        check_choice("prediction_loss", self.prediction_loss, PREDICTION_LOSSES)
-        check_choice(
-            "prediction_loss_reduction",
-            self.prediction_loss_reduction,
-            REDUCTIONS,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingSettings:
-    """How a run trains.
-
-    Attributes:
-      train_data_pattern: Globs of the training files, separated by commas.
-      batch_size: Videos a step; the last batch of an epoch may hold fewer.
-      num_epochs: Passes over the training data.
-      max_steps: Steps after which training ends early; None for no limit.
-      label_loss: The loss against labels.
-      class_weights_file: File of the classes' weights in it; None: 1 each.
-      optimizer: Name of the optimiser.
-      base_learning_rate: Learning rate of the first step.
-      learning_rate_decay: Factor applied every `learning_rate_decay_examples`.
-      learning_rate_decay_examples: Examples between two decays.
-      clip_gradient_norm: Largest norm of each variable's gradient; 0: none.
-      regularization_penalty: Factor of the models' weight penalties.
-      seed: Seed of weights, dropout and the order of the data.
-      shuffle_buffer_size: Records among which the next one is drawn.
-      mixed_precision: What the networks compute in: `float32` or `bfloat16`,
-        beside weights, classifiers, losses and metrics in float32.
-    """
-
-    train_data_pattern: str
-    batch_size: int = 256
-    num_epochs: int = 5
-    max_steps: int | None = None
-    label_loss: str = "CrossEntropyLoss"
-    optimizer: str = "Adam"
-    base_learning_rate: float = 0.001
-    learning_rate_decay: float = 1.0
-    learning_rate_decay_examples: int = 4_000_000
-    clip_gradient_norm: float = 1.0
-    regularization_penalty: float = 1.0
-    seed: int = 0
-    shuffle_buffer_size: int = 1024
-    class_weights_file: str | None = None
-    mixed_precision: str = "float32"
-
-    def __post_init__(self):
-        """Checks the fields."""
-        for name in (
-            "batch_size",
-            "num_epochs",
-            "learning_rate_decay_examples",
-            "shuffle_buffer_size",
-        ):
-            check_at_least(1, **{name: getattr(self, name)})
-        if self.max_steps is not None:
-            check_at_least(1, max_steps=self.max_steps)
-        for name in (
-            "base_learning_rate",
-            "learning_rate_decay",
-            "clip_gradient_norm",
-            "regularization_penalty",
-            "seed",
-        ):
-            check_at_least(0, **{name: getattr(self, name)})
-        check_choice("label_loss", self.label_loss, LABEL_LOSSES)
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice("mixed_precision", self.mixed_precision, PRECISIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,6 +57,8 @@ class RunSettings:
       encoder_checkpoint: File of the autoencoder whose encoder the networks
         start with, if any.
       autoencoder: What is trained without labels in place of a student.
+      teacher_checkpoints: Files of trained networks that teach the student by
+        the mean of what they say; they stay as they are.
     """
 
     data: DataSchema
@@ -172,6 +69,54 @@ class RunSettings:
     initial_checkpoint: str | None = None
     encoder_checkpoint: str | None = None
     autoencoder: AutoencoderSettings | None = None
+    teacher_checkpoints: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        """Checks the parts against each other."""
+        if self.teacher is not None and self.teacher_checkpoints:
+            raise ValueError(
+                "A teacher is trained in this run, or taken from "
+                "teacher_checkpoints, not both."
+            )
+        taught = self.distillation is not None
+        if taught != bool(self.teacher is not None or self.teacher_checkpoints):
+            raise ValueError(
+                "Distillation needs a teacher, and a teacher distillation."
+            )
+        if taught:
+            self._check_teachers()
+        if self.data.frame_features:
+            for network in (self.teacher, self.student):
+                if network is not None:
+                    network.budget.width(self.data.max_frames)
+        if self.student is not None and self.training.student_views > 1:
+            budget = self.student.budget
+            if not budget.num_draws(self.data.max_frames):
+                raise ValueError(
+                    "student_views above 1 need frames that are drawn: "
+                    "frame_selection random_k, random_offset or fewest_frames."
+                )
+        if self.training.mixup and self.data.segment_labels:
+            raise ValueError(
+                "mixup is not for segment_labels: a mixed pair is not rated."
+            )
+
+    def _check_teachers(self) -> None:
+        distillation = self.distillation
+        if distillation.mimic and len(self.teacher_checkpoints) != 1:
+            raise ValueError(
+                "To mimic takes one teacher_checkpoint, got "
+                f"{len(self.teacher_checkpoints)}."
+            )
+        if distillation.start_from_teacher and not self.teacher_checkpoints:
+            raise ValueError("start_from_teacher needs teacher_checkpoints.")
+        if distillation.teacher_average and (
+            self.teacher is None or not self.training.average_half_life
+        ):
+            raise ValueError(
+                "teacher_average needs a teacher that trains in this run and "
+                "average_half_life above 0."
+            )
 
     def network(self, which: str) -> NetworkSettings:
         """Returns the settings of the `teacher` or the `student`.
@@ -203,9 +148,9 @@ class RunSettings:
         teacher, distillation = fields["teacher"], fields["distillation"]
         return cls(
             data=DataSchema(**data),
-            student=NetworkSettings(**student) if student else None,
+            student=_read_network(student),
             training=TrainingSettings(**fields["training"]),
-            teacher=NetworkSettings(**teacher) if teacher else None,
+            teacher=_read_network(teacher),
             distillation=(
                 DistillationSettings(**distillation) if distillation else None
             ),
@@ -214,7 +159,19 @@ class RunSettings:
             autoencoder=(
                 AutoencoderSettings(**autoencoder) if autoencoder else None
             ),
+            teacher_checkpoints=tuple(fields.get("teacher_checkpoints", ())),
         )
+
+
+def _read_network(fields: dict[str, Any] | None) -> NetworkSettings | None:
+    if fields is None:
+        return None
+    fields = dict(fields)
+    if "every_n" in fields:  # as checkpoints had it before other selections
+        fields["budget"] = {"every_n": fields.pop("every_n")}
+    return NetworkSettings(
+        **fields | {"budget": FrameBudget(**fields["budget"])}
+    )
 
 
 def changed_settings(old: RunSettings, new: RunSettings) -> dict[str, str]:

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from models.argument_checks import check_at_least
+from models.frame_selection import take_frames
 
 
 @keras.saving.register_keras_serializable("models")
@@ -63,7 +64,7 @@ class SampleFrames(keras.layers.Layer):
         last = ops.minimum(num_frames, ops.shape(frames)[1]) - 1
         positions = ops.clip(positions, 0, ops.maximum(last, 0)[:, None])
         drawn = ops.where(num_frames > 0, self.sample_frames, 0)
-        return _take_frames(frames, positions), ops.cast(drawn, "int32")
+        return take_frames(frames, positions), ops.cast(drawn, "int32")
 
     def _draws(self, training):
         wanted = training or self.sample_at_evaluation
@@ -102,11 +103,3 @@ class SampleFrames(keras.layers.Layer):
             "sample_at_evaluation": self.sample_at_evaluation,
             "seed": self.seed,
         }
-
-
-def _take_frames(frames, positions):
-    """Returns the frames at `[batch, count]` positions of each video."""
-    batch_size, length = ops.shape(frames)[0], ops.shape(frames)[1]
-    firsts = length * ops.arange(batch_size, dtype="int32")
-    rows = ops.reshape(frames, (-1, frames.shape[-1]))
-    return ops.take(rows, firsts[:, None] + positions, axis=0)

@@ -1,30 +1,169 @@
-"""Frame budgets: which frames of a video a model sees."""
+"""The frames that a frame budget leaves of a video.
 
+Every-n is that of Bhardwaj et al. 2019, released code; the others are those of
+its table 1, on the real length n of each video. A video of k frames or fewer
+gives all it has.
+"""
+
+import numpy as np
 from keras import ops
 
+from models.frame_budget import EVERY_N, FrameBudget
 
-def select_every_n(inputs, every_n: int):
-    """Keeps the frames 0, n, 2n ... of the padded tensor.
 
-    Bhardwaj et al. 2019, released code: `num_frames` becomes
-    `floor(num_frames / n)`. Here a video of fewer than n frames keeps its
-    first frame, where the released code leaves it none.
+def select_frames(inputs, budget: FrameBudget):
+    """Keeps the frames of a budget.
 
     Args:
-      inputs: Dict of `frames` `[batch, frames, features]` and `num_frames`
-        int `[batch]`. A dict without frames is returned as it is.
-      every_n: The step n, 1 or more; 1 keeps every frame.
+      inputs: Dict of `frames` `[batch, frames, features]`, `num_frames` int
+        `[batch]` and, for a budget that draws, `draws` (`frame_positions`).
+        A dict without frames is returned as it is.
+      budget: What to keep.
 
     Returns:
-      The same keys, with `ceil(frames / n)` frames.
+      Dict of `frames` `[batch, budget's width, features]`, which mean nothing
+      at or beyond `num_frames`, and `num_frames` int32 `[batch]`.
     """
-    if every_n == 1 or "frames" not in inputs:
+    if budget.keeps_all or "frames" not in inputs:
         return inputs
-    num_frames = ops.cast(inputs["num_frames"], "int32")
+    frames = inputs["frames"]
+    positions, kept = frame_positions(
+        inputs["num_frames"], budget, frames.shape[1], inputs.get("draws")
+    )
+    if positions is None:
+        return {"frames": frames[:, :: budget.every_n], "num_frames": kept}
+    return {"frames": take_frames(frames, positions), "num_frames": kept}
+
+
+def take_frames(frames, positions):
+    """Returns the frames at `[batch, count]` positions of each video."""
+    batch_size, length = ops.shape(frames)[0], ops.shape(frames)[1]
+    firsts = length * ops.arange(batch_size, dtype="int32")
+    rows = ops.reshape(frames, (-1, frames.shape[-1]))
+    return ops.take(rows, firsts[:, None] + positions, axis=0)
+
+
+def frame_positions(
+    num_frames, budget: FrameBudget, max_frames: int, draws=None
+):
+    """Returns which frames of each video a budget keeps, in time order.
+
+    Args:
+      num_frames: Ints `[batch]`, real frames of each video.
+      budget: What to keep.
+      max_frames: The most frames of a video.
+      draws: Floats `[batch, budget.num_draws(max_frames)]` in [0, 1), random
+        numbers for each video; None without such.
+
+    Returns:
+      `positions` int32 `[batch, width]`, or None for the frames 0, n, 2n ...
+      of every video alike; `num_kept` int32 `[batch]`: positions at or beyond
+      it mean nothing, but lie in the video.
+    """
+    num_frames = ops.cast(num_frames, "int32")
+    width, offset = budget.width(max_frames), None
+    if budget.random_offset:
+        offset, draws = draws[:, :1], draws[:, 1:]
+    if budget.selection == EVERY_N:
+        return _every_n(num_frames, budget.every_n, width, offset)
+    wanted = ops.full_like(num_frames, width)[:, None]
+    if budget.fewest_frames is not None:
+        span = width - budget.fewest_frames + 1
+        steps = ops.cast(ops.floor(draws[:, :1] * span), "int32")
+        wanted, draws = budget.fewest_frames + steps, draws[:, 1:]
+    length = num_frames[:, None]
+    ranks = ops.arange(width, dtype="int32")[None]
+    if budget.selection == "uniform_k":
+        positions = _uniform(ranks, length, wanted, offset)
+    elif budget.selection == "random_k":
+        positions = _first_of(_random_order(length, draws), ranks, wanted)
+    elif budget.selection == "nested_k":
+        orders = ops.take(_nested_orders(max_frames), num_frames, axis=0)
+        positions = _first_of(orders, ranks, wanted)
+    else:
+        positions = _RUNS[budget.selection](ranks, length, wanted)
+    positions = ops.where(length <= wanted, ranks, positions)
+    kept = ops.minimum(length, wanted)[:, 0]
+    return ops.clip(positions, 0, ops.maximum(length - 1, 0)), kept
+
+
+def _every_n(num_frames, every_n, width, offset):
+    """Keeps `floor(num_frames / n)` frames.
+
+    A video of fewer than n frames keeps one, where the released code leaves
+    it none.
+    """
     kept = ops.maximum(num_frames // every_n, ops.minimum(num_frames, 1))
-    return {"frames": inputs["frames"][:, ::every_n], "num_frames": kept}
+    if offset is None:
+        return None, kept
+    length = num_frames[:, None]
+    choices = length - every_n * (kept[:, None] - 1)
+    choices = ops.cast(choices, "float32")
+    first = ops.cast(ops.floor(offset * choices), "int32")
+    positions = first + every_n * ops.arange(width, dtype="int32")[None]
+    return ops.clip(positions, 0, ops.maximum(length - 1, 0)), kept
 
 
-def num_selected(max_frames: int, every_n: int) -> int:
-    """Returns how many of `max_frames` padded frames are kept."""
-    return -(-max_frames // every_n)
+def _uniform(ranks, length, wanted, offset):
+    """The middles of `wanted` equal parts, or a random place in each."""
+    if offset is None:
+        return (2 * ranks + 1) * length // (2 * wanted)
+    places = (ops.cast(ranks, "float32") + offset) * ops.cast(length, "float32")
+    return ops.cast(ops.floor(places / ops.cast(wanted, "float32")), "int32")
+
+
+def _first_middle_last(ranks, length, wanted):
+    """A third of the frames each, with what is left over placed evenly."""
+    ends = (wanted + 1) // 3
+    middle = wanted - 2 * ends
+    in_middle = (length - middle) // 2 - ends
+    at_end = length - wanted
+    shift = ops.where(ranks < ends + middle, in_middle, at_end)
+    return ranks + ops.where(ranks < ends, 0, shift)
+
+
+_RUNS = {
+    "first_k": lambda ranks, length, wanted: ranks,
+    "middle_k": lambda ranks, length, wanted: ranks + (length - wanted) // 2,
+    "last_k": lambda ranks, length, wanted: ranks + length - wanted,
+    "first_middle_last_k": _first_middle_last,
+}
+
+
+def _random_order(length, draws):
+    """Orders each video's frames by their draws, real ones first.
+
+    The first k of an order are k frames drawn without replacement, and they
+    are among its first k + 1.
+    """
+    real = ops.arange(draws.shape[1], dtype="int32")[None] < length
+    return ops.cast(ops.argsort(ops.where(real, draws, 2.0), axis=1), "int32")
+
+
+def _first_of(orders, ranks, wanted):
+    """Returns the first `wanted` of each order, in time order."""
+    beyond = orders.shape[1]
+    chosen = ops.where(ranks < wanted, orders[:, : ranks.shape[1]], beyond)
+    return ops.sort(chosen, axis=1)
+
+
+def _nested_orders(max_frames: int) -> np.ndarray:
+    """Returns an order of the frames of videos of every length.
+
+    The middle of a video comes first, then the middles of its halves, of
+    their halves and so on, so that the first k are spread for every k.
+
+    Returns:
+      int32 `[max_frames + 1, max_frames]`; row n begins with an order of the
+      frames 0 to n - 1.
+    """
+    orders = np.tile(np.arange(max_frames, dtype=np.int32), (max_frames + 1, 1))
+    for length in range(1, max_frames + 1):
+        parts = [(0, length)]
+        for rank in range(length):
+            start, end = parts.pop(0)
+            middle = (start + end) // 2
+            orders[length, rank] = middle
+            halves = ((start, middle), (middle + 1, end))
+            parts += [half for half in halves if half[0] < half[1]]
+    return orders

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from scripts import flag_settings
+from scripts import data_settings
 from scripts.entry_point import run
 
 FLAGS = flags.FLAGS
@@ -20,7 +20,7 @@ def define_flags() -> None:
 
 def main() -> None:
     """Reads the files and prints the table."""
-    flag_settings.require("metrics_files")
+    data_settings.require("metrics_files")
 
     from distill.reports import print_comparison, read_named_scores
 

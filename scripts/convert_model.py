@@ -1,8 +1,8 @@
-"""Copies the student out of a joint checkpoint."""
+"""Copies the student out of a run's checkpoint."""
 
 from absl import flags
 
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -16,7 +16,7 @@ def define_flags() -> None:
 
 def main() -> None:
     """Converts --checkpoint, or --train_dir's newest."""
-    flag_settings.require("student_checkpoint")
+    data_settings.require("student_checkpoint")
 
     start_tensorflow(gpu=-1)
     from distill.conversion import convert_to_student

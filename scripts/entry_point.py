@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from absl import app, flags, logging
 
 from distill.atomic_files import replace_atomically
-from scripts import flag_sets
 
 
 def run(main: Callable[..., int | None], words: bool = False) -> None:
@@ -23,8 +22,10 @@ def run(main: Callable[..., int | None], words: bool = False) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     # `--help` shows the flags of the script itself: these are among them.
-    for flag in flags.FLAGS.get_flags_for_module(flag_sets):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        if module.startswith("scripts."):
+            for flag in defined:
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
     def run_main(arguments: list[str]) -> None:
         if len(arguments) > 1 and not words:

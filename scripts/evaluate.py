@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets, scoring_settings
 from scripts.entry_point import run, start_tensorflow, write_flags
 
 FLAGS = flags.FLAGS
@@ -29,7 +29,7 @@ def define_flags() -> None:
 
 def main() -> None:
     """Scores the networks and prints the table."""
-    flag_settings.require("eval_data_pattern")
+    data_settings.require("eval_data_pattern")
 
     start_tensorflow(FLAGS.gpu)
     from distill.evaluation import evaluate_checkpoint, write_metrics
@@ -42,17 +42,19 @@ def main() -> None:
     if FLAGS.run_once:
         chosen = [choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)]
     else:
-        flag_settings.require("train_dir")
+        data_settings.require("train_dir")
         chosen = follow(FLAGS.train_dir, FLAGS.poll_seconds)
     for checkpoint in chosen:
-        reader = flag_settings.evaluation_reader(checkpoint, need_labels=True)
+        reader = scoring_settings.evaluation_reader(
+            checkpoint, need_labels=True
+        )
         scores = [
             evaluate_checkpoint(
                 checkpoint,
                 which,
                 reader,
                 top_k=FLAGS.top_k,
-                precision=FLAGS.mixed_precision,
+                network=scoring_settings.load_scored_network(checkpoint, which),
             )
             for which in networks
         ]

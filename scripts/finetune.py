@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets, flag_settings
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -15,7 +15,7 @@ def define_flags() -> None:
 
 def main() -> int:
     """Trains; returns 1 if a signal ended training early."""
-    flag_settings.require(
+    data_settings.require(
         "train_data_pattern", "train_dir", "student_checkpoint"
     )
 

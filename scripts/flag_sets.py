@@ -5,12 +5,14 @@ import dataclasses
 from absl import flags
 
 from distill.data.synthetic_settings import SyntheticSettings
-from distill.settings import DistillationSettings, TrainingSettings
+from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
+from models.frame_budget import SELECTIONS
 
 STUDENT_PREFIX = "student_"
 
 _TRAINING_HELP = {
+    "train_share": "Share of every training file's records that is used.",
     "batch_size": "Videos a step.",
     "num_epochs": "Passes over the training data.",
     "label_loss": "Loss against labels: CrossEntropyLoss, HingeLoss or "
@@ -25,6 +27,11 @@ _TRAINING_HELP = {
     "regularization_penalty": "Factor of the models' weight penalties.",
     "seed": "Seed of weights, dropout and the order of the data.",
     "shuffle_buffer_size": "Records among which the next one is drawn.",
+    "average_half_life": "Steps after which a weight counts half in the moving "
+    "average that is a run's result; 0: the weights themselves are.",
+    "mixup": "Parameter of the beta distribution by which each video is mixed "
+    "with another; 0: none is mixed.",
+    "student_views": "Random selections of each video a step for the student.",
     "mixed_precision": "What networks compute in: float32, or bfloat16 beside "
     "float32 weights, classifiers, losses and metrics.",
 }
@@ -33,13 +40,28 @@ _DISTILLATION_HELP = {
     "teacher_label_loss_weight": "Weight of the teacher's label loss.",
     "student_label_loss_weight": "Weight of the student's label loss beside a "
     "teacher.",
-    "representation_loss_weight": "Weight of the squared distance between the "
+    "representation_loss_weight": "Weight of the distance between the "
     "embeddings.",
     "prediction_loss_weight": "Weight of the divergence between the "
     "predictions.",
     "prediction_loss": "Divergence of the predictions: kl (of predictions "
-    "normalised to sum 1) or squared_error.",
+    "normalised to sum 1), squared_error, cross_entropy (against the teacher's "
+    "probabilities) or correlation (of each class over the batch).",
     "prediction_loss_reduction": "The divergence's mean or sum over the batch.",
+    "relational_loss_weight": "Weight of the difference of the distances "
+    "between a batch's embeddings.",
+    "representation_loss": "Distance of the embeddings: squared_distance or "
+    "normalized_distance (of embeddings scaled to norm 1).",
+    "temperature": "By which --prediction_loss=cross_entropy divides logits.",
+    "normalize_terms": "Scale every term against the teacher, at each step, to "
+    "the size of the student's label loss: weights are shares of it.",
+    "final_distillation_factor": "Factor of the terms against the teacher in "
+    "the last epoch; linear from 1 by epochs.",
+    "final_label_factor": "The same of the student's label loss.",
+    "start_from_teacher": "Start with the weights of the first of "
+    "--teacher_checkpoints, a network of the same kind and sizes.",
+    "teacher_average": "Learn from the moving average of the teacher that "
+    "trains beside the student (--average_half_life).",
 }
 
 _SYNTHETIC_HELP = {
@@ -125,6 +147,22 @@ def define_layout_flags() -> None:
     )
 
 
+def define_budget_flags() -> None:
+    """Defines which frames a network sees."""
+    flags.DEFINE_string(
+        "frame_selection",
+        None,
+        f"The student's frames: {', '.join(SELECTIONS)}. Default: uniform_k "
+        "with --frame_budget, else every_n.",
+    )
+    flags.DEFINE_integer(
+        "every_n", None, "The student sees every n-th frame; 1: all."
+    )
+    flags.DEFINE_integer(
+        "frame_budget", None, "Frames k that the student sees of a video."
+    )
+
+
 def _define_network_flags() -> None:
     flags.DEFINE_string(
         "model",
@@ -135,8 +173,24 @@ def _define_network_flags() -> None:
     flags.DEFINE_string(
         "student_model", None, "Model of the student. Default: --model."
     )
+    define_budget_flags()
+    flags.DEFINE_boolean(
+        "random_offset",
+        None,
+        "Shift the frames of every_n or uniform_k by a random offset in "
+        "training.",
+    )
     flags.DEFINE_integer(
-        "every_n", None, "The student sees every n-th frame; 1: all."
+        "fewest_frames",
+        None,
+        "Draw the number of frames of every video from here to --frame_budget "
+        "in training, so that one student serves every budget.",
+    )
+    flags.DEFINE_list(
+        "teacher_checkpoints",
+        None,
+        "Trained networks that teach by the mean of what they say (--regime="
+        "serial or mimic), comma-separated.",
     )
     flags.DEFINE_string(
         "encoder_checkpoint",
@@ -200,6 +254,12 @@ def define_scoring_flags() -> None:
         ["student", "teacher", "both"],
         "Network of the checkpoint.",
     )
+    flags.DEFINE_string(
+        "cascade_file",
+        None,
+        "What scripts.calibrate_cascade wrote: the student takes more frames "
+        "only where it is unsure.",
+    )
 
 
 def define_synthetic_flags() -> None:
@@ -218,9 +278,23 @@ def _define_defaults(settings: type, help_texts: dict[str, str]) -> None:
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         str: flags.DEFINE_string,
+        bool: flags.DEFINE_boolean,
     }
     for field in dataclasses.fields(settings):
         if field.name in help_texts:
             define[field.type](
                 field.name, field.default, help_texts[field.name]
             )
+
+
+def define_regime_flag() -> None:
+    """Defines what teaches the student."""
+    flags.DEFINE_enum(
+        "regime",
+        "parallel",
+        ["parallel", "serial", "mimic", "labels", "teacher"],
+        "parallel: teacher and student in the same steps; serial: the student "
+        "from --teacher_checkpoints; mimic: the student's embedding alone from "
+        "one of them, under its classifier, to be fine-tuned; labels: the "
+        "student on labels alone; teacher: the teacher on labels alone.",
+    )

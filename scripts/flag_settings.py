@@ -5,98 +5,20 @@ from typing import Any
 
 from absl import flags
 
-from distill.data.schema import SEGMENT_FRAMES, DataSchema, make_schema
 from distill.data.synthetic_settings import SyntheticSettings
-from distill.settings import (
-    DistillationSettings,
-    NetworkSettings,
-    RunSettings,
-    TrainingSettings,
-)
+from distill.settings import NetworkSettings, RunSettings
+from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
+from models.frame_budget import ALL_FRAMES, FrameBudget
+from scripts.data_settings import (
+    data_schema,
+    data_schema_over,
+    given_feature_lists,
+    require,
+)
 from scripts.flag_sets import STUDENT_PREFIX
 
 FLAGS = flags.FLAGS
-
-
-def require(*names: str) -> None:
-    """Raises a ValueError that names the flags without a value."""
-    missing = [f"--{name}" for name in names if FLAGS[name].value is None]
-    if missing:
-        raise ValueError(f"Give a value to {', '.join(missing)}.")
-
-
-def data_schema() -> DataSchema:
-    """Returns the layout of the records that the flags describe."""
-    return make_schema(
-        FLAGS.dataset or "yt8m_2018",
-        frame_features=FLAGS.frame_features is not False,
-        **_given_schema_fields(),
-    )
-
-
-def data_schema_over(trained: DataSchema) -> DataSchema:
-    """Returns a checkpoint's layout with what the flags say over it."""
-    if FLAGS.dataset is not None:
-        return data_schema()
-    given = _given_schema_fields()
-    if FLAGS.frame_features is not None:
-        given["frame_features"] = FLAGS.frame_features
-    return dataclasses.replace(trained, **given)
-
-
-def data_schema_like(trained: DataSchema) -> DataSchema:
-    """Returns a checkpoint's layout with the keys that the flags give.
-
-    Raises:
-      ValueError: The flags give widths, classes or frames other than those
-        that the checkpoint was trained on.
-    """
-    schema = data_schema_over(trained)
-    for name in (
-        "segment_labels",
-        "frame_features",
-        "feature_sizes",
-        "num_classes",
-        "max_frames",
-    ):
-        old, new = getattr(trained, name), getattr(schema, name)
-        if old != new:
-            raise ValueError(
-                f"--{name}: the checkpoint was trained with {old}, the flags "
-                f"(--dataset among them) give {new}."
-            )
-    return schema
-
-
-def _given_schema_fields() -> dict[str, Any]:
-    names = (
-        "id_key",
-        "labels_key",
-        "num_classes",
-        "max_frames",
-        "segment_labels",
-    )
-    fields = {name: FLAGS[name].value for name in names}
-    fields = {name: fields[name] for name in names if fields[name] is not None}
-    if FLAGS.segment_labels:
-        fields.setdefault("max_frames", SEGMENT_FRAMES)
-    return fields | _given_feature_lists()
-
-
-def _given_feature_lists() -> dict[str, tuple]:
-    fields: dict[str, tuple] = {}
-    if FLAGS.feature_names is not None:
-        fields["feature_names"] = tuple(FLAGS.feature_names)
-    if FLAGS.feature_sizes is not None:
-        try:
-            fields["feature_sizes"] = tuple(map(int, FLAGS.feature_sizes))
-        except ValueError as error:
-            raise ValueError(
-                "--feature_sizes must be whole numbers, got "
-                f"{FLAGS.feature_sizes}."
-            ) from error
-    return fields
 
 
 def joint_settings() -> RunSettings:
@@ -105,18 +27,76 @@ def joint_settings() -> RunSettings:
     Raises:
       ValueError: A size is given that neither model has.
     """
-    teacher_model, student_model = _model_names()
-    teacher = _network(teacher_model, ("",), 1)
-    student = _network(student_model, ("", STUDENT_PREFIX), _every_n(1))
-    _check_used("", teacher, student)
-    _check_used(STUDENT_PREFIX, student)
+    teacher, student = _networks()
     return RunSettings(
         data=data_schema(),
         student=student,
         training=training_settings(),
         teacher=teacher,
-        distillation=DistillationSettings(**_flag_values(DistillationSettings)),
+        distillation=_distillation(),
     )
+
+
+def serial_settings(**changes: Any) -> RunSettings:
+    """Returns the settings of the same student and trained teachers.
+
+    Args:
+      **changes: Fields of `DistillationSettings` over the flags'.
+    """
+    require("teacher_checkpoints")
+    return RunSettings(
+        data=data_schema(),
+        student=_networks()[1],
+        training=training_settings(),
+        distillation=_distillation(**changes),
+        teacher_checkpoints=tuple(FLAGS.teacher_checkpoints),
+    )
+
+
+def mimic_settings() -> RunSettings:
+    """Returns those of a student that learns its teacher's embedding alone."""
+    return serial_settings(
+        mimic=True, student_label_loss_weight=0.0, prediction_loss_weight=0.0
+    )
+
+
+def student_settings() -> RunSettings:
+    """Returns the settings of the same student trained on labels alone."""
+    return RunSettings(data_schema(), _networks()[1], training_settings())
+
+
+def teacher_settings() -> RunSettings:
+    """Returns the settings of the teacher trained alone, on labels."""
+    return RunSettings(data_schema(), _networks()[0], training_settings())
+
+
+REGIMES = {
+    "parallel": joint_settings,
+    "serial": serial_settings,
+    "mimic": mimic_settings,
+    "labels": student_settings,
+    "teacher": teacher_settings,
+}
+
+
+def _networks() -> tuple[NetworkSettings, NetworkSettings]:
+    """Returns the teacher and the student.
+
+    Raises:
+      ValueError: A size is given that neither model has.
+    """
+    teacher_model, student_model = _model_names()
+    teacher = _network(teacher_model, ("",), ALL_FRAMES)
+    student = _network(
+        student_model, ("", STUDENT_PREFIX), frame_budget(ALL_FRAMES)
+    )
+    _check_used("", teacher, student)
+    _check_used(STUDENT_PREFIX, student)
+    return teacher, student
+
+
+def _distillation(**changes: Any) -> DistillationSettings:
+    return DistillationSettings(**_flag_values(DistillationSettings) | changes)
 
 
 def _model_names() -> tuple[str, str]:
@@ -138,13 +118,6 @@ def _check_used(prefix: str, *networks: NetworkSettings) -> None:
                 f"--{prefix}{name} is no size of {models}, whose sizes are "
                 f"{', '.join(sizes)}."
             )
-
-
-def student_settings() -> RunSettings:
-    """Returns the settings of the same student trained on labels alone."""
-    return dataclasses.replace(
-        joint_settings(), teacher=None, distillation=None
-    )
 
 
 def finetuning_settings(trained: RunSettings) -> RunSettings:
@@ -172,23 +145,41 @@ def finetuning_settings(trained: RunSettings) -> RunSettings:
         student=dataclasses.replace(
             student,
             arguments=registry.resolve_arguments(model, arguments),
-            every_n=_every_n(student.every_n),
+            budget=frame_budget(student.budget),
         ),
         training=training_settings(),
         initial_checkpoint=FLAGS.student_checkpoint,
     )
 
 
-def _every_n(otherwise: int) -> int:
-    return otherwise if FLAGS.every_n is None else FLAGS.every_n
+def frame_budget(otherwise: FrameBudget) -> FrameBudget:
+    """Returns the budget of the flags, or another where none is given.
+
+    Raises:
+      ValueError: The flags do not fit one another.
+    """
+    given = {
+        "selection": FLAGS.frame_selection,
+        "every_n": FLAGS.every_n,
+        "num_frames": FLAGS.frame_budget,
+    }
+    if "random_offset" in FLAGS:
+        given["random_offset"] = FLAGS.random_offset
+        given["fewest_frames"] = FLAGS.fewest_frames
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return otherwise
+    if "num_frames" in given:
+        given.setdefault("selection", "uniform_k")
+    return FrameBudget(**given)
 
 
 def _network(
-    model: str, prefixes: tuple[str, ...], every_n: int
+    model: str, prefixes: tuple[str, ...], budget: FrameBudget
 ) -> NetworkSettings:
     """Returns a network of the flags; later prefixes override earlier."""
     arguments = registry.resolve_arguments(model, _given_arguments(prefixes))
-    return NetworkSettings(model, arguments, every_n)
+    return NetworkSettings(model, arguments, budget)
 
 
 def _given_arguments(prefixes: tuple[str, ...]) -> dict[str, Any]:
@@ -225,52 +216,13 @@ def run_option_values() -> dict[str, Any]:
     return {name: FLAGS[name].value for name in names}
 
 
-def evaluation_reader(
-    checkpoint: str, *, need_labels: bool, pattern: str | None = None
-) -> Any:
-    """Returns a reader of the files to score or to predict.
-
-    Args:
-      checkpoint: The checkpoint whose network will read them.
-      need_labels: Whether a record without labels is bad.
-      pattern: Globs; None: those of --eval_data_pattern.
-    """
-    from distill.data.files import find_files
-    from distill.data.pipeline import VideoReader
-    from distill.training.checkpoints import read_settings
-
-    if pattern is None:
-        require("eval_data_pattern")
-        pattern = FLAGS.eval_data_pattern
-    return VideoReader(
-        data_schema_like(read_settings(checkpoint).data),
-        find_files(pattern),
-        FLAGS.batch_size,
-        need_labels=need_labels,
-        on_bad_record=FLAGS.on_bad_record,
-    )
-
-
-def top_segments(num_classes: int) -> Any:
-    """Returns what keeps the best segments of the classes to write."""
-    from distill.segment_inference import TopSegments, read_class_list
-
-    file = FLAGS.segment_label_ids_file
-    classes = (
-        range(num_classes)
-        if file is None
-        else read_class_list(file, num_classes)
-    )
-    return TopSegments(classes, FLAGS.segment_max_per_class)
-
-
 def synthetic_settings() -> list[SyntheticSettings]:
     """Returns the settings of the training and the validation split."""
     values = {
         field.name: FLAGS[field.name].value
         for field in dataclasses.fields(SyntheticSettings)
         if field.name in FLAGS
-    } | _given_feature_lists()
+    } | given_feature_lists()
     return [
         SyntheticSettings(split=split, num_videos=count, **values)
         for split, count in (
@@ -284,4 +236,5 @@ def _flag_values(settings: type) -> dict[str, Any]:
     return {
         field.name: FLAGS[field.name].value
         for field in dataclasses.fields(settings)
+        if field.name in FLAGS
     }

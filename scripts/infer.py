@@ -5,7 +5,7 @@
 
 from absl import flags
 
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets, scoring_settings
 from scripts.entry_point import run, start_tensorflow, write_flags
 
 FLAGS = flags.FLAGS
@@ -36,29 +36,29 @@ def define_flags() -> None:
 
 def main() -> None:
     """Predicts every video, or every segment, of the input."""
-    flag_settings.require("output_file")
+    data_settings.require("output_file")
     if FLAGS.which == "both":
         raise ValueError("--which=both: a CSV holds one network's predictions.")
 
     start_tensorflow(FLAGS.gpu)
-    from distill.evaluation import load_network, predict_videos
+    from distill.evaluation import predict_videos
     from distill.inference import write_predictions
     from distill.reports import report_progress
     from distill.segment_inference import write_segments
     from distill.training.checkpoints import choose_checkpoint
 
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
-    reader = flag_settings.evaluation_reader(
+    reader = scoring_settings.evaluation_reader(
         checkpoint, need_labels=False, pattern=FLAGS.input_data_pattern
     )
-    network = load_network(checkpoint, FLAGS.which, FLAGS.mixed_precision)
+    network = scoring_settings.load_scored_network(checkpoint, FLAGS.which)
     predictions = predict_videos(network, reader)
     examples = "segments" if reader.schema.segment_labels else "videos"
     if reader.schema.segment_labels:
         counts = write_segments(
             FLAGS.output_file,
             predictions,
-            flag_settings.top_segments(reader.schema.num_classes),
+            scoring_settings.top_segments(reader.schema.num_classes),
         )
     else:
         counts = write_predictions(FLAGS.output_file, predictions, FLAGS.top_k)

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -18,7 +18,7 @@ def define_flags() -> None:
 
 def main() -> None:
     """Measures the models and prints the table."""
-    schema = flag_settings.data_schema()
+    schema = data_settings.data_schema()
 
     start_tensorflow(gpu=-1)
     from distill.model_list import list_models

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets, flag_settings
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -15,7 +15,7 @@ def define_flags() -> None:
 
 def main() -> None:
     """Writes the training and the validation split."""
-    flag_settings.require("output_dir")
+    data_settings.require("output_dir")
 
     start_tensorflow(gpu=-1)
     from distill.data.synthetic import write_synthetic_data

@@ -1,8 +1,8 @@
-"""Trains a teacher and a student together, or the student on labels alone."""
+"""Trains a student: beside its teacher, from a trained one, or on labels."""
 
 from absl import flags
 
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets, flag_settings
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -11,22 +11,13 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Defines this script's flags."""
     flag_sets.define_experiment_flags()
-    flags.DEFINE_enum(
-        "regime",
-        "parallel",
-        ["parallel", "labels"],
-        "Teacher and student in the same steps, or the student on labels "
-        "alone, without a teacher.",
-    )
+    flag_sets.define_regime_flag()
 
 
 def main() -> int:
     """Trains; returns 1 if a signal ended training early."""
-    flag_settings.require("train_data_pattern", "train_dir")
-    if FLAGS.regime == "parallel":
-        settings = flag_settings.joint_settings()
-    else:
-        settings = flag_settings.student_settings()
+    data_settings.require("train_data_pattern", "train_dir")
+    settings = flag_settings.REGIMES[FLAGS.regime]()
 
     start_tensorflow(FLAGS.gpu)
     from distill.training.encoders import with_encoder

@@ -3,7 +3,7 @@
 from absl import flags
 
 from distill.settings import AutoencoderSettings, RunSettings
-from scripts import flag_sets, flag_settings
+from scripts import data_settings, flag_sets, flag_settings
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -22,9 +22,9 @@ def define_flags() -> None:
 
 def main() -> int:
     """Trains; returns 1 if a signal ended training early."""
-    flag_settings.require("train_data_pattern", "train_dir")
+    data_settings.require("train_data_pattern", "train_dir")
     settings = RunSettings(
-        data=flag_settings.data_schema(),
+        data=data_settings.data_schema(),
         student=None,
         training=flag_settings.training_settings(),
         autoencoder=AutoencoderSettings(FLAGS.encoder_sizes),

@@ -11,11 +11,14 @@ from models import registry
 ROOT = Path(__file__).parents[1]
 STANDARD_LIBRARY = sorted(sys.stdlib_module_names)
 SETTINGS_FILES = (
+    "distill/training_settings.py",
     "distill/settings.py",
     "distill/data/schema.py",
     "distill/data/synthetic_settings.py",
 )
 SETTINGS_MODULES = (
+    "distill.training_settings",
+    "models.frame_budget",
     "distill.settings",
     "distill.data.schema",
     "distill.data.synthetic_settings",
@@ -25,9 +28,11 @@ KERAS_FREE_MODELS = (
     "models/registry.py",
     "models/model_entries.py",
     "models/argument_checks.py",
+    "models/frame_budget.py",
 )
 MODELS_FOR_DISTILL = (
     "models.argument_checks",
+    "models.frame_budget",
     "models.registry",
     "models.preprocessing",
     "models.frame_selection",
@@ -146,6 +151,7 @@ def test_scripts_import_absl_distill_and_the_registry_alone(path):
             "absl",
             "distill",
             "models.argument_checks",
+            "models.frame_budget",
             "models.registry",
             "scripts",
             *STANDARD_LIBRARY,

@@ -1,63 +1,57 @@
-"""Settings: stored and read back, compared, checked."""
+"""Settings: stored and read back, compared, found by name."""
 
 import dataclasses
 import json
-import math
 
 import pytest
 
 from distill.data.schema import make_schema
 from distill.settings import (
-    DistillationSettings,
+    AutoencoderSettings,
     NetworkSettings,
     RunSettings,
-    TrainingSettings,
     changed_settings,
 )
-
-
-def make_settings(**fields):
-    """Returns settings in which no field has its default."""
-    joint = {
-        "data": make_schema("audioset"),
-        "teacher": NetworkSettings("MoeModel", {"moe_l2": 0.5}),
-        "student": NetworkSettings(
-            "HierarchicalLstmModel",
-            {"lstm_cells": 8, "dropout": 0.5, "input_batch_norm": False},
-            every_n=5,
-        ),
-        "training": TrainingSettings(
-            train_data_pattern="a*,b*",
-            batch_size=7,
-            num_epochs=2,
-            max_steps=11,
-            label_loss="HingeLoss",
-            optimizer="SGD",
-            base_learning_rate=0.25,
-            learning_rate_decay=0.5,
-            learning_rate_decay_examples=100,
-            clip_gradient_norm=0.0,
-            regularization_penalty=0.0,
-            seed=3,
-            shuffle_buffer_size=9,
-        ),
-        "distillation": DistillationSettings(
-            0.5, 0.25, 2.0, 3.0, "squared_error", "sum"
-        ),
-        "initial_checkpoint": "runs/student.h5",
-    }
-    return RunSettings(**joint | fields)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"teacher": None, "distillation": None, "initial_checkpoint": None},
-        {"data": make_schema("yt8m_2018", frame_features=False)},
-    ],
-    ids=["joint", "student alone", "video level"],
+from distill.training_settings import DistillationSettings
+from models.frame_budget import FrameBudget
+from tests.settings_of_runs import (
+    ALONE,
+    RANDOM_BUDGET,
+    SERIAL,
+    make_settings,
+    make_training,
 )
+
+SURVIVORS = {
+    "joint": {},
+    "student alone": ALONE | {"initial_checkpoint": None},
+    "trained teachers": SERIAL,
+    "a teacher to mimic": {
+        "teacher": None,
+        "teacher_checkpoints": ("a.h5",),
+        "distillation": DistillationSettings(
+            mimic=True, start_from_teacher=True
+        ),
+    },
+    "an averaged teacher": {
+        "distillation": DistillationSettings(teacher_average=True)
+    },
+    "views of random budgets": {
+        "teacher": NetworkSettings("MoeModel", {}, RANDOM_BUDGET),
+        "student": NetworkSettings("MoeModel", {}, RANDOM_BUDGET),
+        "training": make_training(student_views=3),
+    },
+    "encoders": {
+        "student": NetworkSettings("MoeModel", {}, encoder_sizes="8,4"),
+        "encoder_checkpoint": "encoder.h5",
+    },
+    "an autoencoder": ALONE
+    | {"student": None, "autoencoder": AutoencoderSettings("8,4")},
+    "video level": {"data": make_schema("yt8m_2018", frame_features=False)},
+}
+
+
+@pytest.mark.parametrize("fields", SURVIVORS.values(), ids=SURVIVORS)
 def test_settings_survive_json(fields):
     settings = make_settings(**fields)
     text = settings.to_json()
@@ -65,21 +59,37 @@ def test_settings_survive_json(fields):
     assert again == settings
     assert again.to_json() == text
     assert isinstance(again.data.feature_sizes, tuple)
+    assert isinstance(again.teacher_checkpoints, tuple)
+    if again.student is not None:
+        assert isinstance(again.student.budget, FrameBudget)
 
 
 def test_json_names_every_field_as_the_dataclass_does():
     stored = json.loads(make_settings().to_json())
-    assert stored["student"]["every_n"] == 5
+    assert stored["student"]["budget"]["every_n"] == 5
     assert stored["student"]["arguments"]["input_batch_norm"] is False
     assert stored["training"]["max_steps"] == 11
     assert stored["distillation"]["prediction_loss_reduction"] == "sum"
     assert stored["data"]["feature_names"] == ["audio_embedding"]
+    stored = json.loads(make_settings(**SERIAL).to_json())
+    assert stored["teacher_checkpoints"] == ["a.h5", "b.h5"]
 
 
 def test_json_that_holds_bad_settings_is_an_error():
     stored = json.loads(make_settings().to_json())
     stored["training"]["batch_size"] = 0
     with pytest.raises(ValueError, match="batch_size must be 1 or more, got 0"):
+        RunSettings.from_json(json.dumps(stored))
+
+
+def test_json_that_holds_settings_that_do_not_fit_is_an_error():
+    stored = json.loads(make_settings().to_json())
+    stored["teacher_checkpoints"] = ["teacher.h5"]
+    with pytest.raises(ValueError, match="not both"):
+        RunSettings.from_json(json.dumps(stored))
+    stored = json.loads(make_settings().to_json())
+    stored["student"]["budget"]["num_frames"] = 3
+    with pytest.raises(ValueError, match="^frame_selection every_n keeps"):
         RunSettings.from_json(json.dumps(stored))
 
 
@@ -98,16 +108,30 @@ def test_changes_are_named_by_their_dotted_names():
     assert changed_settings(old, new) == {
         "student.arguments.input_batch_norm": "False -> None",
         "student.arguments.lstm_cells": "8 -> 16",
-        "student.every_n": "5 -> 1",
+        "student.budget.every_n": "5 -> 1",
         "training.max_steps": "11 -> None",
     }
 
 
 def test_a_teacher_that_goes_or_comes_is_a_change():
-    joint, alone = make_settings(), make_settings(teacher=None)
+    joint = make_settings()
+    alone = make_settings(**ALONE)
     goes, comes = changed_settings(joint, alone), changed_settings(alone, joint)
     assert goes["teacher.model"] == "MoeModel -> None"
     assert comes["teacher.model"] == "None -> MoeModel"
+    serial = changed_settings(alone, make_settings(**SERIAL))
+    assert serial["teacher_checkpoints"] == "[] -> ['a.h5', 'b.h5']"
+
+
+def test_every_field_of_a_budget_is_compared():
+    old = make_settings(student=NetworkSettings("MoeModel", {}, RANDOM_BUDGET))
+    new = make_settings(student=NetworkSettings("MoeModel", {}))
+    assert changed_settings(old, new) == {
+        "student.budget.fewest_frames": "2 -> None",
+        "student.budget.num_frames": "4 -> None",
+        "student.budget.random_offset": "True -> False",
+        "student.budget.selection": "uniform_k -> every_n",
+    }
 
 
 @pytest.mark.parametrize("which", ["teacher", "student"])
@@ -119,77 +143,14 @@ def test_a_network_is_found_by_its_name(which):
 @pytest.mark.parametrize(
     ("fields", "which", "message"),
     [
-        ({"teacher": None}, "teacher", "no teacher here, only the student."),
+        (ALONE, "teacher", "no teacher here, only the student."),
+        (SERIAL, "teacher", "no teacher here, only the student."),
         ({}, "tutor", "no tutor here, only the teacher and student."),
     ],
 )
 def test_a_network_that_is_not_there_is_an_error(fields, which, message):
     with pytest.raises(ValueError, match=message):
         make_settings(**fields).network(which)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "least"),
-    [
-        ("batch_size", 0, 1),
-        ("num_epochs", 0, 1),
-        ("max_steps", 0, 1),
-        ("learning_rate_decay_examples", 0, 1),
-        ("shuffle_buffer_size", -1, 1),
-        ("base_learning_rate", -0.1, 0),
-        ("base_learning_rate", math.nan, 0),
-        ("learning_rate_decay", -1.0, 0),
-        ("clip_gradient_norm", -1.0, 0),
-        ("regularization_penalty", -1.0, 0),
-        ("seed", -1, 0),
-    ],
-)
-def test_a_training_setting_that_is_too_small_is_an_error(field, value, least):
-    message = rf"^{field} must be {least} or more, got {value}\.$"
-    with pytest.raises(ValueError, match=message):
-        TrainingSettings(train_data_pattern="x", **{field: value})
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        "teacher_label_loss_weight",
-        "student_label_loss_weight",
-        "representation_loss_weight",
-        "prediction_loss_weight",
-    ],
-)
-def test_a_negative_loss_weight_is_an_error(field):
-    message = rf"^{field} must be 0 or more, got -0\.5\.$"
-    with pytest.raises(ValueError, match=message):
-        DistillationSettings(**{field: -0.5})
-
-
-@pytest.mark.parametrize(
-    ("make", "field", "choices"),
-    [
-        (
-            TrainingSettings,
-            "label_loss",
-            "CrossEntropyLoss, HingeLoss, SoftmaxLoss",
-        ),
-        (TrainingSettings, "optimizer", "Adagrad, Adam, AdamW, RMSprop, SGD"),
-        (DistillationSettings, "prediction_loss", "kl, squared_error"),
-        (DistillationSettings, "prediction_loss_reduction", "mean, sum"),
-    ],
-)
-def test_an_unknown_name_lists_the_choices(make, field, choices):
-    needed = {"train_data_pattern": "x"} if make is TrainingSettings else {}
-    with pytest.raises(ValueError) as error:
-        make(**needed | {field: "nonsense"})
-    message = str(error.value)
-    assert message.startswith(f"Unknown {field} 'nonsense'.")
-    assert message.endswith(f" Choices: {choices}.")
-
-
-def test_a_step_between_frames_below_one_is_an_error():
-    with pytest.raises(ValueError, match=r"every_n must be 1 or more, got 0\."):
-        NetworkSettings("MoeModel", {}, every_n=0)
 
 
 @pytest.mark.parametrize("part", ["data", "student", "training"])

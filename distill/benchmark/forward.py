@@ -12,7 +12,8 @@ from distill.benchmark.machine import MatrixProduct
 from distill.benchmark.plain_networks import run_block_by_block
 from distill.benchmark.timing import Row, time_interleaved
 from models import registry
-from models.frame_selection import num_selected, select_every_n
+from models.frame_budget import FrameBudget
+from models.frame_selection import select_frames
 from models.preprocessing import preprocess
 
 MODEL = "HierarchicalLstmModel"
@@ -49,19 +50,21 @@ class Predictor(keras.Model):
 
     Args:
       model: A built hierarchical LSTM.
-      every_n: The model sees every n-th frame.
+      budget: The frames that the model sees.
       plainly: Whether it is run block by block.
     """
 
-    def __init__(self, model: keras.Model, every_n: int, plainly: bool = False):
+    def __init__(
+        self, model: keras.Model, budget: FrameBudget, plainly: bool = False
+    ):
         super().__init__()
         self.model = model
-        self.every_n = every_n
+        self.budget = budget
         self.plainly = plainly
 
     def call(self, inputs):
         """Returns `[batch, classes]`."""
-        inputs = preprocess(select_every_n(inputs, self.every_n))
+        inputs = preprocess(select_frames(inputs, self.budget))
         if self.plainly:
             return run_block_by_block(self.model, inputs)["predictions"]
         return self.model(inputs)["predictions"]
@@ -73,7 +76,7 @@ def build_model(sizes: Sizes, which: str, precision: str = "float32"):
         "teacher": (1, sizes.teacher_blocks),
         "student": (sizes.every_n, sizes.student_blocks),
     }[which]
-    max_frames = num_selected(sizes.max_frames, every_n)
+    max_frames = FrameBudget.every(every_n).width(sizes.max_frames)
     model = registry.build_model(
         MODEL,
         arguments={"lstm_cells": sizes.cells, "num_inputs_to_lstm": blocks},
@@ -122,11 +125,12 @@ def measure_forward(sizes: Sizes, repeats: int) -> list[Row]:
 
 def _measure(sizes, models, which, every_n, repeats, target):
     batch = make_batch(sizes, sizes.max_frames)
+    budget = FrameBudget.every(every_n)
     programs: dict[str, keras.Model] = {
-        "plain": Predictor(models["float32"], every_n, plainly=True)
+        "plain": Predictor(models["float32"], budget, plainly=True)
     }
     programs |= {
-        precision: Predictor(model, every_n)
+        precision: Predictor(model, budget)
         for precision, model in models.items()
     }
     products = {
@@ -139,7 +143,7 @@ def _measure(sizes, models, which, every_n, repeats, target):
     check_equal(functions["plain"](), functions["float32"]())
     seconds = time_interleaved(functions, repeats)
     multiply_adds = sizes.batch_size * models["float32"].multiply_adds(
-        num_selected(sizes.max_frames, every_n)
+        budget.width(sizes.max_frames)
     )
     return [
         Row(

@@ -7,6 +7,7 @@ from distill.benchmark.plain_reading import read_plainly
 from distill.benchmark.timing import Row, time_interleaved
 from distill.data.pipeline import VideoReader
 from distill.data.schema import DataSchema
+from models.frame_budget import FrameBudget
 from models.preprocessing import dequantize
 
 _BATCH_SIZE = 32
@@ -35,7 +36,9 @@ def measure_reading(
     num_videos *= _PASSES
     files = files * _PASSES
     whole = VideoReader(schema, files, _BATCH_SIZE)
-    selected = VideoReader(schema, files, _BATCH_SIZE, every_n=every_n)
+    selected = VideoReader(
+        schema, files, _BATCH_SIZE, budget=FrameBudget.every(every_n)
+    )
     seconds = time_interleaved(
         {
             "plain": lambda: _drain(read_plainly(files, schema, _BATCH_SIZE)),
@@ -46,7 +49,7 @@ def measure_reading(
         repeats,
     )
     rates = {name: num_videos / taken for name, taken in seconds.items()}
-    kept = -(-schema.max_frames // every_n)
+    kept = selected.budget.width(schema.max_frames)
     names = {
         "whole": ("whole videos", ">= 1.4 x baseline"),
         "selected": (

@@ -10,14 +10,12 @@ from distill.benchmark.plain_networks import run_block_by_block
 from distill.benchmark.timing import Row, time_interleaved
 from distill.data.schema import DataSchema, make_schema
 from distill.networks import Network, build_network
-from distill.settings import (
-    DistillationSettings,
-    NetworkSettings,
-    TrainingSettings,
-)
+from distill.settings import NetworkSettings
 from distill.training import losses
 from distill.training.distiller import Distiller
+from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
+from models.frame_budget import FrameBudget
 from models.preprocessing import preprocess
 
 _SHORTEST = 120
@@ -35,7 +33,9 @@ def build_networks(sizes: forward.Sizes, precision: str) -> dict[str, Network]:
         given = {"lstm_cells": sizes.cells, "num_inputs_to_lstm": blocks}
         arguments = registry.resolve_arguments(forward.MODEL, given)
         networks[which] = build_network(
-            NetworkSettings(forward.MODEL, arguments, every_n),
+            NetworkSettings(
+                forward.MODEL, arguments, FrameBudget.every(every_n)
+            ),
             make_schema_of(sizes),
             which,
             precision,
@@ -222,7 +222,7 @@ def _multiply_adds(distiller, batch):
     """Returns those of both networks on the real frames of a batch."""
     total = 0
     for network in (distiller.teacher, distiller.student):
-        every_n = network.settings.every_n
+        every_n = network.budget.every_n
         total += sum(
             network.model.multiply_adds(max(int(count) // every_n, 1))
             for count in batch["num_frames"].numpy()

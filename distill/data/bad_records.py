@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from distill.data import records
 from distill.data.schema import DataSchema
 from distill.data.segments import describe_segments, parse_segments
+from models.frame_budget import ALL_FRAMES, FrameBudget
 
 # A record that is no message makes the parser raise; where the record's bytes
 # are no text, TensorFlow fails to put them into its own message.
@@ -20,7 +21,10 @@ class BadRecordError(ValueError):
 
 
 def describe_record(
-    serialized: bytes, schema: DataSchema, need_labels: bool
+    serialized: bytes,
+    schema: DataSchema,
+    need_labels: bool,
+    budget: FrameBudget = ALL_FRAMES,
 ) -> str | None:
     """Says what is wrong with one record.
 
@@ -28,6 +32,7 @@ def describe_record(
       serialized: The record's bytes.
       schema: The layout it should have.
       need_labels: Whether a record without labels (or rated segments) is bad.
+      budget: The frames that are read of it.
 
     Returns:
       What is wrong and what was expected; None for a good record.
@@ -54,7 +59,9 @@ def describe_record(
     if not schema.frame_features:
         return _describe_features(context, schema)
     lists = message.feature_lists.feature_list
-    problem = _describe_frames(lists, context, schema)
+    problem = _describe_held(context, schema, budget) or _describe_frames(
+        lists, context, schema
+    )
     if schema.segment_labels and need_labels and not problem:
         num_frames = len(lists[schema.feature_names[0]].feature)
         return describe_segments(context, num_frames, schema)
@@ -97,6 +104,24 @@ def _describe_labels(context, schema, need_labels):
                 f"(0 to {schema.num_classes - 1}, --num_classes)"
             )
     return None
+
+
+def _describe_held(context, schema, budget):
+    """Says that a record lacks frames which a budget wants."""
+    if records.BUDGET_KEY not in context:
+        return None
+    held = context[records.BUDGET_KEY].bytes_list.value
+    held = b"".join(held).decode(errors="backslashreplace")
+    if schema.segment_labels:
+        return f"it holds the frames {held} alone, segments need all"
+    if held in ("", budget.name) and budget.is_fixed:
+        return None
+    wanted = "all" if budget.keeps_all else budget.name
+    drawn = "" if budget.is_fixed else ", drawn from whole videos,"
+    return (
+        f"it holds the frames {held} alone; wanted are {wanted}{drawn} "
+        "(--frame_selection, --frame_budget, --every_n)"
+    )
 
 
 def _describe_frames(lists, context, schema):

@@ -49,3 +49,9 @@ def check_files(files: list[str]) -> None:
             raise BadRecordError(
                 f"{file} cannot be read: {error.message}."
             ) from error
+
+
+def describe_files(files: list[str]) -> str:
+    """Returns how many files there are and the names of the first."""
+    first = ", ".join(files[:3])
+    return f"{len(files)} files: {first}{' ...' if len(files) > 3 else ''}"

@@ -21,15 +21,21 @@ from distill.data.bad_records import (
     read_record,
 )
 from distill.data.estimation import estimate_num_records, estimate_num_segments
-from distill.data.files import check_files
+from distill.data.files import check_files, describe_files
+from distill.data.frame_draws import (
+    EVALUATION_KEY,
+    draw_for_videos,
+    epoch_key,
+)
+from distill.data.raw_records import keep_share, read_raw_records
 from distill.data.records import GOOD, parse_record, parse_records
 from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
 from models.argument_checks import check_at_least, check_choice
+from models.frame_budget import ALL_FRAMES, FrameBudget
 
 ON_BAD_RECORD = ("fail", "skip")
-_READERS = 8
 _MAX_SEED = 2**31
 
 
@@ -44,8 +50,10 @@ class VideoReader:
       batch_size: Examples a batch; the last one of a pass may hold fewer.
       need_labels: Whether a record without labels is bad; of segments, whether
         the rated ones are read, or every one of five frames.
-      every_n: Only the frames 0, n, 2n ... of a video are decoded; segments
-        are read whole.
+      budget: Only its frames of a video are decoded.
+      share: Share of every file's records that is read, spread evenly.
+      num_draws: Random numbers that every batch brings along for selections
+        inside the graph.
       on_bad_record: `fail` raises at the first bad record, `skip` leaves bad
         records out and reports them after the pass.
     """
@@ -55,12 +63,14 @@ class VideoReader:
     batch_size: int
     need_labels: bool = True
     on_bad_record: str = "fail"
-    every_n: int = 1
+    budget: FrameBudget = ALL_FRAMES
+    num_draws: int = 0
+    share: float = 1.0
 
     def __post_init__(self):
         """Checks the fields."""
         check_choice("on_bad_record", self.on_bad_record, ON_BAD_RECORD)
-        check_at_least(1, batch_size=self.batch_size, every_n=self.every_n)
+        check_at_least(1, batch_size=self.batch_size)
 
     def read_once(self) -> Iterator[dict[str, tf.Tensor]]:
         """Yields every example once, in an order that the files fix.
@@ -71,13 +81,14 @@ class VideoReader:
           int32 `[batch]`, or `features` float32 `[batch, features]`;
           `position` int64 `[batch]`: records of the pass up to and with it;
           of segments, whose `id` is `VIDEO:START`, the good segments up to and
-          with it, and `label_weights` bool `[batch, classes]`, those rated.
+          with it, and `label_weights` bool `[batch, classes]`, those rated;
+          `draws` float32 `[batch, num_draws]` in [0, 1), if there are any.
 
         Raises:
           BadRecordError: A record or file is bad, or there is no record.
         """
         files = tf.data.Dataset.range(len(self.files))
-        yield from self._read(files, lambda records: records)
+        yield from self._read(files, lambda records: records, EVALUATION_KEY)
 
     def read_shuffled(
         self, seed: int, epoch: int, buffer_size: int, position: int = 0
@@ -107,42 +118,52 @@ class VideoReader:
                 buffer_size, seed=shuffle_seed, reshuffle_each_iteration=False
             )
 
-        yield from self._read(files, shuffle, position)
+        yield from self._read(files, shuffle, epoch_key(seed, epoch), position)
 
     def estimate_num_records(self) -> int:
         """Estimates the number of records by the mean size of the first."""
-        return estimate_num_records(self.files)
+        return round(self.share * estimate_num_records(self.files))
 
     def estimate_num_examples(self) -> int:
         """Estimates the number of records or, if so read, of segments."""
         if not self.schema.segment_labels:
             return self.estimate_num_records()
-        return estimate_num_segments(self.files, self.schema, self.need_labels)
+        segments = estimate_num_segments(
+            self.files, self.schema, self.need_labels
+        )
+        return round(self.share * segments)
 
-    def _read(self, file_indexes, order, position=0):
+    def _read(self, file_indexes, order, draw_key, position=0):
         check_files(self.files)
         skipped = SkippedRecords.create(len(self.files))
-        records = self._raw_records(file_indexes)
+        records = read_raw_records(
+            self.files, file_indexes, self.on_bad_record == "skip"
+        )
         one_by_one = self.schema.segment_labels or self.on_bad_record == "skip"
         count_bytes = functools.partial(_count_bytes, skipped)
-        if one_by_one or position:
+        count_each = one_by_one or position or self.share < 1
+        if count_each:
             # What is left out behind this was read as well.
             records = records.map(count_bytes)
+        if self.share < 1:
+            records = keep_share(records, self.share)
         if self.schema.segment_labels:
             # A batch may end amid a record's segments: these are counted.
-            segments = self._parse_one_by_one(records, skipped).unbatch()
+            segments = self._parse_one_by_one(
+                records, skipped, draw_key
+            ).unbatch()
             dataset = _number(order(segments), position).map(_flatten)
             dataset = dataset.batch(self.batch_size)
         elif one_by_one:
             numbered = _number(order(records), position).map(_flatten)
-            dataset = self._parse_one_by_one(numbered, skipped)
+            dataset = self._parse_one_by_one(numbered, skipped, draw_key)
             dataset = dataset.batch(self.batch_size)
         else:
             numbered = _number(order(records), position)
             dataset = numbered.batch(self.batch_size).map(_flatten)
-            if not position:
+            if not count_each:
                 dataset = dataset.map(count_bytes)
-            dataset = self._parse(dataset)
+            dataset = self._parse(dataset, draw_key)
         dataset = dataset.prefetch(2).with_options(_data_options())
         num_batches = 0
         for batch in self._raise_clearly(dataset):
@@ -154,8 +175,7 @@ class VideoReader:
             example = "segment" if self.schema.segment_labels else "record"
             raise BadRecordError(
                 f"No {'good ' * (self.on_bad_record == 'skip')}{example} in "
-                f"{len(self.files)} files: {', '.join(self.files[:3])}"
-                f"{' ...' if len(self.files) > 3 else ''}."
+                f"{describe_files(self.files)}."
             )
 
     def _finish(self, skipped):
@@ -163,49 +183,35 @@ class VideoReader:
         damaged = skipped.report_damaged_files(self.files)
         if self.on_bad_record == "fail" and damaged:
             raise BadRecordError(damaged[0])
-        lines = skipped.report(self.files, self.schema, self.need_labels)
+        lines = skipped.report(
+            self.files, self.schema, self.need_labels, self.budget
+        )
         for line in lines + damaged:
             print(f"WARNING: {line}", flush=True)
 
-    def _raw_records(self, file_indexes):
-        """Returns a dataset of file indexes, record numbers and bytes."""
-        names = tf.constant(self.files)
-
-        def read_file(index):
-            dataset = tf.data.TFRecordDataset(tf.gather(names, index))
-            if self.on_bad_record == "skip":
-                dataset = dataset.ignore_errors()
-            # Zipped: a function called for every record would cost more.
-            return tf.data.Dataset.zip(
-                {
-                    "file_index": tf.data.Dataset.from_tensors(index).repeat(),
-                    "record_number": tf.data.Dataset.counter(),
-                    "serialized": dataset,
-                }
-            )
-
-        return file_indexes.interleave(
-            read_file,
-            cycle_length=min(_READERS, len(self.files)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-
-    def _parse(self, dataset, parser=parse_records):
+    def _parse(self, dataset, draw_key, parser=parse_records):
         """Parses batches of records, or by another parser single ones."""
 
         def parse(record):
             serialized = record.pop("serialized")
             parsed = parser(
-                serialized, self.schema, self.need_labels, self.every_n
+                serialized,
+                self.schema,
+                self.need_labels,
+                self.budget,
+                draw_key,
             )
+            if self.num_draws:
+                parsed["draws"] = draw_for_videos(
+                    parsed["id"], self.num_draws, draw_key
+                )
             return parsed | record
 
         return dataset.map(
             parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
-    def _parse_one_by_one(self, dataset, skipped):
+    def _parse_one_by_one(self, dataset, skipped, draw_key):
         """Parses records each on its own, so that one may be left out.
 
         What is left out is counted in order, before and after the parser.
@@ -232,7 +238,7 @@ class VideoReader:
         skip = self.on_bad_record == "skip"
         if skip:
             dataset = dataset.map(count_seen)
-        dataset = self._parse(dataset, parser)
+        dataset = self._parse(dataset, draw_key, parser)
         if skip:
             dataset = dataset.ignore_errors().map(count_reason)
             dataset = dataset.filter(lambda parsed: parsed["reason"] == GOOD)
@@ -255,7 +261,10 @@ class VideoReader:
             file = self.files[int(file_indexes[bad[0]])]
             number = int(numbers[bad[0]])
             problem = describe_record(
-                read_record(file, number), self.schema, self.need_labels
+                read_record(file, number),
+                self.schema,
+                self.need_labels,
+                self.budget,
             )
             raise BadRecordError(
                 f"{file}, record {number}: {problem}. "

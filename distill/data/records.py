@@ -9,8 +9,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
+from distill.data.frame_strings import select_and_decode
 from distill.data.schema import DataSchema
-from models.frame_selection import num_selected, select_every_n
+from models.frame_budget import ALL_FRAMES, FrameBudget
 
 GOOD = 0
 NO_ID = 1
@@ -26,6 +28,10 @@ SEGMENT_LISTS_DIFFER = 10
 SCORE_OUTSIDE = 11
 SEGMENT_LENGTH = 12
 SEGMENT_OUTSIDE = 13
+OTHER_FRAMES = 14
+
+# Of a record that holds the frames of a budget alone: which.
+BUDGET_KEY = "frame_budget"
 
 REASONS = {
     NO_ID: "no id",
@@ -41,6 +47,7 @@ REASONS = {
     SCORE_OUTSIDE: "segment score outside 0 to 1",
     SEGMENT_LENGTH: "segment of another length",
     SEGMENT_OUTSIDE: "segment outside the video",
+    OTHER_FRAMES: "frames of another budget",
 }
 
 
@@ -48,10 +55,13 @@ def parse_record(
     serialized: tf.Tensor,
     schema: DataSchema,
     need_labels: bool,
-    every_n: int = 1,
+    budget: FrameBudget = ALL_FRAMES,
+    draw_key: str = EVALUATION_KEY,
 ) -> dict[str, tf.Tensor]:
     """Parses and checks one record as `parse_records` does a batch."""
-    parsed = parse_records(serialized[None], schema, need_labels, every_n)
+    parsed = parse_records(
+        serialized[None], schema, need_labels, budget, draw_key
+    )
     return {name: value[0] for name, value in parsed.items()}
 
 
@@ -59,7 +69,8 @@ def parse_records(
     serialized: tf.Tensor,
     schema: DataSchema,
     need_labels: bool,
-    every_n: int = 1,
+    budget: FrameBudget = ALL_FRAMES,
+    draw_key: str = EVALUATION_KEY,
 ) -> dict[str, tf.Tensor]:
     """Parses and checks a batch of records.
 
@@ -67,7 +78,10 @@ def parse_records(
       serialized: `[batch]` strings, SequenceExamples or Examples.
       schema: The records' layout.
       need_labels: Whether a record without labels is bad.
-      every_n: Only the frames 0, n, 2n ... are decoded.
+      budget: Only its frames are decoded. A record that holds a budget's
+        frames alone is good for that budget alone, without random numbers or,
+        of `random_k`, at evaluation.
+      draw_key: What the frames depend on that are drawn.
 
     Returns:
       Dict of `reason` int32 `[batch]` (0 if good), `id` string `[batch]`,
@@ -81,10 +95,9 @@ def parse_records(
         schema.labels_key: tf.io.VarLenFeature(tf.int64),
     }
     if schema.frame_features:
-        context, features, num_frames, reason = parse_frame_lists(
-            serialized, schema, context
+        context, contents, reason = _parse_frames(
+            serialized, schema, context, budget, draw_key
         )
-        contents = _select_frames(features, num_frames, schema, every_n)
     else:
         context, contents, reason = _parse_features(serialized, schema, context)
     video_id = context[schema.id_key]
@@ -100,6 +113,28 @@ def parse_records(
         reason,
     )
     return contents | {"reason": reason, "id": video_id, "labels": labels}
+
+
+def _parse_frames(serialized, schema, context_features, budget, draw_key):
+    """Returns the parsed context, the frames kept and their reason codes."""
+    held = tf.io.FixedLenFeature([], tf.string, default_value="")
+    context, features, num_frames, reason = parse_frame_lists(
+        serialized, schema, context_features | {BUDGET_KEY: held}
+    )
+    draws = draw_for_videos(
+        context[schema.id_key], budget.num_draws(schema.max_frames), draw_key
+    )
+    held = context[BUDGET_KEY]
+    # What is drawn anew at every step no record holds.
+    is_fixed = budget.is_fixed or (
+        draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
+    )
+    is_selected = (held == budget.name) & is_fixed
+    contents = select_and_decode(
+        features, num_frames, schema, budget, draws, is_selected
+    )
+    reason = first_reason([((held != "") & ~is_selected, OTHER_FRAMES)], reason)
+    return context, contents, reason
 
 
 def parse_frame_lists(
@@ -149,68 +184,6 @@ def parse_frame_lists(
         tf.fill(tf.shape(serialized), GOOD),
     )
     return context, features, counts[:, 0], reason
-
-
-def _select_frames(features, num_frames, schema, every_n):
-    """Returns the `frames` and `num_frames` that are kept."""
-    most = schema.max_frames
-    # Selected while they are strings, so that the others are not decoded. A
-    # slice copies its strings: only what is too long is cut.
-    features = [
-        tf.cond(
-            tf.shape(feature)[1] > most,
-            lambda feature=feature: feature[:, :most],
-            lambda feature=feature: feature,
-        )
-        for feature in features
-    ]
-    num_frames = tf.minimum(num_frames, most)
-    kept = [
-        select_every_n({"frames": each, "num_frames": num_frames}, every_n)
-        for each in features
-    ]
-    width = num_selected(most, every_n)
-    frames = decode_frames([each["frames"] for each in kept], schema, width)
-    return {"frames": frames, "num_frames": kept[0]["num_frames"]}
-
-
-def decode_frames(
-    features: list[tf.Tensor], schema: DataSchema, num_frames: int
-) -> tf.Tensor:
-    """Decodes frames.
-
-    Args:
-      features: For each feature a string `[batch, frames]`; a string of
-        another width than the schema's is cut or filled up with zeros.
-      schema: The widths.
-      num_frames: Frames of the result, as many as are given or more.
-
-    Returns:
-      uint8 `[batch, num_frames, features]`, zeros beyond those given.
-    """
-    most = tf.reduce_max([tf.shape(feature)[1] for feature in features])
-    decoded = []
-    for feature, size in zip(features, schema.feature_sizes, strict=True):
-        values = tf.io.decode_raw(feature, tf.uint8, fixed_length=size)
-        # The shape is stated for want of frames, of which none is decoded.
-        values = tf.reshape(
-            values, tf.concat([tf.shape(feature), [size]], axis=0)
-        )
-        decoded.append(_pad_frames(values, most))
-    return tf.ensure_shape(
-        _pad_frames(tf.concat(decoded, axis=-1), num_frames),
-        [None, num_frames, schema.num_features],
-    )
-
-
-def _pad_frames(values, num_frames):
-    """Adds zeros to `[batch, frames, dim]`; copies only if it has to."""
-    missing = num_frames - tf.shape(values)[1]
-    return tf.cond(
-        missing > 0,
-        lambda: tf.pad(values, [[0, 0], [0, missing], [0, 0]]),
-        lambda: values,
-    )
 
 
 def _parse_features(serialized, schema, context_features):

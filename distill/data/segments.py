@@ -14,7 +14,11 @@ from typing import Any
 import tensorflow as tf
 
 from distill.data import records
+from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
+from distill.data.frame_strings import decode_frames
 from distill.data.schema import SEGMENT_FRAMES, DataSchema
+from models.frame_budget import ALL_FRAMES, FrameBudget
+from models.frame_selection import select_frames
 
 _LISTS = {
     "segment_start_times": tf.int64,
@@ -29,7 +33,8 @@ def parse_segments(
     serialized: tf.Tensor,
     schema: DataSchema,
     need_labels: bool,
-    every_n: int = 1,
+    budget: FrameBudget = ALL_FRAMES,
+    draw_key: str = EVALUATION_KEY,
 ) -> dict[str, tf.Tensor]:
     """Parses the rated segments, or all of them where no labels are needed.
 
@@ -37,17 +42,24 @@ def parse_segments(
       serialized: Scalar string, a SequenceExample.
       schema: The record's layout.
       need_labels: Whether only what is rated is read.
-      every_n: Has no effect: a segment is read whole.
+      budget: The frames kept of each segment.
+      draw_key: What the frames depend on that are drawn.
 
     Returns:
       Dict of `reason` (scalar, 0 if good), `id` string `[segments]`
-      (`VIDEO:START`), `frames` uint8 `[segments, 5, features]`, zeros beyond
-      the last, `num_frames` int32 `[segments]`, `labels` bool
+      (`VIDEO:START`), `frames` uint8 `[segments, kept frames, features]`,
+      zeros beyond the last, `num_frames` int32 `[segments]`, `labels` bool
       `[segments, classes]`, the positive ones, and `label_weights` bool
       `[segments, classes]`, the rated ones.
     """
     parse = parse_rated_segments if need_labels else parse_all_segments
-    return parse(serialized, schema)
+    parsed = parse(serialized, schema)
+    draws = draw_for_videos(
+        parsed["id"], budget.num_draws(SEGMENT_FRAMES), draw_key
+    )
+    videos = {key: parsed[key] for key in ("frames", "num_frames")}
+    kept = select_frames(videos | {"draws": draws}, budget)
+    return parsed | {key: kept[key] for key in videos}
 
 
 def parse_rated_segments(
@@ -120,8 +132,14 @@ def parse_all_segments(
 def _parse_one(serialized, schema, context_features):
     """Returns a record's context, its features `[frames]`, its reason code."""
     video_id = tf.io.FixedLenFeature([], tf.string, default_value="")
+    held = tf.io.FixedLenFeature([], tf.string, default_value="")
     context, features, num_frames, reason = records.parse_frame_lists(
-        serialized[None], schema, {schema.id_key: video_id} | context_features
+        serialized[None],
+        schema,
+        {schema.id_key: video_id, records.BUDGET_KEY: held} | context_features,
+    )
+    reason = records.first_reason(
+        [(context[records.BUDGET_KEY] != "", records.OTHER_FRAMES)], reason
     )
     return context, [each[0, : num_frames[0]] for each in features], reason[0]
 
@@ -166,7 +184,7 @@ def _cut_frames(video_id, features, starts, schema):
     indexes = starts[:, None] + tf.range(SEGMENT_FRAMES, dtype=tf.int64)
     is_real = indexes < num_frames
     indexes = tf.minimum(indexes, num_frames - 1)
-    frames = records.decode_frames(
+    frames = decode_frames(
         [tf.gather(feature, indexes) for feature in features],
         schema,
         SEGMENT_FRAMES,

@@ -14,6 +14,7 @@ from distill.data.bad_records import (
     read_record,
 )
 from distill.data.schema import DataSchema
+from models.frame_budget import FrameBudget
 
 # A TFRecord lies in its file behind its length and two checksums.
 FRAMING_BYTES = 16
@@ -75,7 +76,11 @@ class SkippedRecords:
         )
 
     def report(
-        self, files: list[str], schema: DataSchema, need_labels: bool
+        self,
+        files: list[str],
+        schema: DataSchema,
+        need_labels: bool,
+        budget: FrameBudget,
     ) -> list[str]:
         """Returns a line for every reason for which something was skipped."""
         lines = []
@@ -85,7 +90,7 @@ class SkippedRecords:
                 continue
             index, number = self.first.numpy()[code]
             problem = describe_record(
-                read_record(files[index], number), schema, need_labels
+                read_record(files[index], number), schema, need_labels, budget
             )
             lines.append(
                 f"skipped {reasons[code]} records, {name}; for example "

@@ -2,8 +2,9 @@
 
 Groups `teacher/`, `student/`, `optimizer/`, `random_state/` and, where
 embeddings differ in width, `projection/` hold one dataset a variable, named
-by a stable path such as `student/lower/lstm_0/kernel`. The file's attributes
-hold the run's settings and how far it had come.
+by a stable path such as `student/lower/lstm_0/kernel`. Where moving averages
+are the run's result, `teacher_average/` and `student_average/` hold them. The
+file's attributes hold the run's settings and how far it had come.
 """
 
 import json
@@ -22,6 +23,7 @@ from distill.settings import RunSettings
 from distill.training.signals import remember_interrupt
 
 FORMAT = "distill-checkpoint-1"
+AVERAGE_SUFFIX = "_average"
 _NAME = re.compile(r"checkpoint-(\d{8,})\.h5")
 
 
@@ -119,6 +121,28 @@ def open_checkpoint(path: str | Path) -> h5py.File:
             f"{path} is an HDF5 file, but no checkpoint of this toolkit."
         )
     return file
+
+
+def result_group(file: h5py.File, which: str) -> str:
+    """Returns the group of a network's result in an open checkpoint.
+
+    That is its moving average if there is one, else the weights themselves.
+    """
+    average = which + AVERAGE_SUFFIX
+    return average if average in file else which
+
+
+def load_result(
+    path: str | Path, which: str, variables: Mapping[str, keras.Variable]
+) -> None:
+    """Loads the result of the `teacher` or `student` of a checkpoint.
+
+    Raises:
+      CheckpointError: As `load_variables`.
+    """
+    with open_checkpoint(path) as file:
+        group = result_group(file, which)
+    load_variables(path, group, variables)
 
 
 def read_settings(path: str | Path) -> RunSettings:

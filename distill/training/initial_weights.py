@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from distill.data.schema import DataSchema
 from distill.networks import Network
 from distill.training.checkpoints import (
-    load_variables,
+    CheckpointError,
+    load_result,
     read_settings,
     weight_names,
 )
@@ -34,15 +36,71 @@ def load_initial_student(
     old_classes = read_settings(checkpoint).data.num_classes
     weights = weight_names(student.model)
     if old_classes == num_classes:
-        load_variables(checkpoint, "student", weights)
+        load_result(checkpoint, "student", weights)
         return [f"starting from the student of {checkpoint}"]
     encoder = {
         name: weight
         for name, weight in weights.items()
         if not name.startswith(_CLASSIFIER)
     }
-    load_variables(checkpoint, "student", encoder)
+    load_result(checkpoint, "student", encoder)
     return [
         f"starting from the encoder of {checkpoint}; its classifier was of "
         f"{old_classes} classes, the one of {num_classes} classes starts anew"
     ]
+
+
+def load_from_teacher(
+    checkpoint: str | Path, student: Network, classifier_alone: bool
+) -> list[str]:
+    """Loads a trained teacher's weights, or its classifier's, into a student.
+
+    Args:
+      checkpoint: A file with a group `teacher/` or `student/`.
+      student: The network to fill.
+      classifier_alone: Whether the rest keeps its fresh weights.
+
+    Returns:
+      Lines that say what was loaded.
+
+    Raises:
+      CheckpointError: The networks differ in kind or size.
+    """
+    trained = read_settings(checkpoint)
+    which = "student" if trained.teacher is None else "teacher"
+    weights = {
+        name: weight
+        for name, weight in weight_names(student.model).items()
+        if name.startswith(_CLASSIFIER) or not classifier_alone
+    }
+    part = "classifier" if classifier_alone else "weights"
+    try:
+        load_result(checkpoint, which, weights)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"The student cannot take over the teacher's {part}, which are of "
+            f"another kind or size: {error}"
+        ) from error
+    return [f"starting with the {part} of {checkpoint}"]
+
+
+def check_same_data(
+    checkpoint: str | Path, trained: DataSchema, wanted: DataSchema
+) -> None:
+    """Checks that a trained network reads the same data as a run.
+
+    Raises:
+      CheckpointError: Features, classes or frames differ.
+    """
+    for name in (
+        "frame_features",
+        "feature_sizes",
+        "num_classes",
+        "max_frames",
+    ):
+        old, new = getattr(trained, name), getattr(wanted, name)
+        if old != new:
+            raise CheckpointError(
+                f"{checkpoint} was trained with {name}={old}, this run has "
+                f"{name}={new}."
+            )

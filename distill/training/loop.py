@@ -12,7 +12,11 @@ from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.evaluation import evaluate_network
 from distill.settings import RunSettings
-from distill.training.checkpoints import load_variables, read_progress
+from distill.training.checkpoints import (
+    AVERAGE_SUFFIX,
+    load_variables,
+    read_progress,
+)
 from distill.training.run_directory import (
     RunDirectory,
     compare_with_checkpoint,
@@ -48,7 +52,11 @@ class TrainingRun:
         )
         keras.utils.set_random_seed(settings.training.seed)
         self.trainer = build_trainer(settings)
-        self.reader = self._make_reader(settings.training.train_data_pattern)
+        self.reader = self._make_reader(
+            settings.training.train_data_pattern,
+            share=settings.training.train_share,
+            **self.trainer.reader_options,
+        )
         self.validation = (
             self._make_reader(options.eval_data_pattern)
             if options.eval_data_pattern
@@ -59,21 +67,15 @@ class TrainingRun:
         self.messages: list[str] = []
         self._start_or_resume()
 
-    def _make_reader(self, pattern: str) -> VideoReader:
+    def _make_reader(self, pattern: str, **options: Any) -> VideoReader:
         return VideoReader(
             self.settings.data,
             find_files(pattern),
             self.settings.training.batch_size,
             need_labels=self.settings.autoencoder is None,
             on_bad_record=self.options.on_bad_record,
-            every_n=self._selected_in_reading(),
+            **options,
         )
-
-    def _selected_in_reading(self) -> int:
-        """Returns the student's `every_n` if it alone reads the frames."""
-        alone = self.settings.teacher is None
-        student = self.settings.student
-        return student.every_n if alone and student is not None else 1
 
     def _start_or_resume(self) -> None:
         start_new = self.options.start_new_model
@@ -125,6 +127,7 @@ class TrainingRun:
             self.progress.step,
             self._estimate_steps(),
             epoch_is_done=self.progress.position == 0,
+            quiet=self.options.quiet,
         )
         with log, catch_signals() as caught:
             for message in self.messages:
@@ -175,7 +178,9 @@ class TrainingRun:
     def _train_step(self, batch: dict[str, Any], log: RunLog) -> None:
         progress = self.progress
         rate = learning_rate(self.settings.training, progress.examples_seen)
-        terms, predictions = self.trainer.train_step(batch, rate)
+        terms, predictions = self.trainer.train_step(
+            batch, rate, self._share_done()
+        )
         batch_size = int(batch["labels"].shape[0])
         progress.step += 1
         progress.examples_seen += batch_size
@@ -192,6 +197,11 @@ class TrainingRun:
                 rated = batch["label_weights"].numpy()
                 predictions = {w: p * rated for w, p in predictions.items()}
             log.log_step(place, terms, predictions, batch["labels"])
+
+    def _share_done(self) -> float:
+        """Returns how far the run has come: 0 in the first epoch, 1 last."""
+        last = self.settings.training.num_epochs - 1
+        return self.progress.epoch / last if last else 0.0
 
     def _checkpoint_is_due(self) -> bool:
         steps = self.options.checkpoint_every_steps
@@ -224,7 +234,11 @@ class TrainingRun:
         if best is None or scores["gap"] > best:
             self.progress.best_gap = scores["gap"]
             self.directory.save_best(
-                {"student": self.trainer.groups["student"]},
+                {
+                    name: group
+                    for name, group in self.trainer.groups.items()
+                    if name in ("student", "student" + AVERAGE_SUFFIX)
+                },
                 self.settings,
                 dataclasses.asdict(self.progress),
             )

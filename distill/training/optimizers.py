@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from distill.settings import TrainingSettings
+from distill.training_settings import TrainingSettings
 
 
 def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:

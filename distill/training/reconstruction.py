@@ -5,9 +5,9 @@ import tensorflow as tf
 from keras import ops
 
 from distill.networks import video_inputs
-from distill.settings import TrainingSettings
 from distill.tracing import AnyBatchSize
 from distill.training.optimizers import apply_gradients, make_optimizer
+from distill.training_settings import TrainingSettings
 from models.preprocessing import preprocess
 
 
@@ -50,13 +50,14 @@ class Reconstructor:
         self.optimizer.build(self.variables)
         self._step = AnyBatchSize(self._train_step)
 
-    def train_step(self, batch, learning_rate: float):
+    def train_step(self, batch, learning_rate: float, progress: float = 0.0):
         """Changes the weights by one batch.
 
         Args:
           batch: Dict of `frames` uint8 `[batch, frames, features]` and
             `num_frames` `[batch]`, or `features` `[batch, features]`.
           learning_rate: The rate of this step.
+          progress: Has no effect.
 
         Returns:
           Dict of `loss`, the mean over the batch of `reconstruction_error`; an

@@ -102,11 +102,13 @@ def compare_with_checkpoint(
         "student.",
         "autoencoder",
         "initial_checkpoint",
+        "teacher_checkpoints",
     )
     fixed = {
         name: change
         for name, change in changed.items()
-        if name.startswith(parts) or name in ("teacher", "training.optimizer")
+        if name.startswith(parts)
+        or name in ("teacher", "training.optimizer", "distillation.mimic")
     }
     if fixed:
         listed = "; ".join(f"{name}: {fixed[name]}" for name in fixed)

@@ -40,6 +40,7 @@ class RunLog:
       total_steps: Steps the run will have made at its end (an estimate).
       epoch_is_done: Whether `first_step` was the last of an epoch; if it was
         not, a validation after it was cut off and will be made again.
+      quiet: Whether nothing is printed.
     """
 
     def __init__(
@@ -48,9 +49,12 @@ class RunLog:
         first_step: int,
         total_steps: int,
         epoch_is_done: bool = True,
+        quiet: bool = False,
     ):
         directory.mkdir(parents=True, exist_ok=True)
-        self._console = rich.console.Console(highlight=False, soft_wrap=True)
+        self._console = rich.console.Console(
+            highlight=False, soft_wrap=True, quiet=quiet
+        )
         self._file = _open_log(directory / LOG_NAME, first_step, epoch_is_done)
         self._writer = tf.summary.create_file_writer(str(directory / "events"))
         self._bar = rich.progress.Progress(
@@ -61,7 +65,7 @@ class RunLog:
             rich.progress.TextColumn("ETA"),
             rich.progress.TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
         )
         self._task = self._bar.add_task(
             "training", total=total_steps, completed=first_step

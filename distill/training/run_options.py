@@ -20,6 +20,7 @@ class RunOptions:
       eval_data_pattern: Validation files for a score after every epoch of a
         student alone, by which `best.h5` is kept; None for none.
       top_k: Classes a video that enter the validation GAP.
+      quiet: Whether lines go to the log's files alone, and no bar is shown.
     """
 
     train_dir: str
@@ -31,6 +32,7 @@ class RunOptions:
     on_bad_record: str = "fail"
     eval_data_pattern: str | None = None
     top_k: int = 20
+    quiet: bool = False
 
     def __post_init__(self):
         """Checks the fields."""

@@ -1,6 +1,6 @@
 """Learning rates over the course of training."""
 
-from distill.settings import TrainingSettings
+from distill.training_settings import TrainingSettings
 
 
 def learning_rate(training: TrainingSettings, examples_seen: int) -> float:

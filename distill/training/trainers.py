@@ -8,17 +8,25 @@ import keras
 import numpy as np
 
 from distill.data.schema import DataSchema
+from distill.evaluation import load_network
 from distill.networks import Network, build_network
 from distill.settings import RunSettings
 from distill.training.checkpoints import (
+    AVERAGE_SUFFIX,
     optimizer_names,
     random_state_names,
+    read_settings,
     weight_names,
 )
 from distill.training.class_weights import read_class_weights
 from distill.training.distiller import Distiller
 from distill.training.encoders import load_encoders
-from distill.training.initial_weights import load_initial_student
+from distill.training.initial_weights import (
+    check_same_data,
+    load_from_teacher,
+    load_initial_student,
+)
+from distill.training.moving_average import MovingAverage
 from distill.training.reconstruction import Reconstructor
 from models import registry
 
@@ -30,18 +38,21 @@ class Trainer:
     """What the loop repeats and saves.
 
     Attributes:
-      train_step: From a batch and a learning rate to the loss's terms and the
-        predictions by network.
+      train_step: From a batch, a learning rate and the share of the run that
+        lies behind to the loss's terms and the predictions by network.
       groups: All variables of the run, by group of the checkpoint and name.
       load_initial: Fills weights that do not start afresh; returns lines that
         say so.
       student: The network to validate, if there is one.
+      reader_options: How the training data are read for it: the reader's
+        `budget` and `num_draws`.
     """
 
-    train_step: Callable[[dict[str, Any], float], tuple[dict, dict]]
+    train_step: Callable[[dict[str, Any], float, float], tuple[dict, dict]]
     groups: Groups
     load_initial: Callable[[], list[str]]
     student: Network | None = None
+    reader_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def build_trainer(settings: RunSettings) -> Trainer:
@@ -95,16 +106,23 @@ def _network_trainer(settings: RunSettings) -> Trainer:
         for which in ("teacher", "student")
         if which == "student" or settings.teacher is not None
     }
+    averages = _moving_averages(settings, networks)
     distiller = Distiller(
         networks["student"],
         settings.training,
         networks.get("teacher"),
         settings.distillation,
         _class_weights(settings),
+        frozen_teachers=_frozen_teachers(settings),
+        averages=averages,
     )
 
     def load_initial() -> list[str]:
-        messages = []
+        messages = [
+            f"learning from {checkpoint}"
+            for checkpoint in settings.teacher_checkpoints
+        ]
+        messages += _load_from_teacher(settings, networks["student"])
         if settings.encoder_checkpoint:
             messages += load_encoders(
                 settings.encoder_checkpoint, networks.values()
@@ -115,12 +133,82 @@ def _network_trainer(settings: RunSettings) -> Trainer:
                 networks["student"],
                 settings.data.num_classes,
             )
+        for average in averages.values():
+            average.start()
         return messages
 
-    groups = _network_groups(networks, distiller)
+    results = networks | {
+        which: average.average for which, average in averages.items()
+    }
     return Trainer(
-        distiller.train_step, groups, load_initial, networks["student"]
+        distiller.train_step,
+        _network_groups(networks, distiller),
+        load_initial,
+        results["student"],
+        _reader_options(distiller, settings.data),
     )
+
+
+def _load_from_teacher(settings: RunSettings, student: Network) -> list[str]:
+    """Loads what the student takes over of its teacher, if anything."""
+    distillation = settings.distillation
+    if distillation is None or not (
+        distillation.mimic or distillation.start_from_teacher
+    ):
+        return []
+    return load_from_teacher(
+        settings.teacher_checkpoints[0],
+        student,
+        classifier_alone=not distillation.start_from_teacher,
+    )
+
+
+def _moving_averages(
+    settings: RunSettings, networks: dict[str, Network]
+) -> dict[str, MovingAverage]:
+    """Returns what follows the weights of the networks that train."""
+    half_life = settings.training.average_half_life
+    if not half_life:
+        return {}
+    return {
+        which: MovingAverage(
+            network, _build_network(settings, which), half_life
+        )
+        for which, network in networks.items()
+    }
+
+
+def _frozen_teachers(settings: RunSettings) -> tuple[Network, ...]:
+    """Loads the teachers that are trained already.
+
+    Raises:
+      CheckpointError: A file is no checkpoint.
+      ValueError: A teacher reads other data than the run's.
+    """
+    teachers = []
+    for checkpoint in settings.teacher_checkpoints:
+        trained = read_settings(checkpoint)
+        check_same_data(checkpoint, trained.data, settings.data)
+        which = "student" if trained.teacher is None else "teacher"
+        teacher = load_network(
+            checkpoint, which, settings.training.mixed_precision
+        )
+        if teacher.budget.num_draws(settings.data.max_frames):
+            raise ValueError(
+                f"{checkpoint} sees {teacher.budget.name}, which are drawn: "
+                "such a network cannot teach."
+            )
+        teachers.append(teacher)
+    return tuple(teachers)
+
+
+def _reader_options(distiller: Distiller, schema: DataSchema) -> dict[str, Any]:
+    """Returns whether the reader selects the student's frames, or draws."""
+    budget = distiller.student.settings.budget
+    if not distiller.selects_frames:
+        return {"budget": budget}
+    num_draws = budget.num_draws(schema.max_frames)
+    return {"num_draws": distiller.training.student_views * num_draws}
 
 
 def _class_weights(settings: RunSettings) -> np.ndarray | None:
@@ -139,9 +227,14 @@ def _network_groups(
         which: weight_names(network.model)
         for which, network in networks.items()
     }
+    for which, average in distiller.averages.items():
+        groups[which + AVERAGE_SUFFIX] = weight_names(average.average.model)
     groups["optimizer"] = optimizer_names(distiller.optimizer)
-    if distiller.projection is not None:
-        groups["projection"] = weight_names(distiller.projection)
+    projections = distiller.terms.projections if distiller.terms else []
+    for index, projection in enumerate(projections):
+        if projection is not None:
+            group = f"projection_{index}" if index else "projection"
+            groups[group] = weight_names(projection)
     groups["random_state"] = {
         f"{which}/{name}": variable
         for which, network in networks.items()

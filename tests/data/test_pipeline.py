@@ -20,10 +20,18 @@ from record_files import (
 )
 
 from distill.data.files import find_files
+from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.data.pipeline import VideoReader
 from distill.data.synthetic import write_synthetic_data
 from distill.data.synthetic_settings import SyntheticSettings
-from models.frame_selection import select_every_n
+from models.frame_budget import SELECTIONS, FrameBudget
+from models.frame_selection import select_frames
+
+BUDGETS = [FrameBudget.every(n) for n in (1, 2, 3, 4, 5)] + [
+    FrameBudget(selection, num_frames=k)
+    for selection in SELECTIONS[1:]
+    for k in (1, 3)
+]
 
 
 def write_shards(folder, sizes, schema=FRAME_SCHEMA):
@@ -283,19 +291,27 @@ def test_the_number_of_synthetic_records_is_estimated_within_a_fifth(tmp_path):
 
 
 @pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
-@pytest.mark.parametrize("every_n", [2, 3, 4, 5])
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.name)
 def test_frames_selected_in_reading_are_those_of_the_whole_video(
-    tmp_path, every_n, on_bad_record
+    tmp_path, budget, on_bad_record
 ):
     files, _ = write_shards(tmp_path, [7, 1, 4])
     whole = VideoReader(FRAME_SCHEMA, files, 5).read_once()
     selected = VideoReader(
-        FRAME_SCHEMA, files, 5, on_bad_record=on_bad_record, every_n=every_n
+        FRAME_SCHEMA, files, 5, on_bad_record=on_bad_record, budget=budget
     ).read_once()
     for batch, found in zip(whole, selected, strict=True):
-        expected = batch | select_every_n(
-            {key: batch[key] for key in ("frames", "num_frames")}, every_n
+        draws = draw_for_videos(
+            batch["id"],
+            budget.num_draws(FRAME_SCHEMA.max_frames),
+            EVALUATION_KEY,
         )
+        videos = {key: batch[key] for key in ("frames", "num_frames")}
+        kept = dict(select_frames(videos | {"draws": draws}, budget))
+        kept.pop("draws", None)
+        real = tf.sequence_mask(kept["num_frames"], kept["frames"].shape[1])
+        kept["frames"] = np.where(real[..., None], kept["frames"], 0)
+        expected = batch | kept
         assert expected.keys() == found.keys()
         for key in expected:
             np.testing.assert_array_equal(found[key], expected[key], key)

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from distill.data.schema import DataSchema
-from distill.settings import (
-    DistillationSettings,
-    NetworkSettings,
-    RunSettings,
-    TrainingSettings,
-)
+from distill.settings import NetworkSettings, RunSettings
 from distill.training.loop import TrainingRun
 from distill.training.run_options import RunOptions
+from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
+from models.frame_budget import FrameBudget
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURE_SIZES = (12, 4)
@@ -68,7 +65,9 @@ def joint_settings(videos: Path, **training: Any) -> RunSettings:
     """
     return RunSettings(
         data=frame_schema(),
-        student=NetworkSettings("HierarchicalLstmModel", _sizes(2), 4),
+        student=NetworkSettings(
+            "HierarchicalLstmModel", _sizes(2), FrameBudget.every(4)
+        ),
         training=_training(videos, training),
         teacher=NetworkSettings("HierarchicalLstmModel", _sizes(5)),
         distillation=DistillationSettings(

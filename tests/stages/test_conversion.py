@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -62,15 +63,23 @@ def test_student_predicts_the_same_before_and_after_and_reloaded(
     assert before.tobytes() == after.tobytes() == again.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["student", "HDF5", "text", "nothing"])
-def test_what_is_no_joint_checkpoint_is_refused(
-    student_checkpoint, tmp_path, kind
-):
+def test_student_alone_is_converted_to_itself(student_checkpoint, tmp_path):
+    convert_to_student(student_checkpoint, tmp_path / "student.h5")
+    assert_same_datasets(
+        read_datasets(tmp_path / "student.h5"),
+        read_datasets(student_checkpoint),
+    )
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "HDF5", "text", "nothing"])
+def test_what_holds_no_student_is_refused(student_checkpoint, tmp_path, kind):
     path = tmp_path / "source.h5"
     message = f"{path} is no checkpoint|HDF5 file, but no checkpoint"
-    if kind == "student":
-        path = student_checkpoint
-        message = r"no joint checkpoint: it holds no teacher.*\['student'\]"
+    if kind == "autoencoder":
+        shutil.copy(student_checkpoint, path)
+        with h5py.File(path, "a") as file:
+            file.move("student", "autoencoder")
+        message = r"holds no student, only \['autoencoder'\]"
     elif kind == "HDF5":
         with h5py.File(path, "w") as file:
             file["teacher/kernel"] = file["student/kernel"] = [1.0]
@@ -83,13 +92,11 @@ def test_what_is_no_joint_checkpoint_is_refused(
     assert set(os.listdir(tmp_path)) <= {"source.h5"}
 
 
-def test_refused_conversion_keeps_the_file_that_was_there(
-    student_checkpoint, tmp_path
-):
+def test_refused_conversion_keeps_the_file_that_was_there(tmp_path):
     path = tmp_path / "student.h5"
     path.write_text("mine")
     with pytest.raises(CheckpointError):
-        convert_to_student(student_checkpoint, path)
+        convert_to_student(path, path)
     assert path.read_text() == "mine"
 
 
@@ -123,11 +130,12 @@ def test_script_converts_the_newest_and_says_what_it_kept(
     assert set(done.stdout.splitlines()) == expected
 
 
-def test_script_refuses_a_student_in_one_line(student_checkpoint, tmp_path):
+def test_script_refuses_what_is_no_checkpoint_in_one_line(tmp_path):
+    (tmp_path / "text.h5").write_text("teacher student")
     done = run_script(
         "convert_model",
-        f"--checkpoint={student_checkpoint}",
+        f"--checkpoint={tmp_path}/text.h5",
         f"--student_checkpoint={tmp_path}/student.h5",
         status=1,
     )
-    assert "no joint checkpoint" in error_line(done)
+    assert "is no checkpoint" in error_line(done)

@@ -70,10 +70,10 @@ def test_run_that_raised_goes_on_from_its_last_checkpoint(
     run = TrainingRun(settings, options)
     train_step = run.trainer.train_step
 
-    def fail_after_step_7(batch, learning_rate):
+    def fail_after_step_7(batch, *rates):
         if run.progress.step == 7:
             raise RuntimeError("The power is off.")
-        return train_step(batch, learning_rate)
+        return train_step(batch, *rates)
 
     monkeypatch.setattr(run.trainer, "train_step", fail_after_step_7)
     with pytest.raises(RuntimeError, match="power is off"):
@@ -105,10 +105,10 @@ def test_signal_saves_the_step_and_the_run_goes_on(
     run = TrainingRun(settings, RunOptions(str(tmp_path)))
     train_step = run.trainer.train_step
 
-    def signal_in_step_7(batch, learning_rate):
+    def signal_in_step_7(batch, *rates):
         if run.progress.step == 6:
             os.kill(os.getpid(), kind)
-        return train_step(batch, learning_rate)
+        return train_step(batch, *rates)
 
     monkeypatch.setattr(run.trainer, "train_step", signal_in_step_7)
     handlers = [signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)]

@@ -25,13 +25,10 @@ from distill.segment_inference import (
     score_segments,
     write_segments,
 )
-from distill.settings import (
-    DistillationSettings,
-    NetworkSettings,
-    RunSettings,
-    TrainingSettings,
-)
+from distill.settings import NetworkSettings, RunSettings
+from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
+from models.frame_budget import FrameBudget
 from tests.segment_records import SCHEMA, draw_rated_videos
 
 CELLS = {"lstm_cells": 4, "lstm_layers": 1, "dropout": 0.2}
@@ -57,7 +54,7 @@ def hierarchical(num_blocks, every_n):
     arguments = CELLS | {"num_inputs_to_lstm": num_blocks}
     name = "HierarchicalLstmModel"
     resolved = registry.resolve_arguments(name, arguments)
-    return NetworkSettings(name, resolved, every_n)
+    return NetworkSettings(name, resolved, FrameBudget.every(every_n))
 
 
 def joint_settings(rated):

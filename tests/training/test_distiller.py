@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.data.schema import DataSchema
-from distill.networks import build_network, video_inputs
-from distill.settings import DistillationSettings, NetworkSettings
+from distill.networks import video_inputs
 from distill.training.distiller import Distiller
-from models import registry
+from distill.training_settings import DistillationSettings
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     NO_TERMS,
     NUM_CLASSES,
     TRAINING,
+    as_read_alone,
     make_batch,
     make_pair_distiller,
     make_student,
     make_teacher,
+    make_video_level,
     numpy_label_loss,
     numpy_outputs,
 )
@@ -66,8 +66,9 @@ def test_without_distillation_terms_the_student_learns_as_if_alone(eager):
     joint = Distiller(student, TRAINING, make_teacher(), NO_TERMS)
     alone = Distiller(alone_student, TRAINING)
     for seed in range(2):
-        joint.train_step(make_batch(seed=seed), 0.05)
-        alone.train_step(make_batch(seed=seed), 0.05)
+        batch = make_batch(seed=seed)
+        joint.train_step(batch, 0.05)
+        alone.train_step(as_read_alone(batch), 0.05)
     for beside, by_itself in zip(
         student.model.get_weights(),
         alone_student.model.get_weights(),
@@ -79,8 +80,10 @@ def test_without_distillation_terms_the_student_learns_as_if_alone(eager):
 def test_distillation_terms_move_the_student_elsewhere(eager):
     student, alone_student = make_student(), make_student()
     joint = Distiller(student, TRAINING, make_teacher(), BOTH_TERMS)
-    joint.train_step(make_batch(), 0.05)
-    Distiller(alone_student, TRAINING).train_step(make_batch(), 0.05)
+    batch = make_batch()
+    joint.train_step(batch, 0.05)
+    alone = Distiller(alone_student, TRAINING)
+    alone.train_step(as_read_alone(batch), 0.05)
     kernels = [
         network.model.upper.lstms[0].get_weights()[0]
         for network in (student, alone_student)
@@ -130,7 +133,7 @@ def test_without_clipping_a_step_is_the_rate_times_the_gradient(eager):
                 batch["labels"].numpy(), outputs["predictions"]
             )
     bias.assign(before)
-    Distiller(student, training).train_step(batch, 0.5)
+    Distiller(student, training).train_step(as_read_alone(batch), 0.5)
     np.testing.assert_allclose(
         before - np.asarray(bias), 0.5 * slopes, rtol=1e-2, atol=1e-4
     )
@@ -176,20 +179,6 @@ def test_one_graph_serves_the_last_partial_batch_as_eager_mode_does():
             assert float(terms[name]) == pytest.approx(float(term), rel=1e-4)
     eager_calls = 3
     assert distiller.num_traces == eager_calls + 1
-
-
-def make_video_level(which, name):
-    schema = DataSchema(
-        frame_features=False,
-        feature_names=("mean_rgb",),
-        feature_sizes=(5,),
-        id_key="id",
-        labels_key="labels",
-        num_classes=NUM_CLASSES,
-        max_frames=1,
-    )
-    settings = NetworkSettings(name, registry.resolve_arguments(name, {}))
-    return build_network(settings, schema, which)
 
 
 def test_a_student_approaches_a_teacher_that_stands_still():

@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill import settings
+from distill import training_settings
 from distill.training import losses
 from models.mixture_of_experts import MixtureOfExperts
 from models.video_level import VideoLevelClassifier
 from tests.golden import load_golden_metrics
+from tests.numpy_losses import (
+    NUMPY_LABEL_LOSSES,
+    NUMPY_PREDICTION_LOSSES,
+    numpy_kl,
+)
 
 GOLDEN_METRICS = ("metrics_small", "metrics_wide", "metrics_ties")
 
@@ -24,35 +29,8 @@ def make_batch(batch_size=6, num_classes=5):
     return labels, first, second
 
 
-def numpy_cross_entropy(labels, predictions):
-    losses = -labels * np.log(predictions + 1e-5)
-    losses -= (1 - labels) * np.log(1 - predictions + 1e-5)
-    return losses.sum(axis=1)
-
-
-def numpy_hinge(labels, predictions):
-    signs = np.where(labels == 1, 1, -1)
-    return np.maximum(0, 1 - signs * predictions).sum(axis=1)
-
-
-def numpy_softmax(labels, predictions):
-    exponentials = np.exp(predictions)
-    shares = exponentials / exponentials.sum(axis=1, keepdims=True)
-    counts = np.maximum(labels.sum(axis=1), 1)
-    return -(labels * np.log(shares)).sum(axis=1) / counts
-
-
-def numpy_kl(teacher, student):
-    teacher = teacher / teacher.sum(axis=1, keepdims=True)
-    student = student / student.sum(axis=1, keepdims=True)
-    return (teacher * np.log(teacher / student)).sum(axis=1)
-
-
-NUMPY_LABEL_LOSSES = {
-    "CrossEntropyLoss": numpy_cross_entropy,
-    "HingeLoss": numpy_hinge,
-    "SoftmaxLoss": numpy_softmax,
-}
+def in_double_precision(*arrays):
+    return tuple(array.astype(np.float64) for array in arrays)
 
 
 @pytest.mark.parametrize("name", NUMPY_LABEL_LOSSES)
@@ -132,19 +110,43 @@ def test_squared_distance_is_summed_over_the_vector():
     np.testing.assert_allclose(found, [25, 0.25])
 
 
-@pytest.mark.parametrize("loss", losses.LABEL_LOSSES.values())
-def test_label_losses_are_equal_traced_and_eager(loss):
-    labels, predictions, _ = make_batch()
+@pytest.mark.parametrize("name", NUMPY_PREDICTION_LOSSES)
+def test_prediction_losses_are_those_of_numpy(name):
+    _, teacher, student = make_batch()
+    expected = NUMPY_PREDICTION_LOSSES[name](
+        *in_double_precision(teacher, student)
+    )
+    found = losses.PREDICTION_LOSSES[name](teacher, student)
+    # Of the correlation one a class, of the others one a video.
+    assert found.shape == (5 if name == "correlation" else 6,)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *losses.LABEL_LOSSES.values(),
+        *losses.PREDICTION_LOSSES.values(),
+        losses.relational_distance,
+        losses.normalized_distance,
+    ],
+)
+def test_losses_are_equal_traced_and_eager(loss):
+    labels, first, second = make_batch()
+    targets = labels if loss in losses.LABEL_LOSSES.values() else second
     np.testing.assert_allclose(
-        tf.function(loss)(labels, predictions),
-        loss(labels, predictions),
-        rtol=1e-6,
+        tf.function(loss)(targets, first), loss(targets, first), rtol=1e-5
     )
 
 
 def test_the_losses_are_those_that_the_settings_name():
-    assert set(losses.LABEL_LOSSES) == set(settings.LABEL_LOSSES)
-    assert set(losses.PREDICTION_LOSSES) == set(settings.PREDICTION_LOSSES)
+    assert set(losses.LABEL_LOSSES) == set(training_settings.LABEL_LOSSES)
+    assert set(losses.PREDICTION_LOSSES) == set(
+        training_settings.PREDICTION_LOSSES
+    )
+    assert set(losses.REPRESENTATION_LOSSES) == set(
+        training_settings.REPRESENTATION_LOSSES
+    )
 
 
 def test_weight_penalty_sums_the_model_s_penalties():

@@ -11,6 +11,7 @@ from distill.networks import build_network
 from distill.settings import NetworkSettings
 from distill.training.distiller import Distiller
 from models import registry
+from models.frame_budget import ALL_FRAMES, FrameBudget
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     SCHEMA,
@@ -27,9 +28,11 @@ MODELS = {
 def make_distiller(model, precision):
     keras.utils.set_random_seed(5)
     settings = NetworkSettings(
-        model, registry.resolve_arguments(model, MODELS[model]), every_n=2
+        model,
+        registry.resolve_arguments(model, MODELS[model]),
+        FrameBudget.every(2),
     )
-    teacher = dataclasses.replace(settings, every_n=1)
+    teacher = dataclasses.replace(settings, budget=ALL_FRAMES)
     return Distiller(
         build_network(settings, SCHEMA, "student", precision),
         TRAINING,

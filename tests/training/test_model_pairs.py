@@ -12,6 +12,7 @@ from distill.settings import NetworkSettings
 from distill.training.checkpoints import weight_names
 from distill.training.distiller import Distiller
 from models import registry
+from models.frame_budget import FrameBudget
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     MAX_FRAMES,
@@ -36,7 +37,7 @@ SIZES = {
 def make_network(which, model, every_n):
     keras.utils.set_random_seed(3 + every_n)
     arguments = registry.resolve_arguments(model, SIZES[model])
-    settings = NetworkSettings(model, arguments, every_n)
+    settings = NetworkSettings(model, arguments, FrameBudget.every(every_n))
     return build_network(settings, SCHEMA, which)
 
 
@@ -79,14 +80,16 @@ def test_every_pair_learns_in_the_same_steps(eager, teacher, student):
     same_width = (
         distiller.teacher.embedding_size == distiller.student.embedding_size
     )
-    assert (distiller.projection is None) == same_width
+    (projection,) = distiller.terms.projections
+    assert (projection is None) == same_width
 
 
 def test_projection_enters_the_loss_and_not_the_student():
     distiller = make_pair("NeXtVLADModel", "HierarchicalLstmModel")
     names = weight_names(distiller.student.model)
     assert not [name for name in names if "projection" in name]
-    kernel, bias = (w.numpy() for w in distiller.projection.weights)
+    (projection,) = distiller.terms.projections
+    kernel, bias = (w.numpy() for w in projection.weights)
     assert kernel.shape == (12, 8)
     random = np.random.default_rng(0)
     teacher = {
@@ -99,7 +102,7 @@ def test_projection_enters_the_loss_and_not_the_student():
     }
     projected = student["embedding"] @ kernel + bias
     distances = ((teacher["embedding"] - projected) ** 2).sum(axis=1)
-    terms = distiller._distillation_terms(teacher, student)
+    terms = distiller.terms([teacher], student, label_loss=1.0)
     np.testing.assert_allclose(
         terms["representation_loss"].numpy(),
         BOTH_TERMS.representation_loss_weight * distances.mean(),

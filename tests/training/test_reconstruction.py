@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from distill.data.schema import make_schema
 from distill.networks import build_network
-from distill.settings import NetworkSettings, TrainingSettings
+from distill.settings import NetworkSettings
 from distill.training.checkpoints import weight_names
 from distill.training.reconstruction import Reconstructor, reconstruction_error
+from distill.training_settings import TrainingSettings
 from models import registry
 
 FEATURES, FRAMES = 6, 7

@@ -1,5 +1,6 @@
-"""A teacher and a student of a few cells, and their outputs in NumPy."""
+"""A teacher and a student of a few cells, what they read, and their outputs."""
 
+import dataclasses
 import functools
 
 import keras
@@ -8,13 +9,13 @@ import tensorflow as tf
 
 from distill.data.schema import DataSchema
 from distill.networks import build_network
-from distill.settings import (
-    DistillationSettings,
-    NetworkSettings,
-    TrainingSettings,
-)
+from distill.settings import NetworkSettings, RunSettings
+from distill.training.checkpoints import weight_names, write_checkpoint
 from distill.training.distiller import Distiller
+from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
+from models.frame_budget import ALL_FRAMES, FrameBudget
+from tests.numpy_losses import numpy_cross_entropy
 
 MAX_FRAMES, NUM_CLASSES = 6, 4
 SCHEMA = DataSchema(
@@ -26,6 +27,15 @@ SCHEMA = DataSchema(
     num_classes=NUM_CLASSES,
     max_frames=MAX_FRAMES,
 )
+VIDEO_SCHEMA = DataSchema(
+    frame_features=False,
+    feature_names=("mean_rgb",),
+    feature_sizes=(5,),
+    id_key="id",
+    labels_key="labels",
+    num_classes=NUM_CLASSES,
+    max_frames=1,
+)
 TRAINING = TrainingSettings(train_data_pattern="unused", batch_size=5)
 BOTH_TERMS = DistillationSettings(
     representation_loss_weight=3.0, prediction_loss_weight=5.0
@@ -35,25 +45,57 @@ NO_TERMS = DistillationSettings(
 )
 
 
-def make_network(which, *, seed=0, every_n=1, **arguments):
+def network_settings(budget=ALL_FRAMES, **arguments):
     """Returns a network whose penalty and gradients are not small."""
-    keras.utils.set_random_seed(seed)
     sizes = {
         "lstm_cells": 3,
         "lstm_layers": 1,
         "num_inputs_to_lstm": 3,
         "moe_l2": 0.1,
     }
-    settings = NetworkSettings(
+    return NetworkSettings(
         "HierarchicalLstmModel",
         registry.resolve_arguments("HierarchicalLstmModel", sizes | arguments),
-        every_n,
+        budget,
     )
-    return build_network(settings, SCHEMA, which)
+
+
+def make_network(which, *, seed=0, budget=ALL_FRAMES, **arguments):
+    """Returns a network with the weights of a seed."""
+    keras.utils.set_random_seed(seed)
+    return build_network(network_settings(budget, **arguments), SCHEMA, which)
 
 
 make_teacher = functools.partial(make_network, "teacher", seed=1)
-make_student = functools.partial(make_network, "student", seed=2, every_n=2)
+make_student = functools.partial(
+    make_network, "student", seed=2, budget=FrameBudget.every(2)
+)
+
+
+def make_video_level(which, name, **arguments):
+    """Returns a network of video-level data, which is traced at once."""
+    arguments = registry.resolve_arguments(name, arguments)
+    return build_network(NetworkSettings(name, arguments), VIDEO_SCHEMA, which)
+
+
+def run_settings(student=None, training=TRAINING, **fields):
+    """Returns a run's settings, by default of the student that sees a half."""
+    if student is None:
+        student = network_settings(FrameBudget.every(2))
+    return RunSettings(SCHEMA, student, training, **fields)
+
+
+def write_trained(path, network, average=None):
+    """Writes the checkpoint of a network that was trained alone."""
+    groups = {"student": weight_names(network.model)}
+    half_life = 0.0
+    if average is not None:
+        groups["student_average"] = weight_names(average.model)
+        half_life = 5.0
+    training = dataclasses.replace(TRAINING, average_half_life=half_life)
+    settings = run_settings(network.settings, training)
+    write_checkpoint(path, groups, settings, {"step": 1})
+    return str(path)
 
 
 def make_batch(batch_size=5, seed=0):
@@ -69,6 +111,15 @@ def make_batch(batch_size=5, seed=0):
     return {key: tf.constant(array) for key, array in batch.items()}
 
 
+def as_read_alone(batch, every_n=2):
+    """Returns what the reader leaves of a batch for a student alone."""
+    num_frames = np.maximum(batch["num_frames"].numpy() // every_n, 1)
+    return batch | {
+        "frames": batch["frames"][:, ::every_n],
+        "num_frames": tf.constant(num_frames),
+    }
+
+
 def numpy_inputs(batch, every_n):
     """Selects, dequantises and normalises one frame after another."""
     frames = batch["frames"].numpy()[:, ::every_n] * (4 / 255) + 4 / 512 - 2
@@ -81,7 +132,7 @@ def numpy_inputs(batch, every_n):
 
 def numpy_outputs(network, batch):
     """Returns a network's embedding and predictions, in float64."""
-    inputs = numpy_inputs(batch, network.settings.every_n)
+    inputs = numpy_inputs(batch, network.budget.every_n)
     outputs = network.model(inputs)
     return {
         key: np.asarray(value, np.float64) for key, value in outputs.items()
@@ -89,20 +140,12 @@ def numpy_outputs(network, batch):
 
 
 def numpy_label_loss(labels, predictions):
-    losses = labels * np.log(predictions + 1e-5)
-    losses += (1 - labels) * np.log(1 - predictions + 1e-5)
-    return -losses.sum(axis=1).mean()
+    return numpy_cross_entropy(labels, predictions).mean()
 
 
 def numpy_penalty(network):
     gates, experts, _ = network.model.classifier.get_weights()
     return 0.1 * (np.square(gates).sum() + np.square(experts).sum()) / 2
-
-
-def numpy_kl(teacher, student):
-    teacher = teacher / teacher.sum(axis=1, keepdims=True)
-    student = student / student.sum(axis=1, keepdims=True)
-    return (teacher * np.log(teacher / student)).sum(axis=1)
 
 
 def make_pair_distiller(distillation=BOTH_TERMS, training=TRAINING):

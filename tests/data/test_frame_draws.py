@@ -1,0 +1,102 @@
+"""Random numbers of videos: from id and key alone, and spread evenly."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distill.data.frame_draws import (
+    EVALUATION_KEY,
+    draw_for_videos,
+    epoch_key,
+)
+from models.frame_budget import FrameBudget
+from models.frame_selection import frame_positions
+
+
+def make_ids(num_videos):
+    return tf.constant([f"video{index:04d}" for index in range(num_videos)])
+
+
+def test_a_video_s_numbers_depend_on_its_id_and_the_key_alone():
+    ids, key = make_ids(40), epoch_key(3, 7)
+    together = draw_for_videos(ids, 5, key).numpy()
+    order = np.random.default_rng(0).permutation(40)
+    shuffled = draw_for_videos(tf.gather(ids, order), 5, key).numpy()
+    np.testing.assert_array_equal(shuffled, together[order])
+    for index in (0, 17, 39):
+        alone = draw_for_videos(ids[index : index + 1], 5, key)
+        np.testing.assert_array_equal(alone, together[index : index + 1])
+        one = draw_for_videos(ids[index], 5, key)
+        assert one.shape == (5,)
+        np.testing.assert_array_equal(one, together[index])
+    # As many more as are wanted leave the first as they are.
+    more = draw_for_videos(ids, 9, key).numpy()
+    np.testing.assert_array_equal(more[:, :5], together)
+
+
+@pytest.mark.parametrize("ids", [make_ids(6), tf.constant("video")])
+@pytest.mark.parametrize("num_draws", [0, 3])
+def test_numbers_are_the_same_traced_and_eager(ids, num_draws):
+    signature = [tf.TensorSpec([None] * len(ids.shape), tf.string)]
+    traced = tf.function(
+        lambda ids: draw_for_videos(ids, num_draws, "key"),
+        input_signature=signature,
+    )
+    graph = traced.get_concrete_function()
+    assert graph.output_shapes[-1] == num_draws
+    eager = draw_for_videos(ids, num_draws, "key")
+    assert eager.shape == (*ids.shape, num_draws)
+    assert eager.dtype == tf.float32
+    np.testing.assert_array_equal(traced(ids), eager)
+
+
+def test_no_draws_of_no_videos_have_their_shape():
+    assert draw_for_videos(make_ids(4), 0, "key").shape == (4, 0)
+    assert draw_for_videos(tf.constant("video"), 0, "key").shape == (0,)
+    none = tf.zeros([0], tf.string)
+    assert draw_for_videos(none, 3, "key").shape == (0, 3)
+
+
+def test_keys_ids_and_places_draw_different_numbers():
+    ids = make_ids(50)
+    keys = [epoch_key(seed, epoch) for seed in (0, 1, 11) for epoch in (0, 1)]
+    draws = np.stack([draw_for_videos(ids, 20, key) for key in keys])
+    # 6000 of 2 ** 24 numbers: one pair or two alike by chance.
+    assert len(np.unique(draws)) > draws.size - 10
+
+
+def test_the_key_names_seed_and_epoch():
+    assert epoch_key(12, 3) != epoch_key(1, 23)
+    assert epoch_key(1, 2) != epoch_key(2, 1)
+    assert EVALUATION_KEY != epoch_key(0, 0)
+
+
+def test_numbers_are_uniform_and_independent():
+    num_videos, num_draws, num_bins = 2000, 40, 50
+    draws = draw_for_videos(make_ids(num_videos), num_draws, "0/0").numpy()
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    counts, _ = np.histogram(draws, bins=num_bins, range=(0, 1))
+    expected = draws.size / num_bins
+    surprise = np.sum((counts - expected) ** 2 / expected)
+    assert surprise < num_bins + 6 * math.sqrt(2 * num_bins)
+    correlations = np.corrcoef(draws, rowvar=False)
+    np.fill_diagonal(correlations, 0)
+    assert np.abs(correlations).max() < 5 / math.sqrt(num_videos)
+
+
+def test_the_frames_that_they_choose_are_every_set_alike():
+    length, k, num_videos = 6, 2, 4500
+    draws = draw_for_videos(make_ids(num_videos), length, epoch_key(5, 2))
+    lengths = np.full(num_videos, length, np.int32)
+    budget = FrameBudget("random_k", num_frames=k)
+    positions, _ = frame_positions(lengths, budget, length, draws)
+    counts = dict.fromkeys(itertools.combinations(range(length), k), 0)
+    for pair in np.asarray(positions):
+        counts[tuple(pair)] += 1
+    expected = num_videos / len(counts)
+    surprise = sum((n - expected) ** 2 / expected for n in counts.values())
+    assert surprise < 14 + 6 * math.sqrt(2 * 14)

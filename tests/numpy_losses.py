@@ -1,0 +1,96 @@
+"""The losses in NumPy, in float64 and video by video or class by class."""
+
+import itertools
+
+import numpy as np
+
+
+def numpy_cross_entropy(labels, predictions):
+    losses = labels * np.log(predictions + 1e-5)
+    losses += (1 - labels) * np.log(1 - predictions + 1e-5)
+    return -losses.sum(axis=1)
+
+
+def numpy_hinge(labels, predictions):
+    signs = np.where(labels == 1, 1, -1)
+    return np.maximum(0, 1 - signs * predictions).sum(axis=1)
+
+
+def numpy_softmax(labels, predictions):
+    exponentials = np.exp(predictions)
+    shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+    counts = np.maximum(labels.sum(axis=1), 1)
+    return -(labels * np.log(shares)).sum(axis=1) / counts
+
+
+def numpy_kl(teacher, student):
+    teacher = teacher / teacher.sum(axis=1, keepdims=True)
+    student = student / student.sum(axis=1, keepdims=True)
+    return (teacher * np.log(teacher / student)).sum(axis=1)
+
+
+def numpy_soft_cross_entropy(teacher, student, temperature):
+    """Odds to the power of 1 over the temperature, times its square."""
+    softened = []
+    for probabilities in (teacher, student):
+        odds = (probabilities / (1 - probabilities)) ** (1 / temperature)
+        softened.append(odds / (1 + odds))
+    return temperature**2 * numpy_cross_entropy(*softened)
+
+
+def numpy_squared_distance(teacher, student):
+    return np.array(
+        [
+            sum((t - s) ** 2 for t, s in zip(*pair, strict=True))
+            for pair in zip(teacher, student, strict=True)
+        ]
+    )
+
+
+def numpy_normalized_distance(teacher, student):
+    """Twice 1 - the cosine of the angle between the embeddings."""
+    products = np.einsum("ij,ij->i", teacher, student)
+    norms = np.linalg.norm(teacher, axis=1) * np.linalg.norm(student, axis=1)
+    return 2 - 2 * products / norms
+
+
+def numpy_correlation_distance(teacher, student):
+    """1 - Pearson's correlation of each class's column."""
+    return np.array(
+        [
+            1 - np.corrcoef(teacher[:, index], student[:, index])[0, 1]
+            for index in range(teacher.shape[1])
+        ]
+    )
+
+
+def numpy_relational_distance(teacher, student):
+    """Huber's loss of relative distances, mean over the other videos."""
+    count = len(teacher)
+    relative = []
+    for embeddings in (teacher, student):
+        distances = np.zeros((count, count))
+        for one, other in itertools.permutations(range(count), 2):
+            difference = embeddings[one] - embeddings[other]
+            distances[one, other] = np.sqrt((difference**2).sum())
+        relative.append(distances / distances[distances > 0].mean())
+    gaps = np.abs(relative[0] - relative[1])
+    huber = np.where(gaps < 1, gaps**2 / 2, gaps - 1 / 2)
+    return huber.sum(axis=1) / (count - 1)
+
+
+NUMPY_LABEL_LOSSES = {
+    "CrossEntropyLoss": numpy_cross_entropy,
+    "HingeLoss": numpy_hinge,
+    "SoftmaxLoss": numpy_softmax,
+}
+NUMPY_PREDICTION_LOSSES = {
+    "kl": numpy_kl,
+    "squared_error": numpy_squared_distance,
+    "cross_entropy": numpy_cross_entropy,
+    "correlation": numpy_correlation_distance,
+}
+NUMPY_REPRESENTATION_LOSSES = {
+    "squared_distance": numpy_squared_distance,
+    "normalized_distance": numpy_normalized_distance,
+}

@@ -1,0 +1,175 @@
+"""The cascade against one video after another, and its two commands."""
+
+import json
+
+import numpy as np
+import pytest
+from stage_runs import (
+    MAX_FRAMES,
+    NUM_VALIDATE_VIDEOS,
+    error_line,
+    frame_schema,
+    run_script,
+    student_settings,
+    train_in_process,
+)
+
+from distill.cascade import Cascade, CascadeNetwork, calibrate
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.evaluation import load_network, predict_videos
+from distill.settings import NetworkSettings, RunSettings
+from models import registry
+from models.frame_budget import FrameBudget
+
+BUDGETS = (1, 3, 8)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(videos, tmp_path_factory):
+    """Returns a student of 1 to 8 frames after an epoch."""
+    settings = student_settings(videos, num_epochs=1, base_learning_rate=0.05)
+    name = "FrameLevelLogisticModel"
+    student = NetworkSettings(
+        name,
+        registry.resolve_arguments(name, {}),
+        FrameBudget("random_k", num_frames=8, fewest_frames=1),
+    )
+    directory = tmp_path_factory.mktemp("every_budget")
+    train_in_process(
+        RunSettings(settings.data, student, settings.training), directory
+    )
+    return directory / "checkpoint-00000005.h5"
+
+
+@pytest.fixture(scope="module")
+def network(checkpoint):
+    return load_network(checkpoint, "student")
+
+
+@pytest.fixture(scope="module")
+def reader(videos):
+    files = find_files(f"{videos}/validate-*.tfrecord")
+    return VideoReader(frame_schema(), files, 16)
+
+
+def predict(network, reader):
+    batches = list(predict_videos(network, reader))
+    return np.concatenate([batch.predictions for batch in batches])
+
+
+def lengths(reader):
+    return np.concatenate([b["num_frames"] for b in reader.read_once()])
+
+
+@pytest.fixture(scope="module")
+def stages(network, reader):
+    """Returns the predictions of every video at every budget."""
+    return [
+        predict(
+            network.at_budget(FrameBudget("nested_k", num_frames=k)), reader
+        )
+        for k in BUDGETS
+    ]
+
+
+def test_video_ends_at_the_first_stage_that_is_sure(network, reader, stages):
+    thresholds = [float(np.quantile(s.max(axis=1), 0.6)) for s in stages[:-1]]
+    run = CascadeNetwork(network, Cascade(BUDGETS, tuple(thresholds)))
+    found = predict(run, reader)
+    ended = []
+    for video, num_frames in enumerate(lengths(reader)):
+        stage = 0
+        while stage < 2 and stages[stage][video].max() < thresholds[stage]:
+            stage += 1
+        ended.append((stage, min(BUDGETS[stage], num_frames)))
+        np.testing.assert_allclose(
+            found[video], stages[stage][video], atol=1e-6
+        )
+    last, frames = np.array(ended).T
+    assert set(last) == {0, 1, 2}
+    np.testing.assert_array_equal(np.concatenate(run.frames_seen), frames)
+    assert run.mean_frames() == pytest.approx(frames.mean())
+    shares = [np.mean(last == stage) for stage in range(3)]
+    assert run.shares() == pytest.approx(shares)
+    costs = [network.model.multiply_adds(k) for k in BUDGETS]
+    spent = [sum(costs[: stage + 1]) for stage in last]
+    assert run.mean_multiply_adds() == pytest.approx(np.mean(spent))
+
+
+@pytest.mark.parametrize("mean_frames", [1.0, 1.5, 3.0, 6.5, 8.0])
+def test_calibration_meets_the_wanted_mean(network, reader, mean_frames):
+    cascade = calibrate(network, reader, BUDGETS, mean_frames)
+    run = CascadeNetwork(network, cascade)
+    predict(run, reader)
+    # A video more or less at the last stage, and videos that are shorter.
+    stages = np.concatenate(run.stages)
+    frames = np.array(BUDGETS)[stages].mean()
+    assert frames == pytest.approx(mean_frames, abs=8 / NUM_VALIDATE_VIDEOS)
+
+
+def test_same_share_goes_on_from_every_stage(network, reader):
+    cascade = calibrate(network, reader, BUDGETS, 4.0)
+    run = CascadeNetwork(network, cascade)
+    predict(run, reader)
+    first, second, third = run.shares()
+    assert second + third == pytest.approx(third / (second + third), abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "thresholds", "message"),
+    [
+        ((), (), "cascade_budgets must be 1 or more"),
+        ((2, 1), (0.5,), "the fewest frames first, each once, got"),
+        ((1, 1), (0.5,), "the fewest frames first, each once, got"),
+        ((1, 2), (), "one threshold fewer, got 0"),
+    ],
+)
+def test_stages_that_make_no_cascade_are_errors(budgets, thresholds, message):
+    with pytest.raises(ValueError, match=message):
+        Cascade(budgets, thresholds)
+
+
+def test_more_frames_than_the_student_reads_are_an_error(network):
+    with pytest.raises(ValueError, match="at most 8, the most frames"):
+        CascadeNetwork(network, Cascade((1, 9), (0.5,)))
+
+
+@pytest.mark.parametrize("mean_frames", [0.5, 9.0])
+def test_mean_outside_the_budgets_is_an_error(network, reader, mean_frames):
+    with pytest.raises(ValueError, match="must be from 1 to 8, the cascade's"):
+        calibrate(network, reader, BUDGETS, mean_frames)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"budgets": [1]}'])
+def test_file_without_a_cascade_is_an_error(tmp_path, text):
+    path = tmp_path / "cascade.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="cascade.json holds no cascade"):
+        Cascade.read(path)
+
+
+def test_scripts_calibrate_and_evaluate(checkpoint, videos, reader, tmp_path):
+    file, scores = tmp_path / "cascade.json", tmp_path / "scores.json"
+    pattern = f"{videos}/validate-*.tfrecord"
+    run_script(
+        "calibrate_cascade",
+        f"--checkpoint={checkpoint}",
+        f"--calibration_data_pattern={pattern}",
+        "--cascade_budgets=1,3,8",
+        "--mean_frames=3",
+        f"--cascade_file={file}",
+    )
+    network = load_network(checkpoint, "student")
+    cascade = Cascade.read(file)
+    np.testing.assert_allclose(
+        cascade.thresholds,
+        calibrate(network, reader, BUDGETS, 3.0).thresholds,
+        rtol=1e-5,
+    )
+    flags = [f"--checkpoint={checkpoint}", f"--cascade_file={file}"]
+    flags.append(f"--eval_data_pattern={pattern}")
+    run_script("evaluate", *flags, f"--metrics_file={scores}")
+    assert json.loads(scores.read_text())["frames"] == 8 < MAX_FRAMES
+    refused = run_script("evaluate", *flags, "--which=teacher", status=1)
+    assert "teacher" in error_line(refused)
