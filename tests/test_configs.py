@@ -14,7 +14,34 @@ EXPERIMENTS = sorted(
     for path in (ROOT / "configs").rglob("*.cfg")
     if not path.stem.endswith(PARTS)
     and path.stem not in ("audioset", "yt8m_video")
+    and not path.stem.startswith("study_")
 )
+STUDIES = sorted(
+    str(path.relative_to(ROOT)) for path in ROOT.glob("configs/study_*.cfg")
+)
+# Builds every network of a study's plan in the same way.
+READ_STUDIES = """
+import json, sys
+from absl import flags
+from absl.testing import flagsaver
+from scripts import frame_budget_study
+from scripts.study_settings import study_plan
+frame_budget_study.define_flags()
+import tensorflow as tf
+from distill.networks import build_network
+for config in sys.argv[1:]:
+    with flagsaver.flagsaver(), tf.Graph().as_default():
+        given = ["train", "eval", "calibration"]
+        given = [f"--{name}_data_pattern=x" for name in given]
+        flags.FLAGS(["study", *given, f"--flagfile={config}"])
+        study = study_plan("command")
+        built = {}
+        for unit in (*study.teachers, *study.units):
+            for stage in unit.stages:
+                network = build_network(stage.student, stage.data, "student")
+                built[unit.row] = network.num_parameters
+        print(json.dumps({"rows": built, "trainings": len(study.units)}))
+"""
 # Builds the networks of every flagfile in a graph, which takes no memory.
 READ_FLAGFILES = """
 import dataclasses, json, sys
@@ -109,3 +136,18 @@ def test_reference_sizes_have_the_hand_counted_parameters(experiments):
     nextvlad += (2048 + 1) * classes
     found = experiments["configs/distill_nextvlad_every10.cfg"]
     assert found["student"]["parameters"] == nextvlad
+
+
+def test_every_study_s_grid_is_planned_and_its_networks_fit():
+    assert STUDIES
+    done = subprocess.run(
+        [sys.executable, "-c", READ_STUDIES, *STUDIES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for line in done.stdout.splitlines():
+        plan = json.loads(line)
+        assert plan["trainings"] >= len(plan["rows"]) - 1 > 2

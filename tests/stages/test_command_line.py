@@ -34,6 +34,10 @@ SCRIPTS = [
     "list_models",
     "compare_frameworks",
     "train_autoencoder",
+    "join_clips",
+    "write_budget_shards",
+    "calibrate_cascade",
+    "frame_budget_study",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.

@@ -1,0 +1,1 @@
+"""The frame-budget study: accuracy and cost over numbers of frames."""

@@ -1,0 +1,82 @@
+"""Cascades of a study: calibrated, scored and timed, once each."""
+
+import json
+import statistics
+import time
+from typing import Any
+
+from distill.atomic_files import replace_atomically
+from distill.cascade import CascadeNetwork, calibrate
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.evaluation import evaluate_network, load_network
+from distill.networks import video_inputs
+from distill.study.plan import CascadePlan, Study, Unit
+from distill.study.runner import read_result
+
+_BATCH_SIZE = 64
+_TIMED_BATCHES = 30
+_EVALUATION_BATCH = 1024
+
+
+def gather_cascade(plan: CascadePlan, study: Study) -> dict[str, Any]:
+    """Returns a cascade's scores and costs of every seed that is trained."""
+    runs = [
+        {"seed": unit.seed} | _run(plan, unit, study)
+        for unit in study.units
+        if unit.row == plan.row and read_result(unit) is not None
+    ]
+    return {
+        "row": plan.row,
+        "wanted_mean_frames": plan.mean_frames,
+        "runs": runs,
+    }
+
+
+def _run(plan: CascadePlan, unit: Unit, study: Study) -> dict[str, Any]:
+    """Returns the result of a unit's cascade, made now or before."""
+    described = repr((plan, study.eval_data_pattern, unit.describe()))
+    path = unit.directory / f"cascade_{plan.mean_frames:g}.json"
+    if path.exists():
+        kept = json.loads(path.read_text())
+        if kept.pop("described") == described:
+            return kept
+    result = _measure(plan, unit, study)
+    with replace_atomically(path) as temporary:
+        temporary.write_text(json.dumps(result | {"described": described}))
+    return result
+
+
+def _measure(plan: CascadePlan, unit: Unit, study: Study) -> dict[str, Any]:
+    data = unit.stages[-1].data
+    network = load_network(unit.checkpoint, "student")
+    calibration = VideoReader(
+        data, find_files(plan.calibration_data_pattern), _EVALUATION_BATCH
+    )
+    cascade = calibrate(network, calibration, plan.budgets, plan.mean_frames)
+    reader = VideoReader(
+        data, find_files(study.eval_data_pattern), _EVALUATION_BATCH
+    )
+    run = CascadeNetwork(network, cascade)
+    scores = evaluate_network(run, reader)
+    return {
+        "gap": scores["gap"],
+        "mean_average_precision": scores["mean_average_precision"],
+        "mean_frames": run.mean_frames(),
+        "multiply_adds": run.mean_multiply_adds(),
+        "milliseconds": _time(CascadeNetwork(network, cascade), data, reader),
+        "budgets": list(cascade.budgets),
+        "thresholds": list(cascade.thresholds),
+        "shares": run.shares(),
+    }
+
+
+def _time(run: CascadeNetwork, data, reader: VideoReader) -> float:
+    """Returns the median milliseconds of a video in a batch of 64."""
+    batches = VideoReader(data, reader.files, _BATCH_SIZE).read_once()
+    seconds = []
+    for batch, _ in zip(batches, range(_TIMED_BATCHES + 5), strict=False):
+        start = time.perf_counter()
+        run.compiled_predict(video_inputs(batch))
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(seconds[5:] or seconds) / _BATCH_SIZE

@@ -1,0 +1,300 @@
+"""Plots of a study's accuracy over frames, arithmetic and time, as SVG."""
+
+import dataclasses
+import io
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distill.study.aggregate import COMPARED_METRICS, Statistic, StudySummary
+from distill.study.html_report import PLOT_COLOURS, Plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+# Okabe and Ito's palette for the colour-blind, without black and yellow.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
+_DASHES = ("solid", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (5, 1.5, 1.2, 1.5)))
+_LEGEND_LETTERS = 30
+# Inches: a line of the legend, and the least height of a plot.
+_LEGEND_LINE, _HEIGHT = 0.22, 5.0
+# How far apart points of equal x are drawn, and how far they spread at most,
+# as shares of the width.
+_STEP, _SPREAD = 0.005, 0.06
+# An axis is logarithmic from this ratio of its largest to its smallest on.
+_LOGARITHMIC = 2.5
+_MOST_TICKS = 12
+# The teacher's frames are on the axis up to this multiple of the budgets.
+_NEAR = 4
+_STYLE = {
+    "figure.figsize": (8.8, _HEIGHT),
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": PLOT_COLOURS["paper"],
+    "svg.fonttype": "path",
+    "svg.hashsalt": "distill",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "text.color": PLOT_COLOURS["ink"],
+    "axes.titlelocation": "left",
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 24,
+    "axes.labelcolor": PLOT_COLOURS["ink"],
+    "axes.facecolor": "none",
+    "axes.edgecolor": PLOT_COLOURS["muted"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "grid.color": PLOT_COLOURS["grid"],
+    "xtick.color": PLOT_COLOURS["muted"],
+    "ytick.color": PLOT_COLOURS["muted"],
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "lines.markersize": 7,
+    "lines.markeredgewidth": 0.6,
+    "errorbar.capsize": 2.5,
+    "legend.frameon": False,
+    "legend.handlelength": 3,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """What a plot has along x: a cost, and a cascade's value of it if any."""
+
+    cost: str
+    label: str
+    cascade_value: str = ""
+
+
+_AXES = (
+    _Axis("frames", "frames seen of a video", "mean_frames"),
+    _Axis("multiply_adds", "multiply-adds of a video", "multiply_adds"),
+    _Axis(
+        "milliseconds_at_64",
+        "milliseconds a video, in batches of 64",
+        "milliseconds",
+    ),
+    _Axis("milliseconds_at_1", "milliseconds a video, one at a time"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """Points of a row, a cascade or the teacher; NaN where one is missing."""
+
+    name: str
+    style: dict[str, Any]
+    positions: np.ndarray
+    scores: Sequence[Statistic]
+
+    @property
+    def means(self) -> np.ndarray:
+        """The points' heights; NaN where the position is missing too."""
+        return _numbers(s.mean for s in self.scores) + 0 * self.positions
+
+    @property
+    def last_mean(self) -> float:
+        """The last height; NaN without a point."""
+        return [np.nan, *self.means[np.isfinite(self.means)]][-1]
+
+
+def draw_plots(summary: StudySummary) -> list[Plot]:
+    """Draws GAP and mAP over frames, multiply-adds and milliseconds.
+
+    Args:
+      summary: The study. A plot for which nothing is measured is left out.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    import matplotlib
+
+    plots = []
+    with matplotlib.rc_context(_STYLE):
+        for axis in _AXES:
+            for metric in COMPARED_METRICS:
+                rows = _row_lines(summary, axis, metric)
+                if rows:
+                    plots.append(_draw_plot(summary, axis, metric, rows))
+    return plots
+
+
+def _numbers(values: Iterable[float | None]) -> np.ndarray:
+    return np.array([np.nan if v is None else v for v in values], float)
+
+
+def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
+    """Returns the rows that have a point, best at the most frames first."""
+    lines = []
+    for row in summary.rows:
+        cells = sorted(row.cells.items())
+        positions = [
+            k if axis.cost == "frames" else (cell.cost or {}).get(axis.cost)
+            for k, cell in cells
+        ]
+        scores = [cell.scores[metric] for _, cell in cells]
+        style = _row_style(summary, row.name)
+        lines.append(_Line(row.name, style, _numbers(positions), scores))
+    lines = [line for line in lines if np.isfinite(line.last_mean)]
+    return sorted(lines, key=lambda line: line.last_mean, reverse=True)
+
+
+def _row_style(summary: StudySummary, name: str) -> dict[str, Any]:
+    """Returns how a row is drawn, the same in every plot."""
+    if name == summary.baseline:
+        ink = PLOT_COLOURS["ink"]
+        return {"color": ink, "marker": "o", "linewidth": 2.4, "zorder": 6}
+    names = [row.name for row in summary.rows if row.name != summary.baseline]
+    index = names.index(name)
+    turn, colour = divmod(index, len(_COLOURS))
+    return {
+        "color": _COLOURS[colour],
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "linestyle": _DASHES[turn % len(_DASHES)],
+        "zorder": 5,
+    }
+
+
+def _cascade_lines(
+    summary: StudySummary, axis: _Axis, metric: str
+) -> list[_Line]:
+    """Returns the cascades, a point each."""
+    lines = []
+    for number, cascade in enumerate(summary.cascades):
+        frames = f"{cascade.wanted_mean_frames:g}"
+        name = f"{cascade.row}: cascade, {frames} frames on average"
+        style = {
+            "color": _row_style(summary, cascade.row)["color"],
+            "marker": "*H8"[number % 3],
+            "linestyle": "none",
+            "markersize": 11,
+            "markeredgecolor": PLOT_COLOURS["ink"],
+            "zorder": 7,
+        }
+        if axis.cascade_value:
+            places = _numbers([cascade.values[axis.cascade_value].mean])
+            lines.append(_Line(name, style, places, [cascade.values[metric]]))
+    return [line for line in lines if np.isfinite(line.last_mean)]
+
+
+def _teacher_line(summary: StudySummary, axis: _Axis, metric: str) -> _Line:
+    """Returns the teacher's point; one without x if it is too far away."""
+    cost = summary.teacher_cost or {}
+    name, position = "Teacher, all frames", cost.get(axis.cost)
+    if cost:
+        name = f"Teacher, all {cost['frames']:,} frames"
+        if axis.cost == "frames" and position > _NEAR * max(summary.budgets):
+            position = None
+    style = {"color": PLOT_COLOURS["teacher"], "marker": "*", "markersize": 12}
+    scores = [summary.teacher[metric]]
+    return _Line(name, style, _numbers([position]), scores)
+
+
+def _draw_plot(
+    summary: StudySummary, axis: _Axis, metric: str, rows: list[_Line]
+) -> Plot:
+    from matplotlib.figure import Figure
+
+    name = COMPARED_METRICS[metric]
+    title = f"{name} over {axis.label}"
+    figure = Figure()
+    axes = figure.add_subplot(title=title, xlabel=axis.label, ylabel=name)
+    teacher = _teacher_line(summary, axis, metric)
+    cascades = _cascade_lines(summary, axis, metric)
+    _scale(axes, axis, [teacher, *rows], cascades)
+    handles = _draw_teacher(axes, teacher)
+    for line in (*_side_by_side(axes, rows), *cascades):
+        handles.append(_draw_line(axes, line))
+    figure.legend(handles=handles, loc="outside right upper")
+    lines_beside = sum(1 + h.get_label().count("\n") for h in handles)
+    figure.set_figheight(max(_HEIGHT, _LEGEND_LINE * (1 + lines_beside)))
+    seeds = _describe_seeds([*rows, *cascades])
+    above = ((0, 1), (0, 9), "axes fraction", "offset points")
+    subtitle = axes.annotate(seeds, *above, color=PLOT_COLOURS["muted"])
+    subtitle.set_in_layout(False)
+    text = io.StringIO()
+    metadata = {"Title": title, "Date": None, "Creator": "distill"}
+    figure.savefig(text, format="svg", metadata=metadata)
+    return Plot(f"{name.lower()}_{axis.cost}.svg", title, text.getvalue())
+
+
+def _scale(
+    axes: "Axes", axis: _Axis, lines: list[_Line], cascades: list[_Line]
+) -> None:
+    """Sets limits and ticks along x; frames have theirs where `lines` do."""
+    from matplotlib import ticker
+
+    ticks = np.unique(np.concatenate([line.positions for line in lines]))
+    places = [*ticks, *(line.positions[0] for line in cascades)]
+    smallest, largest = np.nanmin(places), np.nanmax(places)
+    ratio = largest / smallest
+    if ratio >= _LOGARITHMIC:
+        axes.set_xscale("log")
+        axes.set_xlim(smallest / ratio**0.05, largest * ratio**0.05)
+        steps = (1, 2, 5) if ratio > 8 else (1, 1.5, 2, 3, 5, 7)
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=steps))
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+    else:
+        margin = 0.05 * (largest - smallest or largest)
+        axes.set_xlim(smallest - margin, largest + margin)
+    if axis.cost == "frames":
+        ticks = ticks[np.isfinite(ticks)]
+        axes.set_xticks(ticks[:: 1 + len(ticks) // _MOST_TICKS])
+    in_thousands = ticker.EngFormatter(sep=" ")
+    axes.xaxis.set_major_formatter("{x:g}" if largest < 1e3 else in_thousands)
+
+
+def _side_by_side(axes: "Axes", rows: list[_Line]) -> Iterator[_Line]:
+    """Yields the rows with points of equal x moved apart a little."""
+    is_log = axes.get_xscale() == "log"
+    scale, unscale = (np.log, np.exp) if is_log else (np.copy, np.copy)
+    width = np.ptp(scale(axes.get_xlim()))
+    places = scale(np.stack([line.positions for line in rows]))
+    for column in places.T:
+        for place in np.unique(column):
+            same = np.flatnonzero(column == place)
+            step = width * min(_STEP, _SPREAD / max(1, len(same)))
+            column[same] += step * (np.arange(len(same)) - (len(same) - 1) / 2)
+    for line, positions in zip(rows, unscale(places), strict=True):
+        yield dataclasses.replace(line, positions=positions)
+
+
+def _draw_teacher(axes: "Axes", teacher: _Line) -> list["Line2D"]:
+    """Draws the teacher's mean, its band and, where x is known, a star."""
+    mean, deviation = teacher.scores[0].mean, teacher.scores[0].deviation or 0
+    if mean is None:
+        return []
+    colour, band = teacher.style["color"], (mean - deviation, mean + deviation)
+    axes.axhline(mean, color=colour, zorder=2)
+    axes.axhspan(*band, color=colour, alpha=0.25, linewidth=0, zorder=1)
+    return [_draw_line(axes, teacher)]
+
+
+def _draw_line(axes: "Axes", line: _Line) -> "Line2D":
+    """Draws points with error bars; returns what the legend shows."""
+    points, _, _ = axes.errorbar(
+        line.positions,
+        line.means,
+        yerr=_numbers(score.deviation for score in line.scores),
+        elinewidth=1.1,
+        **({"markeredgecolor": PLOT_COLOURS["paper"]} | line.style),
+    )
+    # A legend sets formulas in "$" and leaves out what begins with "_".
+    name = "\n".join(textwrap.wrap(line.name, _LEGEND_LETTERS))
+    points.set_label(re.sub("^_", " _", name.replace("$", r"\$")))
+    return points
+
+
+def _describe_seeds(lines: list[_Line]) -> str:
+    numbers = {s.num_seeds for line in lines for s in line.scores} - {0}
+    if max(numbers) == 1:
+        return "One seed."
+    seeds = " to ".join(map(str, sorted({min(numbers), max(numbers)})))
+    return f"Means of {seeds} seeds; bars: one standard deviation."

@@ -1,0 +1,297 @@
+"""A study's report: tables and plots as markdown and HTML, runs as CSV."""
+
+import csv
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from distill.atomic_files import replace_atomically
+from distill.study import html_report as page
+from distill.study.aggregate import (
+    COMPARED_METRICS,
+    METRICS,
+    Cell,
+    Statistic,
+    StudySummary,
+    summarize_study,
+)
+from distill.study.plots import draw_plots
+
+_TITLE = "Frame-budget study"
+# A cost's key: the title of its column, and its figures' format.
+_COSTS = {
+    "frames": ("frames", ",d"),
+    "bytes_read": ("bytes read", ",d"),
+    "multiply_adds": ("multiply-adds", ",.0f"),
+    "parameters": ("parameters", ",d"),
+    "milliseconds_at_1": ("ms, alone", ",.3f"),
+    "milliseconds_at_64": ("ms, batch of 64", ",.3f"),
+}
+
+
+def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
+    """Writes `report.md`, `report.html`, `results.csv` and the plots.
+
+    Each file is written whole or not at all. Without matplotlib there are no
+    plots, and the report says how to install it.
+
+    Args:
+      results: What `results.gather_results` returns.
+      directory: Where to write.
+
+    Raises:
+      ValueError: The baseline is none of the rows.
+    """
+    directory = Path(directory)
+    summary = summarize_study(results)
+    try:
+        plots = draw_plots(summary)
+    except ImportError:
+        plots = None
+    sections = _sections(results, summary, plots)
+    texts = {plot.file_name: plot.svg for plot in plots or ()}
+    texts["report.md"] = page.render_markdown(_TITLE, sections)
+    texts["report.html"] = page.render_html(_TITLE, sections)
+    for name, text in texts.items():
+        with replace_atomically(directory / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    with replace_atomically(directory / "results.csv") as temporary:
+        _write_runs(temporary, results)
+
+
+def _write_runs(path: Path, results: Mapping[str, Any]) -> None:
+    """Writes a line a run: its row, its scores and its network's costs."""
+    columns = ("row", "k", "trained_k", "seed", *METRICS, "seconds", *_COSTS)
+    teacher = results["teacher"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        for run in teacher["runs"]:
+            cost = teacher.get("cost") or {}
+            writer.writerow({"row": "Teacher"} | cost | run)
+        for row in results["rows"]:
+            for run in row["runs"]:
+                cost = row["costs"].get(str(run["k"]), {})
+                writer.writerow({"row": row["name"]} | cost | run)
+
+
+def _sections(
+    results: Mapping[str, Any],
+    summary: StudySummary,
+    plots: list[page.Plot] | None,
+) -> list[page.Section]:
+    """Returns all that the report says."""
+    over_frames = [p for p in plots or () if "frames" in p.file_name]
+    over_costs = [p for p in plots or () if p not in over_frames]
+    about_plots = ()
+    if plots:
+        about_plots = ("In the plots points of equal x stand side by side.",)
+    elif plots is None:
+        words = "There are no plots, for matplotlib is missing; it comes with "
+        about_plots = (words, page.Code("pip install -e .[study]"), ".")
+    scores = (*_scores(summary), page.Paragraph(about_plots), *over_frames)
+    sections = [
+        page.Section("In short", _headline(results["data"], summary)),
+        page.Section("Scores", scores),
+        page.Section("Gain over the baseline", _gains(summary)),
+        page.Section("Costs", (*_costs(summary), *over_costs)),
+        page.Section("Cascades", _cascades(summary)),
+        page.Section("Methods", _methods(summary)),
+        page.Section("Data, machine, command", _origin(results)),
+    ]
+    return [section for section in sections if section.blocks]
+
+
+def _headline(
+    data: Mapping[str, Any], summary: StudySummary
+) -> tuple[page.Block, ...]:
+    """Returns what was studied, and the best row at each budget."""
+    about = (
+        "Students that see k of a video's frames, against a teacher that sees "
+        f"them all (at most {data['max_frames']}). "
+        f"Methods: {len(summary.rows)}; "
+        f"k: {', '.join(map(str, summary.budgets))}; "
+        f"seeds: {len(summary.seeds)}; "
+        f"videos scored: {page.write_number(data['num_eval_videos'], ',d')}; "
+        f"classes: {data['num_classes']:,}."
+    )
+    if summary.num_scores < summary.num_wanted_scores:
+        about += (
+            f" Incomplete: {summary.num_scores:,} of "
+            f"{summary.num_wanted_scores:,} scores are there so far."
+        )
+    teacher = f"Teacher, {data['teacher_model']}"
+    rows = [("all", teacher, _write_means(summary.teacher), "", "")]
+    for k in summary.budgets:
+        row = max(summary.rows, key=lambda row: row.cells[k].rank)
+        cell = row.cells[k]
+        name = row.name if cell.scores["gap"].num_seeds else "-"
+        gain, share = _write_gain("gap", cell), _write_share("gap", cell)
+        if name == summary.baseline:
+            gain = share = ""
+        rows.append((str(k), name, _write_means(cell.scores), gain, share))
+    header = ("frames", "best by GAP", "GAP/mAP", "gain", "share closed")
+    return page.Paragraph((about,)), page.Table(header, tuple(rows), 2)
+
+
+def _budget_table(
+    summary: StudySummary, title: str, write: Callable[[Cell], page.Words]
+) -> page.Table:
+    """Returns a row a method, a column a budget."""
+    first, *others = summary.budgets
+    rows = (
+        (row.name, *(write(row.cells[k]) for k in summary.budgets))
+        for row in summary.rows
+    )
+    return page.Table((title, f"k={first}", *map(str, others)), tuple(rows))
+
+
+def _metric_tables(
+    summary: StudySummary, about: str, write: Callable[[str, Cell], str]
+) -> tuple[page.Block, ...]:
+    """Returns a table for each compared metric, below what they show."""
+    tables = (
+        _budget_table(summary, title, functools.partial(write, metric))
+        for metric, title in COMPARED_METRICS.items()
+    )
+    return page.Paragraph((about,)), *tables
+
+
+def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
+    """Returns the published table's shape, and each metric over seeds."""
+    best = [
+        max((row.cells[k] for row in summary.rows), key=lambda cell: cell.rank)
+        for k in summary.budgets
+    ]
+
+    def write_pair(cell: Cell) -> page.Words:
+        pair = _write_means(cell.scores)
+        is_best = cell in best and pair != "-"
+        return page.Strong(pair) if is_best else pair
+
+    about = (
+        "GAP/mAP, means over seeds; the teacher, on all frames: "
+        f"{_write_means(summary.teacher)}. Bold: a budget's best GAP."
+    )
+    teacher = [summary.teacher[metric] for metric in COMPARED_METRICS]
+    spread = (
+        "Mean ± standard deviation over seeds (number of seeds). The teacher: "
+        f"{' / '.join(map(page.write_statistic, teacher))}."
+    )
+    return (
+        page.Paragraph((about,)),
+        _budget_table(summary, "", write_pair),
+        *_metric_tables(
+            summary,
+            spread,
+            lambda metric, cell: page.write_statistic(cell.scores[metric]),
+        ),
+    )
+
+
+def _write_means(scores: Mapping[str, Statistic]) -> str:
+    """Returns `.731/.297`, or `-` without a run."""
+    means = [scores[metric].mean for metric in COMPARED_METRICS]
+    return "-" if means[0] is None else "/".join(map(page.write_score, means))
+
+
+def _gains(summary: StudySummary) -> tuple[page.Block, ...]:
+    """Returns gains over the baseline, and how far they lead."""
+    baseline = summary.baseline
+    others = tuple(row for row in summary.rows if row.name != baseline)
+    summary = dataclasses.replace(summary, rows=others)
+    gains = (
+        f"Gain of the mean over {baseline} ± standard deviation of the gains "
+        "seed by seed (seeds that both have)."
+    )
+    shares = (
+        "The gain as a share of what the teacher's mean is above the "
+        "baseline's (shares seed by seed, mean ± standard deviation)."
+    )
+    return (
+        *_metric_tables(summary, gains, _write_gain),
+        *_metric_tables(summary, shares, _write_share),
+    )
+
+
+def _write_gain(metric: str, cell: Cell) -> str:
+    against = cell.against_baseline[metric]
+    gain = dataclasses.replace(against.seed_gains, mean=against.gain)
+    return page.write_statistic(gain, "+")
+
+
+def _write_share(metric: str, cell: Cell) -> str:
+    against = cell.against_baseline[metric]
+    share, by_seed = against.share, against.seed_shares
+    if share is None:
+        return "-"
+    text = f"{100 * share:.0f} %"
+    if by_seed.deviation is not None:
+        text += f" ({100 * by_seed.mean:.0f} ± {100 * by_seed.deviation:.0f} %)"
+    return text
+
+
+def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
+    """Returns a line a network; students of equal costs share one."""
+    rows = []
+    teacher = summary.teacher_cost or {}
+    for network, cost in summary.networks():
+        cells = []
+        for key, (_, style) in _COSTS.items():
+            text = page.write_number(cost.get(key), style)
+            if network != "Teacher" and cost.get(key) and teacher.get(key):
+                text += f" ({page.write_percent(cost[key] / teacher[key])})"
+            cells.append(text)
+        rows.append((network, *cells))
+    about = "Of one video, in parentheses of the teacher's:"
+    header = ("network", *(title for title, _ in _COSTS.values()))
+    return page.Paragraph((about,)), page.Table(header, tuple(rows))
+
+
+def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
+    """Returns a line a cascade; nothing where there is none."""
+    rows = []
+    for cascade in summary.cascades:
+        values = cascade.values
+        stops = (
+            f"{page.write_percent(share)} at {k}"
+            for k, share in cascade.shares.items()
+        )
+        rows.append(
+            (
+                cascade.row,
+                ", ".join(stops) or "-",
+                f"{cascade.wanted_mean_frames:g}",
+                page.write_number(values["mean_frames"].mean, ".2f"),
+                page.write_statistic(values["gap"]),
+                page.write_statistic(values["mean_average_precision"]),
+                page.write_number(values["multiply_adds"].mean, ",.0f"),
+                page.write_number(values["milliseconds"].mean, ",.3f"),
+            )
+        )
+    header = ("student", "videos stop at k", "frames wanted", "frames seen")
+    header += ("GAP (seeds)", "mAP (seeds)", "multiply-adds", "ms, batch of 64")
+    return (page.Table(header, tuple(rows), 2),) if rows else ()
+
+
+def _methods(summary: StudySummary) -> tuple[page.Block, ...]:
+    """Returns how each row was trained."""
+    rows = []
+    for row in summary.rows:
+        trained = "k frames, for each k"
+        if row.trained_frames is not None:
+            trained = f"{row.trained_frames} frames at most, once for all k"
+        seconds = page.write_number(row.seconds.mean, ",.0f")
+        rows.append((row.name, trained, page.Code(row.flags), seconds))
+    header = ("method", "trained on", "flags", "seconds a training")
+    return (page.Table(header, tuple(rows), 3),)
+
+
+def _origin(results: Mapping[str, Any]) -> tuple[page.Block, ...]:
+    """Returns data, machine and command, as the results have them."""
+    facts = (results["data"] | results["machine"]).items()
+    facts = ((name, "-" if fact is None else fact) for name, fact in facts)
+    rows = tuple((name.replace("_", " "), str(fact)) for name, fact in facts)
+    return page.Table(("", ""), rows, 2), page.Listing(results["command"])

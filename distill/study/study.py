@@ -1,0 +1,109 @@
+"""A whole study: what is left of it is run, and its report written."""
+
+import sys
+
+import rich.console
+import rich.progress
+import rich.table
+
+from distill.study.plan import Study, Unit
+from distill.study.progress import Estimate, format_seconds
+from distill.study.report import write_report
+from distill.study.results import gather_results, write_results
+from distill.study.runner import run_unit
+from distill.training.signals import catch_signals
+
+
+def show_plan(study: Study) -> None:
+    """Prints the grid, what of it is done and how long the rest will take."""
+    estimate = Estimate(study)
+    table = rich.table.Table()
+    for title in ("training", "stages", "scored with", "estimated"):
+        table.add_column(title, overflow="fold")
+    todo = {id(unit) for unit in estimate.todo}
+    units = (*study.teachers, *study.units)
+    for unit in units:
+        table.add_row(
+            unit.title,
+            str(len(unit.stages)),
+            ", ".join(budget.name for budget in unit.evaluations.values()),
+            format_seconds(estimate.seconds(unit))
+            if id(unit) in todo
+            else "done",
+        )
+    width = None if sys.stdout.isatty() else 120
+    rich.console.Console(highlight=False, width=width).print(table)
+    print(
+        f"{len(units)} trainings, {len(units) - len(todo)} done; the others "
+        f"take about {format_seconds(estimate.seconds_left())} (by "
+        f"{estimate.basis})"
+    )
+
+
+def run_study(study: Study, max_runs: int | None = None) -> bool:
+    """Runs a study's trainings one after another and writes its report.
+
+    Trainings that are done with the same settings are not run again; one that
+    was stopped goes on from its last checkpoint.
+
+    Args:
+      study: The study.
+      max_runs: Trainings of this call at most; None for all.
+
+    Returns:
+      False if a signal (Ctrl-C, SIGTERM) stopped it; what was done stays.
+    """
+    estimate = Estimate(study)
+    console = rich.console.Console(highlight=False, soft_wrap=True)
+    with (
+        catch_signals() as caught,
+        rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        ) as bar,
+    ):
+        is_whole = _run_units(study, estimate, max_runs, bar, caught)
+    if not is_whole:
+        print("stopped by a signal; run the same command to go on")
+    results = gather_results(study)
+    write_results(results, study.directory)
+    write_report(results, study.directory)
+    print(f"wrote {study.directory}/report.md and report.html")
+    return is_whole
+
+
+def _run_units(study, estimate, max_runs, bar, caught) -> bool:
+    """Runs what is left, or as much as is wanted; False after a signal."""
+    total = len(study.teachers) + len(study.units)
+    task = bar.add_task("study", total=total)
+    for unit in estimate.todo[:max_runs]:
+        done = total - len(estimate.todo)
+        bar.update(task, completed=done, description=unit.title)
+        result = None if caught else run_unit(unit, study, bar.console.print)
+        if result is None:
+            return False
+        estimate.finish(unit, result["seconds"])
+        left = format_seconds(estimate.seconds_left())
+        bar.console.print(
+            f"[{done + 1}/{total}] {unit.title}: {_describe(unit, result)}; "
+            f"{left} to go",
+            markup=False,
+        )
+    return not caught
+
+
+def _describe(unit: Unit, result: dict) -> str:
+    """Returns a result's scores and time in a line."""
+    parts = []
+    for k, scores in result["scores"].items():
+        at = f"k={k} " if len(unit.evaluations) > 1 else ""
+        parts.append(
+            f"{at}GAP {scores['gap']:.4f} mAP "
+            f"{scores['mean_average_precision']:.4f}"
+        )
+    if result["seconds"]:
+        parts.append(format_seconds(result["seconds"]))
+    return ", ".join(parts)

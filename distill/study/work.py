@@ -1,0 +1,63 @@
+"""How much a training computes, from its settings alone."""
+
+import functools
+
+from distill.data.schema import DataSchema
+from distill.networks import measure_network
+from distill.settings import NetworkSettings, RunSettings
+
+# A training step: forward, and twice as much for gradients.
+_TRAINING = 3
+# Multiply-adds for which a video's reading, parsing and bookkeeping stand.
+_A_VIDEO = 1e6
+
+
+def training_work(
+    settings: RunSettings,
+    num_videos: int,
+    teachers: dict[str, NetworkSettings],
+) -> float:
+    """Estimates the multiply-adds of a run.
+
+    Args:
+      settings: The run's.
+      num_videos: Videos of the training files.
+      teachers: Networks of `teacher_checkpoints`, by file.
+    """
+    training = settings.training
+    a_video = _A_VIDEO
+    a_video += (
+        training.student_views
+        * _TRAINING
+        * _network_work(settings.student, settings.data)
+    )
+    if settings.teacher is not None:
+        a_video += _TRAINING * _network_work(settings.teacher, settings.data)
+    for checkpoint in settings.teacher_checkpoints:
+        a_video += _network_work(teachers[checkpoint], settings.data)
+    videos = num_videos * training.train_share * training.num_epochs
+    return videos * a_video
+
+
+def _network_work(network: NetworkSettings, schema: DataSchema) -> int:
+    """Returns the multiply-adds of one video."""
+    return _measure(_Hashed(network, schema))
+
+
+class _Hashed:
+    """A network's settings as the key of a cache."""
+
+    def __init__(self, network: NetworkSettings, schema: DataSchema):
+        self.network, self.schema = network, schema
+        self._key = repr((network, schema))
+
+    def __hash__(self):
+        return hash(self._key)
+
+    def __eq__(self, other):
+        return self._key == other._key
+
+
+@functools.cache
+def _measure(key: _Hashed) -> int:
+    return measure_network(key.network, key.schema).multiply_adds

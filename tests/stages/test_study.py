@@ -1,0 +1,201 @@
+"""The frame-budget study on small videos: grid, resuming, results."""
+
+import csv
+import json
+import signal
+
+import pytest
+from stage_runs import (
+    error_line,
+    frame_schema,
+    network_flags,
+    run_script,
+    start_script,
+    to_flags,
+    wait_until,
+)
+
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.evaluation import evaluate_network, load_network
+from distill.training.checkpoints import read_settings
+from models.frame_budget import FrameBudget
+
+ROWS = {
+    "No teacher": "--regime=labels",
+    "Serial": "--regime=serial --random_offset --num_teachers=1",
+    "Two stages": "--regime=mimic --representation_loss_weight=1 THEN "
+    "--num_epochs=1 --base_learning_rate=0.001",
+    "All budgets": "--regime=serial --frame_selection=random_k "
+    "--fewest_frames=1 --evaluation_selection=nested_k",
+}
+
+
+def study_flags(videos, study_dir, rows=ROWS, **changed):
+    """Returns the flags of a study of a few seconds."""
+    networks = [
+        flag for flag in network_flags() if not flag.startswith("--every_n")
+    ]
+    flags = {
+        "train_data_pattern": f"{videos}/train-*.tfrecord",
+        "eval_data_pattern": f"{videos}/validate-*.tfrecord",
+        "calibration_data_pattern": f"{videos}/validate-*.tfrecord",
+        "study_dir": study_dir,
+        "batch_size": 16,
+        "num_epochs": 1,
+        "average_half_life": 5,
+        "budgets": "2,6",
+        "seeds": "3",
+        "teacher_seeds": "0,1",
+        "teacher_flags": "--num_epochs=2",
+        "cascade_rows": "All budgets",
+        "cascade_means": "3.5",
+    } | changed
+    if "All budgets" not in rows:
+        flags["cascade_rows"] = ""
+    rows = [f"--study_rows={name}: {text}" for name, text in rows.items()]
+    return networks + to_flags(flags) + rows
+
+
+@pytest.fixture(scope="module")
+def study(videos, tmp_path_factory):
+    """Returns the directory of a study, and what its commands printed."""
+    directory = tmp_path_factory.mktemp("study")
+    flags = study_flags(videos, directory)
+    first = run_script("frame_budget_study", *flags, "--max_runs=4")
+    second = run_script("frame_budget_study", *flags)
+    again = run_script("frame_budget_study", *flags)
+    return directory, [done.stdout for done in (first, second, again)]
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+@pytest.mark.slow
+def test_grid_is_run_once_over_several_calls(study):
+    _, (first, second, again) = study
+    lines = [line for line in first.splitlines() if line.startswith("[")]
+    assert [line.split("]")[0] for line in lines] == [
+        f"[{number}/9" for number in (1, 2, 3, 4)
+    ]
+    assert "[1/9] Teacher, seed 0: GAP 0." in first
+    lines = [line for line in second.splitlines() if line.startswith("[")]
+    assert [line.split(": ")[0] for line in lines] == [
+        "[5/9] Serial, k=2, seed 3",
+        "[6/9] Serial, k=6, seed 3",
+        "[7/9] Two stages, k=2, seed 3",
+        "[8/9] Two stages, k=6, seed 3",
+        "[9/9] All budgets, k=6, seed 3",
+    ]
+    assert "to go" in lines[0]
+    assert not [line for line in again.splitlines() if line.startswith("[")]
+
+
+@pytest.mark.slow
+def test_results_are_those_of_the_checkpoints(study, videos):
+    directory, _ = study
+    results = read_json(directory / "results.json")
+    assert results["budgets"] == [2, 6]
+    assert results["baseline"] == "No teacher"
+    assert [row["name"] for row in results["rows"]] == list(ROWS)
+    files = find_files(f"{videos}/validate-*.tfrecord")
+    reader = VideoReader(frame_schema(), files, 16)
+    for row in results["rows"]:
+        slug = row["name"].lower().replace(" ", "_")
+        assert [run["k"] for run in row["runs"]] == [2, 6]
+        for run in row["runs"]:
+            folder = directory / f"runs/{slug}/k{run['trained_k']}/seed3"
+            checkpoint = sorted(folder.glob("stage*.h5"))[-1]
+            kind = "nested_k" if slug == "all_budgets" else "uniform_k"
+            budget = FrameBudget(kind, num_frames=run["k"])
+            network = load_network(checkpoint, "student", budget=budget)
+            scores = evaluate_network(network, reader)
+            assert run["gap"] == pytest.approx(scores["gap"], abs=1e-6)
+            cost = row["costs"][str(run["k"])]
+            assert cost["multiply_adds"] == network.multiply_adds
+            assert cost["bytes_read"] == run["k"] * 16
+            assert 0 < cost["milliseconds_at_64"]
+    assert len(results["teacher"]["runs"]) == 2
+    (cascade,) = results["cascades"][0]["runs"]
+    assert cascade["mean_frames"] == pytest.approx(3.5, abs=0.7)
+
+
+@pytest.mark.slow
+def test_units_are_trained_as_their_rows_say(study):
+    directory, _ = study
+    teachers = [
+        f"{directory}/teachers/teacher/seed{seed}/stage0.h5" for seed in (0, 1)
+    ]
+    path = directory / "runs/{}/k6/seed3/stage{}.h5"
+    serial = read_settings(str(path).format("serial", 0))
+    assert serial.student.budget.random_offset
+    assert serial.training.seed == 3
+    stages = [read_settings(str(path).format("two_stages", n)) for n in (0, 1)]
+    assert stages[1].initial_checkpoint == str(path).format("two_stages", 0)
+    assert stages[1].training.base_learning_rate == 0.001
+    described = read_json(directory / "runs/all_budgets/k6/seed3/unit.json")
+    assert described["stages"][0]["teacher_checkpoints"] == teachers
+    described = read_json(directory / "runs/serial/k6/seed3/unit.json")
+    assert described["stages"][0]["teacher_checkpoints"] == teachers[:1]
+
+
+@pytest.mark.slow
+def test_report_and_table_name_every_row(study):
+    directory, _ = study
+    report = (directory / "report.md").read_text()
+    page = (directory / "report.html").read_text()
+    for name in ROWS:
+        assert name in report
+        assert name in page
+    with open(directory / "results.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["row"] for line in lines} >= set(ROWS)
+
+
+def test_dry_run_shows_what_is_left_and_writes_nothing(videos, tmp_path):
+    flags = study_flags(videos, tmp_path / "study")
+    done = run_script("frame_budget_study", *flags, "--dry_run")
+    assert "9 trainings, 0 done; the others take about" in done.stdout
+    assert "nested_k=2, nested_k=6" in done.stdout
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.slow
+def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
+    rows = {"No teacher": ROWS["No teacher"]}
+    flags = study_flags(videos, tmp_path, rows, budgets="6", teacher_seeds="0")
+    done = tmp_path / "teachers/teacher/seed0/unit.json"
+    process = start_script("frame_budget_study", *flags)
+    wait_until(done.exists, process)
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, output + errors
+    assert "run the same command to go on" in output
+    run_script("frame_budget_study", *flags)
+    result = "runs/no_teacher/k6/seed3/result.json"
+    again, straight = (read_json(d / result) for d in (tmp_path, study[0]))
+    assert again["scores"]["6"]["gap"] == straight["scores"]["6"]["gap"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"rows": {"A": "--regime=nothing"}}, "'A' at 2 frames: flag --regime"),
+        ({"rows": {"A": "--epochs=3"}}, "'A' at 2 frames: Unknown command"),
+        ({"rows": {"A": "word"}}, "'A' at 2 frames: not a flag: 'word'"),
+        ({"rows": {"A @ 2": "--num_epochs=2"}}, "adds to a row that does not"),
+        ({"baseline_row": "B"}, "--baseline_row=B is none of the rows"),
+        ({"budgets": "2,x"}, "--budgets must be whole numbers, got 'x'"),
+        ({"budgets": "2,99"}, "frame_budget must be at most max_frames 40"),
+        ({"cascade_means": "few"}, "--cascade_means must be numbers"),
+    ],
+)
+def test_plan_that_cannot_be_run_is_refused(videos, tmp_path, changed, message):
+    done = run_script(
+        "frame_budget_study",
+        *study_flags(videos, tmp_path / "study", **changed),
+        status=1,
+    )
+    assert message in error_line(done)
+    assert not (tmp_path / "study").exists()

@@ -1,0 +1,171 @@
+"""Means, spreads, gains and shares of a study, against NumPy by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from distill.study.aggregate import METRICS, summarize, summarize_study
+
+TEACHER = (0.40, 0.42)
+BASELINE = (0.30, 0.31, 0.35)
+STUDENT = (0.34, 0.33, 0.36)
+
+
+def make_run(seed, gap, k=2, trained_k=None, seconds=10.0):
+    scores = dict.fromkeys(METRICS, gap / 2) | {"gap": gap}
+    trained_k = k if trained_k is None else trained_k
+    return (
+        {"seed": seed, "k": k, "trained_k": trained_k}
+        | scores
+        | {"seconds": seconds}
+    )
+
+
+def make_row(name, gaps, costs=None):
+    runs = [make_run(seed, gap) for seed, gap in enumerate(gaps)]
+    return {"name": name, "flags": "", "runs": runs, "costs": costs or {}}
+
+
+def make_results(rows, teacher=TEACHER, **others):
+    runs = [make_run(seed, gap, k=10) for seed, gap in enumerate(teacher)]
+    results = {
+        "budgets": [2],
+        "seeds": [0, 1, 2],
+        "baseline": "Baseline",
+        "teacher": {"runs": runs, "cost": None},
+        "rows": rows,
+        "cascades": [],
+    }
+    return results | others
+
+
+def two_rows(student=STUDENT):
+    return [make_row("Baseline", BASELINE), make_row("Student", student)]
+
+
+def compare_student(rows, **others):
+    summary = summarize_study(make_results(rows, **others))
+    return summary.rows[1].cells[2].against_baseline["gap"]
+
+
+def test_statistics_are_numpys_mean_and_sample_deviation():
+    statistic = summarize(BASELINE)
+    assert statistic.num_seeds == 3
+    assert statistic.mean == pytest.approx(np.mean(BASELINE))
+    assert statistic.deviation == pytest.approx(np.std(BASELINE, ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([], (0, None, None)), ([0.5], (1, 0.5, None))],
+)
+def test_too_few_seeds_have_no_mean_or_no_deviation(values, expected):
+    assert dataclasses.astuple(summarize(values)) == expected
+
+
+def test_none_and_what_is_not_finite_is_missing():
+    assert summarize([None, np.nan, 0.25, np.inf]) == summarize([0.25])
+
+
+def test_every_metric_of_rows_and_teacher_is_summarized():
+    summary = summarize_study(make_results(two_rows()))
+    for metric, factor in zip(METRICS, (1, 0.5, 0.5, 0.5, 0.5), strict=True):
+        student = summary.rows[1].cells[2].scores[metric]
+        assert student.mean == pytest.approx(factor * np.mean(STUDENT))
+        assert summary.teacher[metric].mean == pytest.approx(
+            factor * np.mean(TEACHER)
+        )
+
+
+def test_gain_and_share_are_of_the_means():
+    against = compare_student(two_rows())
+    gain = np.mean(STUDENT) - np.mean(BASELINE)
+    assert against.gain == pytest.approx(gain)
+    assert against.share == pytest.approx(gain / (0.41 - np.mean(BASELINE)))
+
+
+def test_gains_and_shares_of_seeds_are_paired():
+    against = compare_student(two_rows())
+    gains = np.subtract(STUDENT, BASELINE)
+    shares = gains / (0.41 - np.array(BASELINE))
+    assert against.seed_gains.deviation == pytest.approx(gains.std(ddof=1))
+    assert against.seed_shares.mean == pytest.approx(shares.mean())
+    assert against.seed_shares.deviation == pytest.approx(shares.std(ddof=1))
+
+
+def test_seeds_that_only_one_of_the_rows_has_are_not_paired():
+    rows = two_rows(STUDENT[:1])
+    rows[1]["runs"][0]["seed"] = 2
+    against = compare_student(rows)
+    assert against.seed_gains.num_seeds == 1
+    assert against.seed_gains.mean == pytest.approx(STUDENT[0] - BASELINE[2])
+    assert against.gain == pytest.approx(STUDENT[0] - np.mean(BASELINE))
+
+
+def test_a_missing_part_leaves_gain_and_share_out():
+    missing = compare_student(two_rows(student=()))
+    assert (missing.gain, missing.share) == (None, None)
+    no_teacher = compare_student(two_rows(), teacher=())
+    assert no_teacher.gain is not None and no_teacher.share is None
+
+
+def test_a_teacher_below_the_baseline_leaves_shares_out():
+    assert compare_student(two_rows(), teacher=(0.31,)).share is None
+    # This one is above the baseline's mean, but below its last seed.
+    against = compare_student(two_rows(), teacher=(0.34,))
+    assert against.share == pytest.approx(against.gain / 0.02)
+    assert against.seed_shares.num_seeds == 0
+
+
+def test_scores_are_counted_against_a_complete_study():
+    summary = summarize_study(make_results(two_rows(STUDENT[:1])))
+    assert (summary.num_scores, summary.num_wanted_scores) == (4, 6)
+
+
+def test_a_row_trained_once_says_on_how_many_frames_and_counts_it_once():
+    row = make_row("Shared", ())
+    row["runs"] = [
+        make_run(seed, 0.3, k=k, trained_k=10, seconds=20.0 + seed)
+        for seed in (0, 1)
+        for k in (1, 2)
+    ]
+    rows = [make_row("Baseline", BASELINE), row]
+    summary = summarize_study(make_results(rows, budgets=[1, 2]))
+    assert [row.trained_frames for row in summary.rows] == [None, 10]
+    assert summary.rows[1].seconds == summarize([20.0, 21.0])
+
+
+def test_students_of_equal_costs_are_one_network():
+    dear, cheap = {"frames": 2, "multiply_adds": 9}, {"frames": 2}
+    names = ("Baseline", "A", "B", "C")
+    costs = (cheap, dear, cheap, None)
+    rows = [
+        make_row(name, BASELINE, {"2": cost} if cost else {})
+        for name, cost in zip(names, costs, strict=True)
+    ]
+    networks = list(summarize_study(make_results(rows)).networks())
+    assert networks == [("Baseline and 1 more, k=2", cheap), ("A, k=2", dear)]
+
+
+def test_cascades_are_means_over_seeds():
+    runs = [
+        {"seed": seed, "gap": gap, "mean_frames": 2.0, "multiply_adds": 8}
+        | {"budgets": [1, 5], "shares": [share, 1 - share]}
+        for seed, gap, share in ((0, 0.3, 0.5), (1, 0.4, 0.7))
+    ]
+    cascades = [
+        {"row": "Student", "wanted_mean_frames": 2, "runs": runs},
+        {"row": "Student", "wanted_mean_frames": 3, "runs": []},
+    ]
+    study = summarize_study(make_results(two_rows(), cascades=cascades))
+    done, missing = study.cascades
+    assert done.values["gap"] == summarize([0.3, 0.4])
+    assert done.values["milliseconds"].mean is None
+    assert done.shares == {1: pytest.approx(0.6), 5: pytest.approx(0.4)}
+    assert missing.shares == {} and missing.values["gap"].num_seeds == 0
+
+
+def test_an_unknown_baseline_is_named_with_the_rows():
+    with pytest.raises(ValueError, match=r"'Nobody' .* \['Baseline'"):
+        summarize_study(make_results(two_rows(), baseline="Nobody"))

@@ -1,0 +1,311 @@
+"""The report of a hand-made study, literally, and its page and plots."""
+
+import copy
+import csv
+import html.parser
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from distill.study.report import write_report
+
+ODD_NAME = "<b>&"
+COST = {
+    "frames": 1,
+    "bytes_read": 128,
+    "multiply_adds": 250_000,
+    "parameters": 1_000,
+    "milliseconds_at_1": 1.5,
+    "milliseconds_at_64": None,
+}
+TEACHER_COST = COST | {
+    "frames": 10,
+    "multiply_adds": 1_000_000,
+    "milliseconds_at_64": 0.25,
+}
+CASCADE = {
+    "seed": 0,
+    "mean_frames": 1.5,
+    "multiply_adds": 300_000.0,
+    "milliseconds": 0.2,
+    "gap": 0.35,
+    "mean_average_precision": 0.25,
+    "thresholds": [0.7],
+    "budgets": [1, 2],
+    "shares": [0.75, 0.25],
+}
+
+
+def make_run(k, seed, gap, average_precision):
+    return {
+        "k": k,
+        "trained_k": k,
+        "seed": seed,
+        "gap": gap,
+        "mean_average_precision": average_precision,
+        "hit_at_one": 0.5,
+        "perr": 0.4,
+        "loss": 6.0,
+        "seconds": 30.0,
+    }
+
+
+def make_row(name, *runs):
+    costs = {"1": COST, "2": COST | {"frames": 2}}
+    runs = [make_run(*run) for run in runs]
+    return {"name": name, "flags": "--a=b|c", "runs": runs, "costs": costs}
+
+
+def make_results():
+    """Returns two budgets and two seeds; of the last row a run is there."""
+    teacher = [make_run(10, 0, 0.39, 0.28), make_run(10, 1, 0.41, 0.30)]
+    return {
+        "command": "python -m scripts.frame_budget_study --seeds=0,1",
+        "machine": {"processor": "abacus"},
+        "data": {
+            "train_data_pattern": "train-*",
+            "eval_data_pattern": "eval-*",
+            "num_eval_videos": 12_345,
+            "max_frames": 10,
+            "num_features": 128,
+            "num_classes": 1_000,
+            "teacher_model": "Big",
+            "student_model": "Small",
+        },
+        "budgets": [1, 2],
+        "seeds": [0, 1],
+        "baseline": "Plain",
+        "teacher": {"runs": teacher, "cost": TEACHER_COST},
+        "rows": [
+            make_row(
+                "Plain",
+                (1, 0, 0.29, 0.19),
+                (1, 1, 0.31, 0.21),
+                (2, 0, 0.32, 0.22),
+                (2, 1, 0.32, 0.22),
+            ),
+            make_row("Taught", (1, 0, 0.34, 0.25), (1, 1, 0.36, 0.27)),
+            make_row(ODD_NAME, (2, 0, 0.30, 0.2)),
+        ],
+        "cascades": [
+            {"row": "Taught", "wanted_mean_frames": 1.5, "runs": [CASCADE]}
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """Returns a directory with the report, and plots if they can be drawn."""
+    directory = tmp_path_factory.mktemp("report")
+    write_report(make_results(), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def markdown(directory):
+    return (directory / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(directory):
+    return (directory / "report.html").read_text(encoding="utf-8")
+
+
+def write_without_plots(monkeypatch, directory, results):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    write_report(results, directory)
+    return (directory / "report.md").read_text(encoding="utf-8")
+
+
+def table_below(markdown, header):
+    lines = markdown.splitlines()
+    first = lines.index(header)
+    return "\n".join(lines[first : lines.index("", first)])
+
+
+def test_scores_have_the_published_table_s_shape(markdown):
+    assert table_below(markdown, "|  | k=1 | 2 |") == (
+        "|  | k=1 | 2 |\n"
+        "| --- | ---: | ---: |\n"
+        "| Plain | .300/.200 | **.320/.220** |\n"
+        "| Taught | **.350/.260** | - |\n"
+        "| &lt;b&gt;&amp; | - | .300/.200 |"
+    )
+
+
+def test_spreads_gains_and_shares_stand_below(markdown):
+    header = "| GAP | k=1 | 2 |"
+    assert table_below(markdown, header) == (
+        f"{header}\n"
+        "| --- | ---: | ---: |\n"
+        "| Plain | .3000 ± .0141 (2) | .3200 ± .0000 (2) |\n"
+        "| Taught | .3500 ± .0141 (2) | - |\n"
+        "| &lt;b&gt;&amp; | - | .3000 (1) |"
+    )
+    gains = markdown[markdown.index("## Gain over the baseline") :]
+    assert table_below(gains, header) == (
+        f"{header}\n"
+        "| --- | ---: | ---: |\n"
+        "| Taught | +.0500 ± .0000 (2) | - |\n"
+        "| &lt;b&gt;&amp; | - | -.0200 (1) |"
+    )
+    shares = gains[gains.index("The gain as a share") :]
+    # Taught, k=1: 0.05/0.10; by seeds 0.05/0.11 and 0.05/0.09.
+    assert table_below(shares, header) == (
+        f"{header}\n"
+        "| --- | ---: | ---: |\n"
+        "| Taught | 50 % (51 ± 7 %) | - |\n"
+        "| &lt;b&gt;&amp; | - | -25 % |"
+    )
+
+
+def test_the_best_row_of_each_budget_comes_first(markdown):
+    header = "| frames | best by GAP | GAP/mAP | gain | share closed |"
+    assert table_below(markdown, header) == (
+        f"{header}\n"
+        "| --- | --- | ---: | ---: | ---: |\n"
+        "| all | Teacher, Big | .400/.290 |  |  |\n"
+        "| 1 | Taught | .350/.260 | +.0500 ± .0000 (2) | 50 % (51 ± 7 %) |\n"
+        "| 2 | Plain | .320/.220 |  |  |"
+    )
+    assert "Incomplete: 7 of 12 scores are there so far." in markdown
+
+
+def test_costs_are_held_against_the_teacher_s(markdown):
+    costs = markdown[markdown.index("## Costs") :]
+    assert (
+        "| Teacher | 10 | 128 | 1,000,000 | 1,000 | 1.500 | 0.250 |\n"
+        "| Plain and 2 more, k=1 | 1 (10 %) | 128 (100 %) | 250,000 (25 %) | "
+        "1,000 (100 %) | 1.500 (100 %) | - |"
+    ) in costs
+
+
+def test_cascades_flags_machine_and_command_are_told(markdown):
+    assert (
+        "| Taught | 75 % at 1, 25 % at 2 | 1.5 | 1.50 | .3500 (1) | .2500 (1) "
+        "| 300,000 | 0.200 |"
+    ) in markdown
+    assert r"| Plain | k frames, for each k | `--a=b\|c` | 30 |" in markdown
+    assert "| processor | abacus |" in markdown
+    assert (
+        "\n```\npython -m scripts.frame_budget_study --seeds=0,1\n" in markdown
+    )
+
+
+def test_runs_are_a_line_each(directory):
+    with (directory / "results.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    names = ["Teacher"] * 2 + ["Plain"] * 4 + ["Taught"] * 2 + [ODD_NAME]
+    assert [line["row"] for line in lines] == names
+    last = lines[-1]
+    assert (last["k"], last["seed"], last["gap"]) == ("2", "0", "0.3")
+    assert last["frames"] == "2" and last["milliseconds_at_64"] == ""
+
+
+def test_one_seed_has_no_deviation(monkeypatch, tmp_path):
+    results = make_results()
+    results["seeds"] = [0]
+    for runs in (results["teacher"]["runs"], results["rows"][0]["runs"]):
+        runs[:] = [run for run in runs if run["seed"] == 0]
+    report = write_without_plots(monkeypatch, tmp_path, results)
+    assert "| Plain | .2900 (1) | .3200 (1) |" in report
+
+
+def test_a_study_without_a_run_is_reported(monkeypatch, tmp_path):
+    results = make_results() | {"cascades": []}
+    results["teacher"]["runs"] = []
+    for row in results["rows"]:
+        row["runs"] = []
+    report = write_without_plots(monkeypatch, tmp_path, results)
+    assert "| Plain | - | - |" in report
+    assert "Incomplete: 0 of 12" in report and "## Cascades" not in report
+
+
+def test_without_matplotlib_the_report_says_how_to_get_plots(
+    monkeypatch, tmp_path
+):
+    report = write_without_plots(monkeypatch, tmp_path, make_results())
+    assert "`pip install -e .[study]`" in report and ".svg" not in report
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"report.md", "report.html", "results.csv"}
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(page):
+    ElementTree.fromstring(page)
+    assert "http" not in page and "<script" not in page
+    assert not re.findall(r'\b(?:src|href)="[^#]', page)
+    assert not re.findall(r"url\([^#]", page)
+
+
+def test_a_name_is_a_name_once_in_the_page(page):
+    names = re.findall(r'\bid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+    uses = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page)
+    assert {a or b for a, b in uses} <= set(names)
+
+
+def test_the_page_escapes_what_it_is_given(page):
+    parser = TableParser()
+    parser.feed(page)
+    assert ODD_NAME in parser.cells and ODD_NAME not in page
+
+
+def test_the_page_s_tables_are_the_markdown_s(page, markdown):
+    parser = TableParser()
+    parser.feed(page)
+    lines = [line[2:-2] for line in markdown.splitlines() if line[:1] == "|"]
+    cells = [
+        html.unescape(re.sub(r"\*\*|`|\\", "", cell))
+        for line in lines
+        if "---" not in line
+        for cell in line.split(" | ")
+    ]
+    assert parser.cells == cells
+
+
+class TableParser(html.parser.HTMLParser):
+    """Collects the texts of a page's cells."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells = []
+        self._is_in_cell = False
+
+    def handle_starttag(self, tag, attrs):
+        self._is_in_cell |= tag in ("td", "th")
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self._is_in_cell &= tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self._is_in_cell:
+            self.cells[-1] += data
+
+
+def test_plots_show_every_row_that_has_a_point(directory):
+    pytest.importorskip("matplotlib", reason="it comes with the extra study")
+    plots = {path.name: path.read_text() for path in directory.glob("*.svg")}
+    # Of a batch of 64 nothing is measured.
+    assert set(plots) == {
+        f"{metric}_{axis}.svg"
+        for metric in ("gap", "map")
+        for axis in ("frames", "multiply_adds", "milliseconds_at_1")
+    }
+    report = (directory / "report.md").read_text()
+    for name, plot in plots.items():
+        ElementTree.fromstring(plot)
+        for row in ("Plain", "Taught", "&lt;b&gt;&amp;", "Teacher, all 10"):
+            assert f"<!-- {row}" in plot
+        assert f"]({name})" in report
+    assert "cascade, 1.5" in plots["gap_frames.svg"]
+    assert "cascade, 1.5" not in plots["gap_milliseconds_at_1.svg"]
+
+
+def test_the_same_results_give_the_same_files(directory, tmp_path):
+    write_report(copy.deepcopy(make_results()), tmp_path)
+    for path in directory.iterdir():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
