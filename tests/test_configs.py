@@ -17,7 +17,9 @@ EXPERIMENTS = sorted(
     and not path.stem.startswith("study_")
 )
 STUDIES = sorted(
-    str(path.relative_to(ROOT)) for path in ROOT.glob("configs/study_*.cfg")
+    str(path.relative_to(ROOT))
+    for path in ROOT.glob("configs/study_*.cfg")
+    if not path.stem.endswith(PARTS)
 )
 # Builds every network of a study's plan in the same way.
 READ_STUDIES = """

@@ -80,6 +80,7 @@ def test_the_recipe_touches_two_files_and_a_test():
     assert tuple(read_recipe()) == STEPS
 
 
+@pytest.mark.slow
 def test_the_new_model_passes_its_test_and_those_of_all_models(project):
     pytest.importorskip("ruff", reason="ruff comes with the extra dev")
     done = run(
@@ -95,6 +96,7 @@ def test_the_new_model_passes_its_test_and_those_of_all_models(project):
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_the_new_model_teaches_and_learns_by_its_flags(project, tmp_path):
     data, run_dir = tmp_path / "data", tmp_path / "run"
     done = run(

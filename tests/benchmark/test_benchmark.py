@@ -31,7 +31,16 @@ def test_functions_take_turns_after_one_call_each():
     assert set(seconds) == {"a", "b"} and min(seconds.values()) >= 0
 
 
-@pytest.mark.parametrize("part", PARTS)
+SLOW_PARTS = ("train", "forward")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(part, marks=[pytest.mark.slow] * (part in SLOW_PARTS))
+        for part in PARTS
+    ],
+)
 def test_every_part_has_rows_with_figures(part):
     rows = measure_part(part, SMALL)
     assert rows

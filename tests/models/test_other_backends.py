@@ -54,6 +54,7 @@ def assert_equals_tensorflow(folder, backend):
         )
 
 
+@pytest.mark.slow
 def test_predictions_differ_from_video_to_video(folder):
     results = read_results(folder, REFERENCE)
     for name in registry.MODELS:
@@ -62,6 +63,7 @@ def test_predictions_differ_from_video_to_video(folder):
         assert np.ptp(predictions, axis=0).max() > 1e-3, name
 
 
+@pytest.mark.slow
 def test_every_model_predicts_as_in_tensorflow_on_another_backend(folder):
     if not OTHERS:
         pytest.skip("neither PyTorch nor JAX is installed (extras torch, jax)")

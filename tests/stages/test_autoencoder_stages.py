@@ -219,6 +219,7 @@ def test_without_an_encoder_nothing_is_changed(videos):
     assert with_encoder(settings, None, None) is settings
 
 
+@pytest.mark.slow
 def test_scripts_train_an_autoencoder_and_a_student_behind_it(videos, tmp_path):
     flags = [*training_flags(videos), *network_flags(), "--max_steps=2"]
     run_script(

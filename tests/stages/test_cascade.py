@@ -149,6 +149,7 @@ def test_file_without_a_cascade_is_an_error(tmp_path, text):
         Cascade.read(path)
 
 
+@pytest.mark.slow
 def test_scripts_calibrate_and_evaluate(checkpoint, videos, reader, tmp_path):
     file, scores = tmp_path / "cascade.json", tmp_path / "scores.json"
     pattern = f"{videos}/validate-*.tfrecord"

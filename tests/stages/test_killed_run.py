@@ -145,6 +145,7 @@ def kill_while_it_resumes(flags: list[str]) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_run_ends_as_the_uninterrupted_one(
     killed_run, uninterrupted_run
 ):
@@ -154,6 +155,7 @@ def test_killed_run_ends_as_the_uninterrupted_one(
     )
 
 
+@pytest.mark.slow
 def test_every_checkpoint_that_a_kill_leaves_is_whole(
     killed_run, uninterrupted_run
 ):
@@ -167,6 +169,7 @@ def test_every_checkpoint_that_a_kill_leaves_is_whole(
             )
 
 
+@pytest.mark.slow
 def test_killed_writes_leave_no_file_that_counts_and_are_cleared(killed_run):
     for copy in (killed_run.copies[0], killed_run.copies[3]):
         leftovers = list(copy.glob(".checkpoint-*.tmp"))
@@ -179,6 +182,7 @@ def test_killed_writes_leave_no_file_that_counts_and_are_cleared(killed_run):
     assert not list(killed_run.directory.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_killed_run_goes_on_from_the_last_checkpoint(killed_run):
     newest = checkpoint_steps(killed_run.copies[3])[-1]
     assert (
@@ -187,6 +191,7 @@ def test_killed_run_goes_on_from_the_last_checkpoint(killed_run):
     )
 
 
+@pytest.mark.slow
 def test_log_of_a_killed_run_holds_every_step_once(
     killed_run, uninterrupted_run
 ):
