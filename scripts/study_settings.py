@@ -44,6 +44,11 @@ class Row:
     at_budget: dict[int, tuple[str, ...]]
     text: str
 
+    @property
+    def for_all(self) -> bool:
+        """Whether one student serves all budgets."""
+        return any("--fewest_frames" in flag for flag in self.stages[0])
+
 
 def study_plan(command: str) -> Study:
     """Returns the study that the flags describe.
@@ -61,12 +66,25 @@ def study_plan(command: str) -> Study:
     budgets = whole_numbers("budgets")
     rows = _parse_rows(FLAGS.study_rows)
     names = [row.name for row in rows]
+    folders = {unit_directory("", name, 0, 0): name for name in names}
+    for name in names:
+        other = folders[unit_directory("", name, 0, 0)]
+        if other != name:
+            raise ValueError(
+                f"--study_rows: {name!r} and {other!r} have the same letters "
+                "and digits, by which their directories are named."
+            )
     baseline = FLAGS.baseline_row or names[0]
     for flag, name in [("baseline_row", baseline)] + [
         ("cascade_rows", name) for name in FLAGS.cascade_rows
     ]:
         if name not in names:
             raise ValueError(f"--{flag}={name} is none of the rows {names}.")
+        if flag == "cascade_rows" and not rows[names.index(name)].for_all:
+            raise ValueError(
+                f"--cascade_rows={name}: that row has no --fewest_frames, so "
+                "no student of its serves every budget."
+            )
     seeds = whole_numbers("seeds")
     teachers = tuple(map(_teacher_unit, whole_numbers("teacher_seeds")))
     units = [
@@ -80,7 +98,6 @@ def study_plan(command: str) -> Study:
         directory=Path(FLAGS.study_dir),
         teachers=teachers,
         units=tuple(units),
-        eval_data_pattern=FLAGS.eval_data_pattern,
         budgets=tuple(budgets),
         baseline=baseline,
         command=command,
@@ -157,7 +174,15 @@ def _teacher_unit(seed: int) -> Unit:
         settings = _with_seed(flag_settings.teacher_settings(), seed)
     budget = settings.student.budget
     frames = budget.width(settings.data.max_frames)
-    return Unit(TEACHER, None, seed, directory, (settings,), {frames: budget})
+    return Unit(
+        TEACHER,
+        None,
+        seed,
+        directory,
+        (settings,),
+        {frames: budget},
+        FLAGS.eval_data_pattern,
+    )
 
 
 def _row_seeds(row: Row, seeds: list[int]) -> list[int]:
@@ -177,11 +202,10 @@ def _row_units(
     row: Row, budgets: list[int], seed: int, teachers: tuple[Unit, ...]
 ) -> Iterator[Unit]:
     """Yields a row's trainings of one seed: one a budget, or one for all."""
-    for_all = any("--fewest_frames" in flag for flag in row.stages[0])
-    for budget in [max(budgets)] if for_all else budgets:
+    for budget in [max(budgets)] if row.for_all else budgets:
         directory = unit_directory(FLAGS.study_dir, row.name, budget, seed)
         stages, scored = _stages(row, budget, seed, directory, teachers)
-        kinds = budgets if for_all else [budget]
+        kinds = budgets if row.for_all else [budget]
         yield Unit(
             row.name,
             stages[-1].student.budget.num_frames,
@@ -189,6 +213,7 @@ def _row_units(
             directory,
             stages,
             {k: dataclasses.replace(scored, num_frames=k) for k in kinds},
+            FLAGS.eval_data_pattern,
         )
 
 
@@ -202,7 +227,7 @@ def _stages(row, budget, seed, directory, teachers):
             with _flags(own):
                 settings = _stage_settings(stages, index, directory, teachers)
                 selection = FLAGS.evaluation_selection
-        except (ValueError, flags.Error) as error:
+        except ValueError as error:
             raise ValueError(
                 f"--study_rows: {row.name!r} at {budget} frames: {error}"
             ) from error
@@ -221,6 +246,11 @@ def _stage_settings(stages, index, directory, teachers) -> RunSettings:
         )
         return flag_settings.finetuning_settings(stages[-1])
     number = FLAGS.num_teachers or len(teachers)
+    if not 0 < number <= len(teachers):
+        raise ValueError(
+            f"--num_teachers must be from 1 to {len(teachers)}, the number of "
+            f"--teacher_seeds, got {number}."
+        )
     if FLAGS.regime == "mimic":
         number = 1
     FLAGS["teacher_checkpoints"].value = [
@@ -233,7 +263,10 @@ def _stage_settings(stages, index, directory, teachers) -> RunSettings:
 def _flags(given: list[str]) -> Iterator[None]:
     """Sets flags for the time of the body."""
     with flagsaver.flagsaver():
-        rest = FLAGS(["study", *given])[1:]
+        try:
+            rest = FLAGS(["study", *given])[1:]
+        except flags.Error as error:
+            raise ValueError(str(error)) from error
         if rest:
             raise ValueError(f"not a flag: {rest[0]!r}")
         yield

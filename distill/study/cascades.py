@@ -22,7 +22,7 @@ _EVALUATION_BATCH = 1024
 def gather_cascade(plan: CascadePlan, study: Study) -> dict[str, Any]:
     """Returns a cascade's scores and costs of every seed that is trained."""
     runs = [
-        {"seed": unit.seed} | _run(plan, unit, study)
+        {"seed": unit.seed} | _run(plan, unit)
         for unit in study.units
         if unit.row == plan.row and read_result(unit) is not None
     ]
@@ -33,21 +33,21 @@ def gather_cascade(plan: CascadePlan, study: Study) -> dict[str, Any]:
     }
 
 
-def _run(plan: CascadePlan, unit: Unit, study: Study) -> dict[str, Any]:
+def _run(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
     """Returns the result of a unit's cascade, made now or before."""
-    described = repr((plan, study.eval_data_pattern, unit.describe()))
+    described = repr((plan, unit.describe()))
     path = unit.directory / f"cascade_{plan.mean_frames:g}.json"
     if path.exists():
         kept = json.loads(path.read_text())
         if kept.pop("described") == described:
             return kept
-    result = _measure(plan, unit, study)
+    result = _measure(plan, unit)
     with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(result | {"described": described}))
     return result
 
 
-def _measure(plan: CascadePlan, unit: Unit, study: Study) -> dict[str, Any]:
+def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
     data = unit.stages[-1].data
     network = load_network(unit.checkpoint, "student")
     calibration = VideoReader(
@@ -55,7 +55,7 @@ def _measure(plan: CascadePlan, unit: Unit, study: Study) -> dict[str, Any]:
     )
     cascade = calibrate(network, calibration, plan.budgets, plan.mean_frames)
     reader = VideoReader(
-        data, find_files(study.eval_data_pattern), _EVALUATION_BATCH
+        data, find_files(unit.eval_data_pattern), _EVALUATION_BATCH
     )
     run = CascadeNetwork(network, cascade)
     scores = evaluate_network(run, reader)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from distill.settings import RunSettings
 from models.frame_budget import FrameBudget
@@ -22,6 +23,7 @@ class Unit:
       stages: Its trainings, one after another; each but the first starts from
         the student that the one before left in `stage_checkpoint`.
       evaluations: The frames it is scored with, by their number.
+      eval_data_pattern: Globs of the files it is scored on.
     """
 
     row: str
@@ -30,6 +32,7 @@ class Unit:
     directory: Path
     stages: tuple[RunSettings, ...]
     evaluations: Mapping[int, FrameBudget]
+    eval_data_pattern: str
 
     @property
     def title(self) -> str:
@@ -47,18 +50,21 @@ class Unit:
         """The file that says that it is done, and how well."""
         return self.directory / "result.json"
 
-    def describe(self) -> str:
-        """Returns all that its result depends on, as JSON."""
-        return json.dumps(
-            {
-                "stages": [json.loads(s.to_json()) for s in self.stages],
-                "evaluations": {
-                    k: dataclasses.asdict(budget)
-                    for k, budget in self.evaluations.items()
-                },
+    def describe_training(self) -> str:
+        """Returns all that its weights depend on, as JSON."""
+        stages = [json.loads(stage.to_json()) for stage in self.stages]
+        return json.dumps(stages, indent=1)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns all that its result depends on."""
+        return {
+            "stages": json.loads(self.describe_training()),
+            "evaluations": {
+                str(k): dataclasses.asdict(budget)
+                for k, budget in self.evaluations.items()
             },
-            indent=1,
-        )
+            "eval_data_pattern": self.eval_data_pattern,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +92,6 @@ class Study:
       directory: Where everything is written.
       teachers: The networks that teach, trained first.
       units: The grid, in the order in which it is run.
-      eval_data_pattern: Globs of the files to score on.
       budgets: Numbers of frames, the report's columns.
       baseline: The row without a teacher, against which gains are counted.
       command: The command that made it.
@@ -97,7 +102,6 @@ class Study:
     directory: Path
     teachers: tuple[Unit, ...]
     units: tuple[Unit, ...]
-    eval_data_pattern: str
     budgets: tuple[int, ...]
     baseline: str
     command: str

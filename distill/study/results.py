@@ -82,7 +82,7 @@ def _describe_data(study: Study, settings: RunSettings) -> dict[str, Any]:
     models = sorted({u.stages[-1].student.model for u in study.units})
     return {
         "train_data_pattern": settings.training.train_data_pattern,
-        "eval_data_pattern": study.eval_data_pattern,
+        "eval_data_pattern": study.teachers[0].eval_data_pattern,
         "num_eval_videos": counts[0] if counts else None,
         "max_frames": settings.data.max_frames,
         "num_features": settings.data.num_features,

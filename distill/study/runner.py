@@ -14,7 +14,7 @@ from distill.conversion import convert_to_student
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.evaluation import evaluate_network, load_network
-from distill.study.plan import Study, Unit, stage_checkpoint
+from distill.study.plan import Unit, stage_checkpoint
 from distill.training.checkpoints import newest_checkpoint
 from distill.training.loop import TrainingRun
 from distill.training.run_options import RunOptions
@@ -32,16 +32,13 @@ def read_result(unit: Unit) -> dict[str, Any] | None:
     return result if result["described"] == unit.describe() else None
 
 
-def run_unit(
-    unit: Unit, study: Study, say: Callable[[str], None]
-) -> dict[str, Any] | None:
+def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
     """Trains and scores a unit, or goes on where it was stopped.
 
     What a unit of other settings left in its directory is removed first.
 
     Args:
       unit: What to run.
-      study: Its study.
       say: Is told what happens beside the training itself.
 
     Returns:
@@ -55,7 +52,7 @@ def run_unit(
         if not _train_stage(unit, stage):
             return None
     seconds = time.perf_counter() - start
-    scores = _evaluate(unit, study)
+    scores = _evaluate(unit)
     result = {
         "row": unit.row,
         "budget": unit.budget,
@@ -72,13 +69,13 @@ def run_unit(
 def _prepare(unit: Unit, say: Callable[[str], None]) -> bool:
     """Clears what other settings left; returns whether it starts afresh."""
     described = unit.directory / "unit.json"
-    if described.exists() and described.read_text() != unit.describe():
+    if described.exists() and described.read_text() != unit.describe_training():
         say(f"{unit.title}: its settings changed, it starts anew")
         shutil.rmtree(unit.directory)
     is_new = not described.exists()
     if is_new:
         with replace_atomically(described) as temporary:
-            temporary.write_text(unit.describe())
+            temporary.write_text(unit.describe_training())
     return is_new
 
 
@@ -105,11 +102,11 @@ def _train_stage(unit: Unit, stage: int) -> bool:
     return True
 
 
-def _evaluate(unit: Unit, study: Study) -> dict[str, dict[str, Any]]:
+def _evaluate(unit: Unit) -> dict[str, dict[str, Any]]:
     """Scores the trained network with each of its budgets."""
     reader = VideoReader(
         unit.stages[-1].data,
-        find_files(study.eval_data_pattern),
+        find_files(unit.eval_data_pattern),
         _EVALUATION_BATCH,
     )
     scores = {}

@@ -82,7 +82,7 @@ def _run_units(study, estimate, max_runs, bar, caught) -> bool:
     for unit in estimate.todo[:max_runs]:
         done = total - len(estimate.todo)
         bar.update(task, completed=done, description=unit.title)
-        result = None if caught else run_unit(unit, study, bar.console.print)
+        result = None if caught else run_unit(unit, bar.console.print)
         if result is None:
             return False
         estimate.finish(unit, result["seconds"])

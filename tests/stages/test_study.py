@@ -135,9 +135,9 @@ def test_units_are_trained_as_their_rows_say(study):
     assert stages[1].initial_checkpoint == str(path).format("two_stages", 0)
     assert stages[1].training.base_learning_rate == 0.001
     described = read_json(directory / "runs/all_budgets/k6/seed3/unit.json")
-    assert described["stages"][0]["teacher_checkpoints"] == teachers
+    assert described[0]["teacher_checkpoints"] == teachers
     described = read_json(directory / "runs/serial/k6/seed3/unit.json")
-    assert described["stages"][0]["teacher_checkpoints"] == teachers[:1]
+    assert described[0]["teacher_checkpoints"] == teachers[:1]
 
 
 @pytest.mark.slow
@@ -185,6 +185,12 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
         ({"rows": {"A": "--epochs=3"}}, "'A' at 2 frames: Unknown command"),
         ({"rows": {"A": "word"}}, "'A' at 2 frames: not a flag: 'word'"),
         ({"rows": {"A @ 2": "--num_epochs=2"}}, "adds to a row that does not"),
+        ({"rows": {"A b": "", "A-b": ""}}, "'A b' and 'A-b' have the same"),
+        (
+            {"rows": {"A": "--num_teachers=3"}},
+            "must be from 1 to 2, the",
+        ),
+        ({"cascade_rows": "Serial"}, "that row has no --fewest_frames"),
         ({"baseline_row": "B"}, "--baseline_row=B is none of the rows"),
         ({"budgets": "2,x"}, "--budgets must be whole numbers, got 'x'"),
         ({"budgets": "2,99"}, "frame_budget must be at most max_frames 40"),
