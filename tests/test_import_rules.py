@@ -176,3 +176,15 @@ def test_the_distiller_is_handed_its_networks_and_names_no_architecture():
     }
     for name in (*names, *factories, "lstm", "vlad", "mixture"):
         assert name.lower() not in text, f"{path} names {name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["aggregate", "html_report", "plots", "report"]
+)
+def test_the_report_of_a_study_needs_no_tensorflow(name):
+    allowed = ["numpy", "distill.study", "distill.atomic_files"]
+    if name == "plots":
+        allowed.append("matplotlib")
+    assert_imports_only(
+        f"distill/study/{name}.py", [*allowed, *STANDARD_LIBRARY]
+    )

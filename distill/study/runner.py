@@ -21,6 +21,7 @@ from distill.training.run_options import RunOptions
 
 _EVALUATION_BATCH = 1024
 _NEVER = 10**9
+_CHECKPOINT_MINUTES = 3.0
 
 
 def read_result(unit: Unit) -> dict[str, Any] | None:
@@ -86,7 +87,12 @@ def _train_stage(unit: Unit, stage: int) -> bool:
         return True
     train_dir = unit.directory / f"stage{stage}"
     options = RunOptions(
-        str(train_dir), keep_checkpoints=1, log_every_steps=_NEVER, quiet=True
+        str(train_dir),
+        log_every_steps=_NEVER,
+        checkpoint_every_minutes=_CHECKPOINT_MINUTES,
+        checkpoint_every_epoch=False,
+        keep_checkpoints=1,
+        quiet=True,
     )
     run = TrainingRun(unit.stages[stage], options)
     try:

@@ -138,10 +138,12 @@ class TrainingRun:
                     "raise --num_epochs (or --max_steps) to train on"
                 )
                 return True
-            self._last_save = time.monotonic()
+            self._last_save, self._saved_step = time.monotonic(), None
             while not self.finished and not caught:
                 self._train_epoch(log, caught)
             if caught:
+                if self._saved_step != self.progress.step:
+                    self._save(log)
                 log.say(
                     f"stopped by {caught[0].name} after step "
                     f"{self.progress.step}, which is saved; run the same "
@@ -173,7 +175,8 @@ class TrainingRun:
             steps_an_epoch = math.ceil(self.progress.step / self.progress.epoch)
             log.set_total(self._limit(steps_an_epoch * training.num_epochs))
             self._validate(log)
-        self._save(log)
+        if self.options.checkpoint_every_epoch or self.finished or caught:
+            self._save(log)
 
     def _train_step(self, batch: dict[str, Any], log: RunLog) -> None:
         progress = self.progress
@@ -218,6 +221,7 @@ class TrainingRun:
             dataclasses.asdict(self.progress),
         )
         self._last_save = time.monotonic()
+        self._saved_step = self.progress.step
 
     def _validate(self, log: RunLog) -> None:
         """Scores the student and keeps it if it is the best so far."""

@@ -15,6 +15,8 @@ class RunOptions:
       log_every_steps: Steps between two lines of the log.
       checkpoint_every_steps: Steps between two checkpoints; 0 for none.
       checkpoint_every_minutes: Minutes between two; 0 for none.
+      checkpoint_every_epoch: Whether there is one after each epoch, beside the
+        last.
       keep_checkpoints: How many of the newest to keep; 0 keeps all.
       on_bad_record: `fail` or `skip`.
       eval_data_pattern: Validation files for a score after every epoch of a
@@ -28,6 +30,7 @@ class RunOptions:
     log_every_steps: int = 10
     checkpoint_every_steps: int = 0
     checkpoint_every_minutes: float = 30.0
+    checkpoint_every_epoch: bool = True
     keep_checkpoints: int = 0
     on_bad_record: str = "fail"
     eval_data_pattern: str | None = None

@@ -4,7 +4,7 @@ import types
 
 import pytest
 from stage_runs import train_in_process, video_level_settings
-from stored_files import checkpoint_steps
+from stored_files import assert_same_checkpoint, checkpoint_steps
 
 from distill.training import checkpoints, loop
 from distill.training.run_options import RunOptions
@@ -76,3 +76,15 @@ def test_failed_save_removes_no_older_checkpoint(
 def test_options_out_of_range_are_named(tmp_path, option, value):
     with pytest.raises(ValueError, match=f"{option} must be .*{value}"):
         RunOptions(str(tmp_path), **{option: value})
+
+
+def test_epochs_without_checkpoints_end_in_the_same_one(
+    video_level_videos, tmp_path
+):
+    settings = video_level_settings(video_level_videos, num_epochs=2)
+    train_in_process(settings, tmp_path / "each")
+    train_in_process(settings, tmp_path / "last", checkpoint_every_epoch=False)
+    assert checkpoint_steps(tmp_path / "each") == [5, 10]
+    assert checkpoint_steps(tmp_path / "last") == [10]
+    last = "checkpoint-00000010.h5"
+    assert_same_checkpoint(tmp_path / "last" / last, tmp_path / "each" / last)
