@@ -118,6 +118,11 @@ class RunSettings:
                 "average_half_life above 0."
             )
 
+    @property
+    def teaching(self) -> str:
+        """Which network of the run teaches others: the teacher, if any."""
+        return "student" if self.teacher is None else "teacher"
+
     def network(self, which: str) -> NetworkSettings:
         """Returns the settings of the `teacher` or the `student`.
 

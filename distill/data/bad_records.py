@@ -114,7 +114,7 @@ def _describe_held(context, schema, budget):
     held = b"".join(held).decode(errors="backslashreplace")
     if schema.segment_labels:
         return f"it holds the frames {held} alone, segments need all"
-    if held in ("", budget.name) and budget.is_fixed:
+    if not held or (held == budget.name and budget.is_fixed):
         return None
     wanted = "all" if budget.keeps_all else budget.name
     drawn = "" if budget.is_fixed else ", drawn from whole videos,"

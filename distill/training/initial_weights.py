@@ -66,8 +66,6 @@ def load_from_teacher(
     Raises:
       CheckpointError: The networks differ in kind or size.
     """
-    trained = read_settings(checkpoint)
-    which = "student" if trained.teacher is None else "teacher"
     weights = {
         name: weight
         for name, weight in weight_names(student.model).items()
@@ -75,7 +73,7 @@ def load_from_teacher(
     }
     part = "classifier" if classifier_alone else "weights"
     try:
-        load_result(checkpoint, which, weights)
+        load_result(checkpoint, read_settings(checkpoint).teaching, weights)
     except CheckpointError as error:
         raise CheckpointError(
             f"The student cannot take over the teacher's {part}, which are of "

@@ -189,9 +189,10 @@ def _frozen_teachers(settings: RunSettings) -> tuple[Network, ...]:
     for checkpoint in settings.teacher_checkpoints:
         trained = read_settings(checkpoint)
         check_same_data(checkpoint, trained.data, settings.data)
-        which = "student" if trained.teacher is None else "teacher"
         teacher = load_network(
-            checkpoint, which, settings.training.mixed_precision
+            checkpoint,
+            trained.teaching,
+            settings.training.mixed_precision,
         )
         if teacher.budget.num_draws(settings.data.max_frames):
             raise ValueError(

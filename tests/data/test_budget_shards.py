@@ -25,11 +25,11 @@ from record_files import (
 )
 
 from distill.data import budget_shards
-from distill.data.bad_records import BadRecordError
+from distill.data.bad_records import BadRecordError, describe_record
 from distill.data.budget_records import KeptFrames
 from distill.data.budget_shards import BudgetShards, ShardSizes
 from distill.data.pipeline import VideoReader
-from distill.data.records import GOOD, parse_records
+from distill.data.records import BUDGET_KEY, GOOD, parse_records
 from distill.data.schema import make_schema
 from distill.evaluation import predict_videos
 from distill.networks import build_network
@@ -302,6 +302,14 @@ def test_reader_of_another_budget_names_record_and_both_budgets(
     )
     with pytest.raises(BadRecordError, match=f"^{re.escape(says)}"):
         list(VideoReader(SCHEMA, shards, 16, budget=budget).read_once())
+
+
+def test_empty_budget_stands_for_a_whole_video():
+    message = whole_message(VIDEOS[0])
+    message.context.feature[BUDGET_KEY].bytes_list.value.append(b"")
+    drawn = dataclasses.replace(UNIFORM, random_offset=True)
+    record = message.SerializeToString()
+    assert describe_record(record, SCHEMA, True, drawn) is None
 
 
 def test_drawn_frames_on_disk_are_for_evaluation_alone(files, tmp_path):
