@@ -14,7 +14,12 @@ def define_study_flags() -> None:
         "from the first one's student. `NAME @ 1,2: FLAGS` adds flags at those "
         "budgets. A row with --fewest_frames is trained once for all budgets.",
     )
-    flags.DEFINE_list("budgets", None, "Numbers of frames, the columns.")
+    flags.DEFINE_list(
+        "budgets",
+        None,
+        "Numbers of frames, the columns; in a row: those among them that it "
+        "has.",
+    )
     flags.DEFINE_list(
         "seeds",
         ["0", "1", "2"],

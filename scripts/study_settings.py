@@ -91,8 +91,10 @@ def study_plan(command: str) -> Study:
         unit
         for seed in seeds
         for row in rows
-        if seed in _row_seeds(row, seeds)
-        for unit in _row_units(row, budgets, seed, teachers)
+        if seed in _row_numbers(row, "seeds", seeds)
+        for unit in _row_units(
+            row, _row_numbers(row, "budgets", budgets), seed, teachers
+        )
     ]
     return Study(
         directory=Path(FLAGS.study_dir),
@@ -185,15 +187,15 @@ def _teacher_unit(seed: int) -> Unit:
     )
 
 
-def _row_seeds(row: Row, seeds: list[int]) -> list[int]:
-    """Returns the seeds of a row: those of its own flags, or all."""
-    with _flags([flag for flag in row.stages[0] if "--seeds=" in flag]):
-        own = whole_numbers("seeds")
-    for seed in own:
-        if seed not in seeds:
+def _row_numbers(row: Row, flag: str, numbers: list[int]) -> list[int]:
+    """Returns a row's seeds or budgets: those of its own flags, or all."""
+    with _flags([text for text in row.stages[0] if f"--{flag}=" in text]):
+        own = whole_numbers(flag)
+    for number in own:
+        if number not in numbers:
             raise ValueError(
-                f"--study_rows: {row.name!r} has the seed {seed}, which is "
-                f"none of --seeds={','.join(map(str, seeds))}."
+                f"--study_rows: {row.name!r} has --{flag}={number}, which is "
+                f"none of --{flag}={','.join(map(str, numbers))}."
             )
     return own
 

@@ -192,6 +192,10 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
         ),
         ({"cascade_rows": "Serial"}, "that row has no --fewest_frames"),
         ({"baseline_row": "B"}, "--baseline_row=B is none of the rows"),
+        (
+            {"rows": {"A": "--budgets=5"}},
+            "'A' has --budgets=5, which is none of --budgets=2,6",
+        ),
         ({"budgets": "2,x"}, "--budgets must be whole numbers, got 'x'"),
         ({"budgets": "2,99"}, "frame_budget must be at most max_frames 40"),
         ({"cascade_means": "few"}, "--cascade_means must be numbers"),
