@@ -5,7 +5,6 @@ import functools
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from distill.data.schema import DataSchema
 from distill.settings import NetworkSettings
@@ -14,6 +13,7 @@ from models import registry
 from models.frame_budget import FrameBudget
 from models.frame_selection import select_frames
 from models.preprocessing import preprocess
+from models.raw_video_model import RawVideoModel, fill_up
 from models.size_list import parse_sizes
 
 
@@ -26,14 +26,14 @@ class Network:
       settings: What it was built from.
       max_frames: The most frames of a video that the model was built for.
       budget: The frames it sees at evaluation.
-      video_frames: The most frames of a video in the data.
+      schema: The layout of the data.
     """
 
     model: keras.Model
     settings: NetworkSettings
     max_frames: int
     budget: FrameBudget
-    video_frames: int
+    schema: DataSchema
 
     def at_budget(self, budget: FrameBudget) -> "Network":
         """Returns the same network, seeing other frames at evaluation."""
@@ -53,23 +53,39 @@ class Network:
         Raises:
           ValueError: There are more.
         """
-        inputs = preprocess(self._fill_up(inputs))
+        self._check_width(inputs)
+        inputs = preprocess(fill_up(inputs, self.max_frames))
         return self.model(inputs, training=False)["predictions"]
 
-    def _fill_up(self, inputs):
+    def _check_width(self, inputs):
         if "frames" not in inputs:
-            return inputs
-        missing = self.max_frames - inputs["frames"].shape[1]
-        if missing < 0:
+            return
+        width = inputs["frames"].shape[1]
+        if width > self.max_frames:
             raise ValueError(
                 f"The {self.model.name} reads at most {self.max_frames} "
-                f"frames, {self.budget.name} gives it "
-                f"{inputs['frames'].shape[1]}."
+                f"frames, {self.budget.name} gives it {width}."
             )
-        if not missing:
-            return inputs
-        padding = [[0, 0], [0, missing], [0, 0]]
-        return inputs | {"frames": ops.pad(inputs["frames"], padding)}
+
+    def raw_model(self) -> RawVideoModel:
+        """Returns the model with all between it and videos as stored.
+
+        Raises:
+          ValueError: Its frames are drawn.
+        """
+        raw = RawVideoModel(
+            self.model,
+            self.budget,
+            self.schema.max_frames,
+            self.max_frames,
+            name="raw_video_model",
+        )
+        raw.build(
+            _input_shapes(
+                self.schema, self.schema.max_frames, self.schema.num_features
+            )
+        )
+        return raw
 
     @functools.cached_property
     def compiled_predict(self) -> AnyBatchSize:
@@ -84,7 +100,7 @@ class Network:
     @property
     def num_frames(self) -> int:
         """The most frames of a video that it sees at evaluation."""
-        return self.budget.width(self.video_frames)
+        return self.budget.width(self.schema.max_frames)
 
     @property
     def num_parameters(self) -> int:
@@ -163,7 +179,7 @@ def build_network(
         settings,
         max_frames,
         settings.budget.at_evaluation(),
-        schema.max_frames,
+        schema,
     )
 
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from models.fixed_shapes import shapes_are_fixed
 from models.frame_mask import frame_mask
 
 
@@ -25,6 +26,7 @@ def read_real_frames(
     """
     # cuDNN refuses a sequence without steps: such a video reads one in vain.
     mask = frame_mask(frames, ops.maximum(num_frames, 1))
+    layer.unroll = shapes_are_fixed()
     outputs, state, *_ = layer(frames, mask=mask, training=training)
     has_frames = (num_frames > 0)[:, None]
     return outputs, ops.where(has_frames, state, ops.zeros_like(state))

@@ -7,6 +7,7 @@ frames", CVPR 2019 (arXiv 1902.10640), section 3.
 import keras
 from keras import ops
 
+from models.fixed_shapes import shapes_are_fixed
 from models.frame_mask import frame_mask
 from models.input_norm import InputNorm
 from models.stacked_lstm import StackedLstm
@@ -113,9 +114,10 @@ class HierarchicalLstm(VideoModel):
         states = self._read_blocks(blocks, block_frames, training)
         states = self.states_drop(states, training=training)
         states = ops.reshape(
-            states, (-1, self._count_blocks(frames), states.shape[-1])
+            states,
+            (-1, self._count_blocks(ops.shape(frames)[1]), states.shape[-1]),
         )
-        num_blocks = -(-num_frames // self.block_length)
+        num_blocks = self._count_blocks(num_frames)
         embedding = self.upper(states, num_blocks, training=training)
         return self.classify(embedding, training)
 
@@ -129,7 +131,7 @@ class HierarchicalLstm(VideoModel):
 
         Where shapes may follow from values, such blocks are not computed.
         """
-        if keras.backend.backend() == "jax":
+        if keras.backend.backend() == "jax" or shapes_are_fixed():
             return self.lower(blocks, block_frames, training=training)
         # The first block stays, for want of any other.
         first = ops.arange(ops.shape(block_frames)[0]) == 0
@@ -143,8 +145,9 @@ class HierarchicalLstm(VideoModel):
         shape = (ops.shape(block_frames)[0], states.shape[-1])
         return ops.scatter(read[:, None], states, shape)
 
-    def _count_blocks(self, frames):
-        return -(-ops.shape(frames)[1] // self.block_length)
+    def _count_blocks(self, num_frames):
+        # Not -(-n // length): ONNX rounds quotients towards zero.
+        return (num_frames + self.block_length - 1) // self.block_length
 
     def _cut_into_blocks(self, frames, num_frames):
         """Folds the blocks into the batch.
@@ -154,19 +157,22 @@ class HierarchicalLstm(VideoModel):
           each block, `[batch * blocks]`.
         """
         length = self.block_length
-        num_blocks = self._count_blocks(frames)
+        num_blocks = self._count_blocks(ops.shape(frames)[1])
         missing = num_blocks * length - ops.shape(frames)[1]
         frames = ops.pad(frames, ((0, 0), (0, missing), (0, 0)))
         blocks = ops.reshape(frames, (-1, length, frames.shape[-1]))
         starts = length * ops.arange(num_blocks, dtype="int32")
-        block_frames = ops.clip(num_frames[:, None] - starts[None], 0, length)
+        # Not clip(n - start, 0, length): of 6 frames LiteRT would make it a
+        # relu6, which it has not for integers.
+        upto_end = ops.minimum(num_frames[:, None], starts[None] + length)
+        block_frames = upto_end - ops.minimum(num_frames[:, None], starts[None])
         return blocks, ops.reshape(block_frames, (-1,))
 
     def multiply_adds(self, num_frames: int) -> int:
         """Returns the multiply-adds of one video of `num_frames` frames."""
         features = self.lower.lstms[0].cell.kernel.shape[0]
         state_size = 2 * self.lstm_layers * self.lstm_cells
-        num_blocks = -(-num_frames // self.block_length)
+        num_blocks = self._count_blocks(num_frames)
         return (
             self.lower.multiply_adds(num_frames, features)
             + self.upper.multiply_adds(num_blocks, state_size)

@@ -1,5 +1,6 @@
 """From features as stored to what every model reads."""
 
+import keras
 from keras import ops
 
 MAX_QUANTIZED = 2.0
@@ -36,8 +37,8 @@ def preprocess(inputs):
     """Turns a batch as read into a model's inputs.
 
     Args:
-      inputs: Dict of `frames` uint8 `[batch, frames, features]` and
-        `num_frames` int `[batch]`, or of `features` float
+      inputs: Dict of `frames` uint8 `[batch, frames, features]` (floats: as
+        dequantised) and `num_frames` int `[batch]`, or of `features` float
         `[batch, features]`.
 
     Returns:
@@ -49,7 +50,9 @@ def preprocess(inputs):
     frames, num_frames = inputs["frames"], inputs["num_frames"]
     positions = ops.arange(frames.shape[1], dtype="int32")[None, :, None]
     real = positions < ops.cast(num_frames, "int32")[:, None, None]
-    normalised = l2_normalize(dequantize(frames))
+    if keras.backend.standardize_dtype(frames.dtype) == "uint8":
+        frames = dequantize(frames)
+    normalised = l2_normalize(frames)
     return {
         "frames": ops.where(real, normalised, ops.zeros_like(normalised)),
         "num_frames": num_frames,

@@ -10,14 +10,19 @@ transposed once.
 import keras
 from keras import ops
 
+from models.fixed_shapes import shapes_are_fixed
+
 _MOST_STEPS = 32
 
 
 def can_unroll(steps: int | None) -> bool:
     """Returns whether `run_unrolled` serves sequences of so many steps.
 
-    On a GPU cuDNN is faster, other backends compile their loops.
+    On a GPU cuDNN is faster, other backends compile their loops. Where shapes
+    are fixed it serves all.
     """
+    if shapes_are_fixed():
+        return True
     return (
         keras.backend.backend() == "tensorflow"
         and steps is not None
@@ -41,6 +46,12 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
       `[batch, cells]`, of the inputs' type.
     """
     cell = lstm.cell
+    if shapes_are_fixed():
+        # For other runtimes: no gradient is wanted.
+        steps = _Steps(
+            inputs, cell.kernel, cell.recurrent_kernel, cell.bias, is_real
+        )
+        return ops.stack(steps.outputs), steps.h, steps.c
     # Reshaped to what they are: a custom gradient takes tensors alone.
     weights = [
         ops.reshape(weight, weight.shape)

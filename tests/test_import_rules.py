@@ -29,12 +29,17 @@ KERAS_FREE_MODELS = (
     "models/model_entries.py",
     "models/argument_checks.py",
     "models/frame_budget.py",
+    "models/fixed_shapes.py",
 )
 MODELS_FOR_DISTILL = (
     "models.argument_checks",
+    "models.ensemble_model",
     "models.frame_budget",
     "models.registry",
     "models.preprocessing",
+    "models.raw_video_model",
+    "models.fixed_shapes",
+    "models.saved_classes",
     "models.frame_selection",
     "models.size_list",
 )
@@ -109,7 +114,7 @@ def test_imports_are_found_wherever_they_stand():
 
 @pytest.mark.parametrize("path", python_files("models"))
 def test_models_import_keras_numpy_and_models_alone(path):
-    allowed = ["keras", "numpy", "models"]
+    allowed = ["keras", "numpy", "models", *STANDARD_LIBRARY]
     if path in KERAS_FREE_MODELS:
         allowed = ["models", *STANDARD_LIBRARY]
     assert_imports_only(path, allowed)
@@ -133,14 +138,31 @@ def test_distill_imports_no_script_no_flags_and_few_of_models(path):
     assert models <= set(MODELS_FOR_DISTILL), f"{path} imports {models}"
 
 
+@pytest.mark.parametrize("path", python_files("distill/serving"))
+def test_the_service_imports_no_tensorflow(path):
+    allowed = [
+        "numpy",
+        "rich",
+        "starlette",
+        "uvicorn",
+        "distill.metrics.ranking",
+        "distill.predictor",
+        "distill.serving",
+        "models.argument_checks",
+        *STANDARD_LIBRARY,
+    ]
+    assert_imports_only(path, allowed)
+
+
 def test_the_program_of_a_backend_runs_without_tensorflow():
     """PyTorch's and JAX's processes run it."""
     assert_imports_only(
         "distill/backend_program.py",
         ["keras", "numpy", *MODELS_FOR_DISTILL, *STANDARD_LIBRARY],
     )
-    for package in ("distill", "models"):
-        assert_imports_only(f"{package}/__init__.py", [])
+    assert_imports_only("models/__init__.py", [])
+    # The predictor is imported when it is asked for.
+    assert_imports_only("distill/__init__.py", ["typing", "distill.predictor"])
 
 
 @pytest.mark.parametrize("path", python_files("scripts"))

@@ -174,6 +174,6 @@ def test_a_model_is_built_for_as_many_frames_as_its_budget_leaves():
         )
         network = build_network(settings, SCHEMA, "student")
         assert network.max_frames == network.num_frames == expected
-        assert network.video_frames == MAX_FRAMES
+        assert network.schema.max_frames == MAX_FRAMES
         assert network.embedding_size == SCHEMA.num_features
     assert network.model.count_params() == 5 * NUM_CLASSES + NUM_CLASSES

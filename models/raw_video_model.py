@@ -1,0 +1,130 @@
+"""A model with all that lies between it and the videos as they are stored."""
+
+import dataclasses
+from typing import Any
+
+import keras
+from keras import ops
+
+from models.argument_checks import check_at_least
+from models.frame_budget import FrameBudget
+from models.frame_selection import select_frames
+from models.preprocessing import preprocess
+
+
+@keras.saving.register_keras_serializable("models")
+class RawVideoModel(keras.Model):
+    """Predicts videos as stored: selects, dequantises, normalises, classifies.
+
+    Args:
+      model: A model of the registry.
+      budget: The frames it sees, a `FrameBudget` or its fields; none that is
+        drawn.
+      video_frames: The most frames of a video; 1 where it is one vector.
+      model_frames: The frames that `model` is built for, at least those that
+        the budget leaves.
+
+    Call arguments:
+      inputs: Dict of `frames` uint8 `[batch, frames, features]`, at most
+        `video_frames` of them (floats are taken for dequantised ones), and
+        `num_frames` int `[batch]`; or of `features` float `[batch, features]`.
+      training: Without effect: such a model does not train.
+
+    Returns:
+      The predictions `[batch, classes]` in [0, 1].
+
+    Raises:
+      ValueError: The budget is drawn, or leaves too many frames.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        budget: FrameBudget | dict[str, Any],
+        video_frames: int,
+        model_frames: int,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_at_least(1, video_frames=video_frames, model_frames=model_frames)
+        if not isinstance(budget, FrameBudget):
+            budget = FrameBudget(**budget)
+        if budget.num_draws(video_frames):
+            raise ValueError(
+                f"{budget.name} is drawn for each video anew: give a "
+                "frame_selection that follows from the video's length."
+            )
+        if budget.width(video_frames) > model_frames:
+            raise ValueError(
+                f"{budget.name} leaves {budget.width(video_frames)} of "
+                f"{video_frames} frames, the model reads {model_frames}."
+            )
+        self.model = model
+        self.budget = budget
+        self.video_frames = video_frames
+        self.model_frames = model_frames
+
+    def build(self, input_shape):
+        """Builds the model unless it is built."""
+        if not self.model.built:
+            shape = dict(input_shape)
+            if "frames" in shape:
+                batch, _, width = shape["frames"]
+                shape["frames"] = (batch, self.model_frames, width)
+            self.model.build(shape)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns the predictions."""
+        selected = select_frames(
+            fill_up(inputs, self.video_frames), self.budget
+        )
+        read = preprocess(fill_up(selected, self.model_frames))
+        return self.model(read, training=False)["predictions"]
+
+    def multiply_adds(self) -> int:
+        """Returns the multiply-adds of a video of the most frames."""
+        return self.model.multiply_adds(self.budget.width(self.video_frames))
+
+    def get_config(self):
+        """Returns the constructor's arguments, the model as a config."""
+        model = keras.saving.serialize_keras_object(self.model)
+        # Loading must leave building to this model.
+        model.pop("build_config", None)
+        return super().get_config() | {
+            "model": model,
+            "budget": dataclasses.asdict(self.budget),
+            "video_frames": self.video_frames,
+            "model_frames": self.model_frames,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Builds the model from `get_config`'s result."""
+        model = keras.saving.deserialize_keras_object(
+            config["model"], custom_objects=custom_objects
+        )
+        return cls(**config | {"model": model})
+
+
+def fill_up(inputs, num_frames: int):
+    """Returns videos with padding up to a number of frames.
+
+    Args:
+      inputs: Dict of `frames` `[batch, frames, features]`, or without.
+      num_frames: The frames to be had.
+
+    Raises:
+      ValueError: There are more.
+    """
+    if "frames" not in inputs:
+        return inputs
+    held = inputs["frames"].shape[1]
+    if held == num_frames:
+        return inputs
+    if held > num_frames:
+        raise ValueError(
+            f"A video has at most {num_frames} frames here, got {held}."
+        )
+    padding = [[0, 0], [0, num_frames - held], [0, 0]]
+    return {**inputs, "frames": ops.pad(inputs["frames"], padding)}
