@@ -54,7 +54,12 @@ def convert_to_student(
                 f"{checkpoint} holds no student, only {sorted(joint)}."
             )
         settings = dataclasses.replace(
-            settings, teacher=None, distillation=None, teacher_checkpoints=()
+            settings,
+            teacher=None,
+            distillation=None,
+            teacher_checkpoints=(),
+            teacher_networks=(),
+            teacher_weights=(),
         )
         kept = result_group(joint, "student")
         progress = json.loads(joint.attrs["progress"])

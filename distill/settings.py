@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from distill.data.schema import DataSchema
 from distill.training_settings import DistillationSettings, TrainingSettings
+from models.argument_checks import check_choice
 from models.frame_budget import ALL_FRAMES, FrameBudget
 
 
@@ -59,6 +61,10 @@ class RunSettings:
       autoencoder: What is trained without labels in place of a student.
       teacher_checkpoints: Files of trained networks that teach the student by
         the mean of what they say; they stay as they are.
+      teacher_weights: Share of each of them in that mean, summing to 1; empty:
+        equal ones.
+      teacher_networks: `teacher` or `student` for each of them: the network
+        that teaches; empty: the file's teacher, or else its student.
     """
 
     data: DataSchema
@@ -70,6 +76,8 @@ class RunSettings:
     encoder_checkpoint: str | None = None
     autoencoder: AutoencoderSettings | None = None
     teacher_checkpoints: tuple[str, ...] = ()
+    teacher_weights: tuple[float, ...] = ()
+    teacher_networks: tuple[str, ...] = ()
 
     def __post_init__(self):
         """Checks the parts against each other."""
@@ -103,6 +111,8 @@ class RunSettings:
 
     def _check_teachers(self) -> None:
         distillation = self.distillation
+        if self.teacher_checkpoints:
+            self._check_teacher_fields()
         if distillation.mimic and len(self.teacher_checkpoints) != 1:
             raise ValueError(
                 "To mimic takes one teacher_checkpoint, got "
@@ -117,6 +127,26 @@ class RunSettings:
                 "teacher_average needs a teacher that trains in this run and "
                 "average_half_life above 0."
             )
+
+    def _check_teacher_fields(self) -> None:
+        number = len(self.teacher_checkpoints)
+        for name in ("teacher_weights", "teacher_networks"):
+            values = getattr(self, name)
+            if len(values) not in (0, number):
+                raise ValueError(
+                    f"{name} must be empty or one for each of the {number} "
+                    f"teacher_checkpoints, got {list(values)}."
+                )
+        weights = self.teacher_weights
+        if weights and not (
+            min(weights) >= 0 and math.isclose(sum(weights), 1, abs_tol=1e-6)
+        ):
+            raise ValueError(
+                "teacher_weights must be 0 or more and sum to 1, got "
+                f"{list(weights)}."
+            )
+        for which in self.teacher_networks:
+            check_choice("teacher_networks", which, ("student", "teacher"))
 
     @property
     def teaching(self) -> str:
@@ -165,6 +195,8 @@ class RunSettings:
                 AutoencoderSettings(**autoencoder) if autoencoder else None
             ),
             teacher_checkpoints=tuple(fields.get("teacher_checkpoints", ())),
+            teacher_weights=tuple(fields.get("teacher_weights", ())),
+            teacher_networks=tuple(fields.get("teacher_networks", ())),
         )
 
 

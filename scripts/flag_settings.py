@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 
 from distill.data.synthetic_settings import SyntheticSettings
+from distill.ensembles.file import Ensemble, is_ensemble
 from distill.settings import NetworkSettings, RunSettings
 from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
@@ -49,8 +50,30 @@ def serial_settings(**changes: Any) -> RunSettings:
         student=_networks()[1],
         training=training_settings(),
         distillation=_distillation(**changes),
-        teacher_checkpoints=tuple(FLAGS.teacher_checkpoints),
+        **_teachers(FLAGS.teacher_checkpoints),
     )
+
+
+def _teachers(checkpoints: list[str]) -> dict[str, tuple]:
+    """Returns which networks teach: checkpoints, or an ensemble's members.
+
+    Raises:
+      ValueError: An ensemble stands beside others, or its file holds none.
+    """
+    ensembles = [file for file in checkpoints if is_ensemble(file)]
+    if not ensembles:
+        return {"teacher_checkpoints": tuple(checkpoints)}
+    if len(checkpoints) > 1:
+        raise ValueError(
+            f"--teacher_checkpoints: the ensemble {ensembles[0]} must be given "
+            f"alone, got {len(checkpoints)} files."
+        )
+    members = Ensemble.read(ensembles[0]).used_members
+    return {
+        "teacher_checkpoints": tuple(m.checkpoint for m in members),
+        "teacher_weights": tuple(member.weight for member in members),
+        "teacher_networks": tuple(member.which for member in members),
+    }
 
 
 def mimic_settings() -> RunSettings:
@@ -208,6 +231,7 @@ def run_option_values() -> dict[str, Any]:
         "log_every_steps",
         "checkpoint_every_steps",
         "checkpoint_every_minutes",
+        "export_model_steps",
         "keep_checkpoints",
         "on_bad_record",
         "eval_data_pattern",

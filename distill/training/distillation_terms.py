@@ -13,16 +13,17 @@ _SMALLEST_TERM = 1e-8
 class DistillationTerms:
     """The student's distances from what its teachers say, weighted.
 
-    Of several teachers the predictions are averaged, and so are the distances
-    from their embeddings. Where an embedding is of another width than the
-    student's, the student's passes a learned projection on its way to the
-    loss; it is no part of the student.
+    Of several teachers the predictions are averaged, with the teachers'
+    weights, and so are the distances from their embeddings. Where an embedding
+    is of another width than the student's, the student's passes a learned
+    projection on its way to the loss; it is no part of the student.
 
     Args:
       settings: Weights and forms.
       student: The network that learns.
       teachers: Those it learns from.
       student_views: How often each video of a batch is in the outputs.
+      teacher_weights: Share of each teacher in the means; empty: equal ones.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class DistillationTerms:
         student: Network,
         teachers: list[Network],
         student_views: int = 1,
+        teacher_weights: tuple[float, ...] = (),
     ):
         self.settings = settings
+        self.teacher_weights = teacher_weights
         self.student_views = student_views
         self.projections = [
             build_projection(student, teacher)
@@ -68,7 +71,7 @@ class DistillationTerms:
                 teachers, student
             )
         if settings.relational_loss_weight:
-            divergences["relational_loss"] = _mean(
+            divergences["relational_loss"] = self._mean(
                 tf.reduce_mean(
                     losses.relational_distance(
                         teacher["embedding"], student["embedding"]
@@ -92,7 +95,7 @@ class DistillationTerms:
         distance = losses.REPRESENTATION_LOSSES[
             self.settings.representation_loss
         ]
-        return _mean(
+        return self._mean(
             tf.reduce_mean(
                 distance(
                     teacher["embedding"],
@@ -115,7 +118,7 @@ class DistillationTerms:
             else {}
         )
         divergence = function(
-            _mean(teacher["predictions"] for teacher in teachers),
+            self._mean(teacher["predictions"] for teacher in teachers),
             student["predictions"],
             **arguments,
         )
@@ -125,10 +128,17 @@ class DistillationTerms:
             return tf.reduce_sum(divergence) / views
         return tf.reduce_mean(divergence)
 
-
-def _mean(values):
-    values = list(values)
-    return values[0] if len(values) == 1 else tf.add_n(values) / len(values)
+    def _mean(self, values):
+        """Returns the mean over the teachers, by their weights."""
+        values = list(values)
+        if len(values) == 1:
+            return values[0]
+        if not self.teacher_weights:
+            return tf.add_n(values) / len(values)
+        weights = self.teacher_weights
+        return tf.add_n(
+            [w * value for w, value in zip(weights, values, strict=True)]
+        )
 
 
 def _scale_to(label_loss, divergence):

@@ -36,6 +36,8 @@ class Distiller:
       class_weights: Floats `[classes]`, factors of the classes' terms in both
         networks' label losses; None: 1.
       frozen_teachers: Trained networks, in place of `teacher`.
+      teacher_weights: Share of each in the mean that teaches; empty: equal
+        ones.
       averages: By `teacher` and `student`, what follows their weights.
     """
 
@@ -48,6 +50,7 @@ class Distiller:
         class_weights: np.ndarray | None = None,
         *,
         frozen_teachers: tuple[Network, ...] = (),
+        teacher_weights: tuple[float, ...] = (),
         averages: dict[str, MovingAverage] | None = None,
     ):
         self.student = student
@@ -60,7 +63,11 @@ class Distiller:
         teachers = [*frozen_teachers] if teacher is None else [teacher]
         self.terms = (
             DistillationTerms(
-                self.distillation, student, teachers, training.student_views
+                self.distillation,
+                student,
+                teachers,
+                training.student_views,
+                teacher_weights,
             )
             if teachers
             else None

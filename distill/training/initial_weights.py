@@ -51,7 +51,10 @@ def load_initial_student(
 
 
 def load_from_teacher(
-    checkpoint: str | Path, student: Network, classifier_alone: bool
+    checkpoint: str | Path,
+    student: Network,
+    classifier_alone: bool,
+    which: str | None = None,
 ) -> list[str]:
     """Loads a trained teacher's weights, or its classifier's, into a student.
 
@@ -59,6 +62,7 @@ def load_from_teacher(
       checkpoint: A file with a group `teacher/` or `student/`.
       student: The network to fill.
       classifier_alone: Whether the rest keeps its fresh weights.
+      which: The network of the file that teaches; None: its teacher, if any.
 
     Returns:
       Lines that say what was loaded.
@@ -72,8 +76,9 @@ def load_from_teacher(
         if name.startswith(_CLASSIFIER) or not classifier_alone
     }
     part = "classifier" if classifier_alone else "weights"
+    which = which or read_settings(checkpoint).teaching
     try:
-        load_result(checkpoint, read_settings(checkpoint).teaching, weights)
+        load_result(checkpoint, which, weights)
     except CheckpointError as error:
         raise CheckpointError(
             f"The student cannot take over the teacher's {part}, which are of "
@@ -83,9 +88,18 @@ def load_from_teacher(
 
 
 def check_same_data(
-    checkpoint: str | Path, trained: DataSchema, wanted: DataSchema
+    checkpoint: str | Path,
+    trained: DataSchema,
+    wanted: DataSchema,
+    wanted_by: str = "this run",
 ) -> None:
-    """Checks that a trained network reads the same data as a run.
+    """Checks that a trained network reads the same data as another.
+
+    Args:
+      checkpoint: The network's file.
+      trained: What it reads.
+      wanted: What it is to read.
+      wanted_by: What the error calls the one that wants it.
 
     Raises:
       CheckpointError: Features, classes or frames differ.
@@ -99,6 +113,6 @@ def check_same_data(
         old, new = getattr(trained, name), getattr(wanted, name)
         if old != new:
             raise CheckpointError(
-                f"{checkpoint} was trained with {name}={old}, this run has "
+                f"{checkpoint} was trained with {name}={old}, {wanted_by} has "
                 f"{name}={new}."
             )

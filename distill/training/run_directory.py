@@ -103,6 +103,7 @@ def compare_with_checkpoint(
         "autoencoder",
         "initial_checkpoint",
         "teacher_checkpoints",
+        "teacher_networks",
     )
     fixed = {
         name: change

@@ -114,14 +114,12 @@ def _network_trainer(settings: RunSettings) -> Trainer:
         settings.distillation,
         _class_weights(settings),
         frozen_teachers=_frozen_teachers(settings),
+        teacher_weights=settings.teacher_weights,
         averages=averages,
     )
 
     def load_initial() -> list[str]:
-        messages = [
-            f"learning from {checkpoint}"
-            for checkpoint in settings.teacher_checkpoints
-        ]
+        messages = _name_teachers(settings)
         messages += _load_from_teacher(settings, networks["student"])
         if settings.encoder_checkpoint:
             messages += load_encoders(
@@ -160,7 +158,20 @@ def _load_from_teacher(settings: RunSettings, student: Network) -> list[str]:
         settings.teacher_checkpoints[0],
         student,
         classifier_alone=not distillation.start_from_teacher,
+        which=next(iter(settings.teacher_networks), None),
     )
+
+
+def _name_teachers(settings: RunSettings) -> list[str]:
+    """Returns lines that say what teaches, and with which weights."""
+    checkpoints = settings.teacher_checkpoints
+    weights = [f" (weight {weight:.4g})" for weight in settings.teacher_weights]
+    return [
+        f"learning from {checkpoint}{weight}"
+        for checkpoint, weight in zip(
+            checkpoints, weights or [""] * len(checkpoints), strict=True
+        )
+    ]
 
 
 def _moving_averages(
@@ -186,12 +197,14 @@ def _frozen_teachers(settings: RunSettings) -> tuple[Network, ...]:
       ValueError: A teacher reads other data than the run's.
     """
     teachers = []
-    for checkpoint in settings.teacher_checkpoints:
+    for index, checkpoint in enumerate(settings.teacher_checkpoints):
         trained = read_settings(checkpoint)
         check_same_data(checkpoint, trained.data, settings.data)
         teacher = load_network(
             checkpoint,
-            trained.teaching,
+            settings.teacher_networks[index]
+            if settings.teacher_networks
+            else trained.teaching,
             settings.training.mixed_precision,
         )
         if teacher.budget.num_draws(settings.data.max_frames):

@@ -1,0 +1,1 @@
+"""Ensembles: several networks as one."""

@@ -1,0 +1,167 @@
+"""An ensemble's model: the mean it computes, its config and its cost."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.ensemble_model import EnsembleModel
+from models.frame_budget import ALL_FRAMES, FrameBudget
+from models.frame_level_logistic import FrameLevelLogisticModel
+from models.hierarchical_lstm import HierarchicalLstm
+from models.logistic import Logistic
+from models.raw_video_model import RawVideoModel
+from models.video_level import VideoLevelClassifier
+from tests.layer_checks import (
+    check_any_batch_size,
+    check_config,
+    check_save_and_load,
+    randomise_weights,
+)
+
+FEATURES, CLASSES, FRAMES = 4, 3, 8
+WEIGHTS = [0.5, 0.375, 0.125]
+SHAPES = {"frames": (None, FRAMES, FEATURES), "num_frames": (None,)}
+
+
+def make_members():
+    """Returns models of three kinds, budgets and numbers of frames."""
+    logistic = FrameLevelLogisticModel(Logistic(CLASSES, name="classifier"))
+    lstm = HierarchicalLstm(
+        Logistic(CLASSES, name="classifier"),
+        max_frames=4,
+        lstm_cells=3,
+        lstm_layers=1,
+        num_inputs_to_lstm=2,
+    )
+    other = FrameLevelLogisticModel(Logistic(CLASSES, name="classifier"))
+    return [
+        RawVideoModel(logistic, ALL_FRAMES, FRAMES, FRAMES),
+        RawVideoModel(lstm, FrameBudget.every(2), FRAMES, 4),
+        RawVideoModel(other, FrameBudget("last_k", num_frames=3), FRAMES, 3),
+    ]
+
+
+def make_ensemble(weights=WEIGHTS):
+    return EnsembleModel(make_members(), weights)
+
+
+def make_built():
+    ensemble = make_ensemble()
+    ensemble.build(SHAPES)
+    randomise_weights(ensemble)
+    return ensemble
+
+
+def make_inputs():
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (5, FRAMES, FEATURES), np.uint8)
+    return {"frames": frames, "num_frames": np.arange(4, 9, dtype=np.int32)}
+
+
+def test_ensemble_passes_the_layer_checks():
+    check_config(make_ensemble)
+    check_any_batch_size(make_built(), (make_inputs(),))
+    check_save_and_load(make_built(), (make_inputs(),))
+
+
+def test_predictions_are_the_weighted_mean_of_what_each_member_says():
+    """Each member is given the frames that NumPy selects for it."""
+    ensemble, inputs = make_built(), make_inputs()
+    frames = inputs["frames"] * (4 / 255) + 4 / 512 - 2
+    frames /= np.linalg.norm(frames, axis=2, keepdims=True)
+    expected = np.zeros((5, CLASSES))
+    for video, count in enumerate(inputs["num_frames"]):
+        selections = (
+            range(count),
+            range(0, 2 * (count // 2), 2),
+            range(count - 3, count),
+        )
+        for weight, member, kept in zip(
+            WEIGHTS, ensemble.members, selections, strict=True
+        ):
+            read = np.zeros((1, member.model_frames, FEATURES), np.float32)
+            read[0, : len(kept)] = frames[video, list(kept)]
+            outputs = member.model(
+                {"frames": read, "num_frames": np.array([len(kept)])}
+            )
+            expected[video] += weight * np.asarray(outputs["predictions"])[0]
+    found = np.asarray(ensemble(inputs))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found.min() >= 0 and found.max() <= 1
+
+
+def test_one_member_is_itself_bit_for_bit():
+    member = make_members()[1]
+    ensemble = EnsembleModel([member], [1.0])
+    ensemble.build(SHAPES)
+    randomise_weights(ensemble)
+    inputs = make_inputs()
+    np.testing.assert_array_equal(ensemble(inputs), member(inputs))
+
+
+def test_members_built_before_keep_the_names_of_their_weights():
+    members = make_members()
+    for member in members:
+        member.build(SHAPES)
+    names = [weight.path for member in members for weight in member.weights]
+    ensemble = EnsembleModel(members, WEIGHTS)
+    ensemble.build(SHAPES)
+    assert [weight.path for weight in ensemble.weights] == names
+
+
+def test_multiply_adds_are_the_sum_of_the_members():
+    ensemble = make_built()
+    first, second, third = (member.model for member in ensemble.members)
+    assert ensemble.multiply_adds() == (
+        first.multiply_adds(8)
+        + second.multiply_adds(4)
+        + third.multiply_adds(3)
+    )
+
+
+def test_video_level_members_read_features():
+    members = [
+        RawVideoModel(
+            VideoLevelClassifier(Logistic(CLASSES, name="classifier")),
+            ALL_FRAMES,
+            1,
+            1,
+        )
+        for _ in range(2)
+    ]
+    ensemble = EnsembleModel(members, [0.25, 0.75])
+    ensemble.build({"features": (None, FEATURES)})
+    randomise_weights(ensemble)
+    rng = np.random.default_rng(1)
+    inputs = {
+        "features": tf.constant(rng.normal(size=(2, FEATURES)), "float32")
+    }
+    first, second = (np.asarray(member(inputs)) for member in members)
+    np.testing.assert_allclose(
+        ensemble(inputs), 0.25 * first + 0.75 * second, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([0.5, 0.5], "got 3 members and 2 weights"),
+        ([0.5, 0.6, -0.1], "member_weights must be 0 or more, got -0.1"),
+        ([0.5, 0.4, 0.4], "member_weights must sum to 1"),
+    ],
+)
+def test_weights_that_are_no_shares_are_errors(weights, message):
+    with pytest.raises(ValueError, match=message):
+        make_ensemble(weights)
+
+
+def test_no_member_is_an_error():
+    with pytest.raises(ValueError, match="one member or more"):
+        EnsembleModel([], [])
+
+
+def test_the_config_holds_no_build_of_its_members():
+    config = make_built().get_config()
+    assert "build_config" not in json.dumps(config)

@@ -1,0 +1,420 @@
+"""Ensembles against their members' predictions, averaged by hand."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import plain_metrics
+import pytest
+from stage_runs import (
+    BATCH_SIZE,
+    NUM_CLASSES,
+    error_line,
+    frame_schema,
+    run_script,
+    student_settings,
+    train_in_process,
+)
+from stored_files import true_labels
+
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.ensembles.building import EnsembleBuilder
+from distill.ensembles.file import Ensemble, Member, parse_member, parse_weights
+from distill.ensembles.network import read_data_schema
+from distill.ensembles.weights import KeptPredictions, search_weights
+from distill.evaluation import (
+    Prediction,
+    evaluate_checkpoint,
+    load_network,
+    predict_videos,
+)
+from distill.inference import write_predictions
+from distill.settings import NetworkSettings, RunSettings
+from distill.training.checkpoints import CheckpointError
+from models import registry
+from models.frame_budget import ALL_FRAMES, FrameBudget
+
+WEIGHTS = (0.5, 0.2, 0.3)
+LAST = "checkpoint-00000005.h5"
+
+
+def train(videos, directory, budget, **changes):
+    """Trains a logistic model for an epoch and returns its checkpoint."""
+    settings = student_settings(videos, num_epochs=1, base_learning_rate=0.3)
+    name = "FrameLevelLogisticModel"
+    student = NetworkSettings(
+        name, registry.resolve_arguments(name, {}), budget
+    )
+    data = dataclasses.replace(settings.data, **changes)
+    run = RunSettings(data, student, settings.training)
+    train_in_process(run, directory)
+    return str(directory / LAST)
+
+
+@pytest.fixture(scope="module")
+def members(videos, joint_checkpoint, tmp_path_factory):
+    """Returns networks of other kinds and budgets, a joint run's teacher too.
+
+    The first one is the best.
+    """
+    directory = tmp_path_factory.mktemp("members")
+    checkpoints = (
+        train(videos, directory / "all", ALL_FRAMES),
+        train(videos, directory / "few", FrameBudget("last_k", num_frames=3)),
+    )
+    return (
+        *(
+            Member(checkpoint, "student", weight)
+            for checkpoint, weight in zip(checkpoints, WEIGHTS, strict=False)
+        ),
+        Member(str(joint_checkpoint), "teacher", WEIGHTS[2]),
+    )
+
+
+@pytest.fixture(scope="module")
+def reader(videos):
+    files = find_files(f"{videos}/validate-*.tfrecord")
+    return VideoReader(frame_schema(), files, BATCH_SIZE)
+
+
+@pytest.fixture(scope="module")
+def ensemble_file(members, tmp_path_factory):
+    path = tmp_path_factory.mktemp("ensembles") / "e.json"
+    Ensemble(members).write(path)
+    return path
+
+
+def predict(network, reader):
+    """Returns ids and predictions of every video."""
+    batches = list(predict_videos(network, reader))
+    ids = [video_id for batch in batches for video_id in batch.ids]
+    return ids, np.concatenate([batch.predictions for batch in batches])
+
+
+def load(member):
+    return load_network(member.checkpoint, member.which)
+
+
+def test_one_member_is_its_network_bit_for_bit(members, reader, tmp_path):
+    for index, member in enumerate(members):
+        path = tmp_path / f"{index}.json"
+        Ensemble((member,)).write(path)
+        ids, found = predict(load_network(path, "student"), reader)
+        expected_ids, expected = predict(load(member), reader)
+        assert ids == expected_ids
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_predictions_are_the_mean_of_the_members_csv_files(
+    members, ensemble_file, reader, tmp_path
+):
+    """Every member's script-made CSV, averaged in plain Python."""
+    totals = {}
+    for member in members:
+        path = tmp_path / "member.csv"
+        predictions = predict_videos(load(member), reader)
+        list(write_predictions(path, predictions, NUM_CLASSES))
+        for line in path.read_text().splitlines()[1:]:
+            video_id, pairs = line.split(",")
+            words = pairs.split(" ")
+            for label, score in zip(words[::2], words[1::2], strict=True):
+                key = video_id, int(label)
+                share = member.weight * float(score)
+                totals[key] = totals.get(key, 0) + share
+    ids, found = predict(load_network(ensemble_file, "student"), reader)
+    for video_id, scores in zip(ids, found, strict=True):
+        for label, score in enumerate(scores):
+            assert abs(score - totals[video_id, label]) < 1e-6
+    rankings = {
+        video_id: plain_metrics.rank(
+            [totals[video_id, label] for label in range(NUM_CLASSES)]
+        )
+        for video_id in ids
+    }
+    labels = true_labels(Path(reader.files[0]).parent)
+    expected = plain_metrics.score_videos(rankings, labels, 20)
+    scores = evaluate_checkpoint(ensemble_file, "student", reader)
+    for name, value in expected.items():
+        assert scores[name] == pytest.approx(value, abs=1e-5), name
+    assert (scores["which"], scores["step"]) == ("ensemble", None)
+
+
+def test_costs_are_the_members_together(members, ensemble_file):
+    network, parts = load_network(ensemble_file, "student"), map(load, members)
+    frames, parameters, costs = zip(
+        *((p.num_frames, p.num_parameters, p.multiply_adds) for p in parts),
+        strict=True,
+    )
+    assert frames == (40, 3, 40)
+    assert network.num_frames == 40
+    assert network.num_parameters == sum(parameters)
+    assert network.multiply_adds == sum(costs)
+    assert network.raw_model().multiply_adds() == sum(costs)
+    assert network.schema == read_data_schema(ensemble_file) == frame_schema()
+    assert network.budget == ALL_FRAMES
+
+
+def test_a_file_names_its_members_as_seen_from_where_it_lies(members, tmp_path):
+    for index, member in enumerate(members[:2]):
+        folder = tmp_path / "here" / "runs" / str(index)
+        folder.mkdir(parents=True)
+        shutil.copy(member.checkpoint, folder / "a.h5")
+    path = tmp_path / "here" / "ensembles" / "e.json"
+    Ensemble(
+        (
+            Member(str(tmp_path / "here/runs/0/a.h5"), "student", 6.0),
+            Member(str(tmp_path / "here/runs/1/a.h5"), "student", 2.0),
+            Member("nowhere.h5", "student", 0.0),
+        )
+    ).write(path)
+    assert json.loads(path.read_text()) == {
+        "format": "distill-ensemble-1",
+        "members": [
+            {
+                "checkpoint": f"../runs/{index}/a.h5",
+                "which": "student",
+                "weight": weight,
+            }
+            for index, weight in ((0, 0.75), (1, 0.25))
+        ],
+    }
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = tmp_path / "there" / "ensembles" / "e.json"
+    assert len(load_network(moved, "student").networks) == 2
+
+
+def entry(**fields):
+    member = {"checkpoint": "a.h5", "which": "student", "weight": 1}
+    return member | fields
+
+
+@pytest.mark.parametrize(
+    ("held", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "its \"format\" is not 'distill-ensemble-1'"),
+        ({"format": "other", "members": [entry()]}, 'its "format" is not'),
+        ({"members": {}}, 'its "members" are no list'),
+        ({"members": []}, "one member or more, got none"),
+        ({"members": [3]}, "member 1 is no object"),
+        ({"members": [{}]}, 'the "checkpoint" of member 1 must be a text'),
+        (
+            {"members": [entry(), entry(weight="1")]},
+            "the \"weight\" of member 2 must be a number, got '1'",
+        ),
+        (
+            {"members": [entry(which="both")]},
+            "Unknown network 'both'. Choices: student, teacher",
+        ),
+        ({"members": [entry(weight=-1)]}, "weights must be 0 or more, and one"),
+        ({"members": [entry(weight=0)]}, "weights must be 0 or more, and one"),
+        ({"members": [entry(), entry()]}, "has each member once:"),
+    ],
+)
+def test_a_file_that_holds_no_ensemble_is_an_error(tmp_path, held, message):
+    path = tmp_path / "e.json"
+    if isinstance(held, dict):
+        held = json.dumps({"format": "distill-ensemble-1"} | held)
+    path.write_text(held)
+    with pytest.raises(ValueError) as caught:
+        Ensemble.read(path)
+    assert str(caught.value).startswith(f"{path} holds no ensemble: ")
+    assert message in str(caught.value)
+
+
+def test_what_an_ensemble_cannot_do_is_an_error(members, ensemble_file):
+    with pytest.raises(ValueError, match="--which=teacher: the members of"):
+        load_network(ensemble_file, "teacher")
+    with pytest.raises(ValueError, match="cannot be run with every_n=2"):
+        load_network(ensemble_file, "student", budget=FrameBudget.every(2))
+    with pytest.raises(ValueError, match="must end in .json, got e.h5"):
+        Ensemble(members).write("e.h5")
+
+
+def test_members_of_other_data_or_drawn_frames_are_errors(
+    videos, members, tmp_path
+):
+    checkpoint = train(videos, tmp_path / "short", ALL_FRAMES, max_frames=39)
+    other = Member(checkpoint, "student", 1.0)
+    path = tmp_path / "e.json"
+    Ensemble((members[0], other)).write(path)
+    message = (
+        r"short/.* was trained with max_frames=39, the ensemble's .*all/.* has "
+        "max_frames=40"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        load_network(path, "student")
+    budget = FrameBudget("random_k", num_frames=3)
+    checkpoint = train(videos, tmp_path / "drawn", budget)
+    Ensemble((Member(checkpoint, "student", 1.0),)).write(path)
+    with pytest.raises(ValueError, match="random_k=3, which are drawn"):
+        load_network(path, "student")
+    Ensemble((Member(checkpoint, "teacher", 1.0),)).write(path)
+    with pytest.raises(ValueError, match="There is no teacher here, only the"):
+        load_network(path, "student")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["1", "x"], "--weights must be numbers, got 1,x."),
+        (["1"], "one for each of the 2 files of --checkpoints, got 1."),
+        (["1", "-1"], "--weights must be 0 or more, and one above 0"),
+        (["1", "nan"], "--weights must be 0 or more, and one above 0"),
+        (["0", "0"], "--weights must be 0 or more, and one above 0"),
+    ],
+)
+def test_weights_that_are_none_are_errors(texts, message):
+    with pytest.raises(ValueError, match=message):
+        parse_weights(texts, 2, "checkpoints")
+
+
+def test_weights_are_scaled_and_members_may_name_their_network():
+    assert parse_weights(["3", "1"], 2, "checkpoints") == [0.75, 0.25]
+    assert parse_weights(None, 4, "checkpoints") == [0.25] * 4
+    assert parse_member("a:b.h5", "student") == Member("a:b.h5", "student", 1.0)
+    member = parse_member("a.h5:teacher", "student", 0.5)
+    assert member == Member("a.h5", "teacher", 0.5)
+
+
+def make_kept(parts, labels, batch_size=7):
+    """Keeps members' predictions `[videos, classes]` in batches."""
+    kept = KeptPredictions()
+    for predictions in parts:
+        kept.start_member()
+        for start in range(0, len(labels), batch_size):
+            rows = slice(start, start + batch_size)
+            kept.keep(
+                Prediction(
+                    [""] * len(labels[rows]), predictions[rows], labels[rows]
+                )
+            )
+    return kept
+
+
+def random_members(number=3, videos=60, classes=8):
+    """Returns labels and predictions, each member's of other noise."""
+    rng = np.random.default_rng(0)
+    labels = rng.random((videos, classes)) < 0.2
+    noise = rng.random((number, videos, classes))
+    scale = np.array([0.95, 0.6, 0.65])[:number, None, None]
+    return labels, ((1 - scale) * labels + scale * noise).astype(np.float32)
+
+
+def plain_gap(predictions, labels, top_k):
+    rankings = {
+        str(i): plain_metrics.rank(row) for i, row in enumerate(predictions)
+    }
+    truth = {str(i): set(np.flatnonzero(row)) for i, row in enumerate(labels)}
+    pool = [
+        (score, index in truth[i])
+        for i, row in rankings.items()
+        for index, score in row[:top_k]
+    ]
+    return plain_metrics.average_precision(pool, int(labels.sum()))
+
+
+def test_choices_of_weights_are_scored_by_the_gap_of_their_mean():
+    labels, parts = random_members()
+    kept = make_kept(parts, labels)
+    choices = ((1, 0, 0), (1, 1, 2), (0, 3, 1))
+    gaps = kept.score(choices, top_k=3)
+    for choice, gap in zip(choices, gaps, strict=True):
+        mean = np.tensordot(np.array(choice) / sum(choice), parts, axes=1)
+        assert gap == pytest.approx(plain_gap(mean, labels, 3), abs=1e-6)
+
+
+def test_search_finds_a_mean_better_than_each_member_and_draws_nothing():
+    labels, parts = random_members()
+    kept = make_kept(parts, labels)
+    weights = search_weights(kept, num_steps=10, top_k=3)
+    assert sum(weights) == pytest.approx(1)
+    found = kept.score([weights], 3)[0]
+    alone = kept.score(np.eye(3), 3)
+    assert found > max(alone)
+    assert weights[0] < min(weights[1:])
+    assert search_weights(
+        make_kept(parts, labels, 60), num_steps=10, top_k=3
+    ) == (weights)
+
+
+def test_search_takes_the_better_member_alone_where_the_other_is_noise():
+    labels, _ = random_members()
+    rng = np.random.default_rng(1)
+    perfect = labels * 0.5 + 0.25
+    noise = rng.random(labels.shape)
+    parts = [part.astype(np.float32) for part in (noise, perfect)]
+    assert search_weights(make_kept(parts, labels)) == [0.0, 1.0]
+
+
+def test_members_that_read_other_videos_cannot_be_searched():
+    labels, parts = random_members(2)
+    kept = make_kept(parts[:1], labels)
+    kept.start_member()
+    kept.keep(Prediction([""] * 5, parts[1][:5], labels[:5]))
+    with pytest.raises(ValueError, match=r"same videos, got \[5, 60\]"):
+        search_weights(kept)
+
+
+def test_building_scores_members_as_evaluation_does(members, reader, tmp_path):
+    path = tmp_path / "e.json"
+    scores = EnsembleBuilder(reader).build(members, path, search_steps=4)
+    assert list(scores) == [*(member.name for member in members), "ensemble"]
+    for member in members:
+        expected = evaluate_checkpoint(member.checkpoint, member.which, reader)
+        found = dict(scores[member.name])
+        weight = found.pop("weight")
+        assert 0 <= weight <= 1 and (4 * weight % 1 == 0 or 3 * weight % 1 == 0)
+        for name in ("gap", "mean_average_precision", "loss", "num_videos"):
+            assert found[name] == expected[name]
+    alone = [scores[member.name]["gap"] for member in members]
+    assert scores["ensemble"]["gap"] >= max(alone) - 1e-6
+    weights = [scores[member.name]["weight"] for member in members]
+    held = Ensemble.read(path).members
+    assert [m.weight for m in held] == [w for w in weights if w]
+
+
+def test_weights_of_segments_cannot_be_searched(members, reader, tmp_path):
+    schema = dataclasses.replace(
+        reader.schema, segment_labels=True, max_frames=5
+    )
+    segments = dataclasses.replace(reader, schema=schema)
+    with pytest.raises(ValueError, match="--search_weights is for whole video"):
+        EnsembleBuilder(segments).build(members, tmp_path / "e.json", 4)
+
+
+@pytest.mark.slow
+def test_scripts_build_score_and_predict_by_an_ensemble(
+    videos, members, reader, tmp_path
+):
+    path, scores = tmp_path / "e.json", tmp_path / "scores.json"
+    pattern = f"--eval_data_pattern={videos}/validate-*.tfrecord"
+    common = [pattern, "--gpu=-1", f"--batch_size={BATCH_SIZE}"]
+    done = run_script(
+        "ensemble",
+        f"--checkpoints={','.join(member.name for member in members)}",
+        "--weights=.5,.2,.3",
+        f"--ensemble_file={path}",
+        *common,
+    )
+    assert done.stdout.splitlines()[-1] == f"wrote {path}"
+    assert "0.300" in done.stdout and "1.000 ensemble" in done.stdout
+    flags = [f"--checkpoint={path}", *common]
+    run_script("evaluate", *flags, f"--metrics_file={scores}")
+    expected = evaluate_checkpoint(path, "student", reader)
+    found = json.loads(scores.read_text())
+    assert found["gap"] == pytest.approx(expected["gap"], abs=1e-6)
+    csv_file = tmp_path / "predictions.csv"
+    run_script("infer", *flags, f"--output_file={csv_file}")
+    assert len(csv_file.read_text().splitlines()) == 41
+    for flag, message in (
+        ("--which=teacher", "--which=teacher: the members of"),
+        ("--every_n=2", "keep the frames they were trained on"),
+        ("--cascade_file=c.json", "is for a student, not an ensemble"),
+    ):
+        assert message in error_line(
+            run_script("evaluate", *flags, flag, status=1)
+        )
