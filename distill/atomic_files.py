@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files and directories that are there whole or not at all."""
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,44 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
+    """Gives a temporary directory that becomes `path` when the body ends.
+
+    Args:
+      path: The directory; one of that name is replaced if it is empty or
+        holds the file `mark`, which says what it is.
+      mark: Name of that file.
+
+    Raises:
+      ValueError: There is something else of that name.
+    """
+    path = Path(path)
+    if path.exists() and not _may_replace(path, mark):
+        raise ValueError(
+            f"{path} would be replaced, but holds no {mark}: give a new "
+            "directory."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        old = temporary.with_suffix(".old")
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync(path.parent)
+
+
+def _may_replace(path: Path, mark: str) -> bool:
+    if not path.is_dir():
+        return False
+    return (path / mark).is_file() or not any(path.iterdir())

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import tensorflow as tf
 
 from distill.atomic_files import replace_atomically
 from distill.data.pipeline import VideoReader
+from distill.deployment.artifact_network import ArtifactNetwork
+from distill.ensembles.file import Ensemble, is_ensemble
+from distill.ensembles.network import EnsembleNetwork, check_members
 from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
 from distill.networks import Network, build_network, video_inputs
-from distill.settings import RunSettings
 from distill.training import losses
 from distill.training.checkpoints import (
     load_result,
@@ -48,25 +50,50 @@ def load_network(
     which: str,
     precision: str = "float32",
     budget: FrameBudget | None = None,
-) -> Network:
+) -> Network | EnsembleNetwork:
     """Builds the `teacher` or `student` of a checkpoint with its weights.
 
     Args:
-      checkpoint: The file.
-      which: The network.
+      checkpoint: The file, or that of an ensemble (`.json`), whose members
+        say which network each is.
+      which: The network; of an ensemble `student`, its default.
       precision: `float32` or `bfloat16`: what it computes in.
       budget: The frames it sees; None: those it was trained on.
 
     Raises:
       CheckpointError: The file is no checkpoint.
-      ValueError: It holds no such network.
+      ValueError: It holds no such network, or no ensemble.
     """
-    settings = read_settings(checkpoint)
-    network = build_network(
-        settings.network(which), settings.data, which, precision
-    )
-    load_result(checkpoint, which, weight_names(network.model))
+    if is_ensemble(checkpoint):
+        network = _load_ensemble(checkpoint, which, precision)
+    else:
+        settings = read_settings(checkpoint)
+        network = build_network(
+            settings.network(which), settings.data, which, precision
+        )
+        load_result(checkpoint, which, weight_names(network.model))
     return network if budget is None else network.at_budget(budget)
+
+
+def _load_ensemble(path, which, precision) -> EnsembleNetwork:
+    if which != "student":
+        raise ValueError(
+            f"--which={which}: the members of {path} say which network of a "
+            "checkpoint each is."
+        )
+    members = Ensemble.read(path).members
+    schema = check_members(members)
+    networks = []
+    for member in members:
+        network = load_network(member.checkpoint, member.which, precision)
+        if network.budget.num_draws(schema.max_frames):
+            raise ValueError(
+                f"{path}: {member.name} sees {network.budget.name}, which are "
+                "drawn: such a network cannot be a member."
+            )
+        networks.append(network)
+    weights = [member.weight for member in members]
+    return EnsembleNetwork(networks, weights, schema)
 
 
 def predict_videos(
@@ -88,11 +115,12 @@ def predict_videos(
 
 
 def evaluate_network(
-    network: Network,
+    network: Network | EnsembleNetwork | ArtifactNetwork,
     reader: VideoReader,
     *,
     label_loss: str = "CrossEntropyLoss",
     top_k: int = 20,
+    observe: Callable[[Prediction], None] | None = None,
 ) -> dict[str, Any]:
     """Scores a network on every video or rated segment of a reader.
 
@@ -101,6 +129,7 @@ def evaluate_network(
       reader: Reads the examples, with labels.
       label_loss: Name of the loss to report.
       top_k: Classes a video that enter GAP.
+      observe: Is shown every batch, if given.
 
     Returns:
       Dict of the metrics of `VideoMetrics` with `num_videos`, or of those of
@@ -122,6 +151,8 @@ def evaluate_network(
         rated = [videos.label_weights] if of_segments else []
         metrics.update(videos.predictions, videos.labels, *rated)
         total_loss += _sum_losses(label_loss, videos)
+        if observe is not None:
+            observe(videos)
     return metrics.result() | {
         "loss": total_loss / num_examples,
         "num_segments" if of_segments else "num_videos": num_examples,
@@ -170,33 +201,65 @@ def evaluate_checkpoint(
     reader: VideoReader,
     *,
     top_k: int = 20,
-    network: Network | None = None,
+    network: Network | EnsembleNetwork | None = None,
+    observe: Callable[[Prediction], None] | None = None,
 ) -> dict[str, Any]:
     """Scores a network of a checkpoint, as `evaluate_network` does.
 
     Args:
-      checkpoint: The file.
-      which: `teacher` or `student`.
+      checkpoint: The file, or that of an ensemble.
+      which: `teacher` or `student`; of an ensemble `student`, its default.
+      reader: Reads the examples, with labels.
+      top_k: Classes a video that enter GAP.
+      network: The network, if it is loaded already.
+      observe: Is shown every batch, if given.
+
+    Returns:
+      Its result, with `checkpoint`, `which` and `step`: of an ensemble
+      `ensemble` and None. Its `loss` is that of the first member's training.
+    """
+    network = network or load_network(checkpoint, which)
+    trained, step = checkpoint, None
+    if is_ensemble(checkpoint):
+        which = "ensemble"
+        trained = Ensemble.read(checkpoint).members[0].checkpoint
+    else:
+        step = read_progress(checkpoint)["step"]
+    scores = evaluate_network(
+        network,
+        reader,
+        label_loss=read_settings(trained).training.label_loss,
+        top_k=top_k,
+        observe=observe,
+    )
+    identity = {"checkpoint": str(checkpoint), "which": which, "step": step}
+    return identity | scores
+
+
+def evaluate_artifact(
+    artifact: str | Path,
+    reader: VideoReader,
+    *,
+    top_k: int = 20,
+    network: ArtifactNetwork | None = None,
+) -> dict[str, Any]:
+    """Scores an artifact of `scripts.export`, as `evaluate_network` does.
+
+    Args:
+      artifact: Its path.
       reader: Reads the examples, with labels.
       top_k: Classes a video that enter GAP.
       network: The network, if it is loaded already.
 
     Returns:
-      Its result, with `checkpoint`, `which` and `step`.
+      Its result, with `checkpoint`, the artifact, and `which` and `step` of
+      what it was made of.
     """
-    settings: RunSettings = read_settings(checkpoint)
+    network = network or ArtifactNetwork(artifact)
     scores = evaluate_network(
-        network or load_network(checkpoint, which),
-        reader,
-        label_loss=settings.training.label_loss,
-        top_k=top_k,
+        network, reader, label_loss=network.label_loss, top_k=top_k
     )
-    identity = {
-        "checkpoint": str(checkpoint),
-        "which": which,
-        "step": read_progress(checkpoint)["step"],
-    }
-    return identity | scores
+    return {"checkpoint": str(artifact)} | network.source | scores
 
 
 def device_name() -> str:

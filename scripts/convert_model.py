@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from scripts import data_settings, flag_sets
+from scripts import data_settings, flag_sets, scoring_flags
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -11,7 +11,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Defines this script's flags."""
     flag_sets.define_experiment_flags()
-    flag_sets.define_scoring_flags()
+    scoring_flags.define_scoring_flags()
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Scores a checkpoint, the newest one, or every new one as it appears."""
+"""Scores a checkpoint, every new one as it appears, or an artifact."""
 
 from absl import flags
 
-from scripts import data_settings, flag_sets, scoring_settings
+from scripts import data_settings, flag_sets, scoring_flags, scoring_settings
 from scripts.entry_point import run, start_tensorflow, write_flags
 
 FLAGS = flags.FLAGS
@@ -11,7 +11,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Defines this script's flags."""
     flag_sets.define_experiment_flags()
-    flag_sets.define_scoring_flags()
+    scoring_flags.define_scoring_flags()
     flags.DEFINE_boolean(
         "run_once",
         True,
@@ -32,15 +32,15 @@ def main() -> None:
     data_settings.require("eval_data_pattern")
 
     start_tensorflow(FLAGS.gpu)
-    from distill.evaluation import evaluate_checkpoint, write_metrics
+    from distill.evaluation import write_metrics
     from distill.reports import print_scores
-    from distill.training.checkpoints import choose_checkpoint, follow
+    from distill.training.checkpoints import follow
 
     networks = (
         ("teacher", "student") if FLAGS.which == "both" else (FLAGS.which,)
     )
     if FLAGS.run_once:
-        chosen = [choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)]
+        chosen = [scoring_settings.scored_file()]
     else:
         data_settings.require("train_dir")
         chosen = follow(FLAGS.train_dir, FLAGS.poll_seconds)
@@ -49,13 +49,7 @@ def main() -> None:
             checkpoint, need_labels=True
         )
         scores = [
-            evaluate_checkpoint(
-                checkpoint,
-                which,
-                reader,
-                top_k=FLAGS.top_k,
-                network=scoring_settings.load_scored_network(checkpoint, which),
-            )
+            scoring_settings.score(checkpoint, which, reader)
             for which in networks
         ]
         print_scores(scores)

@@ -189,8 +189,8 @@ def _define_network_flags() -> None:
     flags.DEFINE_list(
         "teacher_checkpoints",
         None,
-        "Trained networks that teach by the mean of what they say (--regime="
-        "serial or mimic), comma-separated.",
+        "Trained networks that teach by the mean of what they say, or an "
+        "ensemble's file (--regime=serial or mimic), comma-separated.",
     )
     flags.DEFINE_string(
         "encoder_checkpoint",
@@ -232,6 +232,18 @@ def _define_run_flags() -> None:
         "checkpoint_every_minutes", 30.0, "Minutes between them; 0: none."
     )
     flags.DEFINE_integer(
+        "export_model_steps",
+        0,
+        "Steps between two exports of the student as a SavedModel, to "
+        "--train_dir/export; 0: none.",
+    )
+    flags.DEFINE_string(
+        "class_names_file",
+        None,
+        "CSV file of the classes, for exports: a header, then INDEX,...,NAME. "
+        "Default: their numbers.",
+    )
+    flags.DEFINE_integer(
         "keep_checkpoints", 0, "Newest checkpoints to keep; 0: all."
     )
     flags.DEFINE_integer("top_k", 20, "Classes a video in GAP and the CSV.")
@@ -240,25 +252,6 @@ def _define_run_flags() -> None:
         None,
         "The student's own file: what conversion writes and fine-tuning "
         "starts from.",
-    )
-
-
-def define_scoring_flags() -> None:
-    """Defines what evaluation and inference take beside the experiment."""
-    flags.DEFINE_string(
-        "checkpoint", None, "Checkpoint to read; default: --train_dir's newest."
-    )
-    flags.DEFINE_enum(
-        "which",
-        "student",
-        ["student", "teacher", "both"],
-        "Network of the checkpoint.",
-    )
-    flags.DEFINE_string(
-        "cascade_file",
-        None,
-        "What scripts.calibrate_cascade wrote: the student takes more frames "
-        "only where it is unsure.",
     )
 
 

@@ -1,11 +1,13 @@
-"""Writes a checkpoint's predictions as CSV.
+"""Writes the predictions of a checkpoint or an artifact as CSV.
 
 `VideoId,LabelConfidencePairs`, or of segments `Class,Segments`.
 """
 
+import dataclasses
+
 from absl import flags
 
-from scripts import data_settings, flag_sets, scoring_settings
+from scripts import flag_sets, scoring_flags, scoring_settings
 from scripts.entry_point import run, start_tensorflow, write_flags
 
 FLAGS = flags.FLAGS
@@ -14,8 +16,20 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """Defines this script's flags."""
     flag_sets.define_experiment_flags()
-    flag_sets.define_scoring_flags()
+    scoring_flags.define_scoring_flags()
     flags.DEFINE_string("output_file", None, "The CSV file to write.")
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        "In place of --output_file: directory for a CSV file of each input; "
+        "those that are there are kept.",
+    )
+    flags.DEFINE_string(
+        "shard",
+        None,
+        "i,n: predict every n-th file, from file i on, counted from 0; n such "
+        "processes share the work.",
+    )
     flags.DEFINE_string(
         "input_data_pattern",
         None,
@@ -36,34 +50,76 @@ def define_flags() -> None:
 
 def main() -> None:
     """Predicts every video, or every segment, of the input."""
-    data_settings.require("output_file")
+    if (FLAGS.output_file is None) == (FLAGS.output_dir is None):
+        raise ValueError("Give a value to --output_file, or to --output_dir.")
     if FLAGS.which == "both":
         raise ValueError("--which=both: a CSV holds one network's predictions.")
 
     start_tensorflow(FLAGS.gpu)
+    from distill.inference_files import choose_shard
+
+    scored = scoring_settings.scored_file()
+    reader = scoring_settings.evaluation_reader(
+        scored, need_labels=False, pattern=FLAGS.input_data_pattern
+    )
+    reader = dataclasses.replace(
+        reader, files=choose_shard(reader.files, FLAGS.shard)
+    )
+    if reader.schema.segment_labels:
+        _infer_segments(scored, reader)
+    elif FLAGS.output_dir is not None:
+        _infer_files(scored, reader)
+    else:
+        _infer_videos(scored, reader)
+
+
+def _infer_videos(scored, reader) -> None:
     from distill.evaluation import predict_videos
     from distill.inference import write_predictions
     from distill.reports import report_progress
-    from distill.segment_inference import write_segments
-    from distill.training.checkpoints import choose_checkpoint
 
-    checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
-    reader = scoring_settings.evaluation_reader(
-        checkpoint, need_labels=False, pattern=FLAGS.input_data_pattern
+    network = scoring_settings.load_scored_network(scored, FLAGS.which)
+    counts = write_predictions(
+        FLAGS.output_file, predict_videos(network, reader), FLAGS.top_k
     )
-    network = scoring_settings.load_scored_network(checkpoint, FLAGS.which)
-    predictions = predict_videos(network, reader)
-    examples = "segments" if reader.schema.segment_labels else "videos"
-    if reader.schema.segment_labels:
-        counts = write_segments(
-            FLAGS.output_file,
-            predictions,
-            scoring_settings.top_segments(reader.schema.num_classes),
+    report_progress(counts, reader.estimate_num_examples(), FLAGS.output_file)
+    write_flags(FLAGS.output_file)
+
+
+def _infer_files(scored, reader) -> None:
+    from pathlib import Path
+
+    from distill.inference_files import InferenceFiles
+
+    results = InferenceFiles(
+        Path(FLAGS.output_dir),
+        scoring_settings.describe_scored(scored, FLAGS.which),
+        FLAGS.top_k,
+    )
+    results.prepare(reader.files)
+    network = scoring_settings.load_scored_network(scored, FLAGS.which)
+    for line in results.write(network, reader):
+        print(line, flush=True)
+
+
+def _infer_segments(scored, reader) -> None:
+    from distill.evaluation import predict_videos
+    from distill.reports import report_progress
+    from distill.segment_inference import write_segments
+
+    if FLAGS.output_dir is not None or FLAGS.shard is not None:
+        raise ValueError(
+            "--output_dir and --shard are not for --segment_labels: the best "
+            "segments of a class are those of all files."
         )
-    else:
-        counts = write_predictions(FLAGS.output_file, predictions, FLAGS.top_k)
+    network = scoring_settings.load_scored_network(scored, FLAGS.which)
+    counts = write_segments(
+        FLAGS.output_file,
+        predict_videos(network, reader),
+        scoring_settings.top_segments(reader.schema.num_classes),
+    )
     report_progress(
-        counts, reader.estimate_num_examples(), FLAGS.output_file, examples
+        counts, reader.estimate_num_examples(), FLAGS.output_file, "segments"
     )
     write_flags(FLAGS.output_file)
 

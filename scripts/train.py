@@ -2,7 +2,12 @@
 
 from absl import flags
 
-from scripts import data_settings, flag_sets, flag_settings
+from scripts import (
+    data_settings,
+    deployment_flags,
+    flag_sets,
+    flag_settings,
+)
 from scripts.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
@@ -28,7 +33,8 @@ def main() -> int:
         settings, FLAGS.encoder_checkpoint, FLAGS.freeze_encoder
     )
     options = RunOptions(**flag_settings.run_option_values())
-    return 0 if TrainingRun(settings, options).train() else 1
+    export = deployment_flags.step_export(settings)
+    return 0 if TrainingRun(settings, options, export).train() else 1
 
 
 if __name__ == "__main__":

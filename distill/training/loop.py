@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,23 @@ class TrainingRun:
     Args:
       settings: What defines the result.
       options: What is written and when.
+      export: From a checkpoint to an export and a line that says so; called
+        as the options say.
 
     Raises:
       ValueError: The settings do not fit one another, the files or the
         checkpoint that the run would go on from.
     """
 
-    def __init__(self, settings: RunSettings, options: RunOptions):
+    def __init__(
+        self,
+        settings: RunSettings,
+        options: RunOptions,
+        export: Callable[[Path], str] | None = None,
+    ):
         self.settings = settings
         self.options = options
+        self.export = export
         self.progress = Progress()
         self.directory = RunDirectory(
             options.train_dir, options.keep_checkpoints
@@ -162,6 +171,8 @@ class TrainingRun:
         )
         for batch in log.time_waiting(batches):
             self._train_step(batch, log)
+            if self._export_is_due():
+                log.say(self.export(self._save(log)))
             if self.finished:
                 self._validate(log)
                 break
@@ -213,15 +224,20 @@ class TrainingRun:
         seconds = 60 * self.options.checkpoint_every_minutes
         return bool(seconds) and time.monotonic() - self._last_save >= seconds
 
-    def _save(self, log: RunLog) -> None:
+    def _export_is_due(self) -> bool:
+        steps = self.options.export_model_steps
+        return bool(self.export and steps) and not self.progress.step % steps
+
+    def _save(self, log: RunLog) -> Path:
         log.flush()
-        self.directory.save(
+        path = self.directory.save(
             self.trainer.groups,
             self.settings,
             dataclasses.asdict(self.progress),
         )
         self._last_save = time.monotonic()
         self._saved_step = self.progress.step
+        return path
 
     def _validate(self, log: RunLog) -> None:
         """Scores the student and keeps it if it is the best so far."""

@@ -17,6 +17,7 @@ class RunOptions:
       checkpoint_every_minutes: Minutes between two; 0 for none.
       checkpoint_every_epoch: Whether there is one after each epoch, beside the
         last.
+      export_model_steps: Steps between two exports of the student; 0: none.
       keep_checkpoints: How many of the newest to keep; 0 keeps all.
       on_bad_record: `fail` or `skip`.
       eval_data_pattern: Validation files for a score after every epoch of a
@@ -31,6 +32,7 @@ class RunOptions:
     checkpoint_every_steps: int = 0
     checkpoint_every_minutes: float = 30.0
     checkpoint_every_epoch: bool = True
+    export_model_steps: int = 0
     keep_checkpoints: int = 0
     on_bad_record: str = "fail"
     eval_data_pattern: str | None = None
@@ -43,6 +45,7 @@ class RunOptions:
         for name in (
             "checkpoint_every_steps",
             "checkpoint_every_minutes",
+            "export_model_steps",
             "keep_checkpoints",
         ):
             check_at_least(0, **{name: getattr(self, name)})

@@ -38,6 +38,15 @@ SCRIPTS = [
     "write_budget_shards",
     "calibrate_cascade",
     "frame_budget_study",
+    "convert_predictions",
+    "score_predictions",
+    "write_labels",
+    "average_predictions",
+    "ensemble",
+    "average_checkpoints",
+    "export",
+    "serve",
+    "load_test_service",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
@@ -97,10 +106,20 @@ def test_unknown_flag_suggests_the_nearest():
         ),
         ("evaluate", [], "--eval_data_pattern"),
         ("convert_model", [], "--student_checkpoint"),
-        ("infer", [], "--output_file"),
+        ("infer", [], "--output_file, or to --output_dir"),
         ("make_synthetic_data", [], "--output_dir"),
         ("compare_scores", [], "--metrics_files"),
         ("train_autoencoder", ["--train_dir=x"], "--train_data_pattern"),
+        ("average_checkpoints", [], "--output_checkpoint"),
+        (
+            "ensemble",
+            ["--checkpoints=x"],
+            "--eval_data_pattern, --ensemble_file",
+        ),
+        ("average_predictions", [], "--predictions, --output_file"),
+        ("score_predictions", ["--predictions=x"], "--labels"),
+        ("convert_predictions", [], "--predictions, --output_file"),
+        ("write_labels", [], "--input_data_pattern, --output_file"),
     ],
 )
 def test_missing_flags_are_named(script, flags, missing):

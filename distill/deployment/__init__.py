@@ -1,0 +1,1 @@
+"""Deployment: a trained network as something other programs run."""

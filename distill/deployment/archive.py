@@ -1,0 +1,70 @@
+"""One archive of an artifact, within a limit of bytes.
+
+As the YouTube-8M challenge of 2018 wanted it: `model_flags.json` beside the
+model, 1 GB at most.
+"""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from distill.atomic_files import replace_atomically
+from distill.deployment.artifacts import count_bytes
+from distill.predictor import CARD, CLASS_NAMES
+from models.argument_checks import check_choice
+
+FLAGS_FILE = "model_flags.json"
+
+
+def model_flags(card: dict[str, Any]) -> dict[str, Any]:
+    """Returns the starter code's `model_flags.json` of an export's card."""
+    schema = card["interface"]["schema"]
+    return {
+        "model": card["network"]["model"],
+        "feature_names": ",".join(schema["feature_names"]),
+        "feature_sizes": ",".join(map(str, schema["feature_sizes"])),
+        "frame_features": schema["frame_features"],
+        "label_loss": card["network"]["label_loss"],
+    }
+
+
+def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
+    """Packs an artifact of an export.
+
+    Args:
+      directory: The export; the archive is written there.
+      artifact: Name of the artifact.
+      max_bytes: The archive's most bytes.
+
+    Returns:
+      A line that says what was written.
+
+    Raises:
+      ValueError: There is no such artifact, or the archive is larger: then
+        none is left.
+    """
+    directory = Path(directory)
+    card = json.loads((directory / CARD).read_text(encoding="utf-8"))
+    held = [row["path"] for row in card["artifacts"]]
+    check_choice("archive", artifact, held)
+    target = directory / f"{artifact}.tar.gz"
+    with replace_atomically(target) as temporary:
+        flags_file = directory / FLAGS_FILE
+        text = json.dumps(model_flags(card), indent=2) + "\n"
+        flags_file.write_text(text, encoding="utf-8")
+        with tarfile.open(temporary, "w:gz") as archive:
+            for name in (FLAGS_FILE, CARD, CLASS_NAMES, artifact):
+                archive.add(directory / name, name)
+        size = temporary.stat().st_size
+        if size > max_bytes:
+            raise ValueError(
+                f"{target.name} has {size:,} bytes, {size - max_bytes:,} over "
+                f"--max_bytes={max_bytes:,}: {_list_sizes(directory, held)}."
+            )
+    return f"{target}: {size:,} bytes"
+
+
+def _list_sizes(directory: Path, names: list[str]) -> str:
+    sizes = ((count_bytes(directory / name), name) for name in names)
+    return ", ".join(f"{name} has {size:,}" for size, name in sorted(sizes))

@@ -1,0 +1,97 @@
+"""An export's card: where it comes from, what it costs, how well it does."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from distill.benchmark.machine import describe_machine
+
+_RUNTIMES = ("onnxruntime", "tf2onnx", "ai-edge-litert")
+_COLUMNS = (
+    ("path", "artifact", "{}"),
+    ("precision", "weights", "{}"),
+    ("bytes", "bytes", "{:,}"),
+    ("largest_difference", "largest difference", "{:.1e}"),
+    ("gap", "GAP", "{:.4f}"),
+    ("mean_average_precision", "mAP", "{:.4f}"),
+    ("milliseconds_at_1", "ms a video, batch 1", "{:.3f}"),
+    ("milliseconds_at_64", "batch 64", "{:.3f}"),
+)
+
+
+def file_hash(path: str | Path) -> str:
+    """Returns the SHA-256 of a file as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def path_hash(path: str | Path) -> str:
+    """Returns the SHA-256 of a file, or of a directory's names and files."""
+    path = Path(path)
+    if path.is_file():
+        return file_hash(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path)}\n{file_hash(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def environment() -> dict[str, str]:
+    """Returns the machine and the versions of what runs on it."""
+    versions = describe_machine()
+    for package in _RUNTIMES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def write_class_names(path: Path, names: Sequence[str]) -> None:
+    """Writes `index,name` a class."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("index", "name"))
+        writer.writerows(enumerate(names))
+
+
+def write_card(directory: Path, card: dict[str, Any]) -> None:
+    """Writes `card.json` and `card.md` into an export's directory."""
+    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    (directory / "card.json").write_text(text, encoding="utf-8")
+    (directory / "card.md").write_text(card_text(card), encoding="utf-8")
+
+
+def card_text(card: dict[str, Any]) -> str:
+    """Returns a card as Markdown."""
+    source, network, data = card["source"], card["network"], card["data"]
+    machine = dict(card["environment"])
+    where = f"{machine.pop('processor')}, {machine.pop('cores')} cores"
+    lines = [
+        f"# {network['model']}, {network['frames_seen']}",
+        "",
+        f"- {source['which']} of `{source['checkpoint']}`, step "
+        f"{source['step']} (SHA-256 `{source['sha256'][:16]}...`)",
+        f"- {network['parameters']:,} parameters, "
+        f"{network['multiply_adds']:,} multiply-adds a video of "
+        f"{network['frames']} frames, {network['num_classes']} classes",
+        f"- GAP and mAP on {data['num_videos']:,} {data['examples']} of "
+        f"`{data['pattern']}`; differences are from the checkpoint's own "
+        "probabilities on them",
+        f"- Times on {where}: a video's share of the median of a batch; "
+        + ", ".join(f"{name} {version}" for name, version in machine.items()),
+        "",
+        "| " + " | ".join(title for _, title, _ in _COLUMNS) + " |",
+        "| " + " | ".join("---" for _ in _COLUMNS) + " |",
+    ]
+    for row in [card["checkpoint"], *card["artifacts"]]:
+        cells = (
+            "-" if row.get(key) is None else form.format(row[key])
+            for key, _, form in _COLUMNS
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])

@@ -1,0 +1,173 @@
+"""ONNX and LiteRT files, converted from a TensorFlow graph."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from distill.deployment.interface import VideoInterface
+from distill.deployment.runtimes import import_extra
+from models.fixed_shapes import fixed_shapes
+
+_OPSET = 18
+
+
+def _input_specs(interface: VideoInterface) -> dict[str, tf.TensorSpec]:
+    """Returns the inputs of a converted graph by name."""
+    schema = interface.schema
+    if not schema.frame_features:
+        shape = [None, schema.num_features]
+        return {"features": tf.TensorSpec(shape, tf.float32, name="features")}
+    shape = [None, schema.max_frames, schema.num_features]
+    return {
+        "frames": tf.TensorSpec(shape, tf.uint8, name="frames"),
+        "num_frames": tf.TensorSpec([None], tf.int32, name="num_frames"),
+    }
+
+
+def _prediction_function(model: keras.Model, interface: VideoInterface) -> Any:
+    """Returns a graph from the inputs to `predictions`, shapes fixed."""
+    specs = _input_specs(interface)
+
+    def predict(*tensors):
+        inputs = dict(zip(specs, tensors, strict=True))
+        with fixed_shapes():
+            return {"predictions": model(inputs)}
+
+    return tf.function(predict, input_signature=list(specs.values()))
+
+
+def write_onnx(
+    path: Path, model: keras.Model, interface: VideoInterface
+) -> None:
+    """Writes a float32 ONNX file.
+
+    The weights are inputs of the graph that is converted and become part of
+    the file afterwards: the converter would copy constants many times.
+
+    Args:
+      path: The file.
+      model: From a batch of videos as stored to `[batch, classes]`.
+      interface: What it takes and gives.
+
+    Raises:
+      ValueError: The extra `[onnx]` is not installed.
+    """
+    onnx = import_extra("onnx", "onnx")
+    tf2onnx = import_extra("tf2onnx", "onnx")
+    specs = _input_specs(interface)
+    weights = {f"weight_{i}": v for i, v in enumerate(model.variables)}
+    signature = [*specs.values()] + [
+        tf.TensorSpec(variable.shape, variable.dtype, name=name)
+        for name, variable in weights.items()
+    ]
+
+    def predict(*tensors):
+        inputs = dict(zip(specs, tensors, strict=False))
+        values = dict(
+            zip(map(id, weights.values()), tensors[len(specs) :], strict=True)
+        )
+        with fixed_shapes():
+            predictions, _ = model.stateless_call(
+                [values[id(v)] for v in model.trainable_variables],
+                [values[id(v)] for v in model.non_trainable_variables],
+                inputs,
+                training=False,
+            )
+        return {"predictions": predictions}
+
+    converted, _ = tf2onnx.convert.from_function(
+        tf.function(predict, input_signature=signature),
+        input_signature=signature,
+        opset=_OPSET,
+    )
+    inputs = converted.graph.input
+    read = {name for node in converted.graph.node for name in node.input}
+    for held in [value for value in inputs if value.name in weights]:
+        inputs.remove(held)
+        if held.name in read:
+            array = np.asarray(weights[held.name])
+            tensor = onnx.numpy_helper.from_array(array, held.name)
+            converted.graph.initializer.append(tensor)
+    onnx.save(converted, path)
+
+
+def quantize_onnx(source: Path, path: Path) -> None:
+    """Writes an ONNX file with int8 weights, one scale a column.
+
+    Activations are quantised as they come (dynamic quantisation).
+
+    Args:
+      source: The float32 file.
+      path: The file to write.
+
+    Raises:
+      ValueError: The extra `[onnx]` is not installed.
+    """
+    quantization = import_extra("onnxruntime.quantization", "onnx")
+    quantization.quantize_dynamic(
+        source,
+        path,
+        weight_type=quantization.QuantType.QInt8,
+        per_channel=True,
+    )
+
+
+def write_litert(
+    path: Path,
+    model: keras.Model,
+    interface: VideoInterface,
+    precision: str,
+) -> None:
+    """Writes a LiteRT file.
+
+    Args:
+      path: The file.
+      model: From a batch of videos as stored to `[batch, classes]`.
+      interface: What it takes and gives.
+      precision: `float32`, or what the weights are stored as: `float16`, or
+        `int8` with activations quantised as they come.
+
+    Raises:
+      ValueError: It needs operations that LiteRT does not have by itself (the
+        Flex delegate's).
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        module = tf.Module()
+        # TensorFlow's variables, not Keras's: the converter would take those
+        # for state of the graph.
+        module.weights = [variable.value for variable in model.variables]
+        predict = _prediction_function(model, interface)
+        tf.saved_model.save(
+            module,
+            folder,
+            signatures={"serving_default": predict.get_concrete_function()},
+            options=tf.saved_model.SaveOptions(
+                experimental_custom_gradients=False
+            ),
+        )
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["serving_default"]
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            content = converter.convert()
+        except Exception as error:
+            raise ValueError(
+                f"LiteRT cannot run this network: {_reason(error)}"
+            ) from error
+    path.write_bytes(content)
+
+
+def _reason(error: Exception) -> str:
+    """Returns the line of a converter's error that says what is missing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if " ops: " in line]
+    return (named or lines or [repr(error)])[0]

@@ -1,0 +1,257 @@
+"""From a checkpoint to artifacts that are proven to say the same."""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from distill.atomic_files import replace_directory
+from distill.data.bad_records import read_record
+from distill.data.pipeline import VideoReader
+from distill.deployment import card as cards
+from distill.deployment.artifacts import ArtifactKind, count_bytes
+from distill.deployment.checkpoint_runtime import CheckpointRuntime
+from distill.deployment.comparison import (
+    CHECKPOINT,
+    check_agreement,
+    compare_runtimes,
+    time_runtimes,
+    to_arrays,
+)
+from distill.deployment.interface import VideoInterface
+from distill.deployment.quiet import quiet_converters
+from distill.deployment.runtimes import Runtime, load_runtime
+from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
+from distill.ensembles.file import Ensemble, is_ensemble
+from distill.predictor import CARD, CLASS_NAMES
+from distill.settings import RunSettings
+from distill.training.checkpoints import read_progress, read_settings
+from models.preprocessing import dequantize
+
+FORMAT = "distill-export-1"
+EXAMPLE = "example.npz"
+_CHECKED_RECORDS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """A network to be exported.
+
+    Attributes:
+      checkpoint: Its file, for the card.
+      which: `student` or `teacher`.
+      network: The network, in float32.
+      reader: Reads real videos with labels, on which every artifact is
+        compared with the checkpoint.
+      pattern: The reader's files, for the card.
+      class_names: The name of every class.
+      top_k: Classes a video in rankings and in GAP.
+    """
+
+    checkpoint: str
+    which: str
+    network: Any
+    reader: VideoReader
+    pattern: str
+    class_names: Sequence[str]
+    top_k: int = 20
+
+    @property
+    def interface(self) -> VideoInterface:
+        """What the artifacts take and give."""
+        return VideoInterface(
+            self.network.schema, self.network.budget, tuple(self.class_names)
+        )
+
+    def write(
+        self, directory: str | Path, kinds: Sequence[ArtifactKind]
+    ) -> Iterator[str]:
+        """Writes the artifacts and their card, all of them or nothing.
+
+        Args:
+          directory: Where they go; an earlier export there is replaced.
+          kinds: What to write.
+
+        Yields:
+          Lines that say what was done.
+
+        Raises:
+          ValueError: The directory holds something else, a runtime is not
+            installed or cannot run the network, or an artifact does not say
+            what the checkpoint says.
+        """
+        with replace_directory(directory, CARD) as folder:
+            cards.write_class_names(folder / CLASS_NAMES, self.class_names)
+            runtimes: dict[str, Runtime] = {
+                CHECKPOINT: CheckpointRuntime(self.network)
+            }
+            for kind in kinds:
+                yield self._write_artifact(folder, kind, runtimes)
+            yield "comparing them with the checkpoint"
+            card = self._compare(folder, kinds, runtimes)
+            self._write_example(folder, runtimes[CHECKPOINT])
+            cards.write_card(folder, card)
+        yield cards.card_text(card)
+
+    def _write_artifact(self, folder, kind, runtimes) -> str:
+        start = time.perf_counter()
+        path = folder / kind.name
+        model = runtimes[CHECKPOINT].model
+        with quiet_converters():
+            kind.write(path, model, self.interface, self.top_k)
+            runtimes[kind.name] = load_runtime(path)
+            if kind.format == "saved_model":
+                check_signatures(path, self.reader, self.interface)
+        seconds = time.perf_counter() - start
+        return f"{kind.name}: {count_bytes(path):,} bytes, {seconds:.0f} s"
+
+    def _compare(self, folder, kinds, runtimes) -> dict[str, Any]:
+        """Returns the card; ValueError if an artifact is off."""
+        compared, num_videos = compare_runtimes(
+            runtimes, self.reader, self.interface, self.top_k
+        )
+        expected = compared[CHECKPOINT]
+        for kind in kinds:
+            check_agreement(
+                kind.name, kind.precision, compared[kind.name], expected
+            )
+        artifacts = {kind.name: runtimes[kind.name] for kind in kinds}
+        times = time_runtimes(artifacts, self.reader, self.interface)
+        return self._describe(num_videos) | {
+            "checkpoint": {"path": CHECKPOINT, "precision": "float32"}
+            | _scores(expected),
+            "artifacts": [
+                {
+                    "path": kind.name,
+                    "format": kind.format,
+                    "precision": kind.precision,
+                    "bytes": count_bytes(folder / kind.name),
+                }
+                | dataclasses.asdict(compared[kind.name])
+                | times[kind.name]
+                for kind in kinds
+            ],
+        }
+
+    def _describe(self, num_videos: int) -> dict[str, Any]:
+        """Returns the card's head: source, network, data, machine."""
+        network, schema = self.network, self.reader.schema
+        return {
+            "format": FORMAT,
+            "interface": self.interface.to_json(),
+            "source": self._source(),
+            "network": {
+                "model": model_name(network),
+                "frames": network.num_frames if schema.frame_features else None,
+                "frames_seen": self.interface.budget.name,
+                "parameters": network.num_parameters,
+                "multiply_adds": network.multiply_adds,
+                "num_classes": schema.num_classes,
+                "label_loss": self._trained().training.label_loss,
+            },
+            "data": {
+                "pattern": self.pattern,
+                "num_videos": num_videos,
+                "examples": "segments" if schema.segment_labels else "videos",
+            },
+            "environment": cards.environment(),
+        }
+
+    def _trained(self) -> RunSettings:
+        """Returns the settings of the run, or of the first member's."""
+        checkpoint = self.checkpoint
+        if is_ensemble(checkpoint):
+            checkpoint = Ensemble.read(checkpoint).members[0].checkpoint
+        return read_settings(checkpoint)
+
+    def _source(self) -> dict[str, Any]:
+        source = {
+            "checkpoint": self.checkpoint,
+            "sha256": cards.file_hash(self.checkpoint),
+            "which": self.which,
+            "step": None,
+        }
+        if is_ensemble(self.checkpoint):
+            return source | {"which": "ensemble"}
+        return source | {"step": read_progress(self.checkpoint)["step"]}
+
+    def _write_example(self, folder: Path, runtime: Runtime) -> None:
+        """Writes a real video with what the checkpoint says of it."""
+        reader = dataclasses.replace(self.reader, batch_size=1)
+        batch = next(iter(reader.read_once()))
+        inputs = to_arrays(batch, self.interface)
+        np.savez(folder / EXAMPLE, **inputs, predictions=runtime(inputs))
+
+
+def _scores(compared):
+    return {
+        "gap": compared.gap,
+        "mean_average_precision": compared.mean_average_precision,
+    }
+
+
+def model_name(network: Any) -> str:
+    """Returns the models of a network, or of an ensemble's members."""
+    members = getattr(network, "networks", [network])
+    return " + ".join(member.settings.model for member in members)
+
+
+def choose_network(checkpoint: str, which: str | None) -> str:
+    """Returns which network of a checkpoint to export.
+
+    Raises:
+      ValueError: It holds two, and `which` does not say.
+    """
+    if which is not None or is_ensemble(checkpoint):
+        return which or "student"
+    settings = read_settings(checkpoint)
+    if settings.teacher is not None and settings.student is not None:
+        raise ValueError(
+            f"{checkpoint} holds a teacher and a student: give "
+            "--which=student or --which=teacher."
+        )
+    return "student" if settings.teacher is None else "teacher"
+
+
+def check_signatures(
+    path: Path, reader: VideoReader, interface: VideoInterface
+) -> None:
+    """Checks that a SavedModel's signatures agree on the first records.
+
+    Raises:
+      ValueError: They do not.
+    """
+    if reader.schema.segment_labels:
+        return
+    reader = dataclasses.replace(
+        reader, files=reader.files[:1], batch_size=_CHECKED_RECORDS
+    )
+    batch = next(iter(reader.read_once()))
+    inputs = to_arrays(batch, interface)
+    numbers = batch["position"].numpy()
+    # A model of its own: the signatures do not keep the weights alive.
+    model = tf.saved_model.load(str(path))
+    tensors = {key: tf.constant(value) for key, value in inputs.items()}
+    expected = model.signatures[SERVING](**tensors)["predictions"].numpy()
+    serialized = [
+        read_record(reader.files[0], int(number) - 1) for number in numbers
+    ]
+    found = {
+        EXAMPLES: model.signatures[EXAMPLES](examples=tf.constant(serialized))
+    }
+    if "frames" in inputs:
+        found[MEDIAPIPE] = model.signatures[MEDIAPIPE](
+            rgb_and_audio=dequantize(tensors["frames"]),
+            num_frames=tensors["num_frames"][:, None],
+        )
+    for name, outputs in found.items():
+        predictions = outputs["predictions"].numpy()
+        if not np.allclose(predictions, expected, rtol=0, atol=1e-5):
+            raise ValueError(
+                f"{path.name}: the signature {name} does not say what "
+                f"{SERVING} says."
+            )

@@ -1,0 +1,189 @@
+"""What a deployed network takes and gives, and the check of its inputs."""
+
+import csv
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill.data.schema import DataSchema
+from models.frame_budget import FrameBudget
+
+_MAX_BYTE = 255
+_LEAST, _MOST = -2.0, 2.01
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoInterface:
+    """The inputs and outputs of a deployed network.
+
+    Attributes:
+      schema: The videos' layout.
+      budget: The frames that the network selects of a video by itself.
+      class_names: The name of every class.
+    """
+
+    schema: DataSchema
+    budget: FrameBudget
+    class_names: tuple[str, ...]
+
+    def __post_init__(self):
+        """Checks that every class has a name."""
+        if len(self.class_names) != self.schema.num_classes:
+            raise ValueError(
+                f"There are {len(self.class_names)} class names for "
+                f"{self.schema.num_classes} classes."
+            )
+
+    @property
+    def reading_budget(self) -> FrameBudget:
+        """The frames to read of records before the network selects.
+
+        Those that it selects, where selecting among these keeps them all; else
+        whole videos.
+        """
+        kept = self.budget.num_frames is not None
+        return self.budget if kept else FrameBudget()
+
+    def as_stored(self, video: Any) -> np.ndarray:
+        """Returns a video as records hold it.
+
+        Args:
+          video: At frame level `[frames, features]`, bytes or dequantised
+            floats in [-2, 2.01], which are quantised; at video level
+            `[features]` floats.
+
+        Returns:
+          uint8 `[frames, features]`, or float32 `[features]`.
+
+        Raises:
+          ValueError: It is none of these, or not finite.
+        """
+        try:
+            array = np.asarray(video)
+        except ValueError as error:
+            raise ValueError("The video's rows differ in width.") from error
+        if not np.issubdtype(array.dtype, np.number):
+            raise ValueError(f"A video must be numbers, got {array.dtype}.")
+        if np.issubdtype(array.dtype, np.complexfloating):
+            raise ValueError("A video must be real numbers, got complex ones.")
+        if not np.isfinite(array).all():
+            raise ValueError("The video holds a value that is NaN or infinite.")
+        if not self.schema.frame_features:
+            return self._check_vector(array)
+        return self._check_frames(array)
+
+    def _check_vector(self, array):
+        width = self.schema.num_features
+        if array.shape != (width,):
+            raise ValueError(
+                f"A video must be {width} numbers, got the shape {array.shape}."
+            )
+        return array.astype(np.float32)
+
+    def _check_frames(self, array):
+        width, most = self.schema.num_features, self.schema.max_frames
+        if array.ndim != 2 or array.shape[1] != width:
+            raise ValueError(
+                f"A video must be [frames, {width}], got the shape "
+                f"{list(array.shape)}."
+            )
+        if not 1 <= len(array) <= most:
+            raise ValueError(
+                f"A video must have 1 to {most} frames, got {len(array)}."
+            )
+        if np.issubdtype(array.dtype, np.floating):
+            _check_range(array, _LEAST, _MOST, "Dequantised values")
+            steps = (array.astype(np.float64) + 2.0) * (_MAX_BYTE / 4.0)
+            array = np.clip(np.round(steps), 0, _MAX_BYTE)
+        else:
+            _check_range(array, 0, _MAX_BYTE, "Bytes")
+        return array.astype(np.uint8)
+
+    def to_batch(self, videos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns videos that `as_stored` gave as one batch of inputs.
+
+        Returns:
+          Dict of `frames` uint8 `[batch, max_frames, features]`, zeros beyond
+          a video's end, and `num_frames` int32 `[batch]`; or of `features`
+          float32 `[batch, features]`.
+        """
+        if not self.schema.frame_features:
+            return {"features": np.stack(videos)}
+        shape = (self.schema.max_frames, self.schema.num_features)
+        frames = np.zeros((len(videos), *shape), np.uint8)
+        for row, video in zip(frames, videos, strict=True):
+            row[: len(video)] = video
+        lengths = [len(video) for video in videos]
+        return {"frames": frames, "num_frames": np.array(lengths, np.int32)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `from_json` reads; the classes' names apart."""
+        return {
+            "schema": dataclasses.asdict(self.schema),
+            "budget": dataclasses.asdict(self.budget),
+        }
+
+    @classmethod
+    def from_json(
+        cls, fields: dict[str, Any], class_names: Sequence[str]
+    ) -> "VideoInterface":
+        """Returns the interface that `to_json` wrote."""
+        schema = dict(fields["schema"])
+        for key in ("feature_names", "feature_sizes"):
+            schema[key] = tuple(schema[key])
+        return cls(
+            DataSchema(**schema),
+            FrameBudget(**fields["budget"]),
+            tuple(class_names),
+        )
+
+
+def _check_range(array, least, most, what):
+    if array.min() < least or array.max() > most:
+        raise ValueError(
+            f"{what} must be from {least} to {most}, got {array.min()} to "
+            f"{array.max()}."
+        )
+
+
+def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
+    """Reads the names of the classes from a CSV file.
+
+    Args:
+      file: A header, then a line a class: its index in the first column, its
+        name in the last.
+      num_classes: The classes.
+
+    Raises:
+      ValueError: A line is of another form, or a class has no name or two.
+    """
+    names: dict[int, str] = {}
+    with open(file, newline="", encoding="utf-8") as lines:
+        reader = csv.reader(lines)
+        next(reader, None)
+        for row in reader:
+            line = f"{file}, line {reader.line_num}"
+            if len(row) < 2 or not row[0].isdecimal():
+                raise ValueError(f"{line}: {row} is not INDEX,...,NAME.")
+            index = int(row[0])
+            if index >= num_classes or index in names:
+                raise ValueError(
+                    f"{line}: class {index} has a name already, or is none of "
+                    f"the {num_classes} classes."
+                )
+            names[index] = row[-1]
+    missing = [index for index in range(num_classes) if index not in names]
+    if missing:
+        raise ValueError(
+            f"{file} names {len(names)} of {num_classes} classes; class "
+            f"{missing[0]} has no name."
+        )
+    return tuple(names[index] for index in range(num_classes))
+
+
+def numbered_classes(num_classes: int) -> tuple[str, ...]:
+    """Returns the classes' indexes as their names."""
+    return tuple(map(str, range(num_classes)))

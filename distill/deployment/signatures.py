@@ -1,0 +1,192 @@
+"""A network as a TensorFlow module with named signatures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from distill.data.records import GOOD, REASONS, parse_records
+from distill.deployment.interface import VideoInterface
+
+SERVING = "serving_default"
+EXAMPLES = "serialized_examples"
+MEDIAPIPE = "mediapipe"
+
+
+class ServingModule(tf.Module):
+    """What a SavedModel holds: the weights, once, and the signatures.
+
+    Args:
+      model: From a batch of videos as stored to `[batch, classes]`.
+      interface: What it takes and gives.
+      top_k: Classes a video in what is ranked.
+      half_weights: Whether the weights are stored as float16. They become
+        float32 before anything is computed with them.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        interface: VideoInterface,
+        top_k: int = 20,
+        half_weights: bool = False,
+    ):
+        super().__init__(name="serving")
+        self.interface = interface
+        self.top_k = min(top_k, interface.schema.num_classes)
+        self._names = tf.constant(interface.class_names)
+        if half_weights:
+            self._predict = self._half_precision_call(model)
+        else:
+            self.weights = model.variables
+            # Not the model itself: it would be saved as well.
+            self._predict = lambda inputs: model(inputs)
+
+    def _half_precision_call(self, model) -> Callable[[Any], tf.Tensor]:
+        """Returns the model's call on float16 copies of its weights."""
+
+        def copy(variables):
+            return [
+                tf.Variable(
+                    tf.cast(v.value, tf.float16)
+                    if v.dtype == "float32"
+                    else v.value,
+                    trainable=False,
+                )
+                for v in variables
+            ]
+
+        self.weights = copy(model.trainable_variables)
+        self.other_weights = copy(model.non_trainable_variables)
+
+        def as_float32(variables):
+            return [
+                tf.cast(v, tf.float32) if v.dtype == tf.float16 else v.value()
+                for v in variables
+            ]
+
+        def call(inputs):
+            predictions, _ = model.stateless_call(
+                as_float32(self.weights),
+                as_float32(self.other_weights),
+                inputs,
+                training=False,
+            )
+            return predictions
+
+        return call
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the concrete functions by the signature's name."""
+        schema = self.interface.schema
+        strings = tf.TensorSpec([None], tf.string, name="examples")
+        made = {EXAMPLES: _trace(self._predict_examples, strings)}
+        if not schema.frame_features:
+            vectors = tf.TensorSpec(
+                [None, schema.num_features], tf.float32, name="features"
+            )
+            return made | {SERVING: _trace(self._predict_features, vectors)}
+        shape = [None, None, schema.num_features]
+        made[SERVING] = _trace(
+            self._predict_frames,
+            tf.TensorSpec(shape, tf.uint8, name="frames"),
+            tf.TensorSpec([None], tf.int32, name="num_frames"),
+        )
+        made[MEDIAPIPE] = _trace(
+            self._predict_mediapipe,
+            tf.TensorSpec(shape, tf.float32, name="rgb_and_audio"),
+            tf.TensorSpec([None, 1], tf.int32, name="num_frames"),
+        )
+        return made
+
+    def _predict_frames(self, frames, num_frames):
+        return self._rank(self._predict_padded(frames, num_frames))
+
+    def _predict_features(self, features):
+        return self._rank(self._predict({"features": features}))
+
+    def _predict_mediapipe(self, rgb_and_audio, num_frames):
+        """What MediaPipe's YouTube-8M graph calls: dequantised floats."""
+        return {
+            "predictions": self._predict_padded(rgb_and_audio, num_frames[:, 0])
+        }
+
+    def _predict_padded(self, frames, num_frames):
+        """Predicts videos padded to any common length."""
+        most = self.interface.schema.max_frames
+        held = tf.shape(frames)[1]
+        checks = [
+            tf.debugging.assert_less_equal(
+                held, most, f"A video has at most {most} frames here."
+            ),
+            tf.debugging.assert_less_equal(
+                num_frames, held, "num_frames is more than there are frames."
+            ),
+            tf.debugging.assert_positive(
+                num_frames, "num_frames must be 1 or more."
+            ),
+        ]
+        with tf.control_dependencies(checks):
+            frames = tf.pad(frames, [[0, 0], [0, most - held], [0, 0]])
+        frames = tf.ensure_shape(frames, [None, most, frames.shape[2]])
+        return self._predict({"frames": frames, "num_frames": num_frames})
+
+    def _predict_examples(self, examples):
+        schema = self.interface.schema
+        parsed = parse_records(
+            examples,
+            schema,
+            need_labels=False,
+            budget=self.interface.reading_budget,
+        )
+        reasons = [REASONS.get(code, "") for code in range(max(REASONS) + 1)]
+        worst = tf.reduce_max(parsed.pop("reason"))
+        check = tf.debugging.Assert(
+            worst == GOOD, ["bad record:", tf.gather(reasons, worst)]
+        )
+        keys = ("frames", "num_frames", "features")
+        inputs = {key: parsed[key] for key in keys if key in parsed}
+        with tf.control_dependencies([check]):
+            predictions = tf.identity(self._predict(inputs))
+        return {"video_id": parsed["id"]} | self._rank(predictions)
+
+    def _rank(self, predictions):
+        probabilities, indexes = tf.math.top_k(predictions, self.top_k)
+        return {
+            "predictions": predictions,
+            "class_indexes": indexes,
+            "class_names": tf.gather(self._names, indexes),
+            "probabilities": probabilities,
+        }
+
+
+def _trace(function, *signature):
+    names = [spec.name for spec in signature]
+
+    def call(*tensors):
+        return function(**dict(zip(names, tensors, strict=True)))
+
+    return tf.function(call, input_signature=signature).get_concrete_function()
+
+
+def write_saved_model(
+    path: Path,
+    model: keras.Model,
+    interface: VideoInterface,
+    *,
+    top_k: int = 20,
+    half_weights: bool = False,
+) -> None:
+    """Writes a SavedModel with the signatures of `ServingModule`.
+
+    Args:
+      path: The directory.
+      model: From a batch of videos as stored to `[batch, classes]`.
+      interface: What it takes and gives.
+      top_k: Classes a video in what is ranked.
+      half_weights: Whether the weights are stored as float16.
+    """
+    module = ServingModule(model, interface, top_k, half_weights)
+    tf.saved_model.save(module, str(path), signatures=module.signatures())

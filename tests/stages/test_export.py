@@ -1,0 +1,415 @@
+"""Every artifact says what its checkpoint says, in its own runtime."""
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+import stage_runs
+import tensorflow as tf
+from stage_runs import ROOT, error_line, run_script
+from stored_files import read_records
+
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.deployment import artifacts
+from distill.deployment.archive import write_archive
+from distill.deployment.artifacts import choose_kinds, count_bytes
+from distill.deployment.converted_formats import write_litert
+from distill.deployment.export import Export, choose_network
+from distill.deployment.interface import numbered_classes
+from distill.deployment.runtimes import load_runtime
+from distill.deployment.step_export import StepExport
+from distill.evaluation import evaluate_network, load_network, predict_videos
+from distill.training.checkpoints import read_settings
+from distill.training.loop import TrainingRun
+from distill.training.run_options import RunOptions
+from models.frame_budget import FrameBudget
+
+NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
+LIMITS = {"float32": 1e-6, "float16": 2e-3, "int8": 5e-2}
+
+
+def make_export(checkpoint, pattern, which="student", names=NAMES):
+    """Returns an export of a checkpoint, compared on a pattern's videos."""
+    schema = read_settings(checkpoint).data
+    return Export(
+        str(checkpoint),
+        which,
+        load_network(checkpoint, which),
+        VideoReader(schema, find_files(str(pattern)), 16),
+        str(pattern),
+        names,
+        top_k=3,
+    )
+
+
+def export_to(directory, export, formats=artifacts.FORMATS, precisions=None):
+    """Writes an export; returns its card."""
+    precisions = precisions or list(artifacts.TOLERANCES)
+    list(export.write(directory, choose_kinds(formats, precisions)))
+    return json.loads((directory / "card.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def exported(videos, student_checkpoint, tmp_path_factory):
+    """Returns an export in all formats, and its card."""
+    directory = tmp_path_factory.mktemp("exports") / "student"
+    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    return directory, export_to(directory, export)
+
+
+@pytest.fixture(scope="module")
+def whole_videos(videos, student_checkpoint):
+    """Returns the validation videos as stored, the predictions, the ids."""
+    schema = read_settings(student_checkpoint).data
+    reader = VideoReader(
+        schema, find_files(f"{videos}/validate-*.tfrecord"), 100
+    )
+    network = load_network(student_checkpoint, "student")
+    (predicted,) = predict_videos(network, reader)
+    (batch,) = reader.read_once()
+    inputs = {key: batch[key].numpy() for key in ("frames", "num_frames")}
+    return inputs, predicted.predictions, predicted.ids
+
+
+@pytest.mark.parametrize("kind", artifacts.KINDS, ids=lambda kind: kind.name)
+def test_artifact_predicts_as_evaluation_does(exported, whole_videos, kind):
+    inputs, expected, _ = whole_videos
+    runtime = load_runtime(exported[0] / kind.name)
+    for size in (1, 3, len(expected)):
+        found = runtime({key: value[:size] for key, value in inputs.items()})
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(
+            found, expected[:size], atol=LIMITS[kind.precision]
+        )
+
+
+def test_card_holds_what_is_there(exported, videos, student_checkpoint):
+    directory, card = exported
+    content = student_checkpoint.read_bytes()
+    assert card["source"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert card["source"]["which"] == "student"
+    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    scores = evaluate_network(export.network, export.reader, top_k=3)
+    assert card["checkpoint"]["gap"] == pytest.approx(scores["gap"], abs=1e-9)
+    for key in ("frames", "parameters", "multiply_adds"):
+        assert card["network"][key] == scores[key]
+    assert card["data"]["num_videos"] == stage_runs.NUM_VALIDATE_VIDEOS
+    rows = {row["path"]: row for row in card["artifacts"]}
+    assert list(rows) == [kind.name for kind in artifacts.KINDS]
+    for name, row in rows.items():
+        assert row["bytes"] == count_bytes(directory / name)
+        tolerance = artifacts.TOLERANCES[row["precision"]]
+        assert abs(row["gap"] - scores["gap"]) <= tolerance
+        assert row["milliseconds_at_1"] > 0 < row["milliseconds_at_64"]
+        line = next(
+            line
+            for line in (directory / "card.md").read_text().splitlines()
+            if line.startswith(f"| {name} |")
+        )
+        assert f"| {row['bytes']:,} |" in line
+
+
+def test_saved_model_stores_the_weights_once(exported):
+    directory, card = exported
+    floats = 4 * card["network"]["parameters"]
+    for name, share in (("saved_model", 1), ("saved_model_float16", 0.5)):
+        variables = count_bytes(directory / name / "variables")
+        assert variables == pytest.approx(share * floats, abs=4000)
+
+
+@pytest.fixture(scope="module")
+def saved_model(exported):
+    return tf.saved_model.load(str(exported[0] / "saved_model"))
+
+
+def test_ranked_outputs_are_the_best_classes(saved_model, whole_videos):
+    inputs, expected, _ = whole_videos
+    outputs = saved_model.signatures["serving_default"](
+        **{key: tf.constant(value) for key, value in inputs.items()}
+    )
+    best = np.argsort(-expected, axis=1, kind="stable")[:, :3]
+    np.testing.assert_array_equal(outputs["class_indexes"], best)
+    np.testing.assert_allclose(
+        outputs["probabilities"], np.take_along_axis(expected, best, 1), 1e-5
+    )
+    names = outputs["class_names"].numpy().astype(str)
+    assert names.tolist() == [[NAMES[i] for i in row] for row in best]
+
+
+def test_serialized_examples_are_predicted(saved_model, videos, whole_videos):
+    records = read_records(videos, "validate")
+    outputs = saved_model.signatures["serialized_examples"](
+        examples=tf.constant(records)
+    )
+    _, expected, ids = whole_videos
+    rows = {video_id: row for video_id, row in zip(ids, expected, strict=True)}
+    for video_id, found in zip(
+        outputs["video_id"].numpy(), outputs["predictions"], strict=True
+    ):
+        np.testing.assert_allclose(found, rows.pop(video_id.decode()), 1e-5)
+    assert not rows
+
+
+def test_a_bad_serialized_example_is_refused(saved_model, videos):
+    record = tf.train.SequenceExample.FromString(
+        read_records(videos, "validate")[0]
+    )
+    del record.feature_lists.feature_list["audio"]
+    examples = tf.constant([record.SerializeToString()])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="missing feature"):
+        saved_model.signatures["serialized_examples"](examples=examples)
+
+
+def test_mediapipe_signature_takes_dequantised_floats(
+    saved_model, whole_videos
+):
+    inputs, expected, _ = whole_videos
+    floats = inputs["frames"].astype(np.float32) * (4 / 255) + (4 / 512 - 2)
+    outputs = saved_model.signatures["mediapipe"](
+        rgb_and_audio=tf.constant(floats, tf.float32),
+        num_frames=tf.constant(inputs["num_frames"][:, None]),
+    )
+    np.testing.assert_allclose(outputs["predictions"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("width", "num_frames", "message"),
+    [
+        (stage_runs.MAX_FRAMES + 1, 3, "at most 40 frames"),
+        (4, 5, "more than there are frames"),
+        (4, 0, "must be 1 or more"),
+    ],
+)
+def test_saved_model_refuses_bad_lengths(
+    saved_model, width, num_frames, message
+):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        saved_model.signatures["serving_default"](
+            frames=tf.zeros([1, width, 16], tf.uint8),
+            num_frames=tf.constant([num_frames]),
+        )
+
+
+def test_keras_file_needs_models_alone(exported, whole_videos, tmp_path):
+    inputs, expected, _ = whole_videos
+    np.savez(tmp_path / "videos.npz", **inputs)
+    code = (
+        "import sys, keras, numpy as np\n"
+        "import models.saved_classes\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "videos = dict(np.load(sys.argv[2]))\n"
+        "np.save(sys.argv[3], np.asarray(model(videos)))\n"
+        "assert not [m for m in sys.modules if m.startswith('distill')]\n"
+    )
+    files = [exported[0] / "model.keras", "videos.npz", "found.npy"]
+    files = [files[0], *(tmp_path / name for name in files[1:])]
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *map(str, files)],
+        cwd=ROOT,
+        check=True,
+    )
+    np.testing.assert_allclose(np.load(files[2]), expected, atol=1e-6)
+
+
+def test_the_example_is_a_real_video(exported, whole_videos):
+    example = np.load(exported[0] / "example.npz")
+    inputs, expected, _ = whole_videos
+    np.testing.assert_array_equal(example["frames"][0], inputs["frames"][0])
+    np.testing.assert_allclose(example["predictions"], expected[:1], atol=1e-6)
+
+
+def test_a_teacher_is_exported_too(videos, joint_checkpoint, tmp_path):
+    export = make_export(
+        joint_checkpoint, videos / "validate-*.tfrecord", "teacher"
+    )
+    card = export_to(tmp_path / "teacher", export, ["onnx"], ["float32"])
+    assert card["source"]["which"] == "teacher"
+    assert card["network"]["frames"] == stage_runs.MAX_FRAMES
+
+
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+def test_video_level_networks_are_exported(video_level_videos, tmp_path):
+    settings = stage_runs.video_level_settings(video_level_videos, "MoeModel")
+    stage_runs.train_in_process(settings, tmp_path / "run")
+    checkpoint = max((tmp_path / "run").glob("checkpoint-*.h5"))
+    pattern = f"{video_level_videos}/validate-*.tfrecord"
+    export = make_export(checkpoint, pattern)
+    card = export_to(tmp_path / "export", export)
+    assert card["network"]["frames"] is None
+    (batch,) = VideoReader(settings.data, find_files(pattern), 99).read_once()
+    (predicted,) = predict_videos(
+        export.network,
+        export.reader.__class__(settings.data, find_files(pattern), 99),
+    )
+    for kind in artifacts.KINDS:
+        found = load_runtime(tmp_path / "export" / kind.name)(
+            {"features": batch["features"].numpy()}
+        )
+        limit = LIMITS[kind.precision]
+        np.testing.assert_allclose(found, predicted.predictions, atol=limit)
+
+
+def test_an_export_is_replaced_whole(videos, student_checkpoint, tmp_path):
+    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    directory = tmp_path / "export"
+    export_to(directory, export, ["onnx"], ["float32", "int8"])
+    export_to(directory, export, ["keras"])
+    names = {path.name for path in directory.iterdir()}
+    assert "model.keras" in names and "model.onnx" not in names
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_an_artifact_that_is_off_leaves_the_earlier_export(
+    videos, student_checkpoint, tmp_path
+):
+    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    directory = tmp_path / "export"
+    export_to(directory, export, ["onnx"], ["float32"])
+    before = {p.name: p.read_bytes() for p in directory.iterdir()}
+    (kind,) = choose_kinds(["onnx"], ["float32"])
+
+    def write_another(path, model, interface, top_k):
+        classifier = export.network.model.classifier.weights[0]
+        held = classifier.numpy()
+        classifier.assign(held[::-1])
+        kind.write(path, model, interface, top_k)
+        classifier.assign(held)
+
+    wrong = dataclasses.replace(kind, write=write_another)
+    with pytest.raises(ValueError, match="model.onnx does not say what the"):
+        list(export.write(directory, [wrong]))
+    assert {p.name: p.read_bytes() for p in directory.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_directory_of_something_else_is_not_replaced(
+    videos, student_checkpoint, tmp_path
+):
+    (tmp_path / "notes.txt").write_text("mine")
+    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    with pytest.raises(ValueError, match="holds no card.json: give a new"):
+        export_to(tmp_path, export, ["keras"])
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_joint_checkpoint_needs_to_be_told_which(joint_checkpoint):
+    with pytest.raises(ValueError, match="give --which=student or --which=te"):
+        choose_network(str(joint_checkpoint), None)
+    assert choose_network(str(joint_checkpoint), "teacher") == "teacher"
+
+
+def test_drawn_frames_cannot_be_exported(videos, student_checkpoint, tmp_path):
+    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    drawn = export.network.at_budget(FrameBudget("random_k", num_frames=3))
+    export = dataclasses.replace(export, network=drawn)
+    with pytest.raises(ValueError, match="random_k=3 is drawn for each video"):
+        export_to(tmp_path / "export", export, ["keras"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("formats", "precisions", "message"),
+    [
+        (["onx"], ["int8"], "Did you mean 'onnx'"),
+        (["onnx"], ["int4"], "'int4'"),
+        (["keras"], ["int8"], "There is no keras in int8; there are"),
+    ],
+)
+def test_kinds_that_do_not_exist_are_refused(formats, precisions, message):
+    with pytest.raises(ValueError, match=message):
+        choose_kinds(formats, precisions)
+
+
+def test_litert_names_what_it_cannot_run(
+    videos, student_checkpoint, tmp_path, monkeypatch
+):
+    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    module = "models.hierarchical_lstm.shapes_are_fixed"
+    monkeypatch.setattr(module, lambda: False)
+    with pytest.raises(ValueError, match="LiteRT cannot run this.*Unpack"):
+        write_litert(
+            tmp_path / "model.tflite",
+            export.network.raw_model(),
+            export.interface,
+            "float32",
+        )
+
+
+def test_archive_holds_the_model_and_its_flags(exported):
+    directory, _ = exported
+    said = write_archive(directory, "model_int8.onnx", 10**9)
+    path = directory / "model_int8.onnx.tar.gz"
+    assert said == f"{path}: {path.stat().st_size:,} bytes"
+    with tarfile.open(path) as archive:
+        names = archive.getnames()
+        flags = json.load(archive.extractfile("model_flags.json"))
+        model = archive.extractfile("model_int8.onnx").read()
+    assert set(names) >= {"model_flags.json", "card.json", "class_names.csv"}
+    assert model == (directory / "model_int8.onnx").read_bytes()
+    assert flags == {
+        "model": "HierarchicalLstmModel",
+        "feature_names": "rgb,audio",
+        "feature_sizes": "12,4",
+        "frame_features": True,
+        "label_loss": "CrossEntropyLoss",
+    }
+
+
+def test_an_archive_over_the_limit_is_refused(exported):
+    directory, _ = exported
+    with pytest.raises(ValueError, match="over --max_bytes=2,000: model"):
+        write_archive(directory, "model.keras", 2000)
+    assert not (directory / "model.keras.tar.gz").exists()
+    with pytest.raises(ValueError, match="Did you mean 'model.keras'"):
+        write_archive(directory, "model.kera", 2000)
+
+
+def test_exports_during_training_change_no_weight(
+    videos, student_run, tmp_path
+):
+    settings = stage_runs.student_settings(videos)
+    pattern = settings.training.train_data_pattern
+    names = numbered_classes(stage_runs.NUM_CLASSES)
+    options = RunOptions(str(tmp_path), export_model_steps=6, log_every_steps=2)
+    run = TrainingRun(settings, options, StepExport(settings, pattern, names))
+    assert run.train()
+    exports = sorted(path.name for path in (tmp_path / "export").iterdir())
+    assert exports == ["step_00000006", "step_00000012"]
+    for step, name in ((6, exports[0]), (15, None)):
+        ours = load_network(tmp_path / f"checkpoint-{step:08d}.h5", "student")
+        plain = load_network(
+            student_run / f"checkpoint-{step:08d}.h5", "student"
+        )
+        for a, b in zip(ours.model.weights, plain.model.weights, strict=True):
+            np.testing.assert_array_equal(a, b)
+        if name:
+            artifact = tmp_path / "export" / name / "saved_model"
+            rng = np.random.default_rng(0)
+            frames = rng.integers(0, 256, (2, 40, 16), np.uint8)
+            inputs = {"frames": frames, "num_frames": np.array([9, 40], "i4")}
+            np.testing.assert_allclose(
+                load_runtime(artifact)(inputs), plain.raw_model()(inputs), 1e-5
+            )
+
+
+def test_script_exports_and_asks_which(videos, joint_checkpoint, tmp_path):
+    flags = (
+        f"--checkpoint={joint_checkpoint}",
+        f"--eval_data_pattern={videos}/validate-*.tfrecord",
+        f"--export_dir={tmp_path / 'export'}",
+        "--formats=onnx",
+        "--precisions=float32",
+        "--batch_size=16",
+        "--gpu=-1",
+    )
+    message = error_line(run_script("export", *flags, status=1))
+    assert "--which=student or --which=teacher" in message
+    done = run_script("export", *flags, "--which=student")
+    assert "| model.onnx | float32 |" in done.stdout
+    assert "WARNING" not in done.stdout + done.stderr

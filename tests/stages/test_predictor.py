@@ -1,0 +1,220 @@
+"""The predictor says what the checkpoint says, to any caller."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+import stage_runs
+
+import distill
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.deployment.artifacts import choose_kinds
+from distill.deployment.export import Export
+from distill.deployment.interface import VideoInterface, read_class_names
+from distill.evaluation import load_network, predict_videos
+from distill.training.checkpoints import read_settings
+from models.frame_budget import FrameBudget
+
+ARTIFACTS = ("saved_model", "model.keras", "model.onnx", "model.tflite")
+NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
+
+
+@pytest.fixture(scope="module")
+def exported(videos, student_checkpoint, tmp_path_factory):
+    """Returns a directory of artifacts."""
+    directory = tmp_path_factory.mktemp("exports") / "student"
+    export = Export(
+        str(student_checkpoint),
+        "student",
+        load_network(student_checkpoint, "student"),
+        VideoReader(
+            stage_runs.frame_schema(),
+            find_files(f"{videos}/validate-*.tfrecord"),
+            16,
+        ),
+        "validate",
+        NAMES,
+    )
+    kinds = choose_kinds(
+        ["saved_model", "keras", "onnx", "litert"], ["float32"]
+    )
+    list(export.write(directory, kinds))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def truth(videos, student_checkpoint):
+    """Returns the videos, each of its own length, and their predictions."""
+    schema = read_settings(student_checkpoint).data
+    reader = VideoReader(
+        schema, find_files(f"{videos}/validate-*.tfrecord"), 100
+    )
+    (batch,) = reader.read_once()
+    network = load_network(student_checkpoint, "student")
+    (predicted,) = predict_videos(network, reader)
+    frames, lengths = batch["frames"].numpy(), batch["num_frames"].numpy()
+    cut = [video[:n] for video, n in zip(frames, lengths, strict=True)]
+    return cut, predicted.predictions
+
+
+@pytest.fixture(scope="module", params=[*ARTIFACTS, "checkpoint"])
+def predictor(request, exported, student_checkpoint):
+    """Returns a predictor of each artifact and of the checkpoint."""
+    if request.param == "checkpoint":
+        return distill.Predictor.load(
+            student_checkpoint,
+            class_names_file=exported / "class_names.csv",
+        )
+    return distill.Predictor.load(exported / request.param)
+
+
+def test_a_list_of_videos_is_predicted_as_by_evaluation(predictor, truth):
+    videos, expected = truth
+    results = predictor.predict(videos, top_k=4)
+    assert len(results) == len(videos)
+    for result, row in zip(results, expected, strict=True):
+        best = np.argsort(-row, kind="stable")[:4]
+        np.testing.assert_array_equal(result.class_indexes, best)
+        np.testing.assert_allclose(result.probabilities, row[best], 1e-5)
+        assert result.class_names == [NAMES[index] for index in best]
+
+
+def test_one_video_is_predicted_alone(predictor, truth):
+    videos, expected = truth
+    result = predictor.predict(videos[5])
+    assert result.class_indexes[0] == np.argmax(expected[5])
+    assert len(result.probabilities) == stage_runs.NUM_CLASSES
+
+
+def test_dequantised_floats_are_the_same_video(predictor, truth):
+    videos, _ = truth
+    floats = videos[3].astype(np.float32) * (4 / 255) + (4 / 512 - 2)
+    np.testing.assert_array_equal(
+        predictor.predict(floats).probabilities,
+        predictor.predict(videos[3]).probabilities,
+    )
+
+
+def test_threads_get_what_each_asked_for(predictor, truth):
+    videos, expected = truth
+    problems = []
+
+    def ask(first):
+        for step in range(12):
+            index = (first + 3 * step) % len(videos)
+            checked = [predictor.check(videos[index])]
+            found = predictor.probabilities(checked)[0]
+            if not np.allclose(found, expected[index], atol=1e-5):
+                problems.append(index)
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+
+
+BAD_VIDEOS = {
+    "wrong width": (np.zeros((3, 15), np.uint8), r"\[frames, 16\], got the"),
+    "one frame alone": (np.zeros(16, np.uint8), r"got the shape \[16\]"),
+    "no frames": (np.zeros((0, 16), np.uint8), "1 to 40 frames, got 0"),
+    "too many": (np.zeros((41, 16), np.uint8), "1 to 40 frames, got 41"),
+    "nan": (np.full((3, 16), np.nan), "NaN or infinite"),
+    "infinite": (np.full((3, 16), np.inf), "NaN or infinite"),
+    "no bytes": (np.full((3, 16), 256), "Bytes must be from 0 to 255"),
+    "negative": (np.full((3, 16), -1), "Bytes must be from 0 to 255"),
+    "too large": (np.full((3, 16), 2.5), "must be from -2.0 to 2.01"),
+    "text": (np.full((3, 16), "a"), "must be numbers"),
+    "ragged": ([[1, 2], [3]], "Video 0: .*shape"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_VIDEOS)
+def test_bad_videos_are_refused(exported, name):
+    predictor = distill.Predictor.load(exported / "model.onnx")
+    video, message = BAD_VIDEOS[name]
+    with pytest.raises(ValueError, match=message):
+        predictor.predict(video)
+
+
+def test_a_bad_video_of_a_list_is_named(exported):
+    predictor = distill.Predictor.load(exported / "model.onnx")
+    good, bad = np.zeros((3, 16), np.uint8), np.zeros((3, 4), np.uint8)
+    with pytest.raises(ValueError, match="Video 1: A video must be"):
+        predictor.predict([good, bad])
+    with pytest.raises(ValueError, match="There is no video in the list"):
+        predictor.predict([])
+    with pytest.raises(ValueError, match="top_k must be 1 or more, got 0"):
+        predictor.predict(good, top_k=0)
+
+
+def test_onnx_and_litert_need_no_tensorflow(exported):
+    code = (
+        "import sys, numpy as np, distill\n"
+        "predictor = distill.Predictor.load(sys.argv[1])\n"
+        "print(predictor.predict(np.zeros((3, 16), np.uint8)).class_names[0])\n"
+        "assert 'tensorflow' not in sys.modules, 'tensorflow'\n"
+        "assert 'keras' not in sys.modules, 'keras'\n"
+    )
+    for name in ("model.onnx", "model.tflite"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(exported / name)],
+            cwd=stage_runs.ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("class ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.onnx", b"no model", "cannot be loaded"),
+        ("model.tflite", b"no model", "cannot be loaded"),
+        ("model.keras", b"no model", "cannot be loaded"),
+        ("model.pt", b"", "is no artifact"),
+        ("model.h5", b"", "is no checkpoint"),
+        ("model.json", b"{}", "holds no ensemble"),
+        ("absent.onnx", None, "There is no artifact"),
+    ],
+)
+def test_what_is_no_artifact_is_refused(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        distill.Predictor.load(tmp_path / name)
+
+
+def test_an_artifact_without_its_card_is_refused(exported, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes((exported / "model.onnx").read_bytes())
+    with pytest.raises(ValueError, match="There is no .*card.json: an artifa"):
+        distill.Predictor.load(model)
+    (tmp_path / "card.json").write_text("{}")
+    with pytest.raises(ValueError, match="is no card of an export"):
+        distill.Predictor.load(model)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("index,name\n0,a\n", "names 1 of 2 classes; class 1 has no name"),
+        ("index,name\n0,a\n0,b\n", "line 3: class 0 has a name already"),
+        ("index,name\n0,a\n2,b\n", "line 3: class 2 .* none of the 2 classes"),
+        ("index,name\nx,a\n", "line 2: .* is not INDEX,...,NAME"),
+    ],
+)
+def test_class_names_are_checked(tmp_path, text, message):
+    (tmp_path / "names.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_class_names(tmp_path / "names.csv", 2)
+
+
+def test_every_class_needs_a_name():
+    with pytest.raises(ValueError, match="1 class names for 10 classes"):
+        VideoInterface(stage_runs.frame_schema(), FrameBudget(), ("a",))
