@@ -1,0 +1,1 @@
+"""An HTTP service for a trained model, in TensorFlow Serving's REST form."""

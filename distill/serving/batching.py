@@ -1,0 +1,150 @@
+"""Videos of concurrent requests, predicted in one call of the model."""
+
+import asyncio
+import collections
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+
+class QueueFullError(Exception):
+    """More videos wait than may."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Waiting:
+    """A video, where its prediction goes, and since when it waits."""
+
+    video: np.ndarray
+    result: asyncio.Future
+    since: float
+
+
+class Batcher:
+    """Collects videos and hands them to the model in a thread of its own.
+
+    A batch is cut when it is full, or when its first video has waited for the
+    delay; videos keep the order in which they came. Use it as an async context
+    manager; everything but `predict` runs in the event loop.
+
+    Args:
+      predict: From videos to `[videos, classes]`.
+      max_batch_size: Most videos of a call.
+      batch_delay: Seconds.
+      max_queue: Most videos that wait.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[list[np.ndarray]], np.ndarray],
+        max_batch_size: int,
+        batch_delay: float,
+        max_queue: int,
+    ):
+        self.max_queue = max_queue
+        self.predicting = False
+        self._predict = predict
+        self._max_batch_size = max_batch_size
+        self._batch_delay = batch_delay
+        self._waiting: collections.deque[_Waiting] = collections.deque()
+        self._changed = asyncio.Event()
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "model")
+        self._task: asyncio.Task | None = None
+
+    async def __aenter__(self) -> "Batcher":
+        """Starts to cut batches."""
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *error) -> None:
+        """Ends; what waits is given up."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        for waiting in self._waiting:
+            waiting.result.cancel()
+        self._waiting.clear()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def predict(self, videos: list[np.ndarray]) -> np.ndarray:
+        """Returns the predictions `[videos, classes]`, in the videos' order.
+
+        Raises:
+          QueueFullError: The videos do not fit in the queue.
+          Exception: What the model raised on a batch that held one of them.
+        """
+        if len(self._waiting) + len(videos) > self.max_queue:
+            raise QueueFullError
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        waiting = [_Waiting(v, loop.create_future(), now) for v in videos]
+        self._waiting.extend(waiting)
+        self._changed.set()
+        rows = await asyncio.gather(
+            *(one.result for one in waiting), return_exceptions=True
+        )
+        for row in rows:
+            if isinstance(row, BaseException):
+                raise row
+        return np.stack(rows)
+
+    async def _run(self) -> None:
+        while True:
+            await self._wait_for_a_batch()
+            batch = self._cut()
+            if batch:
+                await self._predict_batch(batch)
+
+    async def _wait_for_a_batch(self) -> None:
+        while not self._waiting:
+            await self._next_change()
+        until = self._waiting[0].since + self._batch_delay
+        try:
+            async with asyncio.timeout_at(until):
+                while len(self._waiting) < self._max_batch_size:
+                    await self._next_change()
+        except TimeoutError:
+            pass
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _cut(self) -> list[_Waiting]:
+        """Takes the next videos whose requests have not been given up."""
+        batch = []
+        while self._waiting and len(batch) < self._max_batch_size:
+            waiting = self._waiting.popleft()
+            if not waiting.result.done():
+                batch.append(waiting)
+        return batch
+
+    async def _predict_batch(self, batch: list[_Waiting]) -> None:
+        videos = [waiting.video for waiting in batch]
+        loop = asyncio.get_running_loop()
+        try:
+            rows = await loop.run_in_executor(self._thread, self._call, videos)
+        except Exception as error:
+            rows = [error] * len(batch)
+        for waiting, row in zip(batch, rows, strict=True):
+            if waiting.result.done():
+                continue
+            if isinstance(row, Exception):
+                waiting.result.set_exception(row)
+            else:
+                waiting.result.set_result(row)
+
+    def _call(self, videos: list[np.ndarray]) -> list[np.ndarray]:
+        """Runs in the model's thread."""
+        self.predicting = True
+        try:
+            rows = np.asarray(self._predict(videos))
+            if len(rows) != len(videos) or not np.isfinite(rows).all():
+                raise RuntimeError(
+                    f"The model gave {rows.shape} for {len(videos)} videos, "
+                    "or numbers that are not finite."
+                )
+            return list(rows)
+        finally:
+            self.predicting = False

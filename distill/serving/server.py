@@ -1,0 +1,153 @@
+"""Runs the service: listens, says when it is ready, stops gracefully."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import uvicorn
+
+from distill.serving.options import ServiceOptions
+from distill.serving.service import Service
+
+if TYPE_CHECKING:
+    from distill.predictor import Predictor
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_KEEP_ALIVE_SECONDS = 75
+_LAST_PORT = 65535
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Returns a socket at an address; 0 takes a free port.
+
+    Raises:
+      ValueError: There is no such port.
+      OSError: There is no such address, or it is taken.
+    """
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError(f"port must be from 0 to {_LAST_PORT}, got {port}.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # By the protocol asyncio knows to send without delay (TCP_NODELAY).
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise OSError(f"{host}:{port}: {error.strerror}.") from error
+    return listener
+
+
+def serve(
+    predictor: "Predictor",
+    options: ServiceOptions,
+    listener: socket.socket,
+    model: str,
+) -> None:
+    """Answers requests until SIGTERM or SIGINT.
+
+    Then it stops to listen, answers what it has accepted and returns. A call
+    of the model that takes longer than that may ends the process with status 1.
+
+    Args:
+      predictor: The model; it is called once before the first request.
+      options: The service's name and limits.
+      listener: Where it listens, from `open_socket`.
+      model: What is served, for the line that says that it is ready.
+    """
+    _warm_up(predictor)
+    service = Service(predictor, options)
+    config = uvicorn.Config(
+        service.app,
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=options.stop_timeout_seconds,
+    )
+    _Server(config, service, model).run([listener])
+    if service.predicting:
+        # Python would wait for the model's thread.
+        print(
+            "ERROR: The model had not answered "
+            f"{options.stop_timeout_seconds} seconds after the stop.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
+
+
+def _warm_up(predictor: "Predictor") -> None:
+    """Predicts a video of zeros: a model that cannot fails at the start."""
+    width = predictor.num_features
+    video = np.zeros([width], np.float32)
+    if predictor.frame_features:
+        video = np.zeros([1, width], np.uint8)
+    predictor.probabilities([predictor.check(video)])
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, whose stop is announced and ends with status 0.
+
+    Uvicorn's own raises the signal again when it has stopped, which would end
+    the process by it.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, model: str):
+        super().__init__(config)
+        self._service = service
+        self._model = model
+        self._stop_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to listen and says so."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            host = f"[{host}]" if ":" in host else host
+            print(
+                f"serving {self._model} at http://{host}:{port}/v1/models/"
+                f"{self._service.options.model_name}",
+                flush=True,
+            )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Lets signals stop the server as long as it runs."""
+        before = {s: signal.signal(s, self.handle_exit) for s in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Begins to stop; a second signal does not wait for the delay."""
+        if self._service.stopping:
+            super().handle_exit(sig, frame)
+            return
+        self._service.stopping = True
+        delay = self._service.options.stop_delay_seconds
+        self._stop_at = time.monotonic() + delay
+
+    async def on_tick(self, counter: int) -> bool:
+        """Returns whether to stop."""
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)

@@ -1,0 +1,20 @@
+"""Runs `scripts.serve`, and fails if that imports TensorFlow or Keras.
+
+The artifact fake.onnx is the tests' own predictor.
+"""
+
+import runpy
+import sys
+
+sys.modules.update(tensorflow=None, keras=None)
+
+if "--artifact=fake.onnx" in sys.argv:
+    from fake_predictor import fake_predictor
+
+    from distill import predictor
+
+    frame_features = "--video_level" not in sys.argv
+    if not frame_features:
+        sys.argv.remove("--video_level")
+    predictor.Predictor.load = lambda path: fake_predictor(frame_features)
+runpy.run_module("scripts.serve", {}, "__main__", True)
