@@ -413,3 +413,41 @@ def test_script_exports_and_asks_which(videos, joint_checkpoint, tmp_path):
     done = run_script("export", *flags, "--which=student")
     assert "| model.onnx | float32 |" in done.stdout
     assert "WARNING" not in done.stdout + done.stderr
+
+
+def _readme_example(word):
+    """Returns the Python block of the README that holds a word."""
+    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    (found,) = (block for block in blocks if word in block.split("```")[0])
+    return found.split("```")[0]
+
+
+@pytest.mark.parametrize("word", ["onnxruntime", "Interpreter", "Predictor"])
+def test_examples_of_the_readme_run(exported, tmp_path, word):
+    (tmp_path / "export").symlink_to(exported[0])
+    code = _readme_example(word)
+    if word == "Predictor":
+        # The videos are the user's.
+        code = (
+            "import numpy as np\n"
+            "frames = np.load('export/example.npz')['frames'][0]\n"
+            f"others = frames[:7]\n{code}"
+        )
+    else:
+        code = f"import sys\nsys.modules['tensorflow'] = None\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    example = np.load(exported[0] / "example.npz")
+    best = int(example["predictions"].argmax())
+    first = done.stdout.splitlines()[0]
+    if word == "Interpreter":
+        assert first == f"{best} {best}"
+    elif word == "onnxruntime":
+        assert first.endswith(f" class {best}")
+    else:
+        assert first.startswith(f"['class {best}', ")
