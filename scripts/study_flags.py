@@ -45,7 +45,8 @@ def define_study_flags() -> None:
     flags.DEFINE_string(
         "baseline_row",
         None,
-        "The row without a teacher; default: the first.",
+        "The row without a teacher, against which gains are counted; default: "
+        "the first. In a row: its own.",
     )
     flags.DEFINE_boolean(
         "dry_run", False, "Show the grid and its estimated time alone."

@@ -65,26 +65,7 @@ def study_plan(command: str) -> Study:
     )
     budgets = whole_numbers("budgets")
     rows = _parse_rows(FLAGS.study_rows)
-    names = [row.name for row in rows]
-    folders = {unit_directory("", name, 0, 0): name for name in names}
-    for name in names:
-        other = folders[unit_directory("", name, 0, 0)]
-        if other != name:
-            raise ValueError(
-                f"--study_rows: {name!r} and {other!r} have the same letters "
-                "and digits, by which their directories are named."
-            )
-    baseline = FLAGS.baseline_row or names[0]
-    for flag, name in [("baseline_row", baseline)] + [
-        ("cascade_rows", name) for name in FLAGS.cascade_rows
-    ]:
-        if name not in names:
-            raise ValueError(f"--{flag}={name} is none of the rows {names}.")
-        if flag == "cascade_rows" and not rows[names.index(name)].for_all:
-            raise ValueError(
-                f"--cascade_rows={name}: that row has no --fewest_frames, so "
-                "no student of its serves every budget."
-            )
+    baseline, own_baselines = _check_rows(rows)
     seeds = whole_numbers("seeds")
     teachers = tuple(map(_teacher_unit, whole_numbers("teacher_seeds")))
     units = [
@@ -105,7 +86,41 @@ def study_plan(command: str) -> Study:
         command=command,
         flags={row.name: row.text for row in rows},
         cascades=tuple(_cascade_plans(budgets)),
+        own_baselines=own_baselines,
     )
+
+
+def _check_rows(rows: list[Row]) -> tuple[str, dict[str, str]]:
+    """Returns the baseline, and the rows that others are held against.
+
+    Raises:
+      ValueError: Two rows have one directory, or a flag names no row.
+    """
+    names = [row.name for row in rows]
+    folders = {unit_directory("", name, 0, 0): name for name in names}
+    for name in names:
+        other = folders[unit_directory("", name, 0, 0)]
+        if other != name:
+            raise ValueError(
+                f"--study_rows: {name!r} and {other!r} have the same letters "
+                "and digits, by which their directories are named."
+            )
+    baseline = FLAGS.baseline_row or names[0]
+    own = {row.name: _own_baseline(row) for row in rows}
+    own = {name: other for name, other in own.items() if other}
+    for flag, name in [
+        ("baseline_row", baseline),
+        *(("baseline_row", other) for other in own.values()),
+        *(("cascade_rows", name) for name in FLAGS.cascade_rows),
+    ]:
+        if name not in names:
+            raise ValueError(f"--{flag}={name} is none of the rows {names}.")
+        if flag == "cascade_rows" and not rows[names.index(name)].for_all:
+            raise ValueError(
+                f"--cascade_rows={name}: that row has no --fewest_frames, so "
+                "no student of its serves every budget."
+            )
+    return baseline, own
 
 
 def _cascade_plans(budgets: list[int]) -> Iterator[CascadePlan]:
@@ -198,6 +213,12 @@ def _row_numbers(row: Row, flag: str, numbers: list[int]) -> list[int]:
                 f"none of --{flag}={','.join(map(str, numbers))}."
             )
     return own
+
+
+def _own_baseline(row: Row) -> str | None:
+    """Returns the row that a row is held against, if its flags name one."""
+    with _flags([f for f in row.stages[0] if "--baseline_row=" in f]):
+        return FLAGS.baseline_row
 
 
 def _row_units(

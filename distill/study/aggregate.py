@@ -7,19 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from distill.study.statistic import Statistic, is_number, summarize
+
 METRICS = ("gap", "mean_average_precision", "hit_at_one", "perr", "loss")
 # Those that are held against the baseline, with their names in a report.
 COMPARED_METRICS = {"gap": "GAP", "mean_average_precision": "mAP"}
 _CASCADE_COSTS = ("mean_frames", "multiply_adds", "milliseconds")
-
-
-@dataclasses.dataclass(frozen=True)
-class Statistic:
-    """A number over seeds: mean and sample deviation; None for too few."""
-
-    num_seeds: int
-    mean: float | None
-    deviation: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +65,7 @@ class RowSummary:
     Attributes:
       name: Its name.
       flags: The flags that make it.
+      baseline: The row that it is held against.
       trained_frames: The one number of frames on which it was trained for
         several budgets; None if it was trained for each.
       seconds: Of its trainings.
@@ -80,9 +74,17 @@ class RowSummary:
 
     name: str
     flags: str
+    baseline: str
     trained_frames: int | None
     seconds: Statistic
     cells: Mapping[int, Cell]
+
+    def name_baseline(self, usual: str) -> "RowSummary":
+        """Returns it with its baseline in its name, unless that is usual."""
+        if self.baseline == usual:
+            return self
+        name = f"{self.name}, over {self.baseline}"
+        return dataclasses.replace(self, name=name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,16 +149,6 @@ class StudySummary:
                 yield f"{first}{more}, k={k}", dict(costs)
 
 
-def summarize(values: Iterable[float | None]) -> Statistic:
-    """Returns mean and deviation; None and what is not finite is missing."""
-    found = [value for value in values if _is_number(value)]
-    return Statistic(
-        len(found),
-        float(np.mean(found)) if found else None,
-        float(np.std(found, ddof=1)) if len(found) > 1 else None,
-    )
-
-
 def summarize_study(results: Mapping[str, Any]) -> StudySummary:
     """Returns what the runs of a study come to.
 
@@ -168,17 +160,25 @@ def summarize_study(results: Mapping[str, Any]) -> StudySummary:
       ValueError: The baseline is none of the rows.
     """
     rows = results["rows"]
-    names = [row["name"] for row in rows]
-    if results["baseline"] not in names:
-        raise ValueError(
-            f"baseline: {results['baseline']!r} is none of the rows {names}."
-        )
-    baseline = rows[names.index(results["baseline"])]
+    by_name = {row["name"]: row for row in rows}
+    for row in (results, *rows):
+        if row.get("baseline", results["baseline"]) not in by_name:
+            raise ValueError(
+                f"baseline: {row['baseline']!r} is none of the rows "
+                f"{list(by_name)}."
+            )
     budgets, seeds = tuple(results["budgets"]), tuple(results["seeds"])
     teacher = _scores(results["teacher"]["runs"])
     summaries = tuple(
-        _summarize_row(row, baseline, teacher, budgets) for row in rows
+        _summarize_row(
+            row,
+            by_name[row.get("baseline", results["baseline"])],
+            teacher,
+            budgets,
+        )
+        for row in rows
     )
+    all_seeds = len(budgets) * len(seeds)
     return StudySummary(
         budgets=budgets,
         seeds=seeds,
@@ -192,12 +192,8 @@ def summarize_study(results: Mapping[str, Any]) -> StudySummary:
             for row in summaries
             for cell in row.cells.values()
         ),
-        num_wanted_scores=len(rows) * len(budgets) * len(seeds),
+        num_wanted_scores=sum(row.get("num_wanted", all_seeds) for row in rows),
     )
-
-
-def _is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _scores(runs: Iterable[Mapping[str, Any]]) -> dict[str, Statistic]:
@@ -239,6 +235,7 @@ def _summarize_row(
     return RowSummary(
         name=row["name"],
         flags=row["flags"],
+        baseline=baseline["name"],
         trained_frames=trained.pop() if is_shared else None,
         seconds=summarize(trainings.values()),
         cells=cells,
@@ -249,7 +246,7 @@ def _by_seed(row: Mapping[str, Any], k: int, metric: str) -> dict[int, float]:
     return {
         run["seed"]: run[metric]
         for run in row["runs"]
-        if run["k"] == k and _is_number(run.get(metric))
+        if run["k"] == k and is_number(run.get(metric))
     }
 
 

@@ -5,7 +5,7 @@ import html
 import re
 from collections.abc import Sequence
 
-from distill.study.aggregate import Statistic
+from distill.study.statistic import Statistic
 
 # What plots are drawn in, by the names of a page's own, light or dark, which
 # take their places there.

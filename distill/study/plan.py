@@ -97,6 +97,8 @@ class Study:
       command: The command that made it.
       flags: The flags of every row, by its name.
       cascades: What is reported as a cascade too.
+      own_baselines: Of rows that are held against another row than `baseline`:
+        that row, by their name.
     """
 
     directory: Path
@@ -107,6 +109,7 @@ class Study:
     command: str
     flags: Mapping[str, str]
     cascades: tuple[CascadePlan, ...] = ()
+    own_baselines: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def rows(self) -> list[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill.study.aggregate import COMPARED_METRICS, Statistic, StudySummary
+from distill.study.aggregate import COMPARED_METRICS, StudySummary
 from distill.study.html_report import PLOT_COLOURS, Plot
+from distill.study.statistic import Statistic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +24,7 @@ _DASHES = ("solid", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (5, 1.5, 1.2, 1.5)))
 _LEGEND_LETTERS = 30
 # Inches: a line of the legend, and the least height of a plot.
 _LEGEND_LINE, _HEIGHT = 0.22, 5.0
-# How far apart points of equal x are drawn, and how far they spread at most,
-# as shares of the width.
+# Between points of equal x, and at most over all: shares of the width.
 _STEP, _SPREAD = 0.005, 0.06
 # An axis is logarithmic from this ratio of its largest to its smallest on.
 _LOGARITHMIC = 2.5

@@ -13,11 +13,11 @@ from distill.study.aggregate import (
     COMPARED_METRICS,
     METRICS,
     Cell,
-    Statistic,
     StudySummary,
     summarize_study,
 )
 from distill.study.plots import draw_plots
+from distill.study.statistic import Statistic
 
 _TITLE = "Frame-budget study"
 # A cost's key: the title of its column, and its figures' format.
@@ -199,12 +199,13 @@ def _write_means(scores: Mapping[str, Statistic]) -> str:
 
 def _gains(summary: StudySummary) -> tuple[page.Block, ...]:
     """Returns gains over the baseline, and how far they lead."""
-    baseline = summary.baseline
-    others = tuple(row for row in summary.rows if row.name != baseline)
-    summary = dataclasses.replace(summary, rows=others)
+    baselines = {summary.baseline, *(row.baseline for row in summary.rows)}
+    rows = (row for row in summary.rows if row.name not in baselines)
+    rows = tuple(row.name_baseline(summary.baseline) for row in rows)
+    summary = dataclasses.replace(summary, rows=rows)
     gains = (
-        f"Gain of the mean over {baseline} ± standard deviation of the gains "
-        "seed by seed (seeds that both have)."
+        f"Gain of the mean over {summary.baseline}, or the row named, ± "
+        "standard deviation of the gains seed by seed (seeds that both have)."
     )
     shares = (
         "The gain as a share of what the teacher's mean is above the "

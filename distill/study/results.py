@@ -1,5 +1,6 @@
 """What a study has found so far, gathered from its units' results."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,10 @@ class _Costs:
 
     def measure(self, unit: Unit, k: int) -> dict[str, Any]:
         settings, budget = unit.stages[-1], unit.evaluations[k]
-        key = repr((settings.student, settings.data, budget))
+        # Not what it was trained on, but what it is and sees.
+        frames = settings.student.budget.width(settings.data.max_frames)
+        network = dataclasses.replace(settings.student, budget=budget)
+        key = repr((network, frames, settings.data))
         if key not in self._costs:
             self._costs[key] = measure_cost(
                 settings.student, settings.data, budget
@@ -128,6 +132,8 @@ def _gather_row(study: Study, row: str, costs: _Costs) -> dict[str, Any]:
     return {
         "name": row,
         "flags": study.flags.get(row, ""),
+        "baseline": study.own_baselines.get(row, study.baseline),
+        "num_wanted": sum(len(unit.evaluations) for unit in units),
         "runs": _runs(units),
         "costs": measured,
     }

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from distill.study.aggregate import METRICS, summarize, summarize_study
+from distill.study.aggregate import METRICS, summarize_study
+from distill.study.statistic import summarize
 
 TEACHER = (0.40, 0.42)
 BASELINE = (0.30, 0.31, 0.35)
@@ -169,3 +170,28 @@ def test_cascades_are_means_over_seeds():
 def test_an_unknown_baseline_is_named_with_the_rows():
     with pytest.raises(ValueError, match=r"'Nobody' .* \['Baseline'"):
         summarize_study(make_results(two_rows(), baseline="Nobody"))
+
+
+def test_a_row_may_be_held_against_another_row():
+    few = make_row("Few clips", (0.20, 0.22, 0.21))
+    student = make_row("Few clips, taught", (0.29, 0.30, 0.28))
+    student["baseline"] = "Few clips"
+    rows = [make_row("Baseline", BASELINE), few, student]
+    summary = summarize_study(make_results(rows))
+    gains = [row.cells[2].against_baseline["gap"] for row in summary.rows]
+    assert gains[1].gain == pytest.approx(0.21 - np.mean(BASELINE))
+    assert gains[2].gain == pytest.approx(0.08)
+    assert gains[2].share == pytest.approx(0.08 / (np.mean(TEACHER) - 0.21))
+    assert gains[2].seed_gains.deviation == pytest.approx(
+        np.std([0.09, 0.08, 0.07], ddof=1)
+    )
+    named = summary.rows[2].name_baseline("Baseline").name
+    assert named == "Few clips, taught, over Few clips"
+
+
+def test_what_is_wanted_is_what_each_row_has():
+    rows = two_rows() + [make_row("One seed", (0.3,))]
+    assert summarize_study(make_results(rows)).num_wanted_scores == 9
+    rows[2]["num_wanted"] = 1
+    summary = summarize_study(make_results(rows))
+    assert summary.num_wanted_scores == summary.num_scores == 7
