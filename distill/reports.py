@@ -95,7 +95,7 @@ def read_named_scores(files: list[str]) -> dict[str, dict[str, Any]]:
 def print_comparison(scores: Mapping[str, dict[str, Any]]) -> None:
     """Prints a row a network: metrics, frames and cost."""
     table = rich.table.Table()
-    table.add_column("network")
+    table.add_column("network", overflow="fold")
     columns = _SCORES | {
         "frames": "frames",
         "parameters": "parameters",

@@ -98,7 +98,8 @@ def write_onnx(
 def quantize_onnx(source: Path, path: Path) -> None:
     """Writes an ONNX file with int8 weights, one scale a column.
 
-    Activations are quantised as they come (dynamic quantisation).
+    Activations are quantised as they come, a whole batch by one scale: what
+    is said of a video depends a little on the videos beside it.
 
     Args:
       source: The float32 file.
