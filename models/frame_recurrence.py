@@ -26,8 +26,12 @@ def read_real_frames(
     """
     # cuDNN refuses a sequence without steps: such a video reads one in vain.
     mask = frame_mask(frames, ops.maximum(num_frames, 1))
-    layer.unroll = shapes_are_fixed()
-    outputs, state, *_ = layer(frames, mask=mask, training=training)
+    unroll = layer.unroll
+    layer.unroll = unroll or shapes_are_fixed()
+    try:
+        outputs, state, *_ = layer(frames, mask=mask, training=training)
+    finally:
+        layer.unroll = unroll
     has_frames = (num_frames > 0)[:, None]
     return outputs, ops.where(has_frames, state, ops.zeros_like(state))
 
