@@ -81,7 +81,7 @@ class Network:
             name="raw_video_model",
         )
         raw.build(
-            _input_shapes(
+            input_shapes(
                 self.schema, self.schema.max_frames, self.schema.num_features
             )
         )
@@ -168,12 +168,12 @@ def build_network(
         model_name=name,
         precision=precision,
     )
-    model.build(_input_shapes(schema, max_frames, sum(feature_sizes)))
+    model.build(input_shapes(schema, max_frames, sum(feature_sizes)))
     if settings.encoder_sizes:
         model = registry.add_encoder(
             model, settings.encoder_sizes, settings.freeze_encoder
         )
-        model.build(_input_shapes(schema, max_frames, schema.num_features))
+        model.build(input_shapes(schema, max_frames, schema.num_features))
     return Network(
         model,
         settings,
@@ -183,8 +183,14 @@ def build_network(
     )
 
 
-def _input_shapes(schema: DataSchema, max_frames: int, width: int):
-    """Returns the shapes of a model's inputs with vectors of a width."""
+def input_shapes(schema: DataSchema, max_frames: int, width: int):
+    """Returns the shapes of a model's inputs.
+
+    Args:
+      schema: The layout of the data.
+      max_frames: Frames of the longest video.
+      width: Of a frame, or of a video's vector.
+    """
     if schema.frame_features:
         return {"frames": (None, max_frames, width), "num_frames": (None,)}
     return {"features": (None, width)}

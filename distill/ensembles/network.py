@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distill.data.schema import DataSchema
 from distill.ensembles.file import Ensemble, Member, is_ensemble
-from distill.networks import Network
+from distill.networks import Network, input_shapes
 from distill.tracing import AnyBatchSize
 from distill.training.checkpoints import read_settings
 from distill.training.initial_weights import check_same_data
@@ -44,7 +44,9 @@ class EnsembleNetwork:
             list(weights),
             name="ensemble",
         )
-        self._model.build(_input_shapes(schema))
+        self._model.build(
+            input_shapes(schema, schema.max_frames, schema.num_features)
+        )
 
     def raw_model(self) -> EnsembleModel:
         """Returns the model from videos as stored to predictions."""
@@ -111,11 +113,3 @@ def check_members(members: Sequence[Member]) -> DataSchema:
             f"the ensemble's {members[0].checkpoint}",
         )
     return first
-
-
-def _input_shapes(schema: DataSchema) -> dict[str, tuple]:
-    """Returns the shapes of videos as stored."""
-    if schema.frame_features:
-        frames = (None, schema.max_frames, schema.num_features)
-        return {"frames": frames, "num_frames": (None,)}
-    return {"features": (None, schema.num_features)}

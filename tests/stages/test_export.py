@@ -24,6 +24,7 @@ from distill.deployment.export import Export, choose_network
 from distill.deployment.interface import numbered_classes
 from distill.deployment.runtimes import load_runtime
 from distill.deployment.step_export import StepExport
+from distill.ensembles.file import Ensemble, Member
 from distill.evaluation import evaluate_network, load_network, predict_videos
 from distill.training.checkpoints import read_settings
 from distill.training.loop import TrainingRun
@@ -451,3 +452,36 @@ def test_examples_of_the_readme_run(exported, tmp_path, word):
         assert first.endswith(f" class {best}")
     else:
         assert first.startswith(f"['class {best}', ")
+
+
+def test_an_ensemble_is_exported_as_one_network(
+    videos, joint_checkpoint, student_checkpoint, tmp_path
+):
+    members = (
+        Member(str(joint_checkpoint), "teacher", 0.7),
+        Member(str(student_checkpoint), "student", 0.3),
+    )
+    path = tmp_path / "ensemble.json"
+    Ensemble(members).write(path)
+    pattern = f"{videos}/validate-*.tfrecord"
+    reader = VideoReader(stage_runs.frame_schema(), find_files(pattern), 99)
+    network = load_network(path, "student")
+    export = Export(str(path), "student", network, reader, pattern, NAMES)
+    card = export_to(
+        tmp_path / "export", export, ["keras", "onnx", "litert"], ["float32"]
+    )
+    assert card["source"]["which"] == "ensemble"
+    parts = [
+        member.weight
+        * next(
+            predict_videos(
+                load_network(member.checkpoint, member.which), reader
+            )
+        ).predictions
+        for member in members
+    ]
+    (batch,) = reader.read_once()
+    inputs = {key: batch[key].numpy() for key in ("frames", "num_frames")}
+    for name in ("model.keras", "model.onnx", "model.tflite"):
+        found = load_runtime(tmp_path / "export" / name)(inputs)
+        np.testing.assert_allclose(found, sum(parts), atol=1e-5)
