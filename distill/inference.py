@@ -8,8 +8,7 @@ import numpy as np
 from distill.atomic_files import replace_atomically
 from distill.evaluation import Prediction
 from distill.metrics.ranking import top_classes
-
-HEADER = "VideoId,LabelConfidencePairs\n"
+from distill.predictions.files import PREDICTION_HEADER
 
 
 def format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
@@ -46,7 +45,7 @@ def write_predictions(
     count = 0
     with replace_atomically(path) as temporary:
         with open(temporary, "w", newline="") as file:
-            file.write(HEADER)
+            file.write(f"{PREDICTION_HEADER}\n")
             for videos in batches:
                 file.writelines(format_predictions(videos, top_k))
                 count += len(videos.ids)

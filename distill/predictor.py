@@ -79,7 +79,7 @@ class Predictor:
 
     @classmethod
     def _load_checkpoint(cls, path, which, class_names_file):
-        from distill.deployment.checkpoint_runtime import CheckpointRuntime
+        from distill.deployment.model_runtime import ModelRuntime
         from distill.evaluation import load_network
 
         network = load_network(path, which)
@@ -90,7 +90,7 @@ class Predictor:
             else read_class_names(class_names_file, num_classes)
         )
         interface = VideoInterface(network.schema, network.budget, names)
-        return cls(CheckpointRuntime(network), interface, path.name)
+        return cls(ModelRuntime(network.raw_model()), interface, path.name)
 
     def predict(
         self, videos: Any, top_k: int = 20

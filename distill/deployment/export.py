@@ -14,7 +14,6 @@ from distill.data.bad_records import read_record
 from distill.data.pipeline import VideoReader
 from distill.deployment import card as cards
 from distill.deployment.artifacts import ArtifactKind, count_bytes
-from distill.deployment.checkpoint_runtime import CheckpointRuntime
 from distill.deployment.comparison import (
     CHECKPOINT,
     check_agreement,
@@ -23,6 +22,7 @@ from distill.deployment.comparison import (
     to_arrays,
 )
 from distill.deployment.interface import VideoInterface
+from distill.deployment.model_runtime import ModelRuntime
 from distill.deployment.quiet import quiet_converters
 from distill.deployment.runtimes import Runtime, load_runtime
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
@@ -87,7 +87,7 @@ class Export:
         with replace_directory(directory, CARD) as folder:
             cards.write_class_names(folder / CLASS_NAMES, self.class_names)
             runtimes: dict[str, Runtime] = {
-                CHECKPOINT: CheckpointRuntime(self.network)
+                CHECKPOINT: ModelRuntime(self.network.raw_model())
             }
             for kind in kinds:
                 yield self._write_artifact(folder, kind, runtimes)

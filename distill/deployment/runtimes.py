@@ -39,26 +39,14 @@ class SavedModelRuntime:
         return self._run(**tensors)["predictions"].numpy()
 
 
-class KerasRuntime:
-    """A `.keras` file."""
+def _load_keras(path: Path) -> Runtime:
+    """Loads a `.keras` file."""
+    import keras
 
-    def __init__(self, path: Path):
-        import keras
+    import models.saved_classes  # noqa: F401
+    from distill.deployment.model_runtime import ModelRuntime
 
-        import models.saved_classes  # noqa: F401
-        from distill.tracing import AnyBatchSize
-
-        self._run = AnyBatchSize(keras.models.load_model(path))
-        self._lock = threading.Lock()
-
-    def __call__(self, inputs: Inputs) -> np.ndarray:
-        """Returns float32 `[batch, classes]`."""
-        import tensorflow as tf
-
-        tensors = {key: tf.constant(inputs[key]) for key in inputs}
-        with self._lock:  # the first call traces
-            predictions = self._run(tensors)
-        return predictions.numpy()
+    return ModelRuntime(keras.models.load_model(path))
 
 
 class OnnxRuntime:
@@ -108,7 +96,7 @@ def import_extra(module: str, extra: str) -> Any:
 
 
 _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {
-    ".keras": KerasRuntime,
+    ".keras": _load_keras,
     ".onnx": OnnxRuntime,
     ".tflite": LiteRtRuntime,
 }

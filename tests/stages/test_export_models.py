@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from distill.data.schema import DataSchema
 from distill.deployment.artifacts import choose_kinds
-from distill.deployment.checkpoint_runtime import CheckpointRuntime
 from distill.deployment.interface import VideoInterface, numbered_classes
+from distill.deployment.model_runtime import ModelRuntime
 from distill.deployment.quiet import quiet_converters
 from distill.deployment.runtimes import load_runtime
 from distill.networks import build_network
@@ -86,7 +86,7 @@ def check_conversions(network, tmp_path):
     interface = VideoInterface(
         network.schema, network.budget, numbered_classes(CLASSES)
     )
-    reference = CheckpointRuntime(network)
+    reference = ModelRuntime(network.raw_model())
     inputs = make_inputs(interface)
     expected = reference(inputs)
     assert np.ptp(expected, axis=0).max() > 1e-3, "videos cannot be told apart"

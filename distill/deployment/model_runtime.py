@@ -1,24 +1,25 @@
-"""A network of a checkpoint as the runtime that artifacts are held against."""
+"""A Keras model in TensorFlow, as the runtimes of artifacts are called."""
 
 import threading
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from distill.tracing import AnyBatchSize
 
 
-class CheckpointRuntime:
-    """A network's model with all between it and videos as stored.
+class ModelRuntime:
+    """A model from videos as stored to probabilities, as one graph.
 
     Args:
-      network: A network with a method `raw_model()`.
+      model: A network's `raw_model()`, or what a `.keras` file holds.
     """
 
-    def __init__(self, network: Any):
-        self.model = network.raw_model()
-        self._run = AnyBatchSize(self.model)
+    def __init__(self, model: keras.Model):
+        self.model = model
+        self._run: Any = AnyBatchSize(model)
         self._lock = threading.Lock()
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
