@@ -18,7 +18,9 @@ from distill.atomic_files import replace_atomically
 from distill.data.pipeline import VideoReader
 from distill.evaluation import predict_videos
 from distill.networks import Network
+from distill.small_files import read_json_object
 from distill.tracing import AnyBatchSize
+from distill.typed_json import read_dataclass
 from models.argument_checks import check_at_least
 from models.frame_budget import ALL_FRAMES, FrameBudget
 from models.frame_selection import select_frames
@@ -62,10 +64,10 @@ class Cascade:
           ValueError: The file holds no cascade.
         """
         try:
-            fields = json.loads(Path(path).read_text())
-            return cls(tuple(fields["budgets"]), tuple(fields["thresholds"]))
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} holds no cascade: {error}.") from error
+            return read_dataclass(cls, read_json_object(path))
+        except ValueError as error:
+            text = str(error).removesuffix(".")
+            raise ValueError(f"{path} holds no cascade: {text}.") from error
 
 
 def check_budgets(budgets: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ from distill.atomic_files import replace_atomically
 from distill.data.pipeline import VideoReader
 from distill.evaluation import predict_videos
 from distill.inference import write_predictions
+from distill.small_files import read_json_object
 
 DESCRIPTION = "inference.json"
 
@@ -75,7 +76,12 @@ class InferenceFiles:
         description = self.directory / DESCRIPTION
         wanted = self.source | {"top_k": self.top_k}
         if description.exists():
-            held = json.loads(description.read_text(encoding="utf-8"))
+            try:
+                held = read_json_object(description)
+            except ValueError as error:
+                raise ValueError(
+                    f"{description} describes no predictions: {error}."
+                ) from error
             if held != wanted:
                 raise ValueError(
                     f"{self.directory} holds predictions of {held}, not of "

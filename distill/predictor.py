@@ -1,13 +1,13 @@
 """A trained network in three lines: load it, give it videos, read names."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from distill.data.schema import DataSchema
 from distill.deployment.interface import (
     VideoInterface,
     numbered_classes,
@@ -15,6 +15,9 @@ from distill.deployment.interface import (
 )
 from distill.deployment.runtimes import Runtime, load_runtime
 from distill.metrics.ranking import top_classes
+from distill.small_files import read_json_object
+from distill.typed_json import read_dataclass
+from models.frame_budget import FrameBudget
 
 CARD = "card.json"
 CLASS_NAMES = "class_names.csv"
@@ -186,25 +189,53 @@ class Predictor:
         return {"name": self.name} | self.interface.to_json()
 
 
+def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
+    """Returns the card of an export directory.
+
+    Args:
+      directory: The export.
+      parts: Keys of the objects that are needed of it.
+
+    Raises:
+      ValueError: There is no card, or it is none.
+    """
+    card = directory / CARD
+    try:
+        fields = read_json_object(card)
+    except FileNotFoundError as error:
+        raise ValueError(_describe_missing(error)) from error
+    except ValueError as error:
+        raise ValueError(f"{card} is no card of an export: {error}.") from error
+    for part in parts:
+        if not isinstance(fields.get(part), dict):
+            raise ValueError(f"{card} is no card of an export: no {part!r}.")
+    return fields
+
+
 def read_interface(directory: Path) -> VideoInterface:
     """Returns what the card of an export directory says.
 
     Raises:
       ValueError: There is no card, or it is none.
     """
-    card, names = directory / CARD, directory / CLASS_NAMES
+    fields = read_card(directory, ["interface"])["interface"]
     try:
-        fields = json.loads(card.read_text(encoding="utf-8"))["interface"]
-        num_classes = fields["schema"]["num_classes"]
-        return VideoInterface.from_json(
-            fields, read_class_names(names, num_classes)
+        schema, budget = (
+            read_dataclass(kind, fields.get(key), f"interface.{key}")
+            for key, kind in (("schema", DataSchema), ("budget", FrameBudget))
         )
+    except ValueError as error:
+        card = directory / CARD
+        raise ValueError(f"{card} is no card of an export: {error}.") from error
+    try:
+        names = read_class_names(directory / CLASS_NAMES, schema.num_classes)
     except FileNotFoundError as error:
-        raise ValueError(
-            f"There is no {error.filename}: an artifact needs the {CARD} and "
-            f"{CLASS_NAMES} that scripts.export wrote beside it."
-        ) from error
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{card} is no card of an export: {error!r}"
-        ) from error
+        raise ValueError(_describe_missing(error)) from error
+    return VideoInterface(schema, budget, names)
+
+
+def _describe_missing(error):
+    return (
+        f"There is no {error.filename}: an artifact needs the {CARD} and "
+        f"{CLASS_NAMES} that scripts.export wrote beside it."
+    )

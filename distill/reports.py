@@ -10,6 +10,8 @@ import rich.console
 import rich.progress
 import rich.table
 
+from distill.small_files import read_small_text
+
 if TYPE_CHECKING:
     from distill.conversion import GroupSize
     from distill.data.schema import DataSchema
@@ -80,8 +82,7 @@ def read_named_scores(files: list[str]) -> dict[str, dict[str, Any]]:
         path, _, which = file.partition(":")
         if not separator or not path:
             raise ValueError(f"--metrics_files: {entry!r} is not NAME=FILE.")
-        held = json.loads(Path(path).read_text())
-        networks = held if isinstance(held, list) else [held]
+        networks = _read_networks(path)
         found = [n for n in networks if which in ("", n["which"])]
         if len(found) != 1:
             names = ", ".join(network["which"] for network in networks)
@@ -90,6 +91,23 @@ def read_named_scores(files: list[str]) -> dict[str, dict[str, Any]]:
             )
         scores[name] = found[0]
     return scores
+
+
+def _read_networks(path) -> list[dict[str, Any]]:
+    """Returns the scores of the networks of a metrics file."""
+    try:
+        held = json.loads(read_small_text(path))
+    except (RecursionError, ValueError) as error:
+        raise ValueError(
+            f"--metrics_files: {path} holds no metrics: {error}."
+        ) from error
+    networks = held if isinstance(held, list) else [held]
+    for network in networks:
+        if not isinstance(network, dict) or "which" not in network:
+            raise ValueError(
+                f"--metrics_files: {path} holds no metrics: no 'which'."
+            )
+    return networks
 
 
 def print_comparison(scores: Mapping[str, dict[str, Any]]) -> None:
@@ -191,6 +209,16 @@ def print_frameworks(
 
 def _format_time(seconds: float | None) -> str:
     return "-" if seconds is None else f"{1e3 * seconds:.1f} ms"
+
+
+def print_cells(rows: list[list[str]]) -> None:
+    """Prints a table of its titles and its rows."""
+    table = rich.table.Table()
+    for index, title in enumerate(rows[0]):
+        table.add_column(title, justify="right" if index else "left")
+    for row in rows[1:]:
+        table.add_row(*row)
+    _print(table)
 
 
 def print_shard(path: Path, written: bool) -> None:

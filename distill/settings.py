@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from distill.data.schema import DataSchema
+from distill.small_files import parse_json_object
 from distill.training_settings import DistillationSettings, TrainingSettings
+from distill.typed_json import read_dataclass
 from models.argument_checks import check_choice
 from models.frame_budget import ALL_FRAMES, FrameBudget
 
@@ -174,41 +176,19 @@ class RunSettings:
 
     @classmethod
     def from_json(cls, text: str) -> "RunSettings":
-        """Returns the settings that `to_json` wrote."""
-        fields = json.loads(text)
-        data = dict(fields["data"])
-        for key in ("feature_names", "feature_sizes"):
-            data[key] = tuple(data[key])
-        student, autoencoder = fields["student"], fields.get("autoencoder")
-        teacher, distillation = fields["teacher"], fields["distillation"]
-        return cls(
-            data=DataSchema(**data),
-            student=_read_network(student),
-            training=TrainingSettings(**fields["training"]),
-            teacher=_read_network(teacher),
-            distillation=(
-                DistillationSettings(**distillation) if distillation else None
-            ),
-            initial_checkpoint=fields["initial_checkpoint"],
-            encoder_checkpoint=fields.get("encoder_checkpoint"),
-            autoencoder=(
-                AutoencoderSettings(**autoencoder) if autoencoder else None
-            ),
-            teacher_checkpoints=tuple(fields.get("teacher_checkpoints", ())),
-            teacher_weights=tuple(fields.get("teacher_weights", ())),
-            teacher_networks=tuple(fields.get("teacher_networks", ())),
-        )
+        """Returns the settings that `to_json` wrote.
 
-
-def _read_network(fields: dict[str, Any] | None) -> NetworkSettings | None:
-    if fields is None:
-        return None
-    fields = dict(fields)
-    if "every_n" in fields:  # as checkpoints had it before other selections
-        fields["budget"] = {"every_n": fields.pop("every_n")}
-    return NetworkSettings(
-        **fields | {"budget": FrameBudget(**fields["budget"])}
-    )
+        Raises:
+          ValueError: The text is no JSON object, a field is missing, unknown
+            or of another type, or the settings do not fit one another.
+        """
+        fields = parse_json_object(text)
+        for which in ("student", "teacher"):
+            network = fields.get(which)
+            # As checkpoints had it before other selections.
+            if isinstance(network, dict) and "every_n" in network:
+                network["budget"] = {"every_n": network.pop("every_n")}
+        return read_dataclass(cls, fields)
 
 
 def changed_settings(old: RunSettings, new: RunSettings) -> dict[str, str]:

@@ -15,6 +15,8 @@ SETTINGS_FILES = (
     "distill/settings.py",
     "distill/data/schema.py",
     "distill/data/synthetic_settings.py",
+    "distill/small_files.py",
+    "distill/typed_json.py",
 )
 SETTINGS_MODULES = (
     "distill.training_settings",
@@ -22,6 +24,8 @@ SETTINGS_MODULES = (
     "distill.settings",
     "distill.data.schema",
     "distill.data.synthetic_settings",
+    "distill.small_files",
+    "distill.typed_json",
     "models.argument_checks",
 )
 KERAS_FREE_MODELS = (

@@ -29,9 +29,12 @@ from distill.data.budget_records import (
 from distill.data.files import check_files, describe_files
 from distill.data.replaced_files import check_replaced, local_directory
 from distill.data.whole_videos import read_whole_videos
+from distill.small_files import read_json_object
 from models.argument_checks import check_at_least
 
 _VIDEOS_AT_ONCE = 32
+# Some hundred bytes a shard.
+_MOST_DESCRIBED = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,16 +132,28 @@ class BudgetShards:
         """Returns the source of every shard that is there, by its name."""
         if not self.description.exists():
             return {}
-        described = json.loads(self.description.read_text())
-        known = {
-            name: source
-            for name, source in described["sources"].items()
-            if (self.output_dir / name).exists()
-        }
-        if known:
-            self._check_same_settings(described["settings"])
+        try:
+            described = read_json_object(self.description, _MOST_DESCRIBED)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.description} describes no shards: {error}."
+            ) from error
+        try:
+            sources, settings = described["sources"], described["settings"]
+            known = {
+                name: source
+                for name, source in sources.items()
+                if (self.output_dir / name).exists()
+            }
+            if known:
+                self._check_same_settings(settings)
+            made_of = {name: known[name]["file"] for name in known}
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self.description} describes no shards: {error!r}."
+            ) from error
         for name in known.keys() & self._inputs.keys():
-            old, new = known[name]["file"], self._inputs[name]["file"]
+            old, new = made_of[name], self._inputs[name]["file"]
             if old != new:
                 raise ValueError(
                     f"{self.output_dir / name} was made of {old}, not of "

@@ -11,7 +11,7 @@ from typing import Any
 
 from distill.atomic_files import replace_atomically
 from distill.deployment.artifacts import count_bytes
-from distill.predictor import CARD, CLASS_NAMES
+from distill.predictor import CARD, CLASS_NAMES, read_card
 from models.argument_checks import check_choice
 
 FLAGS_FILE = "model_flags.json"
@@ -45,14 +45,15 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
         none is left.
     """
     directory = Path(directory)
-    card = json.loads((directory / CARD).read_text(encoding="utf-8"))
-    held = [row["path"] for row in card["artifacts"]]
+    card = read_card(directory, ["interface", "network"])
+    held = _list_artifacts(directory, card)
     check_choice("archive", artifact, held)
     target = directory / f"{artifact}.tar.gz"
     with replace_atomically(target) as temporary:
         flags_file = directory / FLAGS_FILE
         text = json.dumps(model_flags(card), indent=2) + "\n"
-        flags_file.write_text(text, encoding="utf-8")
+        with replace_atomically(flags_file) as flags:
+            flags.write_text(text, encoding="utf-8")
         with tarfile.open(temporary, "w:gz") as archive:
             for name in (FLAGS_FILE, CARD, CLASS_NAMES, artifact):
                 archive.add(directory / name, name)
@@ -63,6 +64,21 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
                 f"--max_bytes={max_bytes:,}: {_list_sizes(directory, held)}."
             )
     return f"{target}: {size:,} bytes"
+
+
+def _list_artifacts(directory: Path, card: dict[str, Any]) -> list[str]:
+    """Returns the artifacts' names, which lie beside the card."""
+    rows = card.get("artifacts")
+    rows = rows if isinstance(rows, list) else [None]
+    names = [row.get("path") for row in rows if isinstance(row, dict)]
+    if len(names) < len(rows) or not all(
+        isinstance(name, str) and name == Path(name).name for name in names
+    ):
+        raise ValueError(
+            f"{directory / CARD} is no card of an export: its artifacts are no "
+            "files beside it."
+        )
+    return names
 
 
 def _list_sizes(directory: Path, names: list[str]) -> str:

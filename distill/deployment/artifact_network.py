@@ -1,6 +1,5 @@
 """An artifact in the place of a network, for evaluation and inference."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,9 @@ import tensorflow as tf
 
 from distill.deployment.comparison import to_arrays
 from distill.deployment.runtimes import load_runtime
-from distill.predictor import CARD, read_interface
+from distill.predictor import CARD, read_card, read_interface
+from distill.training_settings import LABEL_LOSSES
+from models.argument_checks import check_choice
 
 
 class ArtifactNetwork:
@@ -27,21 +28,21 @@ class ArtifactNetwork:
         self._runtime = load_runtime(path)
         self.interface = read_interface(path.parent)
         self.schema = self.interface.schema
-        card = json.loads((path.parent / CARD).read_text(encoding="utf-8"))
-        self.card = card
-        self.num_frames = card["network"]["frames"]
-        self.num_parameters = card["network"]["parameters"]
-        self.multiply_adds = card["network"]["multiply_adds"]
-
-    @property
-    def label_loss(self) -> str:
-        """The loss that its network was trained with."""
-        return self.card["network"]["label_loss"]
-
-    @property
-    def source(self) -> dict[str, Any]:
-        """The `which` and `step` of what it was made of."""
-        return {key: self.card["source"][key] for key in ("which", "step")}
+        card = read_card(path.parent, ["network", "source"])
+        network, source = card["network"], card["source"]
+        try:
+            self.num_frames = network["frames"]
+            self.num_parameters = network["parameters"]
+            self.multiply_adds = network["multiply_adds"]
+            self.label_loss = check_choice(
+                "label_loss", str(network["label_loss"]), LABEL_LOSSES
+            )
+            # The `which` and `step` of what it was made of.
+            self.source = {key: source[key] for key in ("which", "step")}
+        except KeyError as error:
+            raise ValueError(
+                f"{path.parent / CARD} is no card of an export: no {error}."
+            ) from error
 
     @property
     def budget(self) -> Any:

@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from distill.data.schema import DataSchema
+from distill.small_files import read_small_text
 from models.frame_budget import FrameBudget
 
 _MAX_BYTE = 255
 _LEAST, _MOST = -2.0, 2.01
+_BYTES_A_NAME = 10_000
+_SHOWN = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,25 +125,11 @@ class VideoInterface:
         return {"frames": frames, "num_frames": np.array(lengths, np.int32)}
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what `from_json` reads; the classes' names apart."""
+        """Returns what a card holds; the classes' names lie beside it."""
         return {
             "schema": dataclasses.asdict(self.schema),
             "budget": dataclasses.asdict(self.budget),
         }
-
-    @classmethod
-    def from_json(
-        cls, fields: dict[str, Any], class_names: Sequence[str]
-    ) -> "VideoInterface":
-        """Returns the interface that `to_json` wrote."""
-        schema = dict(fields["schema"])
-        for key in ("feature_names", "feature_sizes"):
-            schema[key] = tuple(schema[key])
-        return cls(
-            DataSchema(**schema),
-            FrameBudget(**fields["budget"]),
-            tuple(class_names),
-        )
 
 
 def _check_range(array, least, most, what):
@@ -161,20 +152,17 @@ def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
       ValueError: A line is of another form, or a class has no name or two.
     """
     names: dict[int, str] = {}
-    with open(file, newline="", encoding="utf-8") as lines:
-        reader = csv.reader(lines)
-        next(reader, None)
-        for row in reader:
-            line = f"{file}, line {reader.line_num}"
-            if len(row) < 2 or not row[0].isdecimal():
-                raise ValueError(f"{line}: {row} is not INDEX,...,NAME.")
-            index = int(row[0])
-            if index >= num_classes or index in names:
-                raise ValueError(
-                    f"{line}: class {index} has a name already, or is none of "
-                    f"the {num_classes} classes."
-                )
-            names[index] = row[-1]
+    for line, row in _read_rows(file, num_classes):
+        if len(row) < 2 or not re.fullmatch("[0-9]{1,9}", row[0]):
+            shown = str(row)[:_SHOWN]
+            raise ValueError(f"{line}: {shown} is not INDEX,...,NAME.")
+        index = int(row[0])
+        if index >= num_classes or index in names:
+            raise ValueError(
+                f"{line}: class {index} has a name already, or is none of "
+                f"the {num_classes} classes."
+            )
+        names[index] = row[-1]
     missing = [index for index in range(num_classes) if index not in names]
     if missing:
         raise ValueError(
@@ -182,6 +170,21 @@ def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
             f"{missing[0]} has no name."
         )
     return tuple(names[index] for index in range(num_classes))
+
+
+def _read_rows(file, num_classes):
+    """Yields the rows of a CSV file below its header, each with its place."""
+    try:
+        text = read_small_text(file, _BYTES_A_NAME * (num_classes + 1))
+    except ValueError as error:
+        raise ValueError(f"{file} holds no class names: {error}.") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        next(reader, None)
+        for row in reader:
+            yield f"{file}, line {reader.line_num}", row
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
 
 
 def numbered_classes(num_classes: int) -> tuple[str, ...]:

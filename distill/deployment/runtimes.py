@@ -46,7 +46,10 @@ def _load_keras(path: Path) -> Runtime:
     import models.saved_classes  # noqa: F401
     from distill.deployment.model_runtime import ModelRuntime
 
-    return ModelRuntime(keras.models.load_model(path))
+    # What was compiled with it is not needed; code in it is refused.
+    return ModelRuntime(
+        keras.models.load_model(path, compile=False, safe_mode=True)
+    )
 
 
 class OnnxRuntime:

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from distill.atomic_files import replace_atomically
+from distill.small_files import read_json_object
+from distill.typed_json import is_of_type
 from models.argument_checks import check_choice
 
 FORMAT = "distill-ensemble-1"
 SUFFIX = ".json"
 _WHICH = ("student", "teacher")
+_MOST_MEMBERS = 1_000
+_SHOWN = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,15 +111,20 @@ class Ensemble:
           ValueError: There is no such file, or it holds no ensemble.
         """
         path = Path(path)
-        if not path.is_file():
+        if not path.exists():
             raise ValueError(f"There is no ensemble {path}.")
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            fields = read_json_object(path)
+            if fields.get("format") != FORMAT:
                 raise ValueError(f'its "format" is not {FORMAT!r}')
             members = fields.get("members")
             if not isinstance(members, list):
                 raise ValueError('its "members" are no list')
+            if len(members) > _MOST_MEMBERS:
+                raise ValueError(
+                    f"it has {len(members)} members, at most {_MOST_MEMBERS} "
+                    "make one"
+                )
             return cls(
                 tuple(
                     _read_member(number, member, path.parent)
@@ -199,18 +208,18 @@ def parse_member(text: str, which: str, weight: float = 1.0) -> Member:
 def _read_member(number: int, fields: Any, directory: Path) -> Member:
     if not isinstance(fields, dict):
         raise ValueError(f"member {number} is no object")
-    for key, kind in (
-        ("checkpoint", str),
-        ("which", str),
-        ("weight", (int, float)),
-    ):
+    for key, kind in (("checkpoint", str), ("which", str), ("weight", float)):
         value = fields.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not is_of_type(kind, value):
             wanted = "a number" if key == "weight" else "a text"
             raise ValueError(
                 f'the "{key}" of member {number} must be {wanted}, got '
-                f"{value!r}"
+                f"{str(value)[:_SHOWN]!r}"
             )
+    if is_ensemble(fields["checkpoint"]):
+        raise ValueError(
+            f"member {number} is an ensemble itself, not a checkpoint"
+        )
     return Member(
         str(directory / fields["checkpoint"]),
         fields["which"],

@@ -76,7 +76,7 @@ def parse_json_line(
     """
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ValueError(f"it is no JSON: {error}.") from error
     if not isinstance(fields, dict):
         raise ValueError(

@@ -6,6 +6,7 @@ lines `id,class class ...`. Every error names the file and the line.
 
 import dataclasses
 import glob
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ PREDICTION_HEADER = "VideoId,LabelConfidencePairs"
 LABEL_HEADER = "VideoId,Labels"
 # Of files whose number of classes is not given.
 _MOST_CLASSES = 1_000_000
+# Of a line; a class and its score take some ten of them.
+_MOST_CHARACTERS = 2**24
+_SHOWN = 80
+_WHOLE_NUMBER = re.compile(r"\d{1,1000}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,14 +123,21 @@ def read_lines(path: str | Path, header: str) -> Iterator[tuple[int, str]]:
       ValueError: The header is another.
     """
     with open(path, encoding="utf-8", errors="backslashreplace") as file:
-        first = file.readline().rstrip("\n")
+        first = file.readline(_MOST_CHARACTERS).rstrip("\n")
         if first != header:
             raise ValueError(
                 f"{path}, line 1: the header must be {header!r}, got "
                 f"{first[:80]!r}."
             )
-        for number, line in enumerate(file, start=2):
+        number = 2
+        while line := file.readline(_MOST_CHARACTERS + 1):
+            if len(line) > _MOST_CHARACTERS:
+                raise ValueError(
+                    f"{path}, line {number}: it has more than "
+                    f"{_MOST_CHARACTERS:,} characters."
+                )
             yield number, line.rstrip("\n")
+            number += 1
 
 
 def _read_once(
@@ -179,7 +191,9 @@ def split_line(line: str) -> tuple[str, list[str]]:
     """Returns the id and the fields behind the last comma."""
     video_id, comma, rest = line.rpartition(",")
     if not comma or not video_id:
-        raise ValueError(f"an id and a comma must come first, got {line!r}.")
+        raise ValueError(
+            f"an id and a comma must come first, got {line[:_SHOWN]!r}."
+        )
     return video_id, rest.split()
 
 
@@ -198,22 +212,26 @@ def to_classes(values: Iterable[Any], num_classes: int | None) -> list[int]:
     """
     classes = []
     for value in values:
-        if isinstance(value, str) and value.isdecimal():
+        if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ValueError(
-                f"a class must be a whole number, 0 or more, got {value!r}."
+                "a class must be a whole number, 0 or more, got "
+                f"{_show(value)}."
             )
         classes.append(value)
     bound = _MOST_CLASSES if num_classes is None else num_classes
     if max(classes, default=0) >= bound:
         named = "" if num_classes is None else " (--num_classes)"
         raise ValueError(
-            f"a class must be from 0 to {bound - 1}{named}, got {max(classes)}."
+            f"a class must be from 0 to {bound - 1}{named}, got "
+            f"{_show(max(classes))}."
         )
-    if len(set(classes)) < len(classes):
-        twice = next(c for c in classes if classes.count(c) > 1)
-        raise ValueError(f"the class {twice} comes a second time.")
+    seen: set[int] = set()
+    for number in classes:
+        if number in seen:
+            raise ValueError(f"the class {number} comes a second time.")
+        seen.add(number)
     return classes
 
 
@@ -223,11 +241,16 @@ def to_scores(values: Iterable[Any]) -> list[float]:
     for value in values:
         try:
             score = float(value)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             score = float("nan")
         if not 0 <= score <= 1:
             raise ValueError(
-                f"a score must be a number from 0 to 1, got {value!r}."
+                f"a score must be a number from 0 to 1, got {_show(value)}."
             )
         scores.append(score)
     return scores
+
+
+def _show(value):
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

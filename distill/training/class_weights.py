@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from distill.small_files import read_small_text
+
+_BYTES_A_LINE = 1_000
+
 
 def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
     """Reads a file of one positive number a line, one line a class.
@@ -20,7 +24,14 @@ def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
       ValueError: A line holds something else, or they are not as many as the
         classes; the message names file and line.
     """
-    lines = Path(path).read_text(encoding="utf-8").rstrip().splitlines()
+    try:
+        text = read_small_text(path, _BYTES_A_LINE * (num_classes + 1))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} holds no weights of {num_classes} classes: {error} "
+            "(--class_weights_file)."
+        ) from error
+    lines = text.rstrip().splitlines()
     weights = [
         _parse_weight(line, f"{path}, line {number}")
         for number, line in enumerate(lines, start=1)

@@ -195,7 +195,7 @@ def entry(**fields):
     ("held", "message"),
     [
         ("{", "Expecting property name"),
-        ("[]", "its \"format\" is not 'distill-ensemble-1'"),
+        ("[]", "it is no JSON object, but a list"),
         ({"format": "other", "members": [entry()]}, 'its "format" is not'),
         ({"members": {}}, 'its "members" are no list'),
         ({"members": []}, "one member or more, got none"),

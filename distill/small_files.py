@@ -1,0 +1,80 @@
+"""Small text files that are read whole, and the JSON in them.
+
+What a file holds is data of unknown origin: it is refused, with a reason,
+before it could take memory or time.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 1_000_000
+
+
+def read_small_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
+    """Returns the text of a file.
+
+    Args:
+      path: A regular file: no pipe or device, whose end may never come.
+      most_bytes: The most that it may hold.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: It is no regular file, larger, or no UTF-8 text.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no regular file")
+    with path.open("rb") as file:
+        contents = file.read(most_bytes + 1)
+    if len(contents) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes:,} bytes")
+    try:
+        return contents.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8 text (byte {error.start})") from error
+
+
+def parse_json_object(text: str) -> dict[str, Any]:
+    """Returns the object of a JSON text.
+
+    Raises:
+      ValueError: It is no JSON, nested too deep, no object, names a key of an
+        object twice, or holds a number that JSON does not have.
+    """
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_to_object, parse_constant=_refuse_constant
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"it is no JSON object, but a {type(value).__name__}")
+    return value
+
+
+def read_json_object(
+    path: str | Path, most_bytes: int = MOST_BYTES
+) -> dict[str, Any]:
+    """Returns the object of a JSON file of no more than some bytes.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: As `read_small_text` and `parse_json_object`.
+    """
+    return parse_json_object(read_small_text(path, most_bytes))
+
+
+def _to_object(pairs):
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"it holds the key {twice!r} twice")
+    return fields
+
+
+def _refuse_constant(name):
+    raise ValueError(f"it holds the value {name}, which is no number of JSON")

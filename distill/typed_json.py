@@ -1,0 +1,115 @@
+"""JSON values to frozen dataclasses, every field checked by its type."""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+_WORDS = {
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    str: "a text",
+    types.NoneType: "null",
+}
+# The most digits of a value that an error shows.
+_SHOWN = 60
+
+
+def read_dataclass(kind: type, value: Any, name: str = "") -> Any:
+    """Returns a dataclass of the fields of a JSON object.
+
+    Args:
+      kind: The dataclass. Its fields are whole numbers, numbers, texts,
+        booleans, dataclasses, tuples of one of these, mappings of texts to
+        values of any kind, or one of these or None.
+      value: The object: a field for each that has no default, and no others.
+      name: What errors call it; empty at the top.
+
+    Raises:
+      ValueError: A field is missing, unknown or of another type, or the
+        dataclass refuses its fields.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object, got {_show(value)}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in value:
+        if key not in fields:
+            raise ValueError(f"unknown field {_show(_join(name, key))}")
+    for key, field in fields.items():
+        if key not in value and _is_required(field):
+            raise ValueError(f"the field {_join(name, key)} is missing")
+    hints = typing.get_type_hints(kind)
+    return kind(
+        **{
+            key: _read(hints[key], item, _join(name, key))
+            for key, item in value.items()
+        }
+    )
+
+
+def _is_required(field):
+    return (
+        field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    )
+
+
+def _join(name, key):
+    return f"{name}.{key}" if name else key
+
+
+def _read(kind, value, name):
+    """Returns a value of a type, such as `tuple[int, ...] | None`."""
+    choices = typing.get_args(kind) if _is_union(kind) else (kind,)
+    if value is None and types.NoneType in choices:
+        return None
+    (kind,) = (choice for choice in choices if choice is not types.NoneType)
+    if dataclasses.is_dataclass(kind):
+        return read_dataclass(kind, value, name)
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{name} must be a list, got {_show(value)}")
+        item_kind = typing.get_args(kind)[0]
+        return tuple(
+            _read(item_kind, item, f"{name}[{index}]")
+            for index, item in enumerate(value)
+        )
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} must be an object, got {_show(value)}")
+        return value
+    if not is_of_type(kind, value):
+        raise ValueError(f"{name} must be {_WORDS[kind]}, got {_show(value)}")
+    return value
+
+
+def _is_union(kind):
+    return typing.get_origin(kind) in (types.UnionType, typing.Union)
+
+
+def is_of_type(kind: type, value: Any) -> bool:
+    """Returns whether a JSON value is an int, float, bool or str.
+
+    A float may be written as a whole number, and must be finite.
+    """
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, kind) and kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and _is_finite(value)
+    return isinstance(value, kind)
+
+
+def _is_finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
+def _show(value):
+    text = ascii(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
