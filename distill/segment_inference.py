@@ -11,6 +11,7 @@ import numpy as np
 
 from distill.atomic_files import replace_atomically
 from distill.data.pipeline import VideoReader
+from distill.data.video_names import name_video
 from distill.evaluation import Prediction
 from distill.metrics.segments import ranked_segment_map
 
@@ -157,7 +158,7 @@ def read_ratings(reader: VideoReader) -> dict[int, dict[str, bool]]:
     for batch in reader.read_once():
         ids, labels = batch["id"].numpy(), batch["labels"].numpy()
         for segment, label in np.argwhere(batch["label_weights"].numpy()):
-            name = ids[segment].decode(errors="backslashreplace")
+            name = name_video(ids[segment])
             of_class = ratings.setdefault(int(label), {})
             of_class[name] = bool(labels[segment, label])
     return ratings

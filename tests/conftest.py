@@ -1,12 +1,20 @@
-"""What all tests share: a quiet TensorFlow, fixed seeds."""
+"""What all tests share: a quiet TensorFlow, fixed seeds, Ctrl-C."""
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
+
+# What is started in the background ignores Ctrl-C, by nohup a closed terminal
+# as well, and so would all that tests start: handlers are not handed on.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 pytest.register_assert_rewrite("tests.golden", "tests.layer_checks")
 

@@ -1,6 +1,6 @@
-"""What is wrong with a record or a file, in words that help to mend it.
+"""What is wrong with a record, in words that help to mend it.
 
-Runs only after something failed, on the one record or file concerned.
+Runs only after something failed, on the one record concerned.
 """
 
 import tensorflow as tf
@@ -8,12 +8,8 @@ from google.protobuf.message import DecodeError
 
 from distill.data import records
 from distill.data.schema import DataSchema
-from distill.data.segments import describe_segments, parse_segments
+from distill.data.segments import describe_segments
 from models.frame_budget import ALL_FRAMES, FrameBudget
-
-# A record that is no message makes the parser raise; where the record's bytes
-# are no text, TensorFlow fails to put them into its own message.
-PARSER_ERRORS = (tf.errors.OpError, UnicodeDecodeError)
 
 
 class BadRecordError(ValueError):
@@ -68,6 +64,32 @@ def describe_record(
     return problem
 
 
+def describe_bad_record(
+    serialized: bytes,
+    schema: DataSchema,
+    need_labels: bool,
+    budget: FrameBudget = ALL_FRAMES,
+    reason: int | None = None,
+) -> str:
+    """Says what is wrong with a record that was found to be bad.
+
+    Args:
+      serialized: The record's bytes.
+      schema: The layout it should have.
+      need_labels: Whether a record without labels is bad.
+      budget: The frames that are read of it.
+      reason: Its code, if it was parsed.
+    """
+    problem = describe_record(serialized, schema, need_labels, budget)
+    if problem:
+        return problem
+    seen = "unreadable" if reason is None else records.REASONS[reason]
+    return (
+        f"{seen} to TensorFlow's parser, which does not know every spelling of "
+        "a message: it has fields twice, or such as nobody knows"
+    )
+
+
 def _describe_id(context, schema):
     if schema.id_key not in context:
         return (
@@ -110,11 +132,15 @@ def _describe_held(context, schema, budget):
     """Says that a record lacks frames which a budget wants."""
     if records.BUDGET_KEY not in context:
         return None
-    held = context[records.BUDGET_KEY].bytes_list.value
-    held = b"".join(held).decode(errors="backslashreplace")
+    values = context[records.BUDGET_KEY].bytes_list.value
+    if len(values) != 1:
+        return f"its {records.BUDGET_KEY!r} is not one string"
+    held = values[0].decode(errors="backslashreplace")
+    if not held:
+        return None
     if schema.segment_labels:
         return f"it holds the frames {held} alone, segments need all"
-    if not held or (held == budget.name and budget.is_fixed):
+    if held == budget.name and budget.is_fixed:
         return None
     wanted = "all" if budget.keeps_all else budget.name
     drawn = "" if budget.is_fixed else ", drawn from whole videos,"
@@ -179,79 +205,3 @@ def _describe_features(context, schema):
             if value - value != 0:
                 return f"feature {name!r} holds the value {value}"
     return None
-
-
-def read_record(file: str, number: int) -> bytes:
-    """Returns record `number` (from 0) of a TFRecord file."""
-    dataset = tf.data.TFRecordDataset(file).skip(number).take(1)
-    return next(iter(dataset)).numpy()
-
-
-def find_bad_record(
-    files: list[str],
-    schema: DataSchema,
-    need_labels: bool,
-    unreadable_alone: bool = False,
-) -> str | None:
-    """Reads files from the start until a record fails.
-
-    Args:
-      files: The files' names.
-      schema: The layout the records should have.
-      need_labels: Whether a record without labels is bad.
-      unreadable_alone: Whether to look only for records at which TensorFlow's
-        parser raises.
-
-    Returns:
-      The file, the record's number (from 0) and what is wrong; None if all is
-      well.
-    """
-    for file in files:
-        number = 0
-        try:
-            for serialized in tf.data.TFRecordDataset(file):
-                problem = describe_record(
-                    serialized.numpy(), schema, need_labels
-                )
-                wanted = problem and not (
-                    unreadable_alone and parses(serialized, schema, need_labels)
-                )
-                if wanted:
-                    return f"{file}, record {number}: {problem}."
-                number += 1
-        except tf.errors.DataLossError:
-            return describe_corruption(file, number)
-        except tf.errors.OpError as error:
-            return f"{file} cannot be read: {error.message}."
-    return None
-
-
-def parses(
-    serialized: tf.Tensor, schema: DataSchema, need_labels: bool
-) -> bool:
-    """Returns whether TensorFlow's parser takes a record, good or bad."""
-    parse = parse_segments if schema.segment_labels else records.parse_record
-    try:
-        parse(serialized, schema, need_labels)
-    except PARSER_ERRORS:
-        return False
-    return True
-
-
-def describe_corruption(file: str, number: int) -> str:
-    """Says that a file is damaged from record `number` on."""
-    return (
-        f"{file}, record {number}: the file is truncated or corrupt there "
-        f"(its checksum fails); {number} records before it are whole."
-    )
-
-
-def count_whole_records(file: str) -> int:
-    """Returns how many records precede the damage in a file, or its end."""
-    number = 0
-    try:
-        for _ in tf.data.TFRecordDataset(file):
-            number += 1
-    except tf.errors.DataLossError:
-        pass
-    return number

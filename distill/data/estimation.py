@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from distill.data.record_lengths import limit_records
 from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import FRAMING_BYTES
@@ -40,5 +41,8 @@ def estimate_num_segments(
 
 
 def _first_records(files):
-    dataset = tf.data.TFRecordDataset(files).ignore_errors()
-    return dataset.take(_FIRST_RECORDS)
+    names = tf.data.Dataset.from_tensor_slices(files)
+    records = names.flat_map(
+        lambda name: tf.data.TFRecordDataset(name).take(limit_records(name))
+    )
+    return records.ignore_errors().take(_FIRST_RECORDS)

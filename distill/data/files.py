@@ -33,22 +33,34 @@ def find_files(patterns: str) -> list[str]:
     return sorted(files)
 
 
-def check_files(files: list[str]) -> None:
-    """Checks that every file can be opened.
+def check_files(files: list[str], sizes: dict[str, int] | None = None) -> None:
+    """Checks that every file can be opened and is what it was before.
 
     No error of opening one can be skipped: it would come again for ever.
 
+    Args:
+      files: Their names.
+      sizes: The bytes of the files that were checked before, by name; those
+        of the others are added.
+
     Raises:
-      BadRecordError: A file cannot be read.
+      BadRecordError: A file cannot be read, or its size has changed.
     """
     for file in files:
         try:
             with tf.io.gfile.GFile(file, "rb") as opened:
                 opened.read(1)
+                size = opened.size()
         except tf.errors.OpError as error:
             raise BadRecordError(
                 f"{file} cannot be read: {error.message}."
             ) from error
+        before = size if sizes is None else sizes.setdefault(file, size)
+        if size != before:
+            raise BadRecordError(
+                f"{file} was changed while it was used: it had {before:,} "
+                f"bytes, and has {size:,}."
+            )
 
 
 def describe_files(files: list[str]) -> str:

@@ -13,12 +13,18 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from distill.data.bad_records import (
+from distill.data.bad_files import (
     PARSER_ERRORS,
-    BadRecordError,
-    describe_record,
     find_bad_record,
     read_record,
+)
+from distill.data.bad_records import BadRecordError, describe_bad_record
+from distill.data.batch_order import (
+    count_bytes,
+    data_options,
+    flatten,
+    number,
+    take_turns,
 )
 from distill.data.estimation import estimate_num_records, estimate_num_segments
 from distill.data.files import check_files, describe_files
@@ -66,14 +72,20 @@ class VideoReader:
     budget: FrameBudget = ALL_FRAMES
     num_draws: int = 0
     share: float = 1.0
+    _sizes: dict = dataclasses.field(default_factory=dict, init=False)
 
     def __post_init__(self):
         """Checks the fields."""
         check_choice("on_bad_record", self.on_bad_record, ON_BAD_RECORD)
         check_at_least(1, batch_size=self.batch_size)
 
-    def read_once(self) -> Iterator[dict[str, tf.Tensor]]:
+    def read_once(
+        self, turn: tuple[int, int] = (0, 1)
+    ) -> Iterator[dict[str, tf.Tensor]]:
         """Yields every example once, in an order that the files fix.
+
+        Args:
+          turn: `(i, n)`: only every n-th batch, from the i-th on.
 
         Yields:
           Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
@@ -87,11 +99,20 @@ class VideoReader:
         Raises:
           BadRecordError: A record or file is bad, or there is no record.
         """
-        files = tf.data.Dataset.range(len(self.files))
-        yield from self._read(files, lambda records: records, EVALUATION_KEY)
+        yield from self._read(
+            np.arange(len(self.files)),
+            lambda records: records,
+            EVALUATION_KEY,
+            turn=turn,
+        )
 
     def read_shuffled(
-        self, seed: int, epoch: int, buffer_size: int, position: int = 0
+        self,
+        seed: int,
+        epoch: int,
+        buffer_size: int,
+        position: int = 0,
+        stream: tuple[int, int] = (0, 1),
     ) -> Iterator[dict[str, tf.Tensor]]:
         """Yields one epoch in an order drawn from the seed and the epoch.
 
@@ -100,6 +121,7 @@ class VideoReader:
           epoch: Number of the epoch, from 0.
           buffer_size: Records, or segments, among which the next one is drawn.
           position: As many of the epoch are left out at its start.
+          stream: `(i, n)`: only every n-th file of the epoch, from the i-th on.
 
         Yields:
           Batches as `read_once` does.
@@ -108,9 +130,9 @@ class VideoReader:
           BadRecordError: As `read_once`.
         """
         random = np.random.default_rng([seed, epoch])
-        files = tf.data.Dataset.from_tensor_slices(
-            random.permutation(len(self.files)).astype(np.int64)
-        )
+        order = random.permutation(len(self.files)).astype(np.int64)
+        index, count = stream
+        files = order[index::count]
         shuffle_seed = int(random.integers(_MAX_SEED))
 
         def shuffle(examples):
@@ -118,7 +140,8 @@ class VideoReader:
                 buffer_size, seed=shuffle_seed, reshuffle_each_iteration=False
             )
 
-        yield from self._read(files, shuffle, epoch_key(seed, epoch), position)
+        draw_key = epoch_key(seed, epoch)
+        yield from self._read(files, shuffle, draw_key, position)
 
     def estimate_num_records(self) -> int:
         """Estimates the number of records by the mean size of the first."""
@@ -133,18 +156,20 @@ class VideoReader:
         )
         return round(self.share * segments)
 
-    def _read(self, file_indexes, order, draw_key, position=0):
-        check_files(self.files)
+    def _read(self, file_indexes, order, draw_key, position=0, turn=(0, 1)):
+        check_files([self.files[i] for i in file_indexes], self._sizes)
         skipped = SkippedRecords.create(len(self.files))
         records = read_raw_records(
-            self.files, file_indexes, self.on_bad_record == "skip"
+            self.files,
+            tf.data.Dataset.from_tensor_slices(file_indexes.astype(np.int64)),
+            self.on_bad_record == "skip",
         )
         one_by_one = self.schema.segment_labels or self.on_bad_record == "skip"
-        count_bytes = functools.partial(_count_bytes, skipped)
+        count = functools.partial(count_bytes, skipped)
         count_each = one_by_one or position or self.share < 1
         if count_each:
             # What is left out behind this was read as well.
-            records = records.map(count_bytes)
+            records = records.map(count)
         if self.share < 1:
             records = keep_share(records, self.share)
         if self.schema.segment_labels:
@@ -152,41 +177,42 @@ class VideoReader:
             segments = self._parse_one_by_one(
                 records, skipped, draw_key
             ).unbatch()
-            dataset = _number(order(segments), position).map(_flatten)
-            dataset = dataset.batch(self.batch_size)
+            dataset = number(order(segments), position).map(flatten)
+            dataset = take_turns(dataset.batch(self.batch_size), turn)
         elif one_by_one:
-            numbered = _number(order(records), position).map(_flatten)
+            numbered = number(order(records), position).map(flatten)
             dataset = self._parse_one_by_one(numbered, skipped, draw_key)
-            dataset = dataset.batch(self.batch_size)
+            dataset = take_turns(dataset.batch(self.batch_size), turn)
         else:
-            numbered = _number(order(records), position)
-            dataset = numbered.batch(self.batch_size).map(_flatten)
+            numbered = number(order(records), position)
+            dataset = numbered.batch(self.batch_size).map(flatten)
             if not count_each:
-                dataset = dataset.map(count_bytes)
-            dataset = self._parse(dataset, draw_key)
-        dataset = dataset.prefetch(2).with_options(_data_options())
+                dataset = dataset.map(count)
+            dataset = self._parse(take_turns(dataset, turn), draw_key)
+        dataset = dataset.prefetch(2).with_options(data_options())
         num_batches = 0
         for batch in self._raise_clearly(dataset):
             self._check_records(batch)
             num_batches += 1
             yield batch
-        self._finish(skipped)
-        if num_batches == 0 and position == 0:
+        self._finish(skipped, file_indexes)
+        reads_all = len(file_indexes) == len(self.files) and turn == (0, 1)
+        if num_batches == 0 and position == 0 and reads_all:
             example = "segment" if self.schema.segment_labels else "record"
             raise BadRecordError(
                 f"No {'good ' * (self.on_bad_record == 'skip')}{example} in "
                 f"{describe_files(self.files)}."
             )
 
-    def _finish(self, skipped):
+    def _finish(self, skipped, file_indexes):
         """Reports what a whole pass left out, or raises for damaged files."""
-        damaged = skipped.report_damaged_files(self.files)
+        damaged = skipped.report_damaged_files(self.files, file_indexes)
+        if damaged:
+            check_files([self.files[i] for i in file_indexes], self._sizes)
         if self.on_bad_record == "fail" and damaged:
             raise BadRecordError(damaged[0])
-        lines = skipped.report(
-            self.files, self.schema, self.need_labels, self.budget
-        )
-        for line in lines + damaged:
+        layout = (self.schema, self.need_labels, self.budget)
+        for line in skipped.report(self.files, *layout) + damaged:
             print(f"WARNING: {line}", flush=True)
 
     def _parse(self, dataset, draw_key, parser=parse_records):
@@ -254,43 +280,19 @@ class VideoReader:
 
     def _check_records(self, batch):
         """Raises for the first bad record of a batch."""
-        bad = np.flatnonzero(batch.pop("reason").numpy() != GOOD)
+        reasons = batch.pop("reason").numpy()
+        bad = np.flatnonzero(reasons != GOOD)
         file_indexes = batch.pop("file_index")
         numbers = batch.pop("record_number")
         if bad.size:
             file = self.files[int(file_indexes[bad[0]])]
             number = int(numbers[bad[0]])
-            problem = describe_record(
+            reason = int(reasons[bad[0]])
+            problem = describe_bad_record(
                 read_record(file, number),
-                self.schema,
-                self.need_labels,
-                self.budget,
+                *(self.schema, self.need_labels, self.budget, reason),
             )
             raise BadRecordError(
                 f"{file}, record {number}: {problem}. "
                 "(--on_bad_record=skip leaves such records out.)"
             )
-
-
-def _number(dataset, position):
-    """Numbers the examples from 1, those left out at the start as well."""
-    numbers = tf.data.Dataset.counter(1)
-    numbered = tf.data.Dataset.zip({"example": dataset, "position": numbers})
-    return numbered.skip(position)
-
-
-def _flatten(numbered):
-    """Returns numbered examples, or batches of them, as one dict."""
-    return numbered["example"] | {"position": numbered["position"]}
-
-
-def _count_bytes(skipped, records):
-    skipped.count_bytes(records["file_index"], records["serialized"])
-    return records
-
-
-def _data_options():
-    """Returns options by which a batch's parser leaves the step its cores."""
-    options = tf.data.Options()
-    options.threading.max_intra_op_parallelism = 1
-    return options

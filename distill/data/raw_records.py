@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from distill.data.record_lengths import limit_records
+
 _READERS = 8
 
 
@@ -21,8 +23,18 @@ def read_raw_records(
     """
     names = tf.constant(files)
 
+    def open_file(index):
+        with tf.io.gfile.GFile(files[int(index)], "rb") as file:
+            file.read(1)
+        return index
+
     def read_file(index):
-        dataset = tf.data.TFRecordDataset(tf.gather(names, index))
+        if skip_damaged:
+            # What cannot be opened would be tried, and ignored, for ever.
+            index = tf.py_function(open_file, [index], tf.int64)
+            index.set_shape([])
+        name = tf.gather(names, index)
+        dataset = tf.data.TFRecordDataset(name).take(limit_records(name))
         if skip_damaged:
             dataset = dataset.ignore_errors()
         # Zipped: a function called for every record would cost more.

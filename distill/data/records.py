@@ -188,7 +188,9 @@ def parse_frame_lists(
 
 def _parse_features(serialized, schema, context_features):
     """Returns the parsed context, the features and their reason codes."""
-    parsed = tf.io.parse_example(
+    # An Example has the bytes of a SequenceExample's context. The parser of
+    # Examples would take memory of any length that a list of floats states.
+    parsed, _, _ = tf.io.parse_sequence_example(
         serialized,
         context_features
         | {

@@ -88,8 +88,7 @@ def parse_rated_segments(
         pairs = tf.stack([segments, labels], axis=1)
         shape = [tf.size(starts, tf.int64), schema.num_classes]
         ratings = {
-            "labels": tf.scatter_nd(pairs, tf.cast(scores > 0, tf.int32), shape)
-            > 0,
+            "labels": tf.scatter_nd(pairs, _is_positive(scores), shape) > 0,
             "label_weights": tf.scatter_nd(
                 pairs, tf.ones_like(labels, tf.int32), shape
             )
@@ -169,6 +168,14 @@ def _check_segments(video_id, frames_reason, lists, schema, num_frames):
         ],
         tf.constant(records.GOOD),
     )
+
+
+def _is_positive(scores):
+    """Returns 1 for each score above 0, else 0.
+
+    By the bits: TensorFlow takes the smallest floats for 0.
+    """
+    return tf.cast(tf.bitcast(scores, tf.int32) > 0, tf.int32)
 
 
 def _cut_frames(video_id, features, starts, schema):

@@ -6,13 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from distill.data import records
-from distill.data.bad_records import (
+from distill.data.bad_files import (
     count_whole_records,
     describe_corruption,
-    describe_record,
     find_bad_record,
     read_record,
 )
+from distill.data.bad_records import describe_bad_record
 from distill.data.schema import DataSchema
 from models.frame_budget import FrameBudget
 
@@ -89,8 +89,12 @@ class SkippedRecords:
             if not reasons[code]:
                 continue
             index, number = self.first.numpy()[code]
-            problem = describe_record(
-                read_record(files[index], number), schema, need_labels, budget
+            problem = describe_bad_record(
+                read_record(files[index], number),
+                schema,
+                need_labels,
+                budget,
+                code,
             )
             lines.append(
                 f"skipped {reasons[code]} records, {name}; for example "
@@ -108,13 +112,19 @@ class SkippedRecords:
             )
         return lines
 
-    def report_damaged_files(self, files: list[str]) -> list[str]:
+    def report_damaged_files(
+        self, files: list[str], indexes: np.ndarray
+    ) -> list[str]:
         """Returns a line for every file whose end was not reached.
 
-        To be asked after a whole pass over the files.
+        Args:
+          files: All files.
+          indexes: Those over which a whole pass was made.
         """
         lines = []
-        for file, read in zip(files, self.bytes_read.numpy(), strict=True):
+        bytes_read = self.bytes_read.numpy()
+        for index in sorted(indexes):
+            file, read = files[index], bytes_read[index]
             try:
                 missing = tf.io.gfile.stat(file).length - read
             except tf.errors.OpError as error:

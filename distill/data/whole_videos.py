@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from distill.data.bad_files import describe_corruption
 from distill.data.bad_records import (
     BadRecordError,
-    describe_corruption,
     describe_record,
 )
+from distill.data.record_lengths import open_records
 from distill.data.schema import DataSchema
 from distill.data.skipped_records import FRAMING_BYTES
 
@@ -47,7 +48,7 @@ def read_whole_videos(
     number = offset = 0
     try:
         # TensorFlow's reader compares each record with its checksum.
-        for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
+        for record in open_records(file).as_numpy_iterator():
             problem = describe_record(record, schema, need_labels)
             if problem:
                 raise BadRecordError(f"{file}, record {number}: {problem}.")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from distill.atomic_files import replace_directory
-from distill.data.bad_records import read_record
+from distill.data.bad_files import read_record
 from distill.data.pipeline import VideoReader
 from distill.deployment import card as cards
 from distill.deployment.artifacts import ArtifactKind, count_bytes

@@ -7,6 +7,7 @@ import numpy as np
 
 from distill.atomic_files import replace_atomically
 from distill.data.pipeline import VideoReader
+from distill.data.video_names import name_video
 from distill.predictions.files import LABEL_HEADER
 
 
@@ -37,7 +38,7 @@ def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
         for batch in reader.read_once():
             labels = batch["labels"].numpy()
             for video_id, row in zip(batch["id"].numpy(), labels, strict=True):
-                name = video_id.decode(errors="backslashreplace")
+                name = name_video(video_id)
                 classes = " ".join(map(str, np.flatnonzero(row)))
                 file.write(f"{name},{classes}\n")
             count += len(labels)
