@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from distill.metrics.average_precision import PrecisionCounters
+from distill.metrics.peers import ALONE, Peers
 from distill.metrics.ranking import (
     hits_at_one,
     precision_at_equal_recall,
@@ -108,8 +109,13 @@ class VideoMetrics:
             for part in other._positives
         ]
 
-    def result(self) -> dict[str, float]:
+    def result(self, peers: Peers = ALONE) -> dict[str, float]:
         """Returns the metrics of all videos seen.
+
+        Args:
+          peers: Processes that saw other videos; the result is that of all,
+            exactly. Scores stay where they are: the true labels' are
+            gathered, and how many others lie above each is summed.
 
         Returns:
           Dict of `gap` (at `top_k`), `hit_at_one`, `perr`,
@@ -117,31 +123,44 @@ class VideoMetrics:
           `mean_average_precision_at_k` (of each video's `top_k` classes alone,
           as the YouTube-8M starter code computes it); all 0 without videos.
         """
-        if not self.num_videos:
+        counts = np.array([self.num_videos, self._num_classes], np.int64)
+        counts = np.array(peers.gather(counts[None]))[:, 0]
+        num_videos, num_classes = counts[:, 0].sum(), counts[:, 1].max()
+        if not num_videos:
             return dict.fromkeys(self._names(), 0.0)
-        positives = _Positives(
-            *map(np.concatenate, zip(*self._positives, strict=True))
-        )
-        num_classes = self._num_classes
+        own = self._own_positives()
+        positives = _gather(own, peers)
         num_positives = np.bincount(positives.classes, minlength=num_classes)
         held = num_positives > 0
-        gap, at_k = self._precisions_of_top(positives, num_positives)
+        gap, at_k = self._precisions_of_top(positives, num_positives, peers)
+        hits, perr = peers.sum(np.array([self._hits, self._perr], np.float64))
         values = [
             gap,
-            float(self._hits / self.num_videos),
-            float(self._perr / self.num_videos),
+            float(hits / num_videos),
+            float(perr / num_videos),
             _mean(at_k[held]),
         ]
         if self.exact_map:
-            counters = self._precisions(positives, num_classes)
-            values.append(_mean(counters.result(num_positives)[held]))
+            counters = self._count_others(own, positives, num_classes)
+            values.append(_mean(counters.result(num_positives, peers)[held]))
         return dict(zip(self._names(), values, strict=True))
+
+    def _own_positives(self):
+        """Returns the true labels of the videos seen here."""
+        none = _Positives(
+            np.zeros(0, np.int32),
+            np.zeros(0, np.int32),
+            np.zeros(0, np.float32),
+            np.zeros(0, bool),
+        )
+        parts = zip(none, *self._positives, strict=True)
+        return _Positives(*map(np.concatenate, parts))
 
     def _names(self):
         names = ["gap", "hit_at_one", "perr", "mean_average_precision_at_k"]
         return names + ["mean_average_precision"] * self.exact_map
 
-    def _precisions_of_top(self, positives, num_positives):
+    def _precisions_of_top(self, positives, num_positives, peers):
         """Returns GAP and each class's precision of the top k alone."""
         scores = positives.scores[positives.in_top]
         classes = positives.classes[positives.in_top]
@@ -160,19 +179,28 @@ class VideoMetrics:
             for index, start, end in zip(held, starts, ends, strict=True):
                 by_class.add(others[start:end], index)
         total = np.array([num_positives.sum()])
-        return float(pooled.result(total)[0]), by_class.result(num_positives)
+        return (
+            float(pooled.result(total, peers)[0]),
+            by_class.result(num_positives, peers),
+        )
 
-    def _precisions(self, positives, num_classes):
-        """Counts every class's candidates among all videos' scores."""
+    def _count_others(self, own, positives, num_classes):
+        """Counts every class's candidates among the scores seen here."""
         counters = PrecisionCounters(
             positives.scores, positives.classes, num_classes
         )
-        videos = _split_by_class(positives, num_classes)
+        videos = _split_by_class(own, num_classes)
         for index, scores in enumerate(self._scores.classes()):
-            if videos[index].size:
-                scores[videos[index]] = -np.inf
-                counters.add(scores, index)
+            scores[videos[index]] = -np.inf
+            counters.add(scores, index)
         return counters
+
+
+def _gather(positives, peers):
+    """Returns the true labels of all processes; their videos mean nothing."""
+    return _Positives(
+        *(np.concatenate(peers.gather(field)) for field in positives)
+    )
 
 
 def _split_by_class(positives, num_classes):

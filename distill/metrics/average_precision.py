@@ -6,6 +6,8 @@ benchmark", arXiv 1609.08675, section 5.
 
 import numpy as np
 
+from distill.metrics.peers import ALONE, Peers
+
 
 class PrecisionCounters:
     """Average precisions of rankings whose candidates come in pieces.
@@ -48,12 +50,15 @@ class PrecisionCounters:
         places = np.searchsorted(own, np.sort(others), side="right") - 1
         self._others[start:end] += np.bincount(places, minlength=end - start)
 
-    def result(self, num_positives: np.ndarray) -> np.ndarray:
+    def result(
+        self, num_positives: np.ndarray, peers: Peers = ALONE
+    ) -> np.ndarray:
         """Returns the average precisions, `[rankings]` floats in [0, 1].
 
         Args:
           num_positives: `[rankings]` positives in all, those that are no
             candidates included; a ranking without one has 0.
+          peers: Those that counted other candidates of the same positives.
         """
         if not self._scores.size:
             return np.zeros(len(num_positives))
@@ -65,7 +70,8 @@ class PrecisionCounters:
         # The first positive of the same score, and the end of the ranking.
         firsts = np.maximum.accumulate(np.where(is_first, indexes, 0))
         ends = self._bounds[self._rankings + 1]
-        counted = np.concatenate([[0], np.cumsum(self._others)])
+        others = peers.sum(self._others)
+        counted = np.concatenate([[0], np.cumsum(others)])
         found = ends - firsts
         precisions = found / (found + counted[ends] - counted[firsts])
         totals = np.bincount(

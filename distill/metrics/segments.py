@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distill.metrics.average_precision import average_precision
+from distill.metrics.peers import ALONE, Peers
 
 
 class SegmentMetrics:
@@ -61,8 +62,11 @@ class SegmentMetrics:
         self._scores += other._scores
         self._labels += other._labels
 
-    def result(self) -> dict[str, float]:
+    def result(self, peers: Peers = ALONE) -> dict[str, float]:
         """Returns the metrics of all segments seen.
+
+        Args:
+          peers: Processes that saw other segments; the result is that of all.
 
         Returns:
           Dict of `segment_mean_average_precision` (each class's rated segments
@@ -70,12 +74,12 @@ class SegmentMetrics:
           pairs in one ranking) and `num_rated`, the number of rated pairs; all
           0 without ratings.
         """
-        if not self._scores:
+        classes = _gather(self._classes, np.int32, peers)
+        scores = _gather(self._scores, np.float32, peers)
+        labels = _gather(self._labels, bool, peers)
+        if not scores.size:
             names = ("segment_mean_average_precision", "gap", "num_rated")
             return dict.fromkeys(names, 0)
-        classes = np.concatenate(self._classes)
-        scores = np.concatenate(self._scores)
-        labels = np.concatenate(self._labels)
         # Stable: segments of one class and score keep the order they came in.
         order = np.argsort(classes, kind="stable")
         ends = np.cumsum(np.bincount(classes))
@@ -91,6 +95,11 @@ class SegmentMetrics:
             "gap": average_precision(scores, labels),
             "num_rated": len(scores),
         }
+
+
+def _gather(parts, dtype, peers):
+    own = np.concatenate([np.zeros(0, dtype), *parts])
+    return np.concatenate(peers.gather(own))
 
 
 def ranked_segment_map(
