@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from distill.atomic_files import replace_atomically
+from distill.hdf5_files import new_hdf5_file
 from distill.settings import RunSettings, changed_settings
 from distill.training.checkpoints import (
     AVERAGE_SUFFIX,
@@ -61,7 +62,7 @@ def average_checkpoints(
         datasets = _common_datasets(checkpoints, files)
         with (
             replace_atomically(output) as temporary,
-            h5py.File(temporary, "w") as mean,
+            new_hdf5_file(temporary) as mean,
         ):
             progress = json.loads(files[-1].attrs["progress"])
             write_attributes(mean, settings, progress)

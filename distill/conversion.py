@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from distill.atomic_files import replace_atomically
+from distill.hdf5_files import new_hdf5_file
 from distill.settings import RunSettings
 from distill.training.checkpoints import (
     CheckpointError,
@@ -64,7 +65,7 @@ def convert_to_student(
         kept = result_group(joint, "student")
         progress = json.loads(joint.attrs["progress"])
         with replace_atomically(student_checkpoint) as temporary:
-            with h5py.File(temporary, "w") as student:
+            with new_hdf5_file(temporary) as student:
                 write_attributes(student, settings, progress)
                 joint.copy(kept, student, name="student")
         return {group: _measure(joint[group]) for group in joint}

@@ -45,6 +45,8 @@ def main() -> None:
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
     from distill.data.joined_clips import JoinedVideos, JoinSettings
+    from distill.data.replaced_files import local_directory
+    from distill.directory_lock import DirectoryLock
     from distill.reports import print_shard
 
     settings = JoinSettings(
@@ -56,9 +58,10 @@ def main() -> None:
         seed=FLAGS.seed,
     )
     files = find_files(FLAGS.input_data_pattern)
-    videos = JoinedVideos(settings, files, FLAGS.output_dir)
-    for path, written in videos.write():
-        print_shard(path, written)
+    with DirectoryLock(local_directory(FLAGS.output_dir)):
+        videos = JoinedVideos(settings, files, FLAGS.output_dir)
+        for path, written in videos.write():
+            print_shard(path, written)
     for line in videos.summarize():
         print(line)
 

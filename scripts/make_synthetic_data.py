@@ -19,11 +19,15 @@ def main() -> None:
 
     start_tensorflow(gpu=-1)
     from distill.data.synthetic import write_synthetic_data
+    from distill.directory_lock import DirectoryLock
     from distill.reports import print_shard
 
-    for settings in flag_settings.synthetic_settings():
-        for path, written in write_synthetic_data(settings, FLAGS.output_dir):
-            print_shard(path, written)
+    splits = flag_settings.synthetic_settings()
+    with DirectoryLock(FLAGS.output_dir):
+        for settings in splits:
+            shards = write_synthetic_data(settings, FLAGS.output_dir)
+            for path, written in shards:
+                print_shard(path, written)
 
 
 if __name__ == "__main__":

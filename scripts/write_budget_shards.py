@@ -42,14 +42,17 @@ def main() -> None:
     from distill.data.budget_records import KeptFrames
     from distill.data.budget_shards import BudgetShards
     from distill.data.files import find_files
+    from distill.data.replaced_files import local_directory
+    from distill.directory_lock import DirectoryLock
     from distill.reports import print_shard
 
     settings = KeptFrames(schema, budget)
     files = find_files(FLAGS.input_data_pattern)
-    shards = BudgetShards(settings, files, FLAGS.output_dir)
-    started = time.monotonic()
-    sizes = shards.write(print_shard, FLAGS.num_workers)
-    print(sizes.describe(time.monotonic() - started))
+    with DirectoryLock(local_directory(FLAGS.output_dir)):
+        shards = BudgetShards(settings, files, FLAGS.output_dir)
+        started = time.monotonic()
+        sizes = shards.write(print_shard, FLAGS.num_workers)
+        print(sizes.describe(time.monotonic() - started))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """All scores of any number of videos, in bounded memory."""
 
+import contextlib
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -102,6 +103,10 @@ class ScoreStore:
             self._file.write(np.ascontiguousarray(chunk))
             self._file.flush()
         except OSError as error:
+            if self._file is not None:
+                # What it still holds in memory cannot be written either.
+                with contextlib.suppress(OSError):
+                    self._file.close()
             raise OSError(
                 f"The scores do not fit into {tempfile.gettempdir()}: {error}. "
                 "(TMPDIR names another directory.)"

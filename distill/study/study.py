@@ -6,6 +6,7 @@ import rich.console
 import rich.progress
 import rich.table
 
+from distill.directory_lock import DirectoryLock
 from distill.study.plan import Study, Unit
 from distill.study.progress import Estimate, format_seconds
 from distill.study.report import write_report
@@ -56,6 +57,7 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
     estimate = Estimate(study)
     console = rich.console.Console(highlight=False, soft_wrap=True)
     with (
+        DirectoryLock(study.directory),
         catch_signals() as caught,
         rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
@@ -66,11 +68,12 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
         ) as bar,
     ):
         is_whole = _run_units(study, estimate, max_runs, bar, caught)
-    if not is_whole:
-        print("stopped by a signal; run the same command to go on")
-    results = gather_results(study)
-    write_results(results, study.directory)
-    write_report(results, study.directory)
+        bar.stop()
+        if not is_whole:
+            print("stopped by a signal; run the same command to go on")
+        results = gather_results(study)
+        write_results(results, study.directory)
+        write_report(results, study.directory)
     print(f"wrote {study.directory}/report.md and report.html")
     return is_whole
 

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from distill.atomic_files import replace_atomically
+from distill.hdf5_files import new_hdf5_file
 from distill.settings import RunSettings
 from distill.training.signals import remember_interrupt
 
@@ -84,7 +85,7 @@ def write_checkpoint(
       progress: How far the run had come: numbers and strings by name.
     """
     with replace_atomically(path) as temporary:
-        with h5py.File(temporary, "w") as file:
+        with new_hdf5_file(temporary) as file:
             write_attributes(file, settings, progress)
             for group, variables in groups.items():
                 file.create_group(group)

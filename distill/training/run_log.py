@@ -1,10 +1,11 @@
 """What a run tells while it trains: lines, a bar, JSON lines, TensorBoard."""
 
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import rich.console
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from distill.atomic_files import replace_atomically
 from distill.metrics.accumulator import VideoMetrics
+from distill.write_errors import name_write_errors
 
 LOG_NAME = "log.jsonl"
 _LABELS = {"hit_at_one": "Hit@1", "perr": "PERR", "gap": "GAP"}
@@ -35,7 +37,8 @@ class RunLog:
     run that was killed before its next checkpoint, are dropped.
 
     Args:
-      directory: The run's directory.
+      directory: The run's directory; None: nothing is printed or written, as
+        by all workers but the chief.
       first_step: The step from which the run goes on.
       total_steps: Steps the run will have made at its end (an estimate).
       epoch_is_done: Whether `first_step` was the last of an epoch; if it was
@@ -45,18 +48,28 @@ class RunLog:
 
     def __init__(
         self,
-        directory: Path,
+        directory: Path | None,
         first_step: int,
         total_steps: int,
         epoch_is_done: bool = True,
         quiet: bool = False,
     ):
-        directory.mkdir(parents=True, exist_ok=True)
+        quiet = quiet or directory is None
         self._console = rich.console.Console(
             highlight=False, soft_wrap=True, quiet=quiet
         )
-        self._file = _open_log(directory / LOG_NAME, first_step, epoch_is_done)
-        self._writer = tf.summary.create_file_writer(str(directory / "events"))
+        if directory is None:
+            self._path = self._events = Path(os.devnull)
+            self._file: IO[str] = open(os.devnull, "w")
+            self._writer = tf.summary.create_noop_writer()
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._path = directory / LOG_NAME
+            self._events = directory / "events"
+            with name_write_errors(self._events):
+                events = str(self._events)
+                self._writer = tf.summary.create_file_writer(events)
+            self._file = _open_log(self._path, first_step, epoch_is_done)
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -82,8 +95,10 @@ class RunLog:
     def __exit__(self, *error: Any) -> None:
         """Removes the bar and closes the files."""
         self._bar.stop()
-        self._file.close()
-        self._writer.close()
+        with name_write_errors(self._events):
+            with name_write_errors(self._path):
+                self._file.close()
+            self._writer.close()
 
     def say(self, message: str) -> None:
         """Prints one line."""
@@ -143,13 +158,19 @@ class RunLog:
 
     def flush(self) -> None:
         """Brings all that was reported to disk."""
-        self._file.flush()
-        self._writer.flush()
+        with name_write_errors(self._path):
+            self._file.flush()
+        with name_write_errors(self._events):
+            self._writer.flush()
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-        with self._writer.as_default(step=line["step"]):
+        with name_write_errors(self._path):
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        with (
+            name_write_errors(self._events),
+            self._writer.as_default(step=line["step"]),
+        ):
             for name, value in line.items():
                 if isinstance(value, float):
                     tf.summary.write(

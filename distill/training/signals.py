@@ -5,9 +5,38 @@ import signal
 from collections.abc import Iterator
 
 
+class Terminated(BaseException):
+    """SIGTERM, or SIGHUP of a terminal that was closed, ends the program."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def end_by_signals() -> None:
+    """Lets SIGTERM and SIGHUP raise `Terminated`, as Ctrl-C raises its own.
+
+    What is being written is then removed. `nohup` still holds.
+    """
+
+    def end(number, frame):
+        raise Terminated(number)
+
+    for kind in _kinds()[1:]:
+        signal.signal(kind, end)
+
+
+def _kinds() -> tuple[signal.Signals, ...]:
+    """Returns the signals that end a program, but SIGHUP under `nohup`."""
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        return kinds
+    return (*kinds, signal.SIGHUP)
+
+
 @contextlib.contextmanager
 def catch_signals() -> Iterator[list[signal.Signals]]:
-    """Collects Ctrl-C and SIGTERM; a second Ctrl-C interrupts at once."""
+    """Collects Ctrl-C, SIGTERM and SIGHUP; a second one interrupts at once."""
     caught: list[signal.Signals] = []
 
     def catch(number, frame):
@@ -15,8 +44,7 @@ def catch_signals() -> Iterator[list[signal.Signals]]:
             raise KeyboardInterrupt
         caught.append(signal.Signals(number))
 
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    previous = {kind: signal.signal(kind, catch) for kind in kinds}
+    previous = {kind: signal.signal(kind, catch) for kind in _kinds()}
     try:
         yield caught
     finally:
@@ -25,20 +53,22 @@ def catch_signals() -> Iterator[list[signal.Signals]]:
 
 
 @contextlib.contextmanager
-def remember_interrupt() -> Iterator[list[signal.Signals]]:
-    """Collects Ctrl-C and interrupts at once, as Python does by itself.
+def remember_interrupt() -> Iterator[list[BaseException]]:
+    """Raises at a signal, as `end_by_signals` does, and collects what it was.
 
-    A KeyboardInterrupt that comes while an object is destroyed is lost; what
-    was collected is not, so a loop for ever can end by it.
+    An exception that comes while an object is destroyed is lost; what was
+    collected is not, so a loop for ever can end by it.
     """
-    caught: list[signal.Signals] = []
+    caught: list[BaseException] = []
 
     def catch(number, frame):
-        caught.append(signal.Signals(number))
-        raise KeyboardInterrupt
+        interrupt = number == signal.SIGINT
+        caught.append(KeyboardInterrupt() if interrupt else Terminated(number))
+        raise caught[-1]
 
-    previous = signal.signal(signal.SIGINT, catch)
+    previous = {kind: signal.signal(kind, catch) for kind in _kinds()}
     try:
         yield caught
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)

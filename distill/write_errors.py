@@ -1,0 +1,106 @@
+"""Why a file cannot be written: one clear line with the path and the reason."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What only a write can meet, whatever library words it.
+_OF_WRITES = tuple(map(os.strerror, (*_FULL, errno.EROFS)))
+_OF_FILES = (
+    *(*_FULL, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EFBIG, errno.ESTALE),
+    *(errno.EEXIST, errno.ENAMETOOLONG, errno.ENODEV, errno.ENXIO),
+)
+# Libraries that only say that something failed do so on a full disk, too.
+_NO_ROOM_BYTES = 65536
+
+
+class WriteError(OSError):
+    """A file that cannot be written, and why."""
+
+
+@contextlib.contextmanager
+def name_write_errors(path: str | Path) -> Iterator[None]:
+    """Turns an error of writing a file into one that names it and the reason.
+
+    Errors of another kind, such as of what is read meanwhile, stay as they
+    are.
+
+    Args:
+      path: The file or directory that the body writes.
+
+    Raises:
+      WriteError: It cannot be written.
+    """
+    path = Path(path)
+    try:
+        yield
+    except (WriteError, ValueError):
+        raise
+    except Exception as error:
+        reason = _find_reason(path, error)
+        if reason is None:
+            raise
+        raise WriteError(f"{path} cannot be written: {reason}.") from error
+
+
+def _find_reason(path: Path, error: Exception) -> str | None:
+    """Returns why a file cannot be written; None for an error of another."""
+    reason = None
+    if isinstance(error, OSError) and error.errno in _OF_FILES:
+        if error.filename is None or _is_of(error.filename, path):
+            reason = os.strerror(error.errno)
+    elif not isinstance(error, OSError) or error.errno is None:
+        reason = next((r for r in _OF_WRITES if r in str(error)), None)
+        if reason is None and 0 <= free_bytes(path) < _NO_ROOM_BYTES:
+            reason = _OF_WRITES[0]
+    if reason in map(os.strerror, _FULL):
+        return f"{reason}; {_format(free_bytes(path))} are free there"
+    return reason
+
+
+def _is_of(file: Any, path: Path) -> bool:
+    """Returns whether a file is `path`, temporary for it, or in or above it."""
+    named, wanted = os.path.abspath(str(file)), os.path.abspath(path)
+    folder, name = os.path.split(wanted)
+    return wanted.startswith(named) or named.startswith(
+        (wanted, os.path.join(folder, f".{name}."))
+    )
+
+
+def check_room(path: str | Path, num_bytes: int) -> None:
+    """Checks that a file of a size can be written where it is to lie.
+
+    Args:
+      path: The file.
+      num_bytes: Its size, or the least that is known of it.
+
+    Raises:
+      WriteError: There is no room for it.
+    """
+    free = free_bytes(Path(path))
+    if 0 <= free < num_bytes:
+        raise WriteError(
+            f"{path} cannot be written: it takes {_format(num_bytes)}, "
+            f"{_format(free)} are free there."
+        )
+
+
+def free_bytes(path: Path) -> int:
+    """Returns the room on a path's file system; -1 if it does not say."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        usage = shutil.disk_usage(path)
+    except OSError:
+        return -1
+    return usage.free if usage.total else -1
+
+
+def _format(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.1f} MB"
