@@ -6,21 +6,23 @@ the weights are.
 """
 
 import contextlib
-import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from distill.atomic_files import replace_atomically
 from distill.hdf5_files import new_hdf5_file
 from distill.settings import RunSettings, changed_settings
+from distill.training.checkpoint_values import list_datasets, read_finite
 from distill.training.checkpoints import (
     AVERAGE_SUFFIX,
     CheckpointError,
     list_checkpoints,
     open_checkpoint,
+    stored_progress,
+    stored_settings,
     write_attributes,
 )
 from models.argument_checks import check_at_least
@@ -64,8 +66,7 @@ def average_checkpoints(
             replace_atomically(output) as temporary,
             new_hdf5_file(temporary) as mean,
         ):
-            progress = json.loads(files[-1].attrs["progress"])
-            write_attributes(mean, settings, progress)
+            write_attributes(mean, settings, stored_progress(files[-1]))
             for name in datasets:
                 mean[name] = _mean(name, files)
     return sorted({name.split("/", 1)[0] for name in datasets})
@@ -127,19 +128,18 @@ def _check_names(checkpoints, output) -> None:
         raise ValueError(
             f"A mean takes two checkpoints or more, got {len(checkpoints)}."
         )
-    places = [Path(path).resolve() for path in checkpoints]
+    # Of a link to itself `Path.resolve` makes an error of its own.
+    places = [os.path.realpath(path) for path in checkpoints]
     for path, place in zip(checkpoints, places, strict=True):
         if places.count(place) > 1:
             raise ValueError(f"{path} is given twice.")
-    if Path(output).resolve() in places:
+    if os.path.realpath(output) in places:
         raise ValueError(f"{output} is itself one of the checkpoints.")
 
 
 def _common_settings(checkpoints, files) -> RunSettings:
     """Returns the last file's settings, with which the others' agree."""
-    *others, last = (
-        RunSettings.from_json(file.attrs["settings"]) for file in files
-    )
+    *others, last = (stored_settings(file) for file in files)
     for path, settings in zip(checkpoints, others, strict=False):
         for name, change in changed_settings(settings, last).items():
             if name.split(".")[0] in ("data", *_NETWORKS):
@@ -177,18 +177,18 @@ def _shapes(file) -> Iterator[tuple[str, tuple]]:
     """Yields name and shape of every dataset of the networks."""
     for group in _GROUPS:
         if group in file:
-            found: list[h5py.Dataset] = []
-            file[group].visititems(
-                lambda _, item, found=found: found.append(item)
-            )
-            for item in found:
-                if isinstance(item, h5py.Dataset):
-                    yield item.name.lstrip("/"), item.shape
+            for name, dataset in list_datasets(file[group]).items():
+                yield f"{group}/{name}", dataset.shape
 
 
 def _mean(name, files) -> np.ndarray:
     """Returns a dataset's mean over the files, in its own type."""
     total = np.zeros(files[0][name].shape, np.float64)
     for file in files:
-        total += file[name][()]
-    return (total / len(files)).astype(files[-1][name].dtype)
+        if file[name].dtype != np.float32:
+            raise CheckpointError(
+                f"{file.filename}: {name} holds {file[name].dtype} numbers, "
+                "weights are float32."
+            )
+        total += read_finite(file[name])
+    return (total / len(files)).astype(np.float32)

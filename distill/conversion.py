@@ -1,18 +1,23 @@
 """A run's checkpoint to its student alone, without building a model."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import h5py
 
 from distill.atomic_files import replace_atomically
 from distill.hdf5_files import new_hdf5_file
-from distill.settings import RunSettings
+from distill.training.checkpoint_values import (
+    check_finite,
+    damage_refused,
+    list_datasets,
+)
 from distill.training.checkpoints import (
     CheckpointError,
     open_checkpoint,
     result_group,
+    stored_progress,
+    stored_settings,
     write_attributes,
 )
 
@@ -49,7 +54,7 @@ def convert_to_student(
       CheckpointError: The file is no checkpoint, or one without a student.
     """
     with open_checkpoint(checkpoint) as joint:
-        settings = RunSettings.from_json(joint.attrs["settings"])
+        settings = stored_settings(joint)
         if "student" not in joint:
             raise CheckpointError(
                 f"{checkpoint} holds no student, only {sorted(joint)}."
@@ -63,22 +68,23 @@ def convert_to_student(
             teacher_weights=(),
         )
         kept = result_group(joint, "student")
-        progress = json.loads(joint.attrs["progress"])
-        with replace_atomically(student_checkpoint) as temporary:
-            with new_hdf5_file(temporary) as student:
-                write_attributes(student, settings, progress)
+        progress = stored_progress(joint)
+        check_finite(joint[kept])
+        sizes = {group: _measure(joint[group]) for group in joint}
+        with (
+            replace_atomically(
+                student_checkpoint, sizes[kept].num_bytes
+            ) as temporary,
+            new_hdf5_file(temporary) as student,
+        ):
+            write_attributes(student, settings, progress)
+            with damage_refused(joint):
                 joint.copy(kept, student, name="student")
-        return {group: _measure(joint[group]) for group in joint}
+        return sizes
 
 
 def _measure(group: h5py.Group) -> GroupSize:
-    datasets: list[h5py.Dataset] = []
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            datasets.append(item)
-
-    group.visititems(visit)
+    datasets = list_datasets(group).values()
     return GroupSize(
         len(datasets),
         sum(dataset.size for dataset in datasets),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,16 @@ import tensorflow as tf
 
 from distill.atomic_files import replace_atomically
 from distill.data.pipeline import VideoReader
+from distill.data.video_names import name_video
 from distill.deployment.artifact_network import ArtifactNetwork
 from distill.ensembles.file import Ensemble, is_ensemble
 from distill.ensembles.network import EnsembleNetwork, check_members
 from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
 from distill.networks import Network, build_network, video_inputs
+from distill.shared_reading import ALONE, SharedReading
+from distill.stored_networks import read_fitting_settings
+from distill.throughput import Throughput
 from distill.training import losses
 from distill.training.checkpoints import (
     load_result,
@@ -61,13 +64,14 @@ def load_network(
       budget: The frames it sees; None: those it was trained on.
 
     Raises:
-      CheckpointError: The file is no checkpoint.
+      CheckpointError: The file is no checkpoint, or its weights are not those
+        of its settings.
       ValueError: It holds no such network, or no ensemble.
     """
     if is_ensemble(checkpoint):
         network = _load_ensemble(checkpoint, which, precision)
     else:
-        settings = read_settings(checkpoint)
+        settings = read_fitting_settings(checkpoint, which)
         network = build_network(
             settings.network(which), settings.data, which, precision
         )
@@ -97,18 +101,24 @@ def _load_ensemble(path, which, precision) -> EnsembleNetwork:
 
 
 def predict_videos(
-    network: Network, reader: VideoReader
+    network: Network, reader: VideoReader, sharing: SharedReading = ALONE
 ) -> Iterator[Prediction]:
-    """Yields a network's predictions of every example, in a fixed order."""
+    """Yields a network's predictions of every example, in a fixed order.
+
+    Args:
+      network: The network.
+      reader: Reads the examples.
+      sharing: Which of them are this worker's.
+    """
     reader = dataclasses.replace(reader, budget=network.budget)
-    for batch in reader.read_once():
-        ids = [
-            video_id.decode(errors="backslashreplace")
-            for video_id in batch.pop("id").numpy()
-        ]
+    predict = network.compiled_predict
+    if sharing.workers.num_replicas > 1 and isinstance(network, Network):
+        predict = sharing.workers.on_replicas(network.predict)
+    for batch in sharing.read(reader):
+        ids = [name_video(video_id) for video_id in batch.pop("id").numpy()]
         labels = batch["labels"].numpy()
         rated = batch.get("label_weights")
-        predictions = network.compiled_predict(video_inputs(batch)).numpy()
+        predictions = predict(video_inputs(batch)).numpy()
         yield Prediction(
             ids, predictions, labels, None if rated is None else rated.numpy()
         )
@@ -121,6 +131,7 @@ def evaluate_network(
     label_loss: str = "CrossEntropyLoss",
     top_k: int = 20,
     observe: Callable[[Prediction], None] | None = None,
+    sharing: SharedReading = ALONE,
 ) -> dict[str, Any]:
     """Scores a network on every video or rated segment of a reader.
 
@@ -130,6 +141,7 @@ def evaluate_network(
       label_loss: Name of the loss to report.
       top_k: Classes a video that enter GAP.
       observe: Is shown every batch, if given.
+      sharing: How workers divide them; the result is that of all.
 
     Returns:
       Dict of the metrics of `VideoMetrics` with `num_videos`, or of those of
@@ -144,20 +156,23 @@ def evaluate_network(
     metrics = SegmentMetrics() if of_segments else VideoMetrics(top_k)
     num_examples = 0
     total_loss = 0.0
-    clock = _Clock()
-    for videos in predict_videos(network, reader):
-        clock.count(len(videos.ids))
+    throughput = Throughput()
+    workers = sharing.workers
+    for videos in predict_videos(network, reader, sharing):
+        throughput.count(len(videos.ids))
         num_examples += len(videos.ids)
         rated = [videos.label_weights] if of_segments else []
         metrics.update(videos.predictions, videos.labels, *rated)
         total_loss += _sum_losses(label_loss, videos)
         if observe is not None:
             observe(videos)
-    return metrics.result() | {
-        "loss": total_loss / num_examples,
-        "num_segments" if of_segments else "num_videos": num_examples,
+    rate = throughput.rate()
+    sums = workers.sum(np.array([total_loss, num_examples, rate or 0.0]))
+    return metrics.result(workers) | {
+        "loss": float(sums[0] / sums[1]),
+        "num_segments" if of_segments else "num_videos": int(sums[1]),
         "top_k": top_k,
-        "examples_per_second": clock.rate(),
+        "examples_per_second": float(sums[2]) or None,
         "device": device_name(),
         "frames": network.num_frames if reads_frames else None,
         "parameters": network.num_parameters,
@@ -176,25 +191,6 @@ def _sum_losses(label_loss, videos):
     return float(np.sum(batch_losses, dtype=np.float64))
 
 
-class _Clock:
-    """Measures videos a second, the first batch (which traces) left out."""
-
-    def __init__(self):
-        self._start: float | None = None
-        self._videos = 0
-
-    def count(self, videos: int) -> None:
-        if self._start is None:
-            self._start = time.perf_counter()
-        else:
-            self._videos += videos
-
-    def rate(self) -> float | None:
-        if not self._videos:
-            return None
-        return self._videos / (time.perf_counter() - self._start)
-
-
 def evaluate_checkpoint(
     checkpoint: str | Path,
     which: str,
@@ -203,6 +199,7 @@ def evaluate_checkpoint(
     top_k: int = 20,
     network: Network | EnsembleNetwork | None = None,
     observe: Callable[[Prediction], None] | None = None,
+    sharing: SharedReading = ALONE,
 ) -> dict[str, Any]:
     """Scores a network of a checkpoint, as `evaluate_network` does.
 
@@ -213,6 +210,7 @@ def evaluate_checkpoint(
       top_k: Classes a video that enter GAP.
       network: The network, if it is loaded already.
       observe: Is shown every batch, if given.
+      sharing: How workers divide them.
 
     Returns:
       Its result, with `checkpoint`, `which` and `step`: of an ensemble
@@ -231,9 +229,10 @@ def evaluate_checkpoint(
         label_loss=read_settings(trained).training.label_loss,
         top_k=top_k,
         observe=observe,
+        sharing=sharing,
     )
-    identity = {"checkpoint": str(checkpoint), "which": which, "step": step}
-    return identity | scores
+    identity = {"checkpoint": str(checkpoint), "which": which}
+    return identity | {"step": step} | scores
 
 
 def evaluate_artifact(
@@ -242,6 +241,7 @@ def evaluate_artifact(
     *,
     top_k: int = 20,
     network: ArtifactNetwork | None = None,
+    sharing: SharedReading = ALONE,
 ) -> dict[str, Any]:
     """Scores an artifact of `scripts.export`, as `evaluate_network` does.
 
@@ -250,6 +250,7 @@ def evaluate_artifact(
       reader: Reads the examples, with labels.
       top_k: Classes a video that enter GAP.
       network: The network, if it is loaded already.
+      sharing: How workers divide them.
 
     Returns:
       Its result, with `checkpoint`, the artifact, and `which` and `step` of
@@ -257,7 +258,11 @@ def evaluate_artifact(
     """
     network = network or ArtifactNetwork(artifact)
     scores = evaluate_network(
-        network, reader, label_loss=network.label_loss, top_k=top_k
+        network,
+        reader,
+        label_loss=network.label_loss,
+        top_k=top_k,
+        sharing=sharing,
     )
     return {"checkpoint": str(artifact)} | network.source | scores
 

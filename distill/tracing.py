@@ -10,7 +10,8 @@ class AnyBatchSize:
     """A function traced once, for whatever batch size comes.
 
     Args:
-      function: From nests of tensors whose first axis is the batch.
+      function: From nests of tensors whose first axis, if they have one, is
+        the batch.
     """
 
     def __init__(self, function: Callable[..., Any]):
@@ -28,4 +29,5 @@ class AnyBatchSize:
 
 
 def _forget_batch_size(tensor: tf.Tensor) -> tf.TensorSpec:
-    return tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+    shape = [None, *tensor.shape[1:]] if tensor.shape.rank else []
+    return tf.TensorSpec(shape, tensor.dtype)

@@ -112,6 +112,9 @@ class TrainingSettings:
       mixup: Parameter of the symmetric beta distribution by which every video
         is mixed with another; 0: none is mixed.
       student_views: Random selections of each video a step for the student.
+      accumulate_steps: Parts of a batch taken one after another, whose
+        gradients are summed: the memory is that of a part. Batch statistics
+        and what compares videos with one another are of a part.
     """
 
     train_data_pattern: str
@@ -133,6 +136,7 @@ class TrainingSettings:
     mixup: float = 0.0
     student_views: int = 1
     train_share: float = 1.0
+    accumulate_steps: int = 1
 
     def __post_init__(self):
         """Checks the fields."""
@@ -142,6 +146,7 @@ class TrainingSettings:
             "learning_rate_decay_examples",
             "shuffle_buffer_size",
             "student_views",
+            "accumulate_steps",
         ):
             check_at_least(1, **{name: getattr(self, name)})
         if self.max_steps is not None:

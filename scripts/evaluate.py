@@ -2,8 +2,14 @@
 
 from absl import flags
 
-from scripts import data_settings, flag_sets, scoring_flags, scoring_settings
-from scripts.entry_point import run, start_tensorflow, write_flags
+from scripts import (
+    data_settings,
+    distribution_flags,
+    flag_sets,
+    scoring_flags,
+    scoring_settings,
+)
+from scripts.entry_point import run, write_flags
 
 FLAGS = flags.FLAGS
 
@@ -31,7 +37,7 @@ def main() -> None:
     """Scores the networks and prints the table."""
     data_settings.require("eval_data_pattern")
 
-    start_tensorflow(FLAGS.gpu)
+    workers = distribution_flags.start_workers()
     from distill.evaluation import write_metrics
     from distill.reports import print_scores
     from distill.training.checkpoints import follow
@@ -43,15 +49,25 @@ def main() -> None:
         chosen = [scoring_settings.scored_file()]
     else:
         data_settings.require("train_dir")
+        if workers.count > 1:
+            raise ValueError("--run_once=false is for one process.")
         chosen = follow(FLAGS.train_dir, FLAGS.poll_seconds)
     for checkpoint in chosen:
         reader = scoring_settings.evaluation_reader(
             checkpoint, need_labels=True
         )
-        scores = [
-            scoring_settings.score(checkpoint, which, reader)
-            for which in networks
-        ]
+        with workers.together():
+            scores = [
+                scoring_settings.score(
+                    checkpoint,
+                    which,
+                    reader,
+                    distribution_flags.sharing(workers),
+                )
+                for which in networks
+            ]
+        if not workers.is_chief:
+            continue
         print_scores(scores)
         if FLAGS.metrics_file:
             write_metrics(

@@ -5,10 +5,11 @@ from absl import flags
 from scripts import (
     data_settings,
     deployment_flags,
+    distribution_flags,
     flag_sets,
     flag_settings,
 )
-from scripts.entry_point import run, start_tensorflow
+from scripts.entry_point import run
 
 FLAGS = flags.FLAGS
 
@@ -24,13 +25,13 @@ def main() -> int:
         "train_data_pattern", "train_dir", "student_checkpoint"
     )
 
-    start_tensorflow(FLAGS.gpu)
-    from distill.training.checkpoints import read_settings
+    workers = distribution_flags.start_workers()
+    from distill.stored_networks import read_fitting_settings
     from distill.training.encoders import keep_encoder
     from distill.training.loop import TrainingRun
     from distill.training.run_options import RunOptions
 
-    trained = read_settings(FLAGS.student_checkpoint)
+    trained = read_fitting_settings(FLAGS.student_checkpoint, "student")
     settings = keep_encoder(
         flag_settings.finetuning_settings(trained),
         FLAGS.encoder_checkpoint,
@@ -38,7 +39,7 @@ def main() -> int:
     )
     options = RunOptions(**flag_settings.run_option_values())
     export = deployment_flags.step_export(settings)
-    return 0 if TrainingRun(settings, options, export).train() else 1
+    return 0 if TrainingRun(settings, options, export, workers).train() else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """All flags, defined in functions: importing this registers none."""
 
 import dataclasses
+from typing import Any
 
 from absl import flags
 
@@ -8,6 +9,8 @@ from distill.data.synthetic_settings import SyntheticSettings
 from distill.training_settings import DistillationSettings, TrainingSettings
 from models import registry
 from models.frame_budget import SELECTIONS
+from scripts.distribution_flags import define_distribution_flags
+from scripts.run_flags import define_run_flags
 
 STUDENT_PREFIX = "student_"
 
@@ -32,6 +35,8 @@ _TRAINING_HELP = {
     "mixup": "Parameter of the beta distribution by which each video is mixed "
     "with another; 0: none is mixed.",
     "student_views": "Random selections of each video a step for the student.",
+    "accumulate_steps": "Parts of a batch taken one after another, for less "
+    "memory; their gradients are summed.",
     "mixed_precision": "What networks compute in: float32, or bfloat16 beside "
     "float32 weights, classifiers, losses and metrics.",
 }
@@ -101,7 +106,8 @@ def define_experiment_flags() -> None:
         "against labels.",
     )
     _define_defaults(DistillationSettings, _DISTILLATION_HELP)
-    _define_run_flags()
+    define_run_flags()
+    define_distribution_flags()
 
 
 def _define_data_flags() -> None:
@@ -219,42 +225,6 @@ def _define_network_flags() -> None:
         )
 
 
-def _define_run_flags() -> None:
-    flags.DEFINE_string("train_dir", None, "Directory of the run.")
-    flags.DEFINE_boolean(
-        "start_new_model", False, "Remove an earlier run in --train_dir first."
-    )
-    flags.DEFINE_integer("log_every_steps", 10, "Steps between log lines.")
-    flags.DEFINE_integer(
-        "checkpoint_every_steps", 0, "Steps between checkpoints; 0: none."
-    )
-    flags.DEFINE_float(
-        "checkpoint_every_minutes", 30.0, "Minutes between them; 0: none."
-    )
-    flags.DEFINE_integer(
-        "export_model_steps",
-        0,
-        "Steps between two exports of the student as a SavedModel, to "
-        "--train_dir/export; 0: none.",
-    )
-    flags.DEFINE_string(
-        "class_names_file",
-        None,
-        "CSV file of the classes, for exports: a header, then INDEX,...,NAME. "
-        "Default: their numbers.",
-    )
-    flags.DEFINE_integer(
-        "keep_checkpoints", 0, "Newest checkpoints to keep; 0: all."
-    )
-    flags.DEFINE_integer("top_k", 20, "Classes a video in GAP and the CSV.")
-    flags.DEFINE_string(
-        "student_checkpoint",
-        None,
-        "The student's own file: what conversion writes and fine-tuning "
-        "starts from.",
-    )
-
-
 def define_synthetic_flags() -> None:
     """Defines the flags of the synthetic data generator."""
     flags.DEFINE_string("output_dir", None, "Where the files go.")
@@ -291,3 +261,20 @@ def define_regime_flag() -> None:
         "one of them, under its classifier, to be fine-tuned; labels: the "
         "student on labels alone; teacher: the teacher on labels alone.",
     )
+
+
+def parse_numbers(flag: str, texts: list[str], kind: type) -> list[Any]:
+    """Returns the numbers of a list flag.
+
+    Raises:
+      ValueError: One is no number of the kind, or not above 0.
+    """
+    try:
+        numbers = [kind(text) for text in texts]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(number > 0 for number in numbers):
+        raise ValueError(
+            f"--{flag} must be numbers above 0, got {','.join(texts)!r}."
+        )
+    return numbers

@@ -236,6 +236,8 @@ def run_option_values() -> dict[str, Any]:
         "on_bad_record",
         "eval_data_pattern",
         "top_k",
+        "on_nan",
+        "shard_by",
     )
     return {name: FLAGS[name].value for name in names}
 

@@ -7,8 +7,13 @@ import dataclasses
 
 from absl import flags
 
-from scripts import flag_sets, scoring_flags, scoring_settings
-from scripts.entry_point import run, start_tensorflow, write_flags
+from scripts import (
+    distribution_flags,
+    flag_sets,
+    scoring_flags,
+    scoring_settings,
+)
+from scripts.entry_point import run, write_flags
 
 FLAGS = flags.FLAGS
 
@@ -55,7 +60,7 @@ def main() -> None:
     if FLAGS.which == "both":
         raise ValueError("--which=both: a CSV holds one network's predictions.")
 
-    start_tensorflow(FLAGS.gpu)
+    workers = distribution_flags.start_workers()
     from distill.inference_files import choose_shard
 
     scored = scoring_settings.scored_file()
@@ -65,28 +70,36 @@ def main() -> None:
     reader = dataclasses.replace(
         reader, files=choose_shard(reader.files, FLAGS.shard)
     )
-    if reader.schema.segment_labels:
-        _infer_segments(scored, reader)
-    elif FLAGS.output_dir is not None:
-        _infer_files(scored, reader)
-    else:
-        _infer_videos(scored, reader)
+    with workers.together():
+        if reader.schema.segment_labels:
+            _infer_segments(scored, reader, workers)
+        elif FLAGS.output_dir is not None:
+            _infer_files(scored, reader, workers)
+        else:
+            _infer_videos(scored, reader, workers)
 
 
-def _infer_videos(scored, reader) -> None:
+def _infer_videos(scored, reader, workers) -> None:
     from distill.evaluation import predict_videos
-    from distill.inference import write_predictions
+    from distill.inference import write_shared_predictions
     from distill.reports import report_progress
 
-    network = scoring_settings.load_scored_network(scored, FLAGS.which)
-    counts = write_predictions(
-        FLAGS.output_file, predict_videos(network, reader), FLAGS.top_k
+    network = scoring_settings.load_scored_network(scored, FLAGS.which, workers)
+    sharing = distribution_flags.sharing(workers)
+    counts = write_shared_predictions(
+        FLAGS.output_file,
+        predict_videos(network, reader, sharing),
+        FLAGS.top_k,
+        sharing,
+        reader,
     )
-    report_progress(counts, reader.estimate_num_examples(), FLAGS.output_file)
-    write_flags(FLAGS.output_file)
+    total = reader.estimate_num_examples() // workers.count
+    report_progress(counts, total, FLAGS.output_file)
+    if workers.is_chief:
+        write_flags(FLAGS.output_file)
 
 
-def _infer_files(scored, reader) -> None:
+def _infer_files(scored, reader, workers) -> None:
     from pathlib import Path
 
     from distill.inference_files import InferenceFiles
@@ -97,12 +110,15 @@ def _infer_files(scored, reader) -> None:
         FLAGS.top_k,
     )
     results.prepare(reader.files)
-    network = scoring_settings.load_scored_network(scored, FLAGS.which)
-    for line in results.write(network, reader):
+    network = scoring_settings.load_scored_network(scored, FLAGS.which, workers)
+    files = reader.files[workers.index :: workers.count]
+    own = dataclasses.replace(reader, files=files)
+    for line in results.write(network, own):
         print(line, flush=True)
+    workers.wait()
 
 
-def _infer_segments(scored, reader) -> None:
+def _infer_segments(scored, reader, workers) -> None:
     from distill.evaluation import predict_videos
     from distill.reports import report_progress
     from distill.segment_inference import write_segments
@@ -112,7 +128,12 @@ def _infer_segments(scored, reader) -> None:
             "--output_dir and --shard are not for --segment_labels: the best "
             "segments of a class are those of all files."
         )
-    network = scoring_settings.load_scored_network(scored, FLAGS.which)
+    if workers.count > 1:
+        raise ValueError(
+            "--segment_labels: the best segments of a class are those of all "
+            "files; predict them by one process (--strategy=single)."
+        )
+    network = scoring_settings.load_scored_network(scored, FLAGS.which, workers)
     counts = write_segments(
         FLAGS.output_file,
         predict_videos(network, reader),

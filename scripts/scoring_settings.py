@@ -1,5 +1,6 @@
 """From the flags' values to what is scored, and the files it reads."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from scripts.flag_settings import frame_budget
 FLAGS = flags.FLAGS
 
 
-def load_scored_network(checkpoint: str, which: str) -> Any:
+def load_scored_network(
+    checkpoint: str, which: str, workers: Any = None
+) -> Any:
     """Returns a checkpoint's network as it is evaluated.
 
     The flags' budget is the student's; without one it is as it was trained.
     With --cascade_file the student is run as a cascade. An ensemble's file
-    stands for a checkpoint, and so does an artifact.
+    stands for a checkpoint, and so does an artifact. It computes on the
+    workers' devices, or on one.
     """
     from distill.deployment.runtimes import is_artifact
 
@@ -33,12 +37,14 @@ def load_scored_network(checkpoint: str, which: str) -> Any:
     from distill.evaluation import load_network
 
     budget = None if which == "teacher" else frame_budget(ALL_FRAMES)
-    network = load_network(
-        checkpoint,
-        which,
-        FLAGS.mixed_precision,
-        None if budget == ALL_FRAMES else budget,
-    )
+    scope = contextlib.nullcontext() if workers is None else workers.scope()
+    with scope:
+        network = load_network(
+            checkpoint,
+            which,
+            FLAGS.mixed_precision,
+            None if budget == ALL_FRAMES else budget,
+        )
     if FLAGS.cascade_file is None:
         return network
     if which == "teacher":
@@ -65,18 +71,27 @@ def _load_artifact(path: str) -> Any:
     return ArtifactNetwork(path)
 
 
-def score(scored: str, which: str, reader: Any) -> dict[str, Any]:
+def score(scored: str, which: str, reader: Any, sharing: Any) -> dict[str, Any]:
     """Returns the scores of a checkpoint's network, ensemble or artifact."""
     from distill.deployment.runtimes import is_artifact
     from distill.evaluation import evaluate_artifact, evaluate_checkpoint
 
-    network = load_scored_network(scored, which)
+    network = load_scored_network(scored, which, sharing.workers)
     if is_artifact(scored):
         return evaluate_artifact(
-            scored, reader, top_k=FLAGS.top_k, network=network
+            scored,
+            reader,
+            top_k=FLAGS.top_k,
+            network=network,
+            sharing=sharing,
         )
     return evaluate_checkpoint(
-        scored, which, reader, top_k=FLAGS.top_k, network=network
+        scored,
+        which,
+        reader,
+        top_k=FLAGS.top_k,
+        network=network,
+        sharing=sharing,
     )
 
 

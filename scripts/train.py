@@ -5,10 +5,11 @@ from absl import flags
 from scripts import (
     data_settings,
     deployment_flags,
+    distribution_flags,
     flag_sets,
     flag_settings,
 )
-from scripts.entry_point import run, start_tensorflow
+from scripts.entry_point import run
 
 FLAGS = flags.FLAGS
 
@@ -24,7 +25,7 @@ def main() -> int:
     data_settings.require("train_data_pattern", "train_dir")
     settings = flag_settings.REGIMES[FLAGS.regime]()
 
-    start_tensorflow(FLAGS.gpu)
+    workers = distribution_flags.start_workers()
     from distill.training.encoders import with_encoder
     from distill.training.loop import TrainingRun
     from distill.training.run_options import RunOptions
@@ -34,7 +35,7 @@ def main() -> int:
     )
     options = RunOptions(**flag_settings.run_option_values())
     export = deployment_flags.step_export(settings)
-    return 0 if TrainingRun(settings, options, export).train() else 1
+    return 0 if TrainingRun(settings, options, export, workers).train() else 1
 
 
 if __name__ == "__main__":

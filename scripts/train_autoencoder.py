@@ -3,8 +3,13 @@
 from absl import flags
 
 from distill.settings import AutoencoderSettings, RunSettings
-from scripts import data_settings, flag_sets, flag_settings
-from scripts.entry_point import run, start_tensorflow
+from scripts import (
+    data_settings,
+    distribution_flags,
+    flag_sets,
+    flag_settings,
+)
+from scripts.entry_point import run
 
 FLAGS = flags.FLAGS
 
@@ -30,12 +35,12 @@ def main() -> int:
         autoencoder=AutoencoderSettings(FLAGS.encoder_sizes),
     )
 
-    start_tensorflow(FLAGS.gpu)
+    workers = distribution_flags.start_workers()
     from distill.training.loop import TrainingRun
     from distill.training.run_options import RunOptions
 
     options = RunOptions(**flag_settings.run_option_values())
-    return 0 if TrainingRun(settings, options).train() else 1
+    return 0 if TrainingRun(settings, options, workers=workers).train() else 1
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ file's attributes hold the run's settings and how far it had come.
 """
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -21,15 +22,25 @@ import numpy as np
 from distill.atomic_files import replace_atomically
 from distill.hdf5_files import new_hdf5_file
 from distill.settings import RunSettings
+from distill.training.checkpoint_checks import FORMAT, open_checked
+from distill.training.checkpoint_values import (
+    CheckpointError,
+    check_variable,
+    is_finite,
+    parse_progress,
+    read_attribute,
+    read_finite,
+)
 from distill.training.signals import remember_interrupt
 
-FORMAT = "distill-checkpoint-1"
 AVERAGE_SUFFIX = "_average"
+# Of what HDF5 writes of a dataset beside its values, the least.
+_HEADER_BYTES = 512
 _NAME = re.compile(r"checkpoint-(\d{8,})\.h5")
 
 
-class CheckpointError(ValueError):
-    """A file that is no checkpoint, or not the one that is needed."""
+class NonFiniteError(ValueError):
+    """A loss, or a variable to be written, is NaN or infinite."""
 
 
 def weight_names(model: keras.Layer) -> dict[str, keras.Variable]:
@@ -82,15 +93,35 @@ def write_checkpoint(
       path: The file's final name; a file of that name is replaced.
       groups: Variables by group and name.
       settings: The run's settings.
-      progress: How far the run had come: numbers and strings by name.
+      progress: How far the run had come: numbers by name.
+
+    Raises:
+      NonFiniteError: A variable holds a value that is NaN or infinite; the
+        file that was there stays.
     """
-    with replace_atomically(path) as temporary:
+    num_bytes = sum(
+        math.prod(variable.shape) * _item_bytes(variable) + _HEADER_BYTES
+        for variables in groups.values()
+        for variable in variables.values()
+    )
+    with replace_atomically(path, num_bytes) as temporary:
         with new_hdf5_file(temporary) as file:
             write_attributes(file, settings, progress)
             for group, variables in groups.items():
                 file.create_group(group)
                 for name, variable in variables.items():
-                    file[f"{group}/{name}"] = np.asarray(variable)
+                    values = np.asarray(variable)
+                    if not is_finite(values):
+                        raise NonFiniteError(
+                            f"{group}/{name} holds a value that is NaN or "
+                            f"infinite: {path} is not written."
+                        )
+                    file[f"{group}/{name}"] = values
+
+
+def _item_bytes(variable) -> int:
+    """Returns the bytes of a number of a type such as `float32`."""
+    return int(re.sub(r"\D", "", str(variable.dtype)) or 8) // 8
 
 
 def write_attributes(
@@ -103,25 +134,12 @@ def write_attributes(
 
 
 def open_checkpoint(path: str | Path) -> h5py.File:
-    """Opens a checkpoint for reading.
+    """Opens a checkpoint for reading, once all that it holds is checked.
 
     Raises:
       CheckpointError: There is no such file, or it is no checkpoint.
     """
-    if not Path(path).is_file():
-        raise CheckpointError(f"There is no checkpoint {path}.")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} is no checkpoint: it is no whole HDF5 file."
-        ) from error
-    if file.attrs.get("format") != FORMAT:
-        file.close()
-        raise CheckpointError(
-            f"{path} is an HDF5 file, but no checkpoint of this toolkit."
-        )
-    return file
+    return open_checked(path)
 
 
 def result_group(file: h5py.File, which: str) -> str:
@@ -142,20 +160,48 @@ def load_result(
       CheckpointError: As `load_variables`.
     """
     with open_checkpoint(path) as file:
-        group = result_group(file, which)
-    load_variables(path, group, variables)
+        _fill(file, result_group(file, which), variables)
 
 
 def read_settings(path: str | Path) -> RunSettings:
-    """Returns the settings of the run that wrote a checkpoint."""
+    """Returns the settings of the run that wrote a checkpoint.
+
+    Raises:
+      CheckpointError: It is no checkpoint, or its settings are none.
+    """
     with open_checkpoint(path) as file:
-        return RunSettings.from_json(file.attrs["settings"])
+        return stored_settings(file)
+
+
+def stored_settings(file: h5py.File) -> RunSettings:
+    """Returns the settings that an open checkpoint holds."""
+    return _parse_attribute(file, "settings", RunSettings.from_json)
 
 
 def read_progress(path: str | Path) -> dict[str, Any]:
-    """Returns how far the run that wrote a checkpoint had come."""
+    """Returns how far a checkpoint's run had come: fields of `Progress`.
+
+    Raises:
+      CheckpointError: It is no checkpoint, or its progress is none.
+    """
     with open_checkpoint(path) as file:
-        return json.loads(file.attrs["progress"])
+        return stored_progress(file)
+
+
+def stored_progress(file: h5py.File) -> dict[str, Any]:
+    """Returns the progress that an open checkpoint holds."""
+    return _parse_attribute(file, "progress", parse_progress)
+
+
+def _parse_attribute(file, name, parse):
+    text = read_attribute(file, name)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file.filename}: its {name} cannot be read: "
+            f"{str(error).removesuffix('.')}."
+        ) from error
 
 
 def load_variables(
@@ -169,26 +215,30 @@ def load_variables(
       variables: The variables to fill, by name.
 
     Raises:
-      CheckpointError: The group or a variable is missing, or a shape differs;
-        then no variable has been changed.
+      CheckpointError: The group or a variable is missing, a shape differs, or
+        a value is NaN or infinite; then no variable has been changed.
     """
     with open_checkpoint(path) as file:
-        if group not in file:
-            raise CheckpointError(
-                f"{path} holds no {group}; it holds {sorted(file)}."
-            )
-        stored = file[group]
-        for name, variable in variables.items():
-            if name not in stored:
-                raise CheckpointError(f"{path} holds no {group}/{name}.")
-            if stored[name].shape != tuple(variable.shape):
-                raise CheckpointError(
-                    f"{path}: {group}/{name} has the shape "
-                    f"{stored[name].shape}, the model needs "
-                    f"{tuple(variable.shape)}."
-                )
-        for name, variable in variables.items():
-            variable.assign(stored[name][()])
+        _fill(file, group, variables)
+
+
+def _fill(file, group, variables):
+    """Fills variables of an open checkpoint, all of them or none."""
+    path = file.filename
+    if group not in file:
+        raise CheckpointError(
+            f"{path} holds no {group}; it holds {sorted(file)}."
+        )
+    stored = file[group]
+    for name, variable in variables.items():
+        if name not in stored:
+            raise CheckpointError(f"{path} holds no {group}/{name}.")
+        check_variable(path, f"{group}/{name}", stored[name], variable)
+    # Read twice, so that no more than one of them is in memory.
+    for name in variables:
+        read_finite(stored[name])
+    for name, variable in variables.items():
+        variable.assign(stored[name][()])
 
 
 def list_checkpoints(directory: str | Path) -> list[Path]:
@@ -235,7 +285,7 @@ def choose_checkpoint(
 def follow(directory: str | Path, poll_seconds: float) -> Iterator[Path]:
     """Yields the newest checkpoint whenever there is a new one.
 
-    Ends by a KeyboardInterrupt alone.
+    Ends by a KeyboardInterrupt or `Terminated` alone.
     """
     last = None
     with remember_interrupt() as interrupted:
@@ -246,4 +296,4 @@ def follow(directory: str | Path, poll_seconds: float) -> Iterator[Path]:
                 yield last
             else:
                 time.sleep(poll_seconds)
-    raise KeyboardInterrupt
+    raise interrupted[0]

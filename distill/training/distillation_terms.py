@@ -54,6 +54,18 @@ class DistillationTerms:
             for variable in projection.trainable_variables
         ]
 
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """Names of the terms that are sums over the batch, no means."""
+        settings = self.settings
+        if (
+            settings.prediction_loss_reduction == "mean"
+            or settings.prediction_loss == "correlation"
+            or settings.normalize_terms
+        ):
+            return ()
+        return ("prediction_loss",)
+
     def __call__(self, teachers: list[dict], student: dict, label_loss):
         """Returns the terms by name, scalars.
 
@@ -72,7 +84,7 @@ class DistillationTerms:
             )
         if settings.relational_loss_weight:
             divergences["relational_loss"] = self._mean(
-                tf.reduce_mean(
+                losses.batch_mean(
                     losses.relational_distance(
                         teacher["embedding"], student["embedding"]
                     )
@@ -96,7 +108,7 @@ class DistillationTerms:
             self.settings.representation_loss
         ]
         return self._mean(
-            tf.reduce_mean(
+            losses.batch_mean(
                 distance(
                     teacher["embedding"],
                     student["embedding"]
@@ -126,7 +138,7 @@ class DistillationTerms:
             of_classes = settings.prediction_loss == "correlation"
             views = 1 if of_classes else self.student_views
             return tf.reduce_sum(divergence) / views
-        return tf.reduce_mean(divergence)
+        return losses.batch_mean(divergence)
 
     def _mean(self, values):
         """Returns the mean over the teachers, by their weights."""

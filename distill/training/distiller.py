@@ -8,18 +8,19 @@ import numpy as np
 import tensorflow as tf
 
 from distill.networks import Network, video_inputs
-from distill.tracing import AnyBatchSize
 from distill.training import losses
+from distill.training.batch_parts import Batch, count_examples
 from distill.training.distillation_terms import DistillationTerms
-from distill.training.mixup import mix_videos
+from distill.training.mixup import draw_shares, mix_videos
 from distill.training.moving_average import MovingAverage
-from distill.training.optimizers import apply_gradients, make_optimizer
+from distill.training.optimizers import make_optimizer
+from distill.training.parallel_step import BatchTrainer, ParallelStep
 from distill.training_settings import DistillationSettings, TrainingSettings
 from models.frame_selection import select_frames
 from models.preprocessing import preprocess
 
 
-class Distiller:
+class Distiller(BatchTrainer):
     """Trains a student, alone or from teachers, by one loss and one step.
 
     A teacher beside it minimises its label loss and weight penalty; teachers
@@ -76,7 +77,15 @@ class Distiller:
         self.variables = self._trained_variables()
         self.optimizer.build(self.variables)
         self.progress = tf.Variable(0.0, trainable=False)
-        self._step = AnyBatchSize(self._train_step)
+        trained = [student] if teacher is None else [teacher, student]
+        self._step = ParallelStep(
+            self._part_terms,
+            [network.model for network in trained],
+            self.variables,
+            self.optimizer,
+            training.clip_gradient_norm,
+            self._update_averages if self.averages else None,
+        )
 
     def _trained_variables(self) -> list:
         if self.distillation.mimic:
@@ -92,8 +101,8 @@ class Distiller:
         """Whether it is given whole videos; else the student's frames."""
         return self.terms is not None or self.training.student_views > 1
 
-    def train_step(self, batch, learning_rate: float, progress: float = 0.0):
-        """Changes the weights by one batch.
+    def prepare(self, batch: Batch) -> Batch:
+        """Returns what the step needs of a batch as read, to be divided.
 
         Args:
           batch: Dict of `frames` uint8 `[batch, frames, features]` and
@@ -101,47 +110,77 @@ class Distiller:
             `labels` bool `[batch, classes]`; of segments `label_weights` bool
             `[batch, classes]`: only those count; and, where the student's
             frames are drawn here, `draws` `[batch, draws of all views]`.
+
+        Returns:
+          These and, with mixup, every video's `mixup_shares` `[batch]`.
+        """
+        kept = video_inputs(batch)
+        for name in ("labels", "label_weights"):
+            if name in batch:
+                kept[name] = batch[name]
+        if self.training.mixup:
+            steps = int(np.asarray(self.optimizer.iterations))
+            seed = (self.training.seed, steps)
+            kept["mixup_shares"] = draw_shares(
+                count_examples(batch), self.training.mixup, seed
+            )
+        return kept
+
+    def train_parts(
+        self,
+        turns: list[list[Batch]],
+        learning_rate: float,
+        progress: float = 0.0,
+    ):
+        """Changes the weights by the parts of one prepared batch.
+
+        Terms that compare a batch's videos with one another (correlation,
+        relational loss, `normalize_terms`) compare those of a part.
+
+        Args:
+          turns: Parts by turn and by replica of this process.
           learning_rate: The rate of this step.
           progress: Share of the run that lies behind, for scheduled weights.
 
         Returns:
           Dict of the terms of the loss as scalars, weighted as they enter it,
-          and their sum `loss`; dict of `[batch, classes]` predictions by
-          `teacher` and `student` (of its first view).
+          and their sum `loss`; of each part a dict of `[part, classes]`
+          predictions by `teacher` and `student` (of its first view).
         """
         self.optimizer.learning_rate.assign(learning_rate)
         self.progress.assign(progress)
-        rated = [batch["label_weights"]] if "label_weights" in batch else []
-        return self._step(video_inputs(batch), batch["labels"], *rated)
+        return self._step(turns)
 
-    def _train_step(self, inputs, labels, *rated):
-        steps = tf.identity(self.optimizer.iterations)
-        with tf.GradientTape() as tape:
-            terms, predictions = self.loss_terms(inputs, labels, *rated)
-            terms["loss"] = tf.add_n(list(terms.values()))
-        gradients = tape.gradient(terms["loss"], self.variables)
-        apply_gradients(
-            self.optimizer,
-            gradients,
-            self.variables,
-            self.training.clip_gradient_norm,
-        )
+    def _update_averages(self):
+        steps = tf.identity(self.optimizer.iterations) - 1
         for average in self.averages.values():
             average.update(steps)
-        return terms, predictions
+
+    def _part_terms(self, part):
+        """Returns what a part adds to the terms of the whole batch's loss."""
+        part = dict(part)
+        share, labels = part.pop("share"), part.pop("labels")
+        rated = [part.pop("label_weights")] if "label_weights" in part else []
+        terms, predictions = self.loss_terms(part, labels, *rated)
+        # What is summed over the batch adds up by itself.
+        summed = self.terms.summed if self.terms else ()
+        shares = {name: 1.0 if name in summed else share for name in terms}
+        # An empty part's means are not numbers.
+        return {
+            name: tf.where(share > 0, shares[name] * term, 0.0)
+            for name, term in terms.items()
+        }, predictions
 
     def loss_terms(self, inputs, labels, label_weights=None):
         """Returns the weighted terms of the loss and the predictions."""
         labels = tf.cast(labels, tf.float32)
         weights = self._weigh_classes(label_weights)
+        inputs = dict(inputs)
         draws = inputs.get("draws")
+        shares = inputs.pop("mixup_shares", None)
         inputs = preprocess(inputs)
-        if self.training.mixup:
-            step = tf.cast(tf.identity(self.optimizer.iterations), tf.int32)
-            seed = tf.stack([self.training.seed, step])
-            inputs, labels = mix_videos(
-                inputs, labels, self.training.mixup, seed
-            )
+        if shares is not None:
+            inputs, labels = mix_videos(inputs, labels, shares)
         terms, taught, predictions = self._teach(inputs, labels, weights)
         student_inputs = self._student_inputs(inputs, draws)
         student = _run(self.student, student_inputs)
@@ -229,7 +268,7 @@ class Distiller:
     def _own_terms(self, which, outputs, labels, weights):
         """Returns a network's weighted label loss and penalty; the loss."""
         weight = getattr(self.distillation, f"{which}_label_loss_weight")
-        label_loss = tf.reduce_mean(
+        label_loss = losses.batch_mean(
             losses.LABEL_LOSSES[self.training.label_loss](
                 labels, outputs["predictions"], weights
             )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from distill.networks import Network
 from distill.settings import NetworkSettings, RunSettings
+from distill.stored_networks import read_fitting_settings
 from distill.training.checkpoints import (
     CheckpointError,
     load_variables,
@@ -37,6 +38,7 @@ def with_encoder(
     trained = read_settings(checkpoint)
     if trained.autoencoder is None:
         raise CheckpointError(f"{checkpoint} holds no autoencoder.")
+    read_fitting_settings(checkpoint, "autoencoder")
     if trained.data.feature_sizes != settings.data.feature_sizes:
         raise CheckpointError(
             f"{checkpoint} encodes features of the sizes "

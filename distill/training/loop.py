@@ -1,8 +1,6 @@
 """The training loop: batches to steps, steps to checkpoints, and resuming."""
 
-import dataclasses
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,19 @@ from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.evaluation import evaluate_network
 from distill.settings import RunSettings
-from distill.training.checkpoints import (
-    AVERAGE_SUFFIX,
-    load_variables,
-    read_progress,
-)
-from distill.training.run_directory import (
-    RunDirectory,
-    compare_with_checkpoint,
-)
+from distill.shared_reading import SharedReading
+from distill.training.batch_parts import PartPlan, join_parts
+from distill.training.checkpoints import NonFiniteError
+from distill.training.divergence import check_finite, check_terms
+from distill.training.run_directory import RunDirectory
 from distill.training.run_log import RunLog
 from distill.training.run_options import Progress, RunOptions
+from distill.training.run_state import RunState
 from distill.training.schedules import learning_rate
 from distill.training.signals import catch_signals
+from distill.training.streams import EpochReader, StepBatch
 from distill.training.trainers import build_trainer
+from distill.workers import Workers
 
 
 class TrainingRun:
@@ -40,6 +37,7 @@ class TrainingRun:
       options: What is written and when.
       export: From a checkpoint to an export and a line that says so; called
         as the options say.
+      workers: The processes that share the run; the chief alone writes.
 
     Raises:
       ValueError: The settings do not fit one another, the files or the
@@ -51,16 +49,35 @@ class TrainingRun:
         settings: RunSettings,
         options: RunOptions,
         export: Callable[[Path], str] | None = None,
+        workers: Workers | None = None,
     ):
         self.settings = settings
         self.options = options
         self.export = export
-        self.progress = Progress()
+        self.workers = workers or Workers()
+        self.messages: list[str] = []
+        with self.workers.name_the_lost():
+            self._build()
+
+    def _build(self) -> None:
+        settings, options = self.settings, self.options
         self.directory = RunDirectory(
-            options.train_dir, options.keep_checkpoints
+            options.train_dir,
+            options.keep_checkpoints,
+            is_writer=self.workers.is_chief,
         )
         keras.utils.set_random_seed(settings.training.seed)
-        self.trainer = build_trainer(settings)
+        with self.workers.scope():
+            self.trainer = build_trainer(settings)
+        self.state = RunState(
+            settings, self.directory, self.trainer.groups, self.workers
+        )
+        self.plan = PartPlan(
+            settings.training.accumulate_steps,
+            self.workers.num_replicas,
+            self.workers.count,
+            self.workers.index,
+        )
         self.reader = self._make_reader(
             settings.training.train_data_pattern,
             share=settings.training.train_share,
@@ -73,8 +90,9 @@ class TrainingRun:
             and self.trainer.student is not None
             else None
         )
-        self.messages: list[str] = []
-        self._start_or_resume()
+        self.epochs = EpochReader(self.reader, self.workers, options.shard_by)
+        with self.directory.keep_locked():
+            self._start_or_resume()
 
     def _make_reader(self, pattern: str, **options: Any) -> VideoReader:
         return VideoReader(
@@ -90,9 +108,16 @@ class TrainingRun:
         start_new = self.options.start_new_model
         newest = None if start_new else self.directory.newest()
         if newest is not None:
-            self._resume(newest)
+            self.messages += self.state.resume(newest)
         else:
             self.messages += self.trainer.load_initial()
+        self.workers.check_equal(
+            self.progress.step,
+            "The workers would go on from different steps: --train_dir="
+            f"{self.directory.path} must be one directory of all machines.",
+        )
+        if not self.workers.is_chief:
+            return
         removed = self.directory.start_over() if start_new else []
         if removed:
             self.messages.append(
@@ -101,19 +126,10 @@ class TrainingRun:
             )
         self.directory.prepare(self.settings)
 
-    def _resume(self, checkpoint: Path) -> None:
-        changed = compare_with_checkpoint(checkpoint, self.settings)
-        for group, variables in self.trainer.groups.items():
-            load_variables(checkpoint, group, variables)
-        self.progress = Progress(**read_progress(checkpoint))
-        self.messages.append(
-            f"going on from {checkpoint}: step {self.progress.step}, "
-            f"{self.progress.epoch} epochs done"
-        )
-        self.messages += [
-            f"setting changed since then: {name}: {change}"
-            for name, change in changed.items()
-        ]
+    @property
+    def progress(self) -> Progress:
+        """How far the run has come."""
+        return self.state.progress
 
     @property
     def finished(self) -> bool:
@@ -132,13 +148,18 @@ class TrainingRun:
           saved then.
         """
         log = RunLog(
-            self.directory.path,
+            self.directory.path if self.workers.is_chief else None,
             self.progress.step,
             self._estimate_steps(),
-            epoch_is_done=self.progress.position == 0,
+            epoch_is_done=not any(self.progress.positions),
             quiet=self.options.quiet,
         )
-        with log, catch_signals() as caught:
+        with (
+            self.directory.locked(),
+            log,
+            catch_signals() as caught,
+            self.workers.together(),
+        ):
             for message in self.messages:
                 log.say(message)
             if self.finished:
@@ -147,70 +168,90 @@ class TrainingRun:
                     "raise --num_epochs (or --max_steps) to train on"
                 )
                 return True
-            self._last_save, self._saved_step = time.monotonic(), None
-            while not self.finished and not caught:
-                self._train_epoch(log, caught)
-            if caught:
-                if self._saved_step != self.progress.step:
-                    self._save(log)
+            interrupted = False
+            while not self.finished and not interrupted:
+                try:
+                    interrupted = self._train_epoch(log, caught)
+                except NonFiniteError as error:
+                    log.say(self.state.recover(error, self.options.on_nan))
+            if interrupted and self.state.saved_step != self.progress.step:
+                self._save(log)
+            if interrupted:
+                name = caught[0].name if caught else "another worker"
                 log.say(
-                    f"stopped by {caught[0].name} after step "
-                    f"{self.progress.step}, which is saved; run the same "
-                    "command to go on"
+                    f"stopped by {name} after step {self.progress.step}, which "
+                    "is saved; run the same command to go on"
                 )
-            return not caught
+            # None goes on before what the chief writes is there.
+            self.workers.wait()
+            return not interrupted
 
-    def _train_epoch(self, log: RunLog, caught: list) -> None:
-        """Trains to the end of the epoch, the last step or a signal."""
+    def _train_epoch(self, log: RunLog, caught: list) -> bool:
+        """Trains to the end of the epoch, the last step or a signal.
+
+        Returns:
+          Whether it was a signal, to this process or to another worker.
+        """
         training = self.settings.training
-        batches = self.reader.read_shuffled(
+        interrupted = False
+        batches = self.epochs.read(
             training.seed,
             self.progress.epoch,
             training.shuffle_buffer_size,
-            self.progress.position,
+            self.progress.positions,
+            caught,
         )
         for batch in log.time_waiting(batches):
             self._train_step(batch, log)
             if self._export_is_due():
-                log.say(self.export(self._save(log)))
+                path = self._save(log)
+                if path is not None:
+                    log.say(self.export(path))
             if self.finished:
                 self._validate(log)
                 break
-            if caught:
+            # Workers end together, by what they told one another.
+            several = self.workers.count > 1
+            interrupted = batch.interrupted if several else bool(caught)
+            if interrupted:
                 break
             if self._checkpoint_is_due():
                 self._save(log)
         else:
             self.progress.epoch += 1
-            self.progress.position = 0
+            self.progress.positions = ()
             steps_an_epoch = math.ceil(self.progress.step / self.progress.epoch)
             log.set_total(self._limit(steps_an_epoch * training.num_epochs))
             self._validate(log)
-        if self.options.checkpoint_every_epoch or self.finished or caught:
+        every_epoch = self.options.checkpoint_every_epoch
+        if every_epoch or self.finished or interrupted:
             self._save(log)
+        return interrupted
 
-    def _train_step(self, batch: dict[str, Any], log: RunLog) -> None:
+    def _train_step(self, batch: StepBatch, log: RunLog) -> None:
         progress = self.progress
         rate = learning_rate(self.settings.training, progress.examples_seen)
-        terms, predictions = self.trainer.train_step(
-            batch, rate, self._share_done()
+        turns = self.plan.divide(
+            self.trainer.batches.prepare(batch.batch),
+            batch.counts,
+            is_shared=batch.is_shared,
         )
-        batch_size = int(batch["labels"].shape[0])
+        terms, predictions = self.trainer.batches.train_parts(
+            turns, rate, self._share_done()
+        )
+        progress.positions = tuple(batch.positions)
+        check_terms(terms, progress.step + 1)
         progress.step += 1
-        progress.examples_seen += batch_size
-        progress.position = int(batch["position"][-1])
-        log.count(progress.step, batch_size)
+        progress.examples_seen += batch.num_examples
+        log.count(progress.step, batch.num_examples)
         if progress.step % self.options.log_every_steps == 0:
             place = {
                 "step": progress.step,
                 "epoch": progress.epoch + 1,
                 "learning_rate": rate,
             }
-            if "label_weights" in batch:
-                # What nobody rated ranks below all that is rated.
-                rated = batch["label_weights"].numpy()
-                predictions = {w: p * rated for w, p in predictions.items()}
-            log.log_step(place, terms, predictions, batch["labels"])
+            parts = [part for parts in turns for part in parts]
+            log.log_step(place, terms, *join_parts(parts, predictions))
 
     def _share_done(self) -> float:
         """Returns how far the run has come: 0 in the first epoch, 1 last."""
@@ -221,47 +262,33 @@ class TrainingRun:
         steps = self.options.checkpoint_every_steps
         if steps and self.progress.step % steps == 0:
             return True
-        seconds = 60 * self.options.checkpoint_every_minutes
-        return bool(seconds) and time.monotonic() - self._last_save >= seconds
+        minutes = self.options.checkpoint_every_minutes
+        return bool(minutes) and self.state.minutes_since_save() >= minutes
 
     def _export_is_due(self) -> bool:
         steps = self.options.export_model_steps
         return bool(self.export and steps) and not self.progress.step % steps
 
-    def _save(self, log: RunLog) -> Path:
+    def _save(self, log: RunLog) -> Path | None:
         log.flush()
-        path = self.directory.save(
-            self.trainer.groups,
-            self.settings,
-            dataclasses.asdict(self.progress),
-        )
-        self._last_save = time.monotonic()
-        self._saved_step = self.progress.step
-        return path
+        return self.state.save()
 
     def _validate(self, log: RunLog) -> None:
         """Scores the student and keeps it if it is the best so far."""
         if self.validation is None:
             return
+        check_finite(self.trainer.groups)
         scores = evaluate_network(
             self.trainer.student,
             self.validation,
             label_loss=self.settings.training.label_loss,
             top_k=self.options.top_k,
+            sharing=SharedReading(
+                self.workers, self.options.shard_by == "batch"
+            ),
         )
         log.log_evaluation(self.progress.step, scores)
-        best = self.progress.best_gap
-        if best is None or scores["gap"] > best:
-            self.progress.best_gap = scores["gap"]
-            self.directory.save_best(
-                {
-                    name: group
-                    for name, group in self.trainer.groups.items()
-                    if name in ("student", "student" + AVERAGE_SUFFIX)
-                },
-                self.settings,
-                dataclasses.asdict(self.progress),
-            )
+        self.state.save_if_best(scores["gap"])
 
     def _limit(self, steps: int) -> int:
         most = self.settings.training.max_steps
@@ -269,6 +296,5 @@ class TrainingRun:
 
     def _estimate_steps(self) -> int:
         training = self.settings.training
-        examples = self.reader.estimate_num_examples()
-        steps = math.ceil(examples / training.batch_size) * training.num_epochs
-        return self._limit(steps)
+        steps = self.reader.estimate_num_examples() / training.batch_size
+        return self._limit(math.ceil(steps) * training.num_epochs)

@@ -202,6 +202,12 @@ def squared_distance(teacher, student):
     return ops.sum(ops.square(teacher - student), axis=-1)
 
 
+def batch_mean(values):
+    """Returns the mean of `[batch]` losses, a scalar; 0 of an empty batch."""
+    count = tf.maximum(tf.size(values), 1)
+    return tf.reduce_sum(values) / tf.cast(count, values.dtype)
+
+
 LABEL_LOSSES = {
     "CrossEntropyLoss": cross_entropy,
     "HingeLoss": hinge,

@@ -6,7 +6,20 @@ Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.
 import tensorflow as tf
 
 
-def mix_videos(inputs, labels, alpha: float, seed):
+def draw_shares(num_videos: int, alpha: float, seed: tuple[int, int]):
+    """Returns every video's share of itself, `[videos]` from a half to 1.
+
+    Args:
+      num_videos: How many.
+      alpha: Parameter of the symmetric beta distribution of the shares.
+      seed: It alone decides the draws.
+    """
+    draws = tf.random.stateless_gamma([2, num_videos], seed, alpha)
+    share = draws[0] / tf.maximum(tf.reduce_sum(draws, axis=0), 1e-12)
+    return tf.maximum(share, 1 - share)
+
+
+def mix_videos(inputs, labels, shares):
     """Mixes every video with the one as far from the batch's other end.
 
     Args:
@@ -14,21 +27,15 @@ def mix_videos(inputs, labels, alpha: float, seed):
         `num_frames` `[batch]`, or `features` `[batch, features]`; what else
         is in it stays.
       labels: Floats `[batch, classes]`.
-      alpha: Parameter of the beta distribution from which each video's share
-        of itself is drawn, at least a half.
-      seed: Two ints; they alone decide the draws.
+      shares: Floats `[batch]`, every video's share of itself.
 
     Returns:
       The mixed inputs, of as many frames as the longer of the two has, and
       the mixed labels, shares in [0, 1].
     """
-    shape = [2, tf.shape(labels)[0]]
-    draws = tf.random.stateless_gamma(shape, seed, alpha)
-    share = draws[0] / tf.maximum(tf.reduce_sum(draws, axis=0), 1e-12)
-    share = tf.maximum(share, 1 - share)
 
     def mix(values):
-        own = tf.reshape(share, [-1] + [1] * (len(values.shape) - 1))
+        own = tf.reshape(shares, [-1] + [1] * (len(values.shape) - 1))
         return own * values + (1 - own) * values[::-1]
 
     mixed = dict(inputs)

@@ -9,7 +9,10 @@ from distill.training_settings import TrainingSettings
 def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:
     """Returns the optimiser that the settings name, with their first rate."""
     classes = vars(keras.optimizers) | {"Adam": FusedAdam}
-    return classes[training.optimizer](training.base_learning_rate)
+    optimizer = classes[training.optimizer](training.base_learning_rate)
+    # Gradients come summed over the replicas, for they are clipped before.
+    optimizer._all_reduce_sum_gradients = list
+    return optimizer
 
 
 def apply_gradients(

@@ -1,12 +1,13 @@
 """One training step of an autoencoder, without labels."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from distill.networks import video_inputs
-from distill.tracing import AnyBatchSize
-from distill.training.optimizers import apply_gradients, make_optimizer
+from distill.training.batch_parts import Batch
+from distill.training.losses import batch_mean
+from distill.training.optimizers import make_optimizer
+from distill.training.parallel_step import BatchTrainer, ParallelStep
 from distill.training_settings import TrainingSettings
 from models.preprocessing import preprocess
 
@@ -34,7 +35,7 @@ def reconstruction_error(inputs, reconstruction):
     return total / ops.maximum(num_real, 1.0)
 
 
-class Reconstructor:
+class Reconstructor(BatchTrainer):
     """Trains an autoencoder by one loss and one step.
 
     Args:
@@ -46,37 +47,46 @@ class Reconstructor:
         self.autoencoder = autoencoder
         self.training = training
         self.optimizer = make_optimizer(training)
-        self.variables = autoencoder.trainable_variables
-        self.optimizer.build(self.variables)
-        self._step = AnyBatchSize(self._train_step)
+        self.optimizer.build(autoencoder.trainable_variables)
+        self._step = ParallelStep(
+            self._part_terms,
+            [autoencoder],
+            autoencoder.trainable_variables,
+            self.optimizer,
+            training.clip_gradient_norm,
+        )
 
-    def train_step(self, batch, learning_rate: float, progress: float = 0.0):
-        """Changes the weights by one batch.
+    def prepare(self, batch: Batch) -> Batch:
+        """Returns what the step needs of a batch as read, to be divided."""
+        return video_inputs(batch)
+
+    def train_parts(
+        self,
+        turns: list[list[Batch]],
+        learning_rate: float,
+        progress: float = 0.0,
+    ):
+        """Changes the weights by the parts of one prepared batch.
 
         Args:
-          batch: Dict of `frames` uint8 `[batch, frames, features]` and
-            `num_frames` `[batch]`, or `features` `[batch, features]`.
+          turns: Parts by turn and by replica of this process, each with
+            `frames` uint8 `[part, frames, features]` and `num_frames`
+            `[part]`, or `features` `[part, features]`.
           learning_rate: The rate of this step.
           progress: Has no effect.
 
         Returns:
           Dict of `loss`, the mean over the batch of `reconstruction_error`; an
-          empty dict, as there are no predictions.
+          empty dict a part, as there are no predictions.
         """
         self.optimizer.learning_rate.assign(learning_rate)
-        return {"loss": self._step(video_inputs(batch))}, {}
+        terms, predictions = self._step(turns)
+        return {"loss": terms["loss"]}, predictions
 
-    def _train_step(self, inputs):
-        inputs = preprocess(inputs)
-        with tf.GradientTape() as tape:
-            outputs = self.autoencoder(inputs)
-            errors = reconstruction_error(inputs, outputs["reconstruction"])
-            loss = tf.reduce_mean(errors)
-        gradients = tape.gradient(loss, self.variables)
-        apply_gradients(
-            self.optimizer,
-            gradients,
-            self.variables,
-            self.training.clip_gradient_norm,
-        )
-        return loss
+    def _part_terms(self, part):
+        part = dict(part)
+        share = part.pop("share")
+        inputs = preprocess(part)
+        outputs = self.autoencoder(inputs)
+        errors = reconstruction_error(inputs, outputs["reconstruction"])
+        return {"reconstruction": share * batch_mean(errors)}, {}

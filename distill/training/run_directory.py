@@ -1,11 +1,13 @@
 """A run's directory: its checkpoints, settings and logs, and starting over."""
 
+import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.atomic_files import replace_atomically
+from distill.atomic_files import clear_leftovers, replace_atomically
+from distill.directory_lock import DirectoryLock
 from distill.settings import RunSettings, changed_settings
 from distill.training import checkpoints
 from distill.training.run_log import LOG_NAME
@@ -20,15 +22,45 @@ class RunDirectory:
     Args:
       path: The directory; it is made by the first write.
       keep_checkpoints: How many of the newest to keep; 0 keeps all.
+      is_writer: Whether this process writes it; one that reads needs no lock.
     """
 
-    def __init__(self, path: str | Path, keep_checkpoints: int = 0):
+    def __init__(
+        self,
+        path: str | Path,
+        keep_checkpoints: int = 0,
+        *,
+        is_writer: bool = True,
+    ):
         if keep_checkpoints < 0:
             raise ValueError(
                 f"keep_checkpoints must be 0 or more, got {keep_checkpoints}."
             )
         self.path = Path(path)
         self.keep_checkpoints = keep_checkpoints
+        self._is_writer = is_writer
+        self._lock = DirectoryLock(self.path)
+
+    @contextlib.contextmanager
+    def keep_locked(self) -> Iterator[None]:
+        """Locks other processes out; stays locked unless the body raises.
+
+        Raises:
+          ValueError: Another process writes the directory.
+        """
+        if self._is_writer:
+            self._lock.acquire()
+        try:
+            yield
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Locks other processes out until the body ends."""
+        with self._lock if self._is_writer else contextlib.nullcontext():
+            yield
 
     def newest(self) -> Path | None:
         """Returns the checkpoint of the greatest step, if there is one."""
@@ -53,8 +85,7 @@ class RunDirectory:
     def prepare(self, settings: RunSettings) -> None:
         """Clears interrupted writes and writes the run's settings."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for leftover in self.path.glob(".*.tmp"):
-            leftover.unlink()
+        clear_leftovers(self.path)
         with replace_atomically(self.path / SETTINGS_NAME) as temporary:
             temporary.write_text(settings.to_json() + "\n")
 
@@ -65,6 +96,7 @@ class RunDirectory:
         progress: Mapping[str, Any],
     ) -> Path:
         """Writes the checkpoint of a step and removes the oldest."""
+        self._lock.check()
         path = checkpoints.checkpoint_path(self.path, progress["step"])
         checkpoints.write_checkpoint(path, groups, settings, progress)
         kept = checkpoints.list_checkpoints(self.path)
@@ -80,6 +112,7 @@ class RunDirectory:
         progress: Mapping[str, Any],
     ) -> None:
         """Writes the best weights so far."""
+        self._lock.check()
         checkpoints.write_checkpoint(
             self.path / BEST_NAME, groups, settings, progress
         )

@@ -1,8 +1,14 @@
 """What a training run writes, and how far it has come."""
 
 import dataclasses
+from typing import Any
 
-from models.argument_checks import check_at_least
+from distill.typed_json import read_dataclass
+from distill.worker_choices import ON_NAN, SHARD_BY
+from models.argument_checks import check_at_least, check_choice
+
+# The most that all JSON readers read as written.
+_LARGEST_COUNT = 2**53
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +30,10 @@ class RunOptions:
         student alone, by which `best.h5` is kept; None for none.
       top_k: Classes a video that enter the validation GAP.
       quiet: Whether lines go to the log's files alone, and no bar is shown.
+      on_nan: When the loss is not finite, `stop`, or `rollback` to the last
+        checkpoint and go on without the batches since.
+      shard_by: Of several workers: each reads files of its own (`file`), or
+        all read everything and share every batch (`batch`).
     """
 
     train_dir: str
@@ -38,6 +48,8 @@ class RunOptions:
     eval_data_pattern: str | None = None
     top_k: int = 20
     quiet: bool = False
+    on_nan: str = "stop"
+    shard_by: str = "file"
 
     def __post_init__(self):
         """Checks the fields."""
@@ -49,6 +61,8 @@ class RunOptions:
             "keep_checkpoints",
         ):
             check_at_least(0, **{name: getattr(self, name)})
+        check_choice("on_nan", self.on_nan, ON_NAN)
+        check_choice("shard_by", self.shard_by, SHARD_BY)
 
 
 @dataclasses.dataclass
@@ -59,12 +73,37 @@ class Progress:
       step: Training steps made.
       examples_seen: Videos trained on, repetitions counted.
       epoch: Epochs finished.
-      position: Records, or segments, of the current epoch that lie behind.
+      positions: Of every stream of the current epoch the records, or
+        segments, that lie behind; empty where it has not begun.
       best_gap: Best validation GAP so far, or None.
     """
 
     step: int = 0
     examples_seen: int = 0
     epoch: int = 0
-    position: int = 0
+    positions: tuple[int, ...] = ()
     best_gap: float | None = None
+
+
+def read_progress_fields(fields: dict[str, Any]) -> Progress:
+    """Returns the progress of a checkpoint's JSON object, of any version.
+
+    Raises:
+      ValueError: A field is missing, unknown, of another type or cannot be.
+    """
+    if "step" not in fields:
+        raise ValueError("the field step is missing")
+    if "position" in fields:  # as it was while there was one stream
+        fields = dict(fields)
+        fields["positions"] = [fields.pop("position")]
+    progress = read_dataclass(Progress, fields)
+    counts = {
+        name: getattr(progress, name)
+        for name in ("step", "examples_seen", "epoch")
+    } | {f"position {i}": n for i, n in enumerate(progress.positions)}
+    for name, value in counts.items():
+        if not 0 <= value <= _LARGEST_COUNT:
+            raise ValueError(
+                f"{name} must be from 0 to {_LARGEST_COUNT}, got {value}"
+            )
+    return progress

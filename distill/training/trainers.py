@@ -27,6 +27,7 @@ from distill.training.initial_weights import (
     load_initial_student,
 )
 from distill.training.moving_average import MovingAverage
+from distill.training.parallel_step import BatchTrainer
 from distill.training.reconstruction import Reconstructor
 from models import registry
 
@@ -38,8 +39,7 @@ class Trainer:
     """What the loop repeats and saves.
 
     Attributes:
-      train_step: From a batch, a learning rate and the share of the run that
-        lies behind to the loss's terms and the predictions by network.
+      batches: Changes the weights by batches.
       groups: All variables of the run, by group of the checkpoint and name.
       load_initial: Fills weights that do not start afresh; returns lines that
         say so.
@@ -48,7 +48,7 @@ class Trainer:
         `budget` and `num_draws`.
     """
 
-    train_step: Callable[[dict[str, Any], float, float], tuple[dict, dict]]
+    batches: BatchTrainer
     groups: Groups
     load_initial: Callable[[], list[str]]
     student: Network | None = None
@@ -79,7 +79,7 @@ def _autoencoder_trainer(settings: RunSettings) -> Trainer:
         "autoencoder": weight_names(autoencoder),
         "optimizer": optimizer_names(reconstructor.optimizer),
     }
-    return Trainer(reconstructor.train_step, groups, list)
+    return Trainer(reconstructor, groups, list)
 
 
 def _autoencoder_shape(schema: DataSchema) -> dict[str, tuple]:
@@ -139,7 +139,7 @@ def _network_trainer(settings: RunSettings) -> Trainer:
         which: average.average for which, average in averages.items()
     }
     return Trainer(
-        distiller.train_step,
+        distiller,
         _network_groups(networks, distiller),
         load_initial,
         results["student"],

@@ -214,7 +214,11 @@ def start_script(
 
 
 def run_script(
-    name: str, *flags: str, driver: str = "", status: int | None = 0
+    name: str,
+    *flags: str,
+    driver: str = "",
+    status: int | None = 0,
+    most_seconds: float = 120,
 ) -> subprocess.CompletedProcess:
     """Runs an entry point to its end and checks its exit status.
 
@@ -224,10 +228,11 @@ def run_script(
       driver: Python code to run first, in the same process.
       status: The exit status to expect, minus a signal's number for a killed
         process; None for any.
+      most_seconds: When a script that hangs is killed.
     """
     with start_script(name, *flags, driver=driver) as process:
         try:
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=most_seconds)
         except BaseException:
             process.kill()
             raise

@@ -6,7 +6,7 @@ import pytest
 from stage_runs import train_in_process, video_level_settings
 from stored_files import assert_same_checkpoint, checkpoint_steps
 
-from distill.training import checkpoints, loop
+from distill.training import checkpoints, loop, run_state
 from distill.training.run_options import RunOptions
 
 
@@ -38,7 +38,7 @@ def test_checkpoints_come_by_minutes_since_the_last_one(
         make_step(run, *arguments)
 
     fake_time = types.SimpleNamespace(monotonic=lambda: clock["seconds"])
-    monkeypatch.setattr(loop, "time", fake_time)
+    monkeypatch.setattr(run_state, "time", fake_time)
     monkeypatch.setattr(loop.TrainingRun, "_train_step", make_slow_step)
     settings = video_level_settings(video_level_videos, num_epochs=2)
     train_in_process(settings, tmp_path, checkpoint_every_minutes=1.0)

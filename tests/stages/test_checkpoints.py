@@ -25,6 +25,7 @@ from distill.training.checkpoints import (
     read_settings,
     write_checkpoint,
 )
+from distill.training.run_options import Progress, read_progress_fields
 
 # By hand: 16 features, 6 cells in one layer, 10 classes of 2 experts; an LSTM
 # has four gates, its state is two vectors, a class has a third, dummy gate.
@@ -98,6 +99,8 @@ def test_failure_inside_a_write_leaves_the_old_file(tmp_path):
 
 class Unreadable:
     """A variable whose values cannot be had."""
+
+    shape, dtype = (1,), "float32"
 
     def __array__(self, dtype=None, copy=None):
         """Raises."""
@@ -273,3 +276,11 @@ def test_failed_sync_or_rename_leaves_the_old_file(
 def test_settings_survive_json(videos):
     settings = joint_settings(videos, max_steps=7)
     assert RunSettings.from_json(settings.to_json()) == settings
+
+
+def test_progress_of_earlier_checkpoints_is_read():
+    """They had one position, where there may be several streams now."""
+    fields = {"step": 7, "examples_seen": 96, "epoch": 1, "best_gap": None}
+    for position, positions in ((24, (24,)), (0, (0,))):
+        found = read_progress_fields(fields | {"position": position})
+        assert found == Progress(7, 96, 1, positions)

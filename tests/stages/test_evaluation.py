@@ -25,7 +25,7 @@ from stored_files import read_records, true_labels
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.devices import choose_device
+from distill.devices import choose_devices
 from distill.evaluation import (
     evaluate_checkpoint,
     load_network,
@@ -163,7 +163,7 @@ def test_teacher_of_a_student_alone_is_an_error(videos, student_checkpoint):
 @pytest.mark.parametrize("gpu", [99, -2])
 def test_gpu_that_is_not_there_is_refused(gpu):
     with pytest.raises(ValueError, match=f"--gpu={gpu}: there is no such GPU"):
-        choose_device(gpu)
+        choose_devices(gpu)
 
 
 def test_error_of_a_missing_gpu_lists_those_there_are(videos, joint_checkpoint):

@@ -118,7 +118,7 @@ def train_with_gaps(monkeypatch, settings, train_dir, gaps) -> None:
     """Trains while validation says the given GAPs, one an epoch."""
     remaining = iter(gaps)
 
-    def say_gap(network, reader, *, label_loss, top_k):
+    def say_gap(network, reader, *, label_loss, top_k, sharing):
         return {"gap": next(remaining), "hit_at_one": 0.5, "perr": 0.5}
 
     monkeypatch.setattr(loop, "evaluate_network", say_gap)

@@ -1,7 +1,8 @@
 """A run that is killed loses nothing but the steps since its last checkpoint.
 
 The run is killed four times, two of them inside the write of a checkpoint,
-and held against one that nothing interrupted, bit for bit.
+and held against one that nothing interrupted, bit for bit. At random moments
+the drills kill it (`test_drills.py`).
 """
 
 import dataclasses
@@ -205,17 +206,3 @@ def test_log_of_a_killed_run_holds_every_step_once(
     steps = [line["step"] for line in logs[0]]
     assert steps == list(range(1, LAST_STEP + 1))
     assert logs[0] == logs[1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-def test_run_killed_at_random_ends_as_the_uninterrupted_one(
-    videos, uninterrupted_run, tmp_path, seed
-):
-    flags = [*killed_run_flags(videos), f"--train_dir={tmp_path}"]
-    seconds = random.Random(seed)
-    for _ in range(3):
-        kill_while_it_trains(flags, tmp_path, seconds.uniform(0, 0.25))
-    run_script("train", *flags)
-    last = f"checkpoint-{LAST_STEP:08d}.h5"
-    assert_same_checkpoint(tmp_path / last, uninterrupted_run / last)

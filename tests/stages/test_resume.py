@@ -68,14 +68,14 @@ def test_run_that_raised_goes_on_from_its_last_checkpoint(
     settings = regime_settings(regime, videos)
     options = RunOptions(str(tmp_path), checkpoint_every_steps=3)
     run = TrainingRun(settings, options)
-    train_step = run.trainer.train_step
+    train_parts = run.trainer.batches.train_parts
 
-    def fail_after_step_7(batch, *rates):
+    def fail_after_step_7(turns, *rates):
         if run.progress.step == 7:
             raise RuntimeError("The power is off.")
-        return train_step(batch, *rates)
+        return train_parts(turns, *rates)
 
-    monkeypatch.setattr(run.trainer, "train_step", fail_after_step_7)
+    monkeypatch.setattr(run.trainer.batches, "train_parts", fail_after_step_7)
     with pytest.raises(RuntimeError, match="power is off"):
         run.train()
     assert checkpoint_steps(tmp_path) == [3, 5, 6]
@@ -103,14 +103,14 @@ def test_signal_saves_the_step_and_the_run_goes_on(
 ):
     settings = student_settings(videos)
     run = TrainingRun(settings, RunOptions(str(tmp_path)))
-    train_step = run.trainer.train_step
+    train_parts = run.trainer.batches.train_parts
 
-    def signal_in_step_7(batch, *rates):
+    def signal_in_step_7(turns, *rates):
         if run.progress.step == 6:
             os.kill(os.getpid(), kind)
-        return train_step(batch, *rates)
+        return train_parts(turns, *rates)
 
-    monkeypatch.setattr(run.trainer, "train_step", signal_in_step_7)
+    monkeypatch.setattr(run.trainer.batches, "train_parts", signal_in_step_7)
     handlers = [signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)]
     assert run.train() is False
     assert handlers == [
@@ -168,17 +168,17 @@ def test_kill_before_the_first_checkpoint_starts_at_the_beginning(
 
 def test_checkpoint_says_how_far_the_run_had_come(joint_run):
     expected = {
-        "checkpoint-00000004.h5": (4, 64, 0, 64),
-        "checkpoint-00000005.h5": (5, 72, 1, 0),
-        "checkpoint-00000012.h5": (12, 176, 2, 32),
-        "checkpoint-00000015.h5": (15, 216, 3, 0),
+        "checkpoint-00000004.h5": (4, 64, 0, [64]),
+        "checkpoint-00000005.h5": (5, 72, 1, []),
+        "checkpoint-00000012.h5": (12, 176, 2, [32]),
+        "checkpoint-00000015.h5": (15, 216, 3, []),
     }
-    for name, (step, examples_seen, epoch, position) in expected.items():
+    for name, (step, examples_seen, epoch, positions) in expected.items():
         with h5py.File(joint_run / name) as file:
             assert json.loads(file.attrs["progress"]) == {
                 "step": step,
                 "examples_seen": examples_seen,
                 "epoch": epoch,
-                "position": position,
+                "positions": positions,
                 "best_gap": None,
             }

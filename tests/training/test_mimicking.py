@@ -73,7 +73,7 @@ def test_to_mimic_changes_all_but_the_teacher_s_classifier(
     expected = weights_after_a_plain_step(
         student, batch, lambda said: 3 * distance(taught, said["embedding"])
     )
-    terms, _ = trainer.train_step(batch, RATE, 0.0)
+    terms, _ = trainer.batches.train_step(batch, RATE, 0.0)
     assert float(terms["student_label_loss"]) == 0
     assert "prediction_loss" not in terms
     assert_weights(student, expected | classifier, atol=1e-6)

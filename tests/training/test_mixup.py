@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.networks import video_inputs
 from distill.training.distiller import Distiller
-from distill.training.mixup import mix_videos
+from distill.training.mixup import draw_shares, mix_videos
 from tests.numpy_losses import numpy_kl, numpy_squared_distance
 from tests.training.tiny_networks import (
     BOTH_TERMS,
@@ -35,6 +34,12 @@ def draw_videos(batch_size=7):
     return inputs, np.eye(batch_size, dtype=np.float32)
 
 
+def mix_drawn(inputs, labels, alpha, seed):
+    """Mixes by shares that the seed gives."""
+    shares = draw_shares(len(labels), alpha, seed)
+    return mix_videos(inputs, labels, shares)
+
+
 def numpy_mix(values, shares):
     """Mixes each with its counterpart from the other end."""
     return np.stack(
@@ -49,7 +54,7 @@ def numpy_mix(values, shares):
 @pytest.mark.parametrize("traced", [False, True])
 def test_frames_and_labels_are_mixed_by_the_same_share(batch_size, traced):
     inputs, labels = draw_videos(batch_size)
-    mix = tf.function(mix_videos) if traced else mix_videos
+    mix = tf.function(mix_drawn) if traced else mix_drawn
     mixed, found = mix(inputs, labels, ALPHA, [3, 1])
     shares = np.diag(found)
     if batch_size % 2:
@@ -70,7 +75,7 @@ def test_frames_and_labels_are_mixed_by_the_same_share(batch_size, traced):
 def test_a_mixed_video_is_as_long_as_the_longer_of_the_two():
     inputs, labels = draw_videos()
     num_frames = inputs["num_frames"]
-    mixed, _ = mix_videos(inputs, labels, ALPHA, [0, 0])
+    mixed, _ = mix_drawn(inputs, labels, ALPHA, [0, 0])
     expected = np.maximum(num_frames, num_frames[::-1])
     np.testing.assert_array_equal(mixed["num_frames"], expected)
     # It has its own frames, its partner's, and padding behind both.
@@ -82,7 +87,7 @@ def test_vectors_of_videos_are_mixed_and_the_rest_stays():
     features = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     labels = np.eye(4, dtype=np.float32)
     inputs = {"features": tf.constant(features), "other": "kept"}
-    mixed, found = mix_videos(inputs, labels, ALPHA, [0, 0])
+    mixed, found = mix_drawn(inputs, labels, ALPHA, [0, 0])
     np.testing.assert_allclose(
         mixed["features"], numpy_mix(features, np.diag(found)), atol=1e-6
     )
@@ -93,7 +98,7 @@ def test_vectors_of_videos_are_mixed_and_the_rest_stays():
 def test_the_seed_alone_decides():
     inputs, labels = draw_videos()
     found = [
-        mix_videos(inputs, labels, ALPHA, seed)[1].numpy()
+        mix_drawn(inputs, labels, ALPHA, seed)[1].numpy()
         for seed in ([1, 2], [1, 2], [2, 1], [1, 3])
     ]
     np.testing.assert_array_equal(found[0], found[1])
@@ -106,7 +111,7 @@ def test_shares_are_those_of_a_beta_distribution(alpha):
     """Its variance is 1 / (4 (2 alpha + 1)), whatever half they are of."""
     labels = tf.reshape(tf.tile([1.0, 0.0], [10000]), [20000, 1])
     inputs = {"features": tf.zeros([20000, 1])}
-    _, mixed = mix_videos(inputs, labels, alpha, [4, 2])
+    _, mixed = mix_drawn(inputs, labels, alpha, [4, 2])
     deviations = mixed.numpy() - 0.5
     expected = 1 / (4 * (2 * alpha + 1))
     assert np.mean(deviations**2) == pytest.approx(expected, rel=0.05)
@@ -118,7 +123,7 @@ def test_shares_are_those_of_a_beta_distribution(alpha):
 
 def test_hardly_any_spread_leaves_each_video_as_it_is():
     inputs, labels = draw_videos()
-    mixed, found = mix_videos(inputs, labels, 1e-6, [0, 0])
+    mixed, found = mix_drawn(inputs, labels, 1e-6, [0, 0])
     np.testing.assert_allclose(found, labels, atol=1e-6)
     np.testing.assert_allclose(mixed["frames"], inputs["frames"], atol=1e-6)
 
@@ -138,7 +143,7 @@ def shares_of_step(step, batch_size=5):
     """Returns the shares that the run's seed and the step's number give."""
     labels = np.eye(batch_size, dtype=np.float32)
     seed = [MIXED.seed, step]
-    _, mixed = mix_videos({}, labels, ALPHA, seed)
+    _, mixed = mix_drawn({}, labels, ALPHA, seed)
     return np.diag(mixed)
 
 
@@ -188,9 +193,8 @@ def test_a_student_alone_learns_from_mixed_videos_as_read():
     frames, num_frames, labels = numpy_mixed(batch, shares_of_step(0))
     said = run_model(student, frames, num_frames)
     distiller = Distiller(student, MIXED)
-    terms, predictions = distiller.loss_terms(
-        video_inputs(batch), batch["labels"]
-    )
+    prepared = distiller.prepare(batch)
+    terms, predictions = distiller.loss_terms(prepared, prepared.pop("labels"))
     expected = numpy_label_loss(labels, said["predictions"])
     assert float(terms["student_label_loss"]) == pytest.approx(expected, 1e-4)
     assert predictions["student"].shape == (5, NUM_CLASSES)

@@ -162,7 +162,7 @@ def joint(eager, tmp_path):
     )
     trainer = build_trainer(settings)
     for step in range(3):
-        trainer.train_step(make_batch(seed=step), 0.1, 0.0)
+        trainer.batches.train_step(make_batch(seed=step), 0.1, 0.0)
     path = tmp_path / "joint.h5"
     write_checkpoint(path, trainer.groups, settings, {"step": 3})
     return path, trainer
@@ -215,7 +215,7 @@ def test_a_run_goes_on_with_weights_and_average(joint):
         load_variables(path, group, variables)
     batch = make_batch(seed=3)
     for each in (trainer, again):
-        each.train_step(batch, 0.1, 0.0)
+        each.batches.train_step(batch, 0.1, 0.0)
     for group, variables in trainer.groups.items():
         for name, variable in variables.items():
             np.testing.assert_array_equal(

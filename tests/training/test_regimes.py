@@ -75,7 +75,7 @@ def test_a_frozen_teacher_teaches_by_the_formulas(eager, tmp_path):
 
     expected = weights_after_a_plain_step(student, batch, loss)
     before = weights_of(student)
-    _, predictions = trainer.train_step(batch, RATE, 0.0)
+    _, predictions = trainer.batches.train_step(batch, RATE, 0.0)
     assert set(predictions) == {"student"}
     assert_weights(student, expected, atol=1e-5)
     moves = [np.abs(expected[name] - old).max() for name, old in before.items()]
@@ -136,7 +136,7 @@ def test_two_teachers_of_other_widths_teach_their_mean(eager, tmp_path):
         "prediction_loss": 5 * numpy_kl(mean, said["predictions"]).mean(),
     }
     kernels = [trainer.groups[g]["kernel"].numpy() for g in projections]
-    terms, _ = trainer.train_step(batch, 0.1, 0.0)
+    terms, _ = trainer.batches.train_step(batch, 0.1, 0.0)
     found = {name: float(terms[name]) for name in expected}
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
     for group, old in zip(projections, kernels, strict=True):
@@ -181,7 +181,7 @@ def test_a_frozen_teacher_sees_the_frames_of_evaluation(
     num_frames = np.full(5, frames.shape[1])
     taught = teacher.model({"frames": frames, "num_frames": num_frames})
     said = numpy_outputs(trainer.student, batch)["predictions"]
-    terms, _ = trainer.train_step(batch, 0.0, 0.0)
+    terms, _ = trainer.batches.train_step(batch, 0.0, 0.0)
     expected = 5 * numpy_kl(taught["predictions"].numpy(), said).mean()
     assert float(terms["prediction_loss"]) == pytest.approx(
         expected, rel=1e-3, abs=1e-6
@@ -196,7 +196,7 @@ def test_a_teacher_that_was_averaged_teaches_its_average(eager, tmp_path):
     )
     batch = make_batch()
     expected = prediction_loss(average, trainer.student, batch)
-    terms, _ = trainer.train_step(batch, 0.0, 0.0)
+    terms, _ = trainer.batches.train_step(batch, 0.0, 0.0)
     assert float(terms["prediction_loss"]) == pytest.approx(
         expected, rel=1e-3, abs=1e-6
     )
@@ -240,7 +240,7 @@ def test_a_student_learns_from_the_average_of_a_teacher_that_trains(eager):
             assert_weights(average, weights_of(teacher), atol=0)
         expected = prediction_loss(average, student, batch)
         outputs = numpy_outputs(teacher, batch)["predictions"]
-        terms, predictions = trainer.train_step(batch, 0.3, 0.0)
+        terms, predictions = trainer.batches.train_step(batch, 0.3, 0.0)
         others.append(expected - prediction_loss(teacher, student, batch))
         assert float(terms["prediction_loss"]) == pytest.approx(
             expected, rel=1e-3, abs=1e-6

@@ -185,7 +185,7 @@ def test_views_mixup_and_average_train_in_one_graph_for_any_batch():
     num_draws = trainer.reader_options["num_draws"]
     for batch_size in (5, 2, 1):
         batch = drawn_batch(num_draws, batch_size)
-        terms, predictions = trainer.train_step(batch, 0.01, 0.5)
+        terms, predictions = trainer.batches.train_step(batch, 0.01, 0.5)
         assert all(np.isfinite(float(term)) for term in terms.values())
         for which in ("teacher", "student"):
             assert predictions[which].shape == (batch_size, NUM_CLASSES)

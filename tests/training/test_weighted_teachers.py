@@ -153,7 +153,7 @@ def test_a_student_learns_the_weighted_mean_of_its_teachers(eager, tmp_path):
         numpy_squared_distance(t["embedding"], said["embedding"]).mean()
         for t in taught
     ]
-    terms, _ = trainer.train_step(batch, 0.0, 0.0)
+    terms, _ = trainer.batches.train_step(batch, 0.0, 0.0)
     assert float(terms["prediction_loss"]) == pytest.approx(
         5 * numpy_kl(mean, said["predictions"]).mean(), rel=1e-3
     )

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Runs N workers of one command on this machine, to try what machines would do.
+# Usage: bash scripts/launch_workers.sh N SCRIPT FLAG ...
+# for example: bash scripts/launch_workers.sh 2 scripts.train --flagfile=...
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash scripts/setup.sh
+exec .venv/bin/python -m scripts.launch_workers "$@"

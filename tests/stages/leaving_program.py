@@ -1,0 +1,16 @@
+"""Two workers, of which the second ends before the chief comes to its end."""
+
+import os
+import time
+
+from distill.devices import choose_devices
+
+if __name__ == "__main__":
+    workers = choose_devices(-1, "auto")
+    with workers.together():
+        workers.wait()
+        time.sleep(1)
+        if not workers.is_chief:
+            os._exit(0)
+        time.sleep(2)
+    print("the chief has ended", flush=True)

@@ -1,0 +1,353 @@
+"""Hostile checkpoints are refused by their reason, before memory is taken."""
+
+import contextlib
+import dataclasses
+import json
+import random
+import re
+import shutil
+import time
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from hostile_checkpoints import (
+    FILES,
+    MISFITS,
+    PROGRESSES,
+    STRUCTURES,
+    VALUES,
+    change,
+    damage_bytes,
+    set_value,
+)
+from stage_runs import joint_settings, video_level_settings
+from stored_files import read_datasets
+
+from distill.checkpoint_averaging import average_checkpoints
+from distill.conversion import convert_to_student
+from distill.evaluation import evaluate_checkpoint, load_network
+from distill.stored_networks import read_fitting_settings
+from distill.training.checkpoints import (
+    CheckpointError,
+    NonFiniteError,
+    read_progress,
+    weight_names,
+    write_checkpoint,
+)
+from distill.training.encoders import with_encoder
+from distill.training.initial_weights import load_initial_student
+from distill.training.loop import TrainingRun
+from distill.training.run_options import RunOptions
+from distill.training.trainers import build_trainer
+
+MOST_GROWTH = 30e6
+PROGRESS = {"step": 5, "examples_seen": 72, "epoch": 1}
+
+
+@pytest.fixture(scope="module")
+def settings(video_level_videos):
+    return video_level_settings(video_level_videos)
+
+
+@pytest.fixture(scope="module")
+def good(settings, tmp_path_factory):
+    """Returns a checkpoint from which a run can go on."""
+    path = tmp_path_factory.mktemp("good") / "checkpoint-00000005.h5"
+    groups = build_trainer(settings).groups
+    write_checkpoint(path, groups, settings, PROGRESS)
+    load_network(path, "student")  # what is built first takes most memory
+    return path
+
+
+@pytest.fixture
+def spoiled(good, tmp_path):
+    """Returns a function that spoils a copy of the checkpoint."""
+
+    def make(spoil):
+        path = tmp_path / good.name
+        shutil.copy(good, tmp_path / "other.h5")
+        shutil.copy(good, path)
+        with h5py.File(path, "a") as file:
+            spoil(file)
+        return path
+
+    return make
+
+
+def memory(key):
+    text = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(re.search(rf"{key}:\s+(\d+) kB", text)[1])
+
+
+@contextlib.contextmanager
+def refused(message):
+    """Expects an error, and that memory never grows by much up to it."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = memory("VmRSS")
+    with pytest.raises(CheckpointError, match=message):
+        yield
+    assert memory("VmHWM") - before < MOST_GROWTH
+
+
+def cases(*tables):
+    return [
+        pytest.param(*case, id=name)
+        for table in tables
+        for name, case in table.items()
+    ]
+
+
+def assert_every_reader_refuses(path, message, good):
+    """Asserts that no reader takes a file, alone or beside a good one."""
+    with refused(message):
+        load_network(path, "student")
+    with refused(message):
+        convert_to_student(path, path.with_name("student.h5"))
+    with refused(message):
+        average_checkpoints([good, path], path.with_name("mean.h5"))
+
+
+@pytest.mark.parametrize(("spoil", "message"), cases(STRUCTURES))
+def test_what_no_checkpoint_holds_is_refused_by_every_reader(
+    spoil, message, spoiled, tmp_path
+):
+    path = spoiled(spoil)
+    assert_every_reader_refuses(path, message, tmp_path / "other.h5")
+    assert {file.name for file in tmp_path.iterdir()} == {
+        path.name,
+        "other.h5",
+    }
+
+
+@pytest.mark.parametrize(("make", "message"), cases(FILES))
+def test_what_is_no_file_of_hdf5_is_refused(make, message, good, tmp_path):
+    path = tmp_path / "checkpoint-00000001.h5"
+    make(path)
+    assert_every_reader_refuses(path, message, good)
+
+
+@pytest.mark.parametrize(("spoil", "message"), cases(MISFITS))
+def test_settings_of_other_weights_are_refused_before_a_model_is_built(
+    spoil, message, spoiled
+):
+    with refused(message):
+        load_network(spoiled(spoil), "student")
+
+
+@pytest.mark.parametrize(("spoil", "message"), cases(VALUES))
+def test_weights_that_are_no_numbers_are_refused(
+    spoil, message, spoiled, tmp_path
+):
+    path = spoiled(spoil)
+    assert_every_reader_refuses(path, message, tmp_path / "other.h5")
+    with refused(message):
+        student = load_network(tmp_path / "other.h5", "student")
+        load_initial_student(path, student, 10)
+
+
+@pytest.mark.parametrize(("spoil", "message"), cases(PROGRESSES))
+def test_progress_that_cannot_be_is_refused(spoil, message, spoiled, tmp_path):
+    path = spoiled(spoil)
+    with refused(message):
+        read_progress(path)
+    with refused(message):
+        convert_to_student(path, tmp_path / "student.h5")
+    with refused(message):
+        evaluate_checkpoint(path, "student", None, network="none is needed")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["external link", "chunks of 10^12 values", "settings nested deep"],
+)
+def test_a_run_does_not_go_on_from_what_is_no_checkpoint(
+    name, settings, spoiled, tmp_path
+):
+    spoil, message = STRUCTURES[name]
+    check_resume(spoiled(spoil), message, settings, tmp_path)
+
+
+def name_moment(file):
+    """Returns the name of one of Adam's first moments."""
+    return next(name for name in sorted(file["optimizer"]) if "moment" in name)
+
+
+def spoil_moment(file):
+    set_value(np.nan, f"optimizer/{name_moment(file)}")(file)
+
+
+def rename_moment(file):
+    file["optimizer"].move(name_moment(file), "accumulator")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        PROGRESSES["negative step"],
+        VALUES["NaN"],
+        (spoil_moment, r"optimizer/\w+ holds a value that is NaN or infinite"),
+        (rename_moment, r"holds no optimizer/\w*moment"),
+        (
+            change("settings", "student.arguments.logistic_l2", 0.5),
+            "was written with other settings",
+        ),
+    ],
+    ids=["progress", "weight", "moment", "optimiser", "settings"],
+)
+def test_a_run_does_not_go_on_from_other_values(
+    spoil, message, settings, spoiled, tmp_path
+):
+    check_resume(spoiled(spoil), message, settings, tmp_path)
+
+
+def check_resume(path, message, settings, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        TrainingRun(settings, RunOptions(str(path.parent)))
+    assert not (tmp_path / "settings.json").exists()
+
+
+@pytest.fixture(scope="module")
+def recurrent(video_level_videos, tmp_path_factory):
+    """Returns the checkpoint of an LSTM, and the frames' settings."""
+    settings = joint_settings(video_level_videos)
+    path = tmp_path_factory.mktemp("recurrent") / "checkpoint.h5"
+    write_checkpoint(path, build_trainer(settings).groups, settings, PROGRESS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("lstm_cells", 10**9, "lstm_cells=1000000000 is more than 1,692"),
+        ("lstm_cells", 900, "its model needs"),
+        ("lstm_cells", -6, "settings make no student"),
+        ("lstm_cells", 6.0, "lstm_cells must be of the type int, got '6.0'"),
+        ("lstm_layers", 10**9, "lstm_layers=1000000000 is more than"),
+        ("lstm_layers", 900, "lstm_layers makes more layers than there are"),
+        ("num_inputs_to_lstm", 900, "settings make no student: num_inputs_to"),
+        ("dropout", 2.0, "settings make no student: dropout must be a share"),
+        ("moe_num_mixtures", 900, "its model needs"),
+    ],
+)
+def test_absurd_sizes_are_refused_before_a_model_is_built(
+    field, value, message, recurrent, tmp_path
+):
+    path = shutil.copy(recurrent, tmp_path)
+    read_fitting_settings(path, "student")
+    with h5py.File(path, "a") as file:
+        change("settings", f"student.arguments.{field}", value)(file)
+    with refused(message):
+        read_fitting_settings(path, "student")
+    with refused(message):
+        load_network(path, "student")
+
+
+def test_an_absurd_encoder_is_refused_before_networks_are_built(
+    video_level_videos, spoiled, settings
+):
+    def make_autoencoder(file):
+        change("settings", "autoencoder", {"encoder_sizes": "4,900"})(file)
+        change("settings", "student", None)(file)
+        file.move("student", "autoencoder")
+
+    with refused("autoencoder holds classifier/bias, its model does not"):
+        with_encoder(settings, str(spoiled(make_autoencoder)), None)
+
+
+def test_comparing_sizes_draws_no_random_number(recurrent, tmp_path):
+    """Keras seeds what it builds next by Python's random numbers."""
+    path = shutil.copy(recurrent, tmp_path)
+    with h5py.File(path, "a") as file:
+        change("settings", "student.arguments.moe_l2", 0.125)(file)
+    random.seed(7)
+    expected = random.random()
+    random.seed(7)
+    read_fitting_settings(path, "student")
+    assert random.random() == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space.h5", "a\nb.h5", "\u00fc\u4e2d.h5", "x\udcff.h5", "%s{}"],
+)
+def test_a_checkpoint_may_have_any_name(name, good, tmp_path):
+    path = shutil.copy(good, tmp_path / name)
+    weights = weight_names(load_network(path, "student").model)
+    stored = read_datasets(good, "student")
+    assert weights.keys() == stored.keys()
+    for key, weight in weights.items():
+        np.testing.assert_array_equal(weight, stored[key])
+
+
+@pytest.mark.parametrize(
+    "count", [150, pytest.param(1_500, marks=pytest.mark.slow)]
+)
+def test_a_damaged_checkpoint_is_read_or_refused(count, good, tmp_path):
+    """In good time and in little memory, whatever byte is damaged."""
+    path, whole = tmp_path / "checkpoint.h5", good.read_bytes()
+    generator = np.random.default_rng(count)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before, refusals = memory("VmRSS"), 0
+    for _ in range(count):
+        path.write_bytes(damage_bytes(whole, generator))
+        start = time.monotonic()
+        for read in (
+            lambda: load_network(path, "student"),
+            lambda: read_progress(path),
+            lambda: convert_to_student(path, tmp_path / "student.h5"),
+        ):
+            try:
+                read()
+            except ValueError as error:
+                refusals += 1
+                assert str(path) in str(error)
+        assert time.monotonic() - start < 5
+    assert count / 2 < refusals < 3 * count
+    assert memory("VmHWM") - before < 2 * MOST_GROWTH
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_not_written(
+    value, settings, good, tmp_path
+):
+    path = Path(shutil.copy(good, tmp_path))
+    old = path.read_bytes()
+    groups = {
+        "student": {
+            "classifier/bias": keras.Variable([1.0]),
+            "classifier/kernel": keras.Variable([1.0, value]),
+        }
+    }
+    message = (
+        "student/classifier/kernel holds a value that is NaN or infinite: "
+        f"{path} is not written."
+    )
+    with pytest.raises(NonFiniteError, match=f"^{re.escape(message)}$"):
+        write_checkpoint(path, groups, settings, PROGRESS)
+    assert path.read_bytes() == old
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_whole_numbers_and_empty_variables_are_written(settings, tmp_path):
+    path = tmp_path / "checkpoint.h5"
+    groups = {
+        "optimizer": {
+            "iteration": keras.Variable(3, dtype="int64"),
+            "nothing": keras.Variable(np.zeros((0, 4), np.float32)),
+        }
+    }
+    write_checkpoint(path, groups, settings, PROGRESS)
+    stored = read_datasets(path)
+    assert stored["optimizer/iteration"] == 3
+    assert stored["optimizer/nothing"].shape == (0, 4)
+    defaults = {"positions": (), "best_gap": None}
+    assert read_progress(path) == PROGRESS | defaults
+
+
+def test_settings_of_every_kind_are_read_as_they_were_written(settings, good):
+    fields = json.loads(json.dumps(dataclasses.asdict(settings)))
+    stored = read_fitting_settings(good, "student")
+    assert json.loads(stored.to_json()) == fields

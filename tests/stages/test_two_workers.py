@@ -1,0 +1,245 @@
+"""Two worker processes on this machine, against one process."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import stage_runs
+import worker_runs
+from stored_files import (
+    checkpoint_steps,
+    read_datasets,
+)
+
+from distill.launching import free_ports, worker_config
+from distill.training.checkpoints import read_progress
+from distill.workers import Workers
+
+pytestmark = pytest.mark.slow
+LAST = "checkpoint-00000010.h5"
+
+
+def start(program, *arguments, **environment):
+    """Starts a program beside this file."""
+    here = stage_runs.ROOT / "tests" / "stages"
+    paths = {"PYTHONPATH": os.pathsep.join([str(stage_runs.ROOT), str(here)])}
+    return subprocess.Popen(
+        [sys.executable, str(here / program), *map(str, arguments)],
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | paths | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(processes):
+    """Waits for processes; returns what they printed."""
+    outputs = [process.communicate(timeout=400)[0] for process in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output[-3000:]
+    return outputs
+
+
+def run_two(program, *arguments):
+    """Runs a program as two workers; returns what each printed."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    configs = [worker_config(addresses, index) for index in range(2)]
+    return finish(
+        [start(program, *arguments, TF_CONFIG=config) for config in configs]
+    )
+
+
+@pytest.fixture(scope="module")
+def two_workers(videos, tmp_path_factory):
+    """Returns the directory of what two workers did and its reports."""
+    directory = tmp_path_factory.mktemp("two_workers")
+    outputs = run_two("worker_program.py", videos, directory)
+    reports = [
+        json.loads((directory / f"report-{index}.json").read_text())
+        for index in range(2)
+    ]
+    return directory, reports, outputs
+
+
+@pytest.fixture(scope="module")
+def two_devices(videos, tmp_path_factory):
+    """Returns the directory of what one process did on two devices."""
+    directory = tmp_path_factory.mktemp("two_devices")
+    finish([start("mirrored_program.py", videos, directory)])
+    return directory
+
+
+@pytest.fixture(scope="module")
+def one_process(videos, tmp_path_factory):
+    """Returns the directory of the same by one process, in two turns."""
+    directory = tmp_path_factory.mktemp("one_process")
+    for name in ("joint", "finetuned", "batch_norm"):
+        turns = 1 if name == "batch_norm" else worker_runs.TURNS
+        worker_runs.train(name, videos, directory, num_turns=turns)
+    return directory
+
+
+@pytest.fixture
+def together(request, two_workers):
+    """Returns the directory of two workers, or of two devices."""
+    if request.param == "workers":
+        return two_workers[0]
+    return request.getfixturevalue("two_devices")
+
+
+both = pytest.mark.parametrize(
+    "together", ["workers", "devices"], indirect=True
+)
+
+
+@both
+@pytest.mark.parametrize("run", ["joint", "finetuned"])
+def test_two_train_the_weights_of_one(together, one_process, run):
+    """Bit for bit, with dropout, mixup and averages, of the same parts."""
+    found = read_datasets(together / run / LAST)
+    expected = read_datasets(one_process / run / LAST)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert found[name].tobytes() == expected[name].tobytes(), name
+
+
+@both
+def test_batch_statistics_are_those_of_the_whole_batch(together, one_process):
+    """Against one process that takes every batch at once."""
+    found = read_datasets(together / "batch_norm" / LAST, "student")
+    expected = read_datasets(one_process / "batch_norm" / LAST, "student")
+    assert any("moving_variance" in name for name in expected)
+    for name in expected:
+        np.testing.assert_allclose(
+            found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name
+        )
+
+
+def test_losses_and_validation_are_logged_for_all_workers(
+    two_workers, one_process
+):
+    lines = [
+        [
+            json.loads(text)
+            for text in (d / "finetuned/log.jsonl").read_text().splitlines()
+        ]
+        for d in (two_workers[0], one_process)
+    ]
+    steps = [[x for x in log if x["kind"] == "step"] for log in lines]
+    scores = [[x for x in log if x["kind"] == "evaluation"] for log in lines]
+    assert len(steps[0]) == len(steps[1]) == 1
+    assert steps[0][0]["loss"] == pytest.approx(steps[1][0]["loss"], 1e-6)
+    for found, expected in zip(*scores, strict=True):
+        for name in ("gap", "perr", "loss", "mean_average_precision"):
+            assert found[name] == pytest.approx(expected[name], abs=1e-6)
+        assert found["num_videos"] == stage_runs.NUM_VALIDATE_VIDEOS
+
+
+def test_the_chief_alone_writes_and_speaks(two_workers):
+    directory, reports, outputs = two_workers
+    assert [report["index"] for report in reports] == [0, 1]
+    assert "validation after step 10" in outputs[0]
+    assert "step" not in outputs[1]
+    names = {path.name for path in (directory / "joint").iterdir()}
+    assert "settings.json" in names
+    assert not [name for name in names if name.endswith((".tmp", ".part"))]
+
+
+def test_workers_with_files_of_their_own_train_on_every_record(two_workers):
+    """Of 3 files of 24 videos one has two, the other one: 6 steps, then 3."""
+    directory = two_workers[0] / "files"
+    steps = [6, 12]
+    assert checkpoint_steps(directory) == [2, 4, 6, 8, 10, 12]
+    for epoch, step in enumerate(steps, start=1):
+        progress = read_progress(directory / f"checkpoint-{step:08d}.h5")
+        assert progress["examples_seen"] == 72 * epoch
+        assert (progress["epoch"], progress["positions"]) == (epoch, ())
+    assert (directory / "best.h5").exists()
+    lines = (directory / "log.jsonl").read_text().splitlines()
+    scores = [line for line in map(json.loads, lines) if "num_videos" in line]
+    assert [line["step"] for line in scores] == steps
+
+
+def test_one_process_goes_on_from_the_middle_of_two_workers_epoch(
+    two_workers, videos, tmp_path
+):
+    """It ends their two streams, and makes the next epoch one of its own."""
+    directory = tmp_path / "files"
+    directory.mkdir()
+    name = "checkpoint-00000004.h5"
+    shutil.copy(two_workers[0] / "files" / name, directory)
+    progress = read_progress(directory / name)
+    assert progress["examples_seen"] == sum(progress["positions"])
+    assert len(progress["positions"]) == 2
+    worker_runs.train("files", videos, tmp_path)
+    # As many steps for the rest, and 5 of 16 videos for the next epoch.
+    assert checkpoint_steps(directory) == [4, 6, 8, 10, 11]
+    found = read_progress(directory / "checkpoint-00000011.h5")
+    assert (found["examples_seen"], found["epoch"]) == (144, 2)
+
+
+def test_arrays_are_summed_and_gathered_whatever_their_size(two_workers):
+    for report in two_workers[1]:
+        assert report["sum"] == [3.0, 1.0]
+        assert report["gathered"] == {
+            "float64": [[0.5, 0.0], [0.5, 1.0]],
+            "int32": [[0], [1, 1]],
+            "bool": [[True, False], [True]],
+            "float32": [[], [[np.float32(0.1)] * 2]],
+        }
+        assert report["wrong"] == "Different steps (by worker: 0, 1)"
+
+
+@pytest.mark.parametrize("shard_by", ["file", "batch"])
+def test_scores_of_two_workers_are_those_of_one(two_workers, videos, shard_by):
+    directory, reports, _ = two_workers
+    expected = worker_runs.score(
+        directory / "joint", videos, Workers(), shard_by
+    )
+    for report in reports:
+        found = report[shard_by]
+        assert found["num_videos"] == stage_runs.NUM_VALIDATE_VIDEOS
+        for name, value in expected.items():
+            if name != "examples_per_second":
+                assert found[name] == pytest.approx(value, abs=2e-6), name
+
+
+def test_predictions_of_two_are_those_of_one(
+    two_workers, two_devices, videos, tmp_path
+):
+    """By turns the bytes of one file, by files its lines."""
+    directory = two_workers[0]
+    alone = Workers()
+    worker_runs.predict(directory / "joint", videos, tmp_path, alone, "file")
+    expected = (tmp_path / "predictions-file.csv").read_text()
+    assert (directory / "predictions-batch.csv").read_text() == expected
+    for found in (directory, two_devices):
+        found = (found / "predictions-file.csv").read_text()
+        assert_same_predictions(found, expected)
+
+
+def assert_same_predictions(found, expected):
+    """Asserts that two CSV files say the same of the same videos."""
+    scores = [
+        {
+            video: np.array(pairs.split(), float)
+            for video, pairs in (
+                line.split(",") for line in text.splitlines()[1:]
+            )
+        }
+        for text in (found, expected)
+    ]
+    assert scores[0].keys() == scores[1].keys()
+    for video in scores[1]:
+        np.testing.assert_allclose(
+            scores[0][video], scores[1][video], atol=2e-6
+        )
+
+
+def test_the_last_may_end_when_the_others_are_gone():
+    outputs = run_two("leaving_program.py")
+    assert "the chief has ended" in outputs[0]

@@ -1,0 +1,120 @@
+"""The runs that one process and several workers both make."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import stage_runs
+
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.evaluation import evaluate_checkpoint, load_network, predict_videos
+from distill.inference import write_shared_predictions
+from distill.settings import NetworkSettings, RunSettings
+from distill.shared_reading import SharedReading
+from distill.training.checkpoints import newest_checkpoint
+from distill.training.loop import TrainingRun
+from distill.training.run_options import RunOptions
+from distill.workers import Workers
+
+TURNS = 2
+
+
+def _joint(videos: Path, **training: Any) -> RunSettings:
+    settings = stage_runs.joint_settings(
+        videos, mixup=0.3, average_half_life=4.0, num_epochs=2, **training
+    )
+    return dataclasses.replace(
+        settings,
+        teacher=_change(settings.teacher, input_batch_norm=False),
+        student=_change(settings.student, input_batch_norm=False),
+    )
+
+
+def _student(videos: Path, **training: Any) -> RunSettings:
+    settings = stage_runs.student_settings(videos, num_epochs=2, **training)
+    student = _change(settings.student, input_batch_norm=False)
+    return dataclasses.replace(settings, student=student)
+
+
+def _batch_norm(videos: Path, **training: Any) -> RunSettings:
+    """Returns a student with batch statistics, and nothing drawn."""
+    settings = _student(videos, optimizer="SGD", **training)
+    student = _change(
+        settings.student, input_batch_norm=True, dropout=0.0, input_dropout=0.0
+    )
+    return dataclasses.replace(settings, student=student)
+
+
+def _change(network: NetworkSettings, **arguments: Any) -> NetworkSettings:
+    return dataclasses.replace(network, arguments=network.arguments | arguments)
+
+
+# By name, the settings and how the workers share the records.
+RUNS = {
+    "joint": (_joint, "batch"),
+    "finetuned": (_student, "batch"),
+    "batch_norm": (_batch_norm, "batch"),
+    "files": (_student, "file"),
+}
+
+
+def train(
+    name: str,
+    videos: Path,
+    directory: Path,
+    workers: Workers | None = None,
+    num_turns: int = 1,
+) -> None:
+    """Makes one of the runs; fine-tuning goes on from `joint`'s student."""
+    make_settings, shard_by = RUNS[name]
+    settings = make_settings(videos, accumulate_steps=num_turns)
+    if name == "finetuned":
+        checkpoint = str(newest_checkpoint(directory / "joint"))
+        settings = dataclasses.replace(settings, initial_checkpoint=checkpoint)
+    validation = name in ("finetuned", "files")
+    options = RunOptions(
+        str(directory / name),
+        shard_by=shard_by,
+        eval_data_pattern=_validation(videos) if validation else None,
+        checkpoint_every_steps=2 if shard_by == "file" else 0,
+    )
+    assert TrainingRun(settings, options, workers=workers).train()
+
+
+def _validation(videos: Path) -> str:
+    return f"{videos}/validate-*.tfrecord"
+
+
+def _reader(videos: Path) -> VideoReader:
+    return VideoReader(
+        stage_runs.frame_schema(), find_files(_validation(videos)), 7
+    )
+
+
+def score(
+    run: Path, videos: Path, workers: Workers, shard_by: str
+) -> dict[str, Any]:
+    """Returns the scores of a run's newest checkpoint."""
+    scores = evaluate_checkpoint(
+        newest_checkpoint(run),
+        "student",
+        _reader(videos),
+        sharing=SharedReading(workers, shard_by == "batch"),
+    )
+    return json.loads(json.dumps(scores))
+
+
+def predict(
+    run: Path, videos: Path, directory: Path, workers: Workers, shard_by: str
+) -> None:
+    """Writes what a run's newest checkpoint predicts, as CSV."""
+    with workers.scope():
+        network = load_network(newest_checkpoint(run), "student")
+    sharing = SharedReading(workers, shard_by == "batch")
+    reader = _reader(videos)
+    path = directory / f"predictions-{shard_by}.csv"
+    batches = predict_videos(network, reader, sharing)
+    for _ in write_shared_predictions(path, batches, 5, sharing, reader):
+        pass
