@@ -45,6 +45,12 @@ SMALL = Plan(
 )
 
 
+def choose_sizes(small: bool, batch_size: int) -> Sizes:
+    """Returns the full or the tiny sizes with another batch."""
+    sizes = SMALL.sizes if small else Sizes()
+    return dataclasses.replace(sizes, batch_size=batch_size)
+
+
 def measure_part(part: str, plan: Plan) -> list[Row]:
     """Returns the rows of one of `PARTS`.
 

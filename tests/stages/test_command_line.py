@@ -47,6 +47,7 @@ SCRIPTS = [
     "export",
     "serve",
     "load_test_service",
+    "estimate_scale",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
