@@ -48,6 +48,7 @@ SCRIPTS = [
     "serve",
     "load_test_service",
     "estimate_scale",
+    "download_yt8m",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
@@ -120,6 +121,7 @@ def test_unknown_flag_suggests_the_nearest():
         ("average_predictions", [], "--predictions, --output_file"),
         ("score_predictions", ["--predictions=x"], "--labels"),
         ("convert_predictions", [], "--predictions, --output_file"),
+        ("download_yt8m", ["--mirror=us"], "--partition, --output_dir"),
         ("write_labels", [], "--input_data_pattern, --output_file"),
     ],
 )
