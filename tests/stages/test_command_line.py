@@ -48,6 +48,7 @@ SCRIPTS = [
     "serve",
     "load_test_service",
     "estimate_scale",
+    "check_data",
     "download_yt8m",
 ]
 
@@ -121,6 +122,7 @@ def test_unknown_flag_suggests_the_nearest():
         ("average_predictions", [], "--predictions, --output_file"),
         ("score_predictions", ["--predictions=x"], "--labels"),
         ("convert_predictions", [], "--predictions, --output_file"),
+        ("check_data", [], "--output_dir"),
         ("download_yt8m", ["--mirror=us"], "--partition, --output_dir"),
         ("write_labels", [], "--input_data_pattern, --output_file"),
     ],

@@ -1,0 +1,1 @@
+"""Every record of a data set checked: what is bad, doubled or missing."""
