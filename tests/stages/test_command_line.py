@@ -50,6 +50,7 @@ SCRIPTS = [
     "estimate_scale",
     "check_data",
     "download_yt8m",
+    "benchmark_predictions",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
