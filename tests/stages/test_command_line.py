@@ -51,6 +51,7 @@ SCRIPTS = [
     "check_data",
     "download_yt8m",
     "benchmark_predictions",
+    "drills",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.

@@ -1,0 +1,1 @@
+"""Drills: processes are killed at random, and the results compared."""
