@@ -4,7 +4,7 @@ Runs only after something failed, on the one record concerned.
 """
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from distill.data import records
 from distill.data.schema import DataSchema
@@ -14,6 +14,13 @@ from models.frame_budget import ALL_FRAMES, FrameBudget
 
 class BadRecordError(ValueError):
     """A record or a file that cannot be read as the schema says."""
+
+
+def message_kind(schema: DataSchema) -> type[Message]:
+    """Returns the protocol buffer that a record of a layout is."""
+    return (
+        tf.train.SequenceExample if schema.frame_features else tf.train.Example
+    )
 
 
 def describe_record(
@@ -33,9 +40,7 @@ def describe_record(
     Returns:
       What is wrong and what was expected; None for a good record.
     """
-    kind = (
-        tf.train.SequenceExample if schema.frame_features else tf.train.Example
-    )
+    kind = message_kind(schema)
     try:
         message = kind.FromString(serialized)
     except DecodeError:

@@ -5,10 +5,11 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError, Message
 
 from distill.data import records
 from distill.data.bad_files import PARSER_ERRORS
-from distill.data.bad_records import describe_record
+from distill.data.bad_records import describe_record, message_kind
 from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
 from distill.data_check.video_ids import FileIds
@@ -77,6 +78,7 @@ class FileChecker:
     def __init__(self, expected: Expected):
         self._expected = expected
         self._schema = expected.schema
+        self._kind = message_kind(expected.schema)
         self._parse = tf.function(
             self._parse_segments
             if self._schema.segment_labels
@@ -139,7 +141,7 @@ class FileChecker:
 
     def _check_batch(self, batch, found):
         """Adds a batch, record by record if one of them cannot be parsed."""
-        numbers, serialized = zip(*batch, strict=True)
+        serialized = [record for _, record in batch]
         try:
             parsed = self._parse(tf.constant(serialized, tf.string))
         except PARSER_ERRORS:
@@ -150,17 +152,21 @@ class FileChecker:
             self._add_bad_record(found, UNREADABLE, *batch[0])
             return
         reasons, ids, labels, segments = (part.numpy() for part in parsed)
-        good = reasons == records.GOOD
-        for index in np.flatnonzero(~good):
-            reason = records.REASONS[int(reasons[index])]
-            self._add_bad_record(found, reason, *batch[index])
+        good = []
+        for index, (number, record) in enumerate(batch):
+            message = self._read_strictly(record)
+            reason = records.REASONS.get(int(reasons[index]))
+            if reason is None and message is None:
+                reason = UNREADABLE
+            if reason is not None:
+                self._add_bad_record(found, reason, number, record)
+                continue
+            good.append(index)
+            found.frame_counts.update(self._count_frames(message))
+            found.ids.add(number, ids[index] or self._read_id(message))
         found.label_counts += labels[good].sum(axis=0)
-        found.num_good += int(good.sum())
+        found.num_good += len(good)
         found.num_segments += int(segments[good].sum())
-        for index in np.flatnonzero(good):
-            found.frame_counts.update(self._count_frames(serialized[index]))
-            video_id = ids[index] or self._read_id(serialized[index])
-            found.ids.add(numbers[index], video_id)
 
     def _add_bad_record(self, found, reason, number, serialized):
         problem = None
@@ -173,17 +179,25 @@ class FileChecker:
             )
         _add_bad(found, reason, number, problem or reason)
 
-    def _count_frames(self, serialized) -> list[int]:
+    def _read_strictly(self, serialized) -> Message | None:
+        """Returns a record's message; None for none, whatever is read of it.
+
+        TensorFlow's parser overlooks a false length of what it does not need.
+        """
+        try:
+            return self._kind.FromString(serialized)
+        except DecodeError:
+            return None
+
+    def _count_frames(self, message) -> list[int]:
         """Returns a good video's frames, of which there may be too many."""
         if not self._schema.frame_features:
             return []
-        message = tf.train.SequenceExample.FromString(serialized)
         lists = message.feature_lists.feature_list
         return [len(lists[self._schema.feature_names[0]].feature)]
 
-    def _read_id(self, serialized) -> bytes:
+    def _read_id(self, message) -> bytes:
         """Returns the id of a good video without a segment."""
-        message = tf.train.SequenceExample.FromString(serialized)
         return message.context.feature[self._schema.id_key].bytes_list.value[0]
 
 

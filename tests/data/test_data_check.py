@@ -10,6 +10,7 @@ from array import array
 
 import numpy as np
 import pytest
+from mutations import encode_field
 from odd_jobs import Doer
 from record_files import (
     FRAME_SCHEMA,
@@ -111,6 +112,20 @@ def test_a_bad_record_among_good_ones_is_counted_and_named(
     assert number == 3 and words.startswith(fill_in(problem, level))
     assert (found.num_records, found.num_good) == (6, 5)
     assert ids_of(found) == [v.id for v in videos[:3] + videos[4:]]
+
+
+@pytest.mark.parametrize("level", SCHEMAS)
+def test_what_tensorflow_reads_and_protocol_buffers_refuse_is_named(
+    level, tmp_path
+):
+    """A field that nobody knows states bytes that are not there."""
+    records = [video.serialize() for video in draw_good(SCHEMAS[level], 3)]
+    records[1] += encode_field(9, b"four")[:-1]
+    file = write_records(tmp_path / "a", records)
+    found = CHECKERS[level].check(file)
+    assert found.bad == {"unreadable": 1} and found.num_good == 2
+    ((number, words),) = found.examples["unreadable"]
+    assert number == 1 and words.startswith("it is no tf.train.")
 
 
 def test_every_bad_record_is_counted_and_the_first_five_are_named(tmp_path):

@@ -31,6 +31,7 @@ from record_oracle import UNREADABLE, is_plain, judge
 from distill.data.bad_records import BadRecordError
 from distill.data.estimation import estimate_num_records
 from distill.data.pipeline import VideoReader
+from distill.data_check.file_check import Expected, FileChecker
 from tests.segment_records import SCHEMA, draw_rated_videos
 
 ALL_SCHEMAS = SCHEMAS | {"segments": SCHEMA}
@@ -177,6 +178,13 @@ def test_records_of_any_bytes_are_read_right_or_left_out(
     assert overlooked.total() <= MOST_OVERLOOKED * len(odd)
     if level != "segments":
         assert len(read) + counts.total() == len(odd)
+    # The check of data reads by protocol buffers too, and overlooks nothing.
+    checker = FileChecker(Expected(schema))
+    found = checker.check(write_records(tmp_path / "odd.tfrecord", odd))
+    assert found.num_good + found.bad.total() == len(odd)
+    assert len(found.ids.numbers) == found.num_good
+    for number in found.ids.numbers:
+        assert verdicts[number].reason is None
     # Most of what protocol buffers refuse is refused, most as unreadable.
     unreadable = sum(each.reason == UNREADABLE for each in verdicts)
     assert counts[UNREADABLE] > unreadable / 2
