@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 
+from distill.benchmark.memory import read_megabytes
 from distill.benchmark.plain_metrics import PlainVideoMetrics
 from distill.benchmark.timing import Row, time_interleaved
 from distill.metrics.accumulator import VideoMetrics
@@ -110,10 +111,7 @@ def _own_peak_megabytes() -> float:
     """Returns the most memory that this process has had."""
     try:
         # Its own: a process's maximum of `getrusage` is its parent's at first.
-        with open("/proc/self/status", encoding="utf-8") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1024
+        return read_megabytes("VmHWM")
     except OSError:
         pass
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

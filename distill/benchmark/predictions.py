@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.benchmark.memory import read_megabytes
 from distill.evaluation import Prediction
 from distill.inference import write_predictions
 from distill.metrics.accumulator import VideoMetrics
@@ -115,19 +116,6 @@ class Sampler:
                 "temporary_bytes": count_temporary_bytes(),
             }
         )
-
-
-def read_megabytes(kind: str) -> float:
-    """Returns this process's `VmRSS`, or its peak, `VmHWM`.
-
-    Raises:
-      OSError: The system does not say.
-    """
-    with open("/proc/self/status", encoding="utf-8") as status:
-        for line in status:
-            if line.startswith(f"{kind}:"):
-                return int(line.split()[1]) / 1024
-    raise OSError(f"/proc/self/status has no {kind}.")
 
 
 def count_temporary_bytes() -> int:

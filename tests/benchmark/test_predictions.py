@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distill.benchmark.memory import read_megabytes
 from distill.benchmark.plain_metrics import PlainVideoMetrics
 from distill.benchmark.predictions import (
     PredictionStream,
@@ -17,7 +18,6 @@ from distill.benchmark.predictions import (
     evaluate,
     infer,
     measure,
-    read_megabytes,
 )
 from distill.metrics.score_store import ScoreStore
 

@@ -7,12 +7,10 @@ protocol buffers, and others are compared with what was read of them.
 """
 
 import collections
-import contextlib
 import gzip
 import re
 import struct
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +30,7 @@ from distill.data.bad_records import BadRecordError
 from distill.data.estimation import estimate_num_records
 from distill.data.pipeline import VideoReader
 from distill.data_check.file_check import Expected, FileChecker
+from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA, draw_rated_videos
 
 ALL_SCHEMAS = SCHEMAS | {"segments": SCHEMA}
@@ -42,19 +41,6 @@ LINE = re.compile(
     r"WARNING: skipped (\d+) records, ([\w ]+); for example (.+), "
     r"record (\d+): (.+)"
 )
-
-
-def memory(key):
-    text = Path("/proc/self/status").read_text(encoding="ascii")
-    return 1024 * int(re.search(rf"{key}:\s+(\d+) kB", text)[1])
-
-
-@contextlib.contextmanager
-def memory_grows_by_at_most(num_bytes):
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = memory("VmRSS")
-    yield
-    assert memory("VmHWM") - before < num_bytes
 
 
 def make_records(level, count, seed):
