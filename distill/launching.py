@@ -63,11 +63,11 @@ def _wait(
     processes: list[subprocess.Popen], patience_seconds: float
 ) -> list[int]:
     """Waits for all; ends those that go on long after one has failed."""
-    end = math.inf
+    end = None
     while None in (statuses := [process.poll() for process in processes]):
-        if end == math.inf and any(statuses):
+        if end is None and any(statuses):
             end = time.monotonic() + patience_seconds
-        if time.monotonic() > end:
+        if end is not None and time.monotonic() > end:
             # Once: a second signal would keep them from saving.
             end = math.inf
             for process in processes:

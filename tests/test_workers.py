@@ -112,11 +112,19 @@ def test_free_ports_differ():
 def program(tmp_path, monkeypatch):
     """Returns the name of a module that workers run."""
     (tmp_path / "worker_to_try.py").write_text(
-        "import json, os, sys, time\n"
+        "import json, os, signal, sys, time\n"
+        "def save(*_): print('saves', flush=True)\n"
         "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
         "print(f'worker {index} of {sys.argv[1:]}', flush=True)\n"
         "if sys.argv[1] == 'fail' and index == 0: time.sleep(60)\n"
-        "sys.exit(3 if sys.argv[1] == 'fail' else 0)\n"
+        "if sys.argv[1] == 'save' and index == 0:\n"
+        "    signal.signal(signal.SIGTERM, save)\n"
+        "    open(__file__ + '.ready', 'w').close()\n"
+        "    time.sleep(4)\n"
+        "if sys.argv[1] == 'save' and index:\n"
+        "    while not os.path.exists(__file__ + '.ready'): time.sleep(0.01)\n"
+        "fails = sys.argv[1] == 'fail' or (sys.argv[1] == 'save' and index)\n"
+        "sys.exit(3 if fails else 0)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return "worker_to_try"
@@ -135,3 +143,9 @@ def test_launched_workers_end_once_one_has_failed(program):
     status = launch_workers(3, [program, "fail"], patience_seconds=0.5)
     assert status in (3, 128 + signal.SIGTERM)
     assert time.monotonic() - begin < 30
+
+
+def test_a_launched_worker_that_saves_is_asked_once(program, capsys):
+    """The second signal would keep it from saving."""
+    assert launch_workers(2, [program, "save"], patience_seconds=0.5) == 3
+    assert capsys.readouterr().out.count("saves") == 1
