@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 bash scripts/setup.sh
 [ $# -gt 0 ] || set -- --flagfile=configs/quickstart_finetune.cfg
-exec .venv/bin/python -m scripts.finetune "$@"
+exec .venv/bin/python -m distill finetune "$@"

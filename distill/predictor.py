@@ -7,20 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from distill.data.schema import DataSchema
 from distill.deployment.interface import (
     VideoInterface,
     numbered_classes,
     read_class_names,
+    read_interface,
 )
 from distill.deployment.runtimes import Runtime, load_runtime
 from distill.metrics.ranking import top_classes
-from distill.small_files import read_json_object
-from distill.typed_json import read_dataclass
-from models.frame_budget import FrameBudget
 
-CARD = "card.json"
-CLASS_NAMES = "class_names.csv"
 _CHECKPOINTS = (".h5", ".json")
 _BATCH_SIZE = 64
 
@@ -66,7 +61,7 @@ class Predictor:
 
         Args:
           path: A checkpoint (`.h5`), an ensemble (`.json`), or an artifact of
-            `scripts.export`, which lies beside its `card.json`.
+            `distill export`, which lies beside its `card.json`.
           which: Of a checkpoint, the network: `student` or `teacher`.
           class_names_file: Of a checkpoint, the CSV file of the classes' names
             (`read_class_names`); None: their numbers. An artifact knows them.
@@ -83,7 +78,7 @@ class Predictor:
     @classmethod
     def _load_checkpoint(cls, path, which, class_names_file):
         from distill.deployment.model_runtime import ModelRuntime
-        from distill.evaluation import load_network
+        from distill.networks.loading import load_network
 
         network = load_network(path, which)
         num_classes = network.schema.num_classes
@@ -187,55 +182,3 @@ class Predictor:
     def describe(self) -> dict[str, Any]:
         """Returns what it is, as JSON can hold it."""
         return {"name": self.name} | self.interface.to_json()
-
-
-def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
-    """Returns the card of an export directory.
-
-    Args:
-      directory: The export.
-      parts: Keys of the objects that are needed of it.
-
-    Raises:
-      ValueError: There is no card, or it is none.
-    """
-    card = directory / CARD
-    try:
-        fields = read_json_object(card)
-    except FileNotFoundError as error:
-        raise ValueError(_describe_missing(error)) from error
-    except ValueError as error:
-        raise ValueError(f"{card} is no card of an export: {error}.") from error
-    for part in parts:
-        if not isinstance(fields.get(part), dict):
-            raise ValueError(f"{card} is no card of an export: no {part!r}.")
-    return fields
-
-
-def read_interface(directory: Path) -> VideoInterface:
-    """Returns what the card of an export directory says.
-
-    Raises:
-      ValueError: There is no card, or it is none.
-    """
-    fields = read_card(directory, ["interface"])["interface"]
-    try:
-        schema, budget = (
-            read_dataclass(kind, fields.get(key), f"interface.{key}")
-            for key, kind in (("schema", DataSchema), ("budget", FrameBudget))
-        )
-    except ValueError as error:
-        card = directory / CARD
-        raise ValueError(f"{card} is no card of an export: {error}.") from error
-    try:
-        names = read_class_names(directory / CLASS_NAMES, schema.num_classes)
-    except FileNotFoundError as error:
-        raise ValueError(_describe_missing(error)) from error
-    return VideoInterface(schema, budget, names)
-
-
-def _describe_missing(error):
-    return (
-        f"There is no {error.filename}: an artifact needs the {CARD} and "
-        f"{CLASS_NAMES} that scripts.export wrote beside it."
-    )

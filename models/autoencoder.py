@@ -8,8 +8,8 @@ without labels, and its encoder stands before any other model.
 import keras
 from keras import ops
 
-from models.dense_stack import dense_multiply_adds
-from models.size_list import parse_sizes
+from distill.models.dense_stack import dense_multiply_adds
+from distill.models.size_list import parse_sizes
 
 
 @keras.saving.register_keras_serializable("models")

@@ -6,13 +6,13 @@ As the Label_YT_Videos repository builds its bidirectional LSTM.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.dense_stack import DenseStack
-from models.frame_mask import frame_mask
-from models.frame_maximum import maximum_over_frames
-from models.input_norm import InputNorm
-from models.residual_lstm import ResidualLstm
-from models.video_model import VideoModel
+from distill.models.argument_checks import check_at_least
+from distill.models.dense_stack import DenseStack
+from distill.models.frame_mask import frame_mask
+from distill.models.frame_maximum import maximum_over_frames
+from distill.models.input_norm import InputNorm
+from distill.models.residual_lstm import ResidualLstm
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

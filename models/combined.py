@@ -6,10 +6,10 @@ As the Label_YT_Videos repository joins them.
 import keras
 from keras import ops
 
-from models.feature_towers import FeatureTowers
-from models.frame_mask import average_frames, frame_mask
-from models.size_list import parse_sizes
-from models.stream_lstm import StreamLstmModel
+from distill.models.feature_towers import FeatureTowers
+from distill.models.frame_mask import average_frames, frame_mask
+from distill.models.size_list import parse_sizes
+from distill.models.stream_lstm import StreamLstmModel
 
 
 @keras.saving.register_keras_serializable("models")

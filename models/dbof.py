@@ -8,10 +8,10 @@ YouTube-8M starter code.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least, check_choice
-from models.frame_mask import average_frames, zero_padding
-from models.late_fusion import LateFusion
-from models.normalized_dense import NormalizedDense
+from distill.models.argument_checks import check_at_least, check_choice
+from distill.models.frame_mask import average_frames, zero_padding
+from distill.models.late_fusion import LateFusion
+from distill.models.normalized_dense import NormalizedDense
 
 POOLING_METHODS = ("average", "max")
 ACTIVATIONS = ("relu6", "sigmoid")

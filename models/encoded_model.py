@@ -2,8 +2,8 @@
 
 import keras
 
-from models.autoencoder import FeatureCoder
-from models.frame_mask import frame_mask, zero_padding
+from distill.models.autoencoder import FeatureCoder
+from distill.models.frame_mask import frame_mask, zero_padding
 
 
 @keras.saving.register_keras_serializable("models")

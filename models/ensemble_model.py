@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.raw_video_model import RawVideoModel
+from distill.models.argument_checks import check_at_least
+from distill.models.raw_video_model import RawVideoModel
 
 
 @keras.saving.register_keras_serializable("models")

@@ -6,9 +6,9 @@ As the Stream-LSTM of the Label_YT_Videos repository.
 import keras
 from keras import ops
 
-from models.dense_stack import dense_multiply_adds
-from models.feature_split import check_feature_sizes, split_features
-from models.frame_recurrence import (
+from distill.models.dense_stack import dense_multiply_adds
+from distill.models.feature_split import check_feature_sizes, split_features
+from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
     step_multiply_adds,

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from models.dense_stack import DenseStack
-from models.feature_split import check_feature_sizes, split_features
+from distill.models.dense_stack import DenseStack
+from distill.models.feature_split import check_feature_sizes, split_features
 
 
 @keras.saving.register_keras_serializable("models")

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from models.argument_checks import check_at_least, check_choice
+from distill.models.argument_checks import check_at_least, check_choice
 
 EVERY_N = "every_n"
 SELECTIONS = (
@@ -23,7 +23,7 @@ class FrameBudget:
     """Which frames of a video a network sees.
 
     Attributes:
-      selection: The frames' rule, as `models.frame_selection` defines them.
+      selection: The frames' rule, as `distill.models.frame_selection` defines them.
       every_n: Of `every_n` alone: the step n; 1 keeps every frame.
       num_frames: Of the others alone: their number k; a video of fewer frames
         gives all it has.

@@ -5,8 +5,8 @@ YouTube-8M starter code, `FrameLevelLogisticModel`.
 
 import keras
 
-from models.frame_mask import average_frames, frame_mask
-from models.video_model import VideoModel
+from distill.models.frame_mask import average_frames, frame_mask
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from models.fixed_shapes import shapes_are_fixed
-from models.frame_mask import frame_mask
+from distill.models.fixed_shapes import shapes_are_fixed
+from distill.models.frame_mask import frame_mask
 
 
 def read_real_frames(

@@ -6,8 +6,8 @@ YouTube-8M starter code, `SampleRandomFrames` and `SampleRandomSequence`.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.frame_selection import take_frames
+from distill.models.argument_checks import check_at_least
+from distill.models.frame_selection import take_frames
 
 
 @keras.saving.register_keras_serializable("models")

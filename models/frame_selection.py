@@ -8,7 +8,7 @@ gives all it has.
 import numpy as np
 from keras import ops
 
-from models.frame_budget import EVERY_N, FrameBudget
+from distill.models.frame_budget import EVERY_N, FrameBudget
 
 
 def select_frames(inputs, budget: FrameBudget):

@@ -6,11 +6,11 @@ dense layers.
 
 import keras
 
-from models.dense_stack import DenseStack
-from models.feature_towers import FeatureTowers
-from models.input_norm import InputNorm
-from models.size_list import parse_sizes
-from models.video_model import VideoModel
+from distill.models.dense_stack import DenseStack
+from distill.models.feature_towers import FeatureTowers
+from distill.models.input_norm import InputNorm
+from distill.models.size_list import parse_sizes
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

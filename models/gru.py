@@ -7,8 +7,8 @@ Sivic 2017 (the WILLOW code).
 
 import keras
 
-from models.argument_checks import check_at_least
-from models.recurrent_model import RecurrentModel
+from distill.models.argument_checks import check_at_least
+from distill.models.recurrent_model import RecurrentModel
 
 
 @keras.saving.register_keras_serializable("models")

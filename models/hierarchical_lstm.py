@@ -7,11 +7,11 @@ frames", CVPR 2019 (arXiv 1902.10640), section 3.
 import keras
 from keras import ops
 
-from models.fixed_shapes import shapes_are_fixed
-from models.frame_mask import frame_mask
-from models.input_norm import InputNorm
-from models.stacked_lstm import StackedLstm
-from models.video_model import VideoModel
+from distill.models.fixed_shapes import shapes_are_fixed
+from distill.models.frame_mask import frame_mask
+from distill.models.input_norm import InputNorm
+from distill.models.stacked_lstm import StackedLstm
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

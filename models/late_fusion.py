@@ -7,13 +7,13 @@ classification", 2017 (arXiv 1706.06905), figure 1.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.context_gating import ContextGating
-from models.feature_split import check_feature_sizes, split_features
-from models.frame_mask import frame_mask
-from models.frame_sampling import SampleFrames
-from models.normalized_dense import NormalizedDense
-from models.video_model import VideoModel
+from distill.models.argument_checks import check_at_least
+from distill.models.context_gating import ContextGating
+from distill.models.feature_split import check_feature_sizes, split_features
+from distill.models.frame_mask import frame_mask
+from distill.models.frame_sampling import SampleFrames
+from distill.models.normalized_dense import NormalizedDense
+from distill.models.video_model import VideoModel
 
 
 class LateFusion(VideoModel):

@@ -6,8 +6,8 @@ as `LstmModel` of the YouTube-8M starter code.
 
 import keras
 
-from models.argument_checks import check_at_least
-from models.recurrent_model import RecurrentModel
+from distill.models.argument_checks import check_at_least
+from distill.models.recurrent_model import RecurrentModel
 
 
 @keras.saving.register_keras_serializable("models")

@@ -8,8 +8,8 @@ the gates of Miech, Laptev and Sivic 2017 (arXiv 1706.06905).
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.context_gating import ContextGating
+from distill.models.argument_checks import check_at_least
+from distill.models.context_gating import ContextGating
 
 
 @keras.saving.register_keras_serializable("models")

@@ -20,7 +20,7 @@ class ModelEntry:
       arguments: Name and default of every size it takes.
       classifier: Name of its classifier; None where the user chooses one by
         the argument `video_level_classifier_model`.
-      argument_help: A line for each argument that `models.argument_help` does
+      argument_help: A line for each argument that `distill.models.argument_help` does
         not tell about.
     """
 
@@ -33,12 +33,12 @@ class ModelEntry:
 
 CLASSIFIERS = {
     "LogisticModel": ModelEntry(
-        factory="models.logistic:Logistic",
+        factory="distill.models.logistic:Logistic",
         level="video",
         arguments={"logistic_l2": 1e-8},
     ),
     "MoeModel": ModelEntry(
-        factory="models.mixture_of_experts:MixtureOfExperts",
+        factory="distill.models.mixture_of_experts:MixtureOfExperts",
         level="video",
         arguments={
             "moe_num_mixtures": 2,
@@ -59,7 +59,7 @@ _POOLING = _SAMPLING | {"mask_padding": True}
 
 MODELS = {
     "HierarchicalLstmModel": ModelEntry(
-        factory="models.hierarchical_lstm:HierarchicalLstm",
+        factory="distill.models.hierarchical_lstm:HierarchicalLstm",
         level="frame",
         arguments={
             "lstm_cells": 1024,
@@ -71,13 +71,13 @@ MODELS = {
         },
     ),
     "FrameLevelLogisticModel": ModelEntry(
-        factory="models.frame_level_logistic:FrameLevelLogisticModel",
+        factory="distill.models.frame_level_logistic:FrameLevelLogisticModel",
         level="frame",
         arguments={},
         classifier="LogisticModel",
     ),
     "PooledNetworkModel": ModelEntry(
-        factory="models.pooled_network:PooledNetworkModel",
+        factory="distill.models.pooled_network:PooledNetworkModel",
         level="frame",
         arguments={
             "hidden_sizes": "1024",
@@ -86,7 +86,7 @@ MODELS = {
         },
     ),
     "DbofModel": ModelEntry(
-        factory="models.dbof:DbofModel",
+        factory="distill.models.dbof:DbofModel",
         level="frame",
         arguments={
             "dbof_cluster_size": 8192,
@@ -99,7 +99,7 @@ MODELS = {
         | {"sample_frames": 30},
     ),
     "SoftDbofModelLF": ModelEntry(
-        factory="models.soft_dbof:SoftDbofModel",
+        factory="distill.models.soft_dbof:SoftDbofModel",
         level="frame",
         arguments={
             "dbof_cluster_size": 8000,
@@ -111,7 +111,7 @@ MODELS = {
         | _POOLING,
     ),
     "GatedDbofModelLF": ModelEntry(
-        factory="models.soft_dbof:GatedDbofModel",
+        factory="distill.models.soft_dbof:GatedDbofModel",
         level="frame",
         arguments={
             "dbof_cluster_size": 4096,
@@ -123,7 +123,7 @@ MODELS = {
         | _POOLING,
     ),
     "LstmModel": ModelEntry(
-        factory="models.lstm:LstmModel",
+        factory="distill.models.lstm:LstmModel",
         level="frame",
         arguments={
             "lstm_cells": 1024,
@@ -136,7 +136,7 @@ MODELS = {
         | _SAMPLING,
     ),
     "GruModel": ModelEntry(
-        factory="models.gru:GruModel",
+        factory="distill.models.gru:GruModel",
         level="frame",
         arguments={
             "gru_cells": 1200,
@@ -149,7 +149,7 @@ MODELS = {
         | _SAMPLING,
     ),
     "BiLstmModel": ModelEntry(
-        factory="models.bidirectional_lstm:BiLstmModel",
+        factory="distill.models.bidirectional_lstm:BiLstmModel",
         level="frame",
         arguments={
             "lstm_cells": 2304,
@@ -160,7 +160,7 @@ MODELS = {
         },
     ),
     "StreamLstmModel": ModelEntry(
-        factory="models.stream_lstm:StreamLstmModel",
+        factory="distill.models.stream_lstm:StreamLstmModel",
         level="frame",
         arguments={
             "stream_input_size": 512,
@@ -172,7 +172,7 @@ MODELS = {
         },
     ),
     "CombinedModel": ModelEntry(
-        factory="models.combined:CombinedModel",
+        factory="distill.models.combined:CombinedModel",
         level="frame",
         arguments={
             "tower_sizes": "512,1024,4096,8192,4096",
@@ -185,7 +185,7 @@ MODELS = {
         },
     ),
     "NetVLADModelLF": ModelEntry(
-        factory="models.netvlad:NetVladModel",
+        factory="distill.models.netvlad:NetVladModel",
         level="frame",
         arguments={
             "netvlad_cluster_size": 256,
@@ -199,7 +199,7 @@ MODELS = {
         | _POOLING,
     ),
     "NetFVModelLF": ModelEntry(
-        factory="models.netfv:NetFvModel",
+        factory="distill.models.netfv:NetFvModel",
         level="frame",
         arguments={
             "fv_cluster_size": 128,
@@ -214,7 +214,7 @@ MODELS = {
         | _POOLING,
     ),
     "NeXtVLADModel": ModelEntry(
-        factory="models.nextvlad_model:NeXtVladModel",
+        factory="distill.models.nextvlad_model:NeXtVladModel",
         level="frame",
         arguments={
             "nextvlad_cluster_size": 128,
@@ -226,19 +226,19 @@ MODELS = {
         },
     ),
     "LogisticModel": ModelEntry(
-        factory="models.video_level:VideoLevelClassifier",
+        factory="distill.models.video_level:VideoLevelClassifier",
         level="video",
         arguments={},
         classifier="LogisticModel",
     ),
     "MoeModel": ModelEntry(
-        factory="models.video_level:VideoLevelClassifier",
+        factory="distill.models.video_level:VideoLevelClassifier",
         level="video",
         arguments={},
         classifier="MoeModel",
     ),
     "FullyConnectedModel": ModelEntry(
-        factory="models.fully_connected:FullyConnectedModel",
+        factory="distill.models.fully_connected:FullyConnectedModel",
         level="video",
         arguments={
             "tower_sizes": "512,1024,4096,8192,4096",

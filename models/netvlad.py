@@ -7,10 +7,10 @@ centres, Miech, Laptev and Sivic 2017 (arXiv 1706.06905), section 3.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.late_fusion import LateFusion, share_clusters
-from models.preprocessing import l2_normalize
-from models.soft_assignment import (
+from distill.models.argument_checks import check_at_least
+from distill.models.late_fusion import LateFusion, share_clusters
+from distill.models.preprocessing import l2_normalize
+from distill.models.soft_assignment import (
     ClusterPooling,
     flatten_clusters,
     sum_by_cluster,

@@ -8,10 +8,10 @@ frame-level features for large-scale video classification", ECCV workshops 2018
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.dense_stack import dense_multiply_adds
-from models.frame_mask import frame_mask
-from models.preprocessing import l2_normalize
+from distill.models.argument_checks import check_at_least
+from distill.models.dense_stack import dense_multiply_adds
+from distill.models.frame_mask import frame_mask
+from distill.models.preprocessing import l2_normalize
 
 
 @keras.saving.register_keras_serializable("models")

@@ -8,13 +8,13 @@ frame-level features for large-scale video classification", ECCV workshops 2018
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.dense_stack import dense_multiply_adds
-from models.feature_split import check_feature_sizes, split_features
-from models.late_fusion import share_clusters
-from models.nextvlad import NeXtVlad
-from models.squeeze_excitation import SqueezeExcitation
-from models.video_model import VideoModel
+from distill.models.argument_checks import check_at_least
+from distill.models.dense_stack import dense_multiply_adds
+from distill.models.feature_split import check_feature_sizes, split_features
+from distill.models.late_fusion import share_clusters
+from distill.models.nextvlad import NeXtVlad
+from distill.models.squeeze_excitation import SqueezeExcitation
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

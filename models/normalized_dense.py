@@ -7,7 +7,7 @@ YouTube-8M starter code and its successors build from.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
+from distill.models.argument_checks import check_at_least
 
 
 @keras.saving.register_keras_serializable("models")

@@ -6,12 +6,12 @@ A cheap baseline: nothing in it knows the order of the frames.
 import keras
 from keras import ops
 
-from models.dense_stack import DenseStack
-from models.frame_mask import average_frames, frame_mask
-from models.frame_maximum import maximum_over_frames
-from models.input_norm import InputNorm
-from models.size_list import parse_sizes
-from models.video_model import VideoModel
+from distill.models.dense_stack import DenseStack
+from distill.models.frame_mask import average_frames, frame_mask
+from distill.models.frame_maximum import maximum_over_frames
+from distill.models.input_norm import InputNorm
+from distill.models.size_list import parse_sizes
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

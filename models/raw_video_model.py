@@ -6,10 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.frame_budget import FrameBudget
-from models.frame_selection import select_frames
-from models.preprocessing import preprocess
+from distill.models.argument_checks import check_at_least
+from distill.models.frame_budget import FrameBudget
+from distill.models.frame_selection import select_frames
+from distill.models.preprocessing import preprocess
 
 
 @keras.saving.register_keras_serializable("models")

@@ -3,16 +3,16 @@
 import keras
 from keras import ops
 
-from models.argument_checks import check_choice
-from models.frame_mask import average_frames, frame_mask
-from models.frame_recurrence import (
+from distill.models.argument_checks import check_choice
+from distill.models.frame_mask import average_frames, frame_mask
+from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
     step_multiply_adds,
 )
-from models.frame_sampling import SampleFrames
-from models.input_norm import InputNorm
-from models.video_model import VideoModel
+from distill.models.frame_sampling import SampleFrames
+from distill.models.input_norm import InputNorm
+from distill.models.video_model import VideoModel
 
 POOLINGS = ("state", "mean")
 

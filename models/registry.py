@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from models.argument_checks import check_choice, check_share
-from models.argument_help import ARGUMENT_HELP
-from models.model_entries import (
+from distill.models.argument_checks import check_choice, check_share
+from distill.models.argument_help import ARGUMENT_HELP
+from distill.models.model_entries import (
     CLASSIFIERS,
     MODELS,
     ArgumentValue,
@@ -132,7 +132,7 @@ def build_autoencoder(
     Raises:
       ValueError: `encoder_sizes` is not a list of sizes.
     """
-    factory = _load("models.autoencoder:FeatureAutoencoder")
+    factory = _load("distill.models.autoencoder:FeatureAutoencoder")
     return factory(
         num_features,
         encoder_sizes,
@@ -151,8 +151,8 @@ def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
       freeze_encoder: Whether training leaves the encoder's weights alone.
     """
     policy = model.dtype_policy
-    make_encoder = _load("models.autoencoder:make_encoder")
-    factory = _load("models.encoded_model:EncodedModel")
+    make_encoder = _load("distill.models.autoencoder:make_encoder")
+    factory = _load("distill.models.encoded_model:EncodedModel")
     return factory(
         make_encoder(encoder_sizes, dtype=policy),
         model,

@@ -6,8 +6,8 @@ As the Label_YT_Videos repository stacks them; the sums are after He et al.,
 
 import keras
 
-from models.dense_stack import dense_multiply_adds
-from models.frame_recurrence import (
+from distill.models.dense_stack import dense_multiply_adds
+from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
     step_multiply_adds,

@@ -1,6 +1,6 @@
 """Registers every class that a `.keras` file of a model can name.
 
-Keras loads no module for a file's sake: `import models.saved_classes` comes
+Keras loads no module for a file's sake: `import distill.models.saved_classes` comes
 before `keras.models.load_model`.
 """
 

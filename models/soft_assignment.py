@@ -7,9 +7,9 @@ place of the bias, Miech, Laptev and Sivic 2017 (arXiv 1706.06905).
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.frame_mask import zero_padding
-from models.normalized_dense import NormalizedDense
+from distill.models.argument_checks import check_at_least
+from distill.models.frame_mask import zero_padding
+from distill.models.normalized_dense import NormalizedDense
 
 
 @keras.saving.register_keras_serializable("models")

@@ -8,11 +8,11 @@ of their code, `GatedDBoF`.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.late_fusion import LateFusion, share_clusters
-from models.normalized_dense import NormalizedDense
-from models.preprocessing import l2_normalize
-from models.soft_assignment import ClusterPooling, sum_shares
+from distill.models.argument_checks import check_at_least
+from distill.models.late_fusion import LateFusion, share_clusters
+from distill.models.normalized_dense import NormalizedDense
+from distill.models.preprocessing import l2_normalize
+from distill.models.soft_assignment import ClusterPooling, sum_shares
 
 
 @keras.saving.register_keras_serializable("models")

@@ -7,7 +7,7 @@ and Fan 2018 (NeXtVLAD, section 3.3) apply it to a video's vector.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
+from distill.models.argument_checks import check_at_least
 
 
 @keras.saving.register_keras_serializable("models")

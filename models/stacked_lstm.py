@@ -6,7 +6,7 @@ Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997.
 import keras
 from keras import ops
 
-from models.unrolled_lstm import can_unroll, run_unrolled
+from distill.models.unrolled_lstm import can_unroll, run_unrolled
 
 
 @keras.saving.register_keras_serializable("models")

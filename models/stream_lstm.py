@@ -6,11 +6,11 @@ As the Label_YT_Videos repository builds it.
 import keras
 from keras import ops
 
-from models.argument_checks import check_at_least
-from models.dense_stack import DenseStack
-from models.feature_streams import FeatureStreams
-from models.size_list import parse_sizes, size_per_feature
-from models.video_model import VideoModel
+from distill.models.argument_checks import check_at_least
+from distill.models.dense_stack import DenseStack
+from distill.models.feature_streams import FeatureStreams
+from distill.models.size_list import parse_sizes, size_per_feature
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

@@ -10,7 +10,7 @@ transposed once.
 import keras
 from keras import ops
 
-from models.fixed_shapes import shapes_are_fixed
+from distill.models.fixed_shapes import shapes_are_fixed
 
 _MOST_STEPS = 32
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from models.video_model import VideoModel
+from distill.models.video_model import VideoModel
 
 
 @keras.saving.register_keras_serializable("models")

@@ -8,7 +8,7 @@ directory="${1:?$usage}"
 [[ "$directory" = /* ]] || directory="$PWD/$directory"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
-exec .venv/bin/python -m scripts.download_yt8m --output_dir="$directory" \
+exec .venv/bin/python -m distill download_yt8m --output_dir="$directory" \
   ${partition:+--partition="$partition"} ${mirror:+--mirror="$mirror"} \
   ${shard:+--shard="$shard"} ${jobs:+--jobs="$jobs"} \
   ${server:+--server="$server"}

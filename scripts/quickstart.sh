@@ -4,6 +4,6 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
-.venv/bin/python -m scripts.make_synthetic_data \
+.venv/bin/python -m distill make_synthetic_data \
   --flagfile=configs/quickstart_data.cfg
 exec bash scripts/run_stages.sh configs/quickstart.cfg "$@"

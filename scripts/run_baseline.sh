@@ -12,5 +12,5 @@ bash run_train.sh --flagfile="$config" "$@" --regime=labels --eval_data_pattern=
 seconds=$((SECONDS - start))
 bash run_evaluate.sh --flagfile="$config" "$@" \
   --metrics_file="runs/baselines/$name.json"
-.venv/bin/python -m scripts.compare_scores \
+.venv/bin/python -m distill compare_scores \
   --metrics_files="$name (trained in $seconds s)=runs/baselines/$name.json"

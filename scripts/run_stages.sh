@@ -32,7 +32,7 @@ bash run_finetune.sh "${finetune[@]}" "$@" --eval_data_pattern=
 bash run_evaluate.sh "${finetune[@]}" "$@" --metrics_file="$scores/finetuned.json"
 bash run_train.sh "${labels[@]}" "$@" --regime=labels --eval_data_pattern=
 bash run_evaluate.sh "${labels[@]}" "$@" --metrics_file="$scores/labels.json"
-.venv/bin/python -m scripts.compare_scores --metrics_files="\
+.venv/bin/python -m distill compare_scores --metrics_files="\
 teacher=$scores/joint.json:teacher,\
 student in the joint model=$scores/joint.json:student,\
 student fine-tuned=$scores/finetuned.json,\

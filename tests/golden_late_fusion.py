@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from models.late_fusion import LateFusion
+from distill.models.late_fusion import LateFusion
 from tests.golden import GoldenModel
 
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from distill.benchmark.memory import read_megabytes
+from tools.benchmark.predictions import read_megabytes
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from distill.data.schema import DataSchema
+from distill.settings.schema import DataSchema
 
 SEGMENT_FRAMES = 5
 SCHEMA = DataSchema(

@@ -1,9 +1,9 @@
 """Settings of runs of every regime, few of which are the defaults."""
 
-from distill.data.schema import make_schema
-from distill.settings import NetworkSettings, RunSettings
-from distill.training_settings import DistillationSettings, TrainingSettings
-from models.frame_budget import FrameBudget
+from distill.models.frame_budget import FrameBudget
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.schema import make_schema
+from distill.settings.training import DistillationSettings, TrainingSettings
 
 RANDOM_BUDGET = FrameBudget(
     "uniform_k", num_frames=4, random_offset=True, fewest_frames=2

@@ -26,11 +26,11 @@ READ_STUDIES = """
 import json, sys
 from absl import flags
 from absl.testing import flagsaver
-from scripts import frame_budget_study
-from scripts.study_settings import study_plan
+from distill.cli import study as frame_budget_study
+from distill.cli.study_settings import study_plan
 frame_budget_study.define_flags()
 import tensorflow as tf
-from distill.networks import build_network
+from distill.networks.network import build_network
 for config in sys.argv[1:]:
     with flagsaver.flagsaver(), tf.Graph().as_default():
         given = ["train", "eval", "calibration"]
@@ -49,10 +49,10 @@ READ_FLAGFILES = """
 import dataclasses, json, sys
 from absl import flags
 from absl.testing import flagsaver
-from scripts import flag_settings, train
+from distill.cli import flag_settings, train
 train.define_flags()
 import tensorflow as tf
-from distill.networks import build_network
+from distill.networks.network import build_network
 for config in sys.argv[1:]:
     with flagsaver.flagsaver(), tf.Graph().as_default():
         pattern = "--train_data_pattern=x"

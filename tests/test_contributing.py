@@ -91,7 +91,7 @@ def test_the_new_model_passes_its_test_and_those_of_all_models(project):
         "tests/test_style.py",
         "tests/test_import_rules.py",
         "tests/models/test_registry.py",
-        "tests/test_model_list.py",
+        "tests/networks/test_model_list.py",
     )
     assert done.returncode == 0, done.stdout[-3000:]
 
@@ -101,7 +101,7 @@ def test_the_new_model_teaches_and_learns_by_its_flags(project, tmp_path):
     data, run_dir = tmp_path / "data", tmp_path / "run"
     done = run(
         project,
-        "scripts.make_synthetic_data",
+        "distill.cli.make_synthetic_data",
         f"--output_dir={data}",
         "--num_train_videos=20",
         "--num_validate_videos=20",
@@ -110,7 +110,7 @@ def test_the_new_model_teaches_and_learns_by_its_flags(project, tmp_path):
     assert done.returncode == 0, done.stderr
     done = run(
         project,
-        "scripts.train",
+        "distill.cli.train",
         f"--train_data_pattern={data}/train-*",
         f"--train_dir={run_dir}",
         "--model=DeviationModel",

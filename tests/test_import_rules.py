@@ -6,27 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from models import registry
+from distill.models import registry
 
 ROOT = Path(__file__).parents[1]
 STANDARD_LIBRARY = sorted(sys.stdlib_module_names)
 SETTINGS_FILES = (
-    "distill/training_settings.py",
-    "distill/settings.py",
-    "distill/data/schema.py",
-    "distill/data/synthetic_settings.py",
-    "distill/small_files.py",
-    "distill/typed_json.py",
+    "distill/settings/training.py",
+    "distill/settings/run.py",
+    "distill/settings/schema.py",
+    "distill/datasets/synthetic_settings.py",
+    "distill/system/small_files.py",
+    "distill/system/typed_json.py",
 )
 SETTINGS_MODULES = (
-    "distill.training_settings",
-    "models.frame_budget",
-    "distill.settings",
-    "distill.data.schema",
-    "distill.data.synthetic_settings",
-    "distill.small_files",
-    "distill.typed_json",
-    "models.argument_checks",
+    "distill.settings.training",
+    "distill.models.frame_budget",
+    "distill.settings.run",
+    "distill.settings.schema",
+    "distill.datasets.synthetic_settings",
+    "distill.system.small_files",
+    "distill.system.typed_json",
+    "distill.models.argument_checks",
 )
 KERAS_FREE_MODELS = (
     "models/registry.py",
@@ -36,16 +36,16 @@ KERAS_FREE_MODELS = (
     "models/fixed_shapes.py",
 )
 MODELS_FOR_DISTILL = (
-    "models.argument_checks",
-    "models.ensemble_model",
-    "models.frame_budget",
-    "models.registry",
-    "models.preprocessing",
-    "models.raw_video_model",
-    "models.fixed_shapes",
-    "models.saved_classes",
-    "models.frame_selection",
-    "models.size_list",
+    "distill.models.argument_checks",
+    "distill.models.ensemble_model",
+    "distill.models.frame_budget",
+    "distill.models.registry",
+    "distill.models.preprocessing",
+    "distill.models.raw_video_model",
+    "distill.models.fixed_shapes",
+    "distill.models.saved_classes",
+    "distill.models.frame_selection",
+    "distill.models.size_list",
 )
 
 
@@ -63,7 +63,7 @@ def parse(path):
 def imported_modules(tree):
     """Returns the full names of all modules imported anywhere in a file.
 
-    `from models import registry` counts as `models.registry` where `models`
+    `from models import registry` counts as `distill.models.registry` where `models`
     has a module of that name.
     """
     names = set()
@@ -106,13 +106,13 @@ def assert_imports_none_of(path, forbidden):
 def test_imports_are_found_wherever_they_stand():
     source = (
         "import a.b\nfrom models import registry, VERSION\n"
-        "def f():\n    from distill.data.schema import DataSchema\n"
+        "def f():\n    from distill.settings.schema import DataSchema\n"
     )
     assert imported_modules(ast.parse(source)) == {
         "a.b",
         "models",
-        "models.registry",
-        "distill.data.schema",
+        "distill.models.registry",
+        "distill.settings.schema",
     }
 
 
@@ -152,7 +152,7 @@ def test_the_service_imports_no_tensorflow(path):
         "distill.metrics.ranking",
         "distill.predictor",
         "distill.serving",
-        "models.argument_checks",
+        "distill.models.argument_checks",
         *STANDARD_LIBRARY,
     ]
     assert_imports_only(path, allowed)
@@ -161,7 +161,7 @@ def test_the_service_imports_no_tensorflow(path):
 def test_the_program_of_a_backend_runs_without_tensorflow():
     """PyTorch's and JAX's processes run it."""
     assert_imports_only(
-        "distill/backend_program.py",
+        "tools/backends/program.py",
         ["keras", "numpy", *MODELS_FOR_DISTILL, *STANDARD_LIBRARY],
     )
     assert_imports_only("models/__init__.py", [])
@@ -176,9 +176,9 @@ def test_scripts_import_absl_distill_and_the_registry_alone(path):
         [
             "absl",
             "distill",
-            "models.argument_checks",
-            "models.frame_budget",
-            "models.registry",
+            "distill.models.argument_checks",
+            "distill.models.frame_budget",
+            "distill.models.registry",
             "scripts",
             *STANDARD_LIBRARY,
         ],
@@ -192,7 +192,7 @@ def test_models_import_neither_distill_nor_scripts(path):
 
 def test_the_distiller_is_handed_its_networks_and_names_no_architecture():
     path = "distill/training/distiller.py"
-    assert_imports_none_of(path, ["models.registry"])
+    assert_imports_none_of(path, ["distill.models.registry"])
     text = (ROOT / path).read_text(encoding="utf-8").lower()
     names = {*registry.MODELS, *registry.CLASSIFIERS}
     factories = {
@@ -208,7 +208,7 @@ def test_the_distiller_is_handed_its_networks_and_names_no_architecture():
     "name", ["aggregate", "html_report", "plots", "report"]
 )
 def test_the_report_of_a_study_needs_no_tensorflow(name):
-    allowed = ["numpy", "distill.study", "distill.atomic_files"]
+    allowed = ["numpy", "distill.study", "distill.system.atomic_files"]
     if name == "plots":
         allowed.append("matplotlib")
     assert_imports_only(

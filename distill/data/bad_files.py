@@ -8,8 +8,8 @@ import tensorflow as tf
 from distill.data import records
 from distill.data.bad_records import describe_bad_record, describe_record
 from distill.data.record_lengths import count_readable, open_records
-from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
+from distill.settings.schema import DataSchema
 
 # A record that is no message makes the parser raise; where the record's bytes
 # are no text, TensorFlow fails to put them into its own message.

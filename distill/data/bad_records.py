@@ -7,9 +7,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError, Message
 
 from distill.data import records
-from distill.data.schema import DataSchema
 from distill.data.segments import describe_segments
-from models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.settings.schema import DataSchema
 
 
 class BadRecordError(ValueError):
@@ -210,3 +210,18 @@ def _describe_features(context, schema):
             if value - value != 0:
                 return f"feature {name!r} holds the value {value}"
     return None
+
+
+_UNFIT = ',"\n\r\0'
+
+
+_ESCAPES = {ord(character): f"\\x{ord(character):02x}" for character in _UNFIT}
+
+
+def name_video(video_id: bytes) -> str:
+    r"""Returns an id as text.
+
+    Bytes that are no text, commas, quotes and ends of lines become `\x2c` and
+    the like.
+    """
+    return video_id.decode(errors="backslashreplace").translate(_ESCAPES)

@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from distill.data.record_lengths import limit_records
-from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import FRAMING_BYTES
+from distill.settings.schema import DataSchema
 
 _FIRST_RECORDS = 64
 

@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from distill.data.schema import DataSchema
-from models.frame_budget import FrameBudget
-from models.frame_selection import frame_positions
+from distill.models.frame_budget import FrameBudget
+from distill.models.frame_selection import frame_positions
+from distill.settings.schema import DataSchema
 
 
 def select_and_decode(

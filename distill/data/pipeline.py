@@ -35,11 +35,11 @@ from distill.data.frame_draws import (
 )
 from distill.data.raw_records import keep_share, read_raw_records
 from distill.data.records import GOOD, parse_record, parse_records
-from distill.data.schema import DataSchema
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
-from models.argument_checks import check_at_least, check_choice
-from models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.argument_checks import check_at_least, check_choice
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.settings.schema import DataSchema
 
 ON_BAD_RECORD = ("fail", "skip")
 _MAX_SEED = 2**31

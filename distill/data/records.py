@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.data.frame_strings import select_and_decode
-from distill.data.schema import DataSchema
-from models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.settings.schema import DataSchema
 
 GOOD = 0
 NO_ID = 1

@@ -16,9 +16,9 @@ import tensorflow as tf
 from distill.data import records
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.data.frame_strings import decode_frames
-from distill.data.schema import SEGMENT_FRAMES, DataSchema
-from models.frame_budget import ALL_FRAMES, FrameBudget
-from models.frame_selection import select_frames
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.frame_selection import select_frames
+from distill.settings.schema import SEGMENT_FRAMES, DataSchema
 
 _LISTS = {
     "segment_start_times": tf.int64,

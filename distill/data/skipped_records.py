@@ -13,8 +13,8 @@ from distill.data.bad_files import (
     read_record,
 )
 from distill.data.bad_records import describe_bad_record
-from distill.data.schema import DataSchema
-from models.frame_budget import FrameBudget
+from distill.models.frame_budget import FrameBudget
+from distill.settings.schema import DataSchema
 
 # A TFRecord lies in its file behind its length and two checksums.
 FRAMING_BYTES = 16

@@ -9,10 +9,10 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from distill.atomic_files import replace_atomically
 from distill.deployment.artifacts import count_bytes
-from distill.predictor import CARD, CLASS_NAMES, read_card
-from models.argument_checks import check_choice
+from distill.deployment.interface import CARD, CLASS_NAMES, read_card
+from distill.models.argument_checks import check_choice
+from distill.system.atomic_files import replace_atomically
 
 FLAGS_FILE = "model_flags.json"
 

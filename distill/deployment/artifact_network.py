@@ -6,11 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from distill.data.pipeline import VideoReader
 from distill.deployment.comparison import to_arrays
+from distill.deployment.interface import CARD, read_card, read_interface
 from distill.deployment.runtimes import load_runtime
-from distill.predictor import CARD, read_card, read_interface
-from distill.training_settings import LABEL_LOSSES
-from models.argument_checks import check_choice
+from distill.evaluation.evaluate import evaluate_network
+from distill.evaluation.shared_reading import ALONE, SharedReading
+from distill.models.argument_checks import check_choice
+from distill.settings.training import LABEL_LOSSES
 
 
 class ArtifactNetwork:
@@ -52,3 +55,35 @@ class ArtifactNetwork:
     def compiled_predict(self, inputs: Mapping[str, Any]) -> tf.Tensor:
         """Returns `predictions` `[batch, classes]` of videos as read."""
         return tf.constant(self._runtime(to_arrays(inputs, self.interface)))
+
+
+def evaluate_artifact(
+    artifact: str | Path,
+    reader: VideoReader,
+    *,
+    top_k: int = 20,
+    network: ArtifactNetwork | None = None,
+    sharing: SharedReading = ALONE,
+) -> dict[str, Any]:
+    """Scores an artifact of `distill export`, as `evaluate_network` does.
+
+    Args:
+      artifact: Its path.
+      reader: Reads the examples, with labels.
+      top_k: Classes a video that enter GAP.
+      network: The network, if it is loaded already.
+      sharing: How workers divide them.
+
+    Returns:
+      Its result, with `checkpoint`, the artifact, and `which` and `step` of
+      what it was made of.
+    """
+    network = network or ArtifactNetwork(artifact)
+    scores = evaluate_network(
+        network,
+        reader,
+        label_loss=network.label_loss,
+        top_k=top_k,
+        sharing=sharing,
+    )
+    return {"checkpoint": str(artifact)} | network.source | scores

@@ -13,7 +13,7 @@ from distill.deployment.converted_formats import (
 )
 from distill.deployment.interface import VideoInterface
 from distill.deployment.signatures import write_saved_model
-from models.argument_checks import check_choice
+from distill.models.argument_checks import check_choice
 
 Writer = Callable[[Path, keras.Model, VideoInterface, int], None]
 

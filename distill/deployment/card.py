@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from distill.benchmark.machine import describe_machine
+from distill.reporting.machine import describe_machine
 
 _RUNTIMES = ("onnxruntime", "tf2onnx", "ai-edge-litert")
 _COLUMNS = (

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from distill.benchmark.timing import time_interleaved
 from distill.data.pipeline import VideoReader
 from distill.deployment.artifacts import TOLERANCES
 from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import Runtime
 from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
-from distill.networks import video_inputs
+from distill.networks.network import video_inputs
+from distill.reporting.timing import time_interleaved
 
 CHECKPOINT = "checkpoint"
 _BATCH_SIZES = (1, 64)

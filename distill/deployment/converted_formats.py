@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import import_extra
-from models.fixed_shapes import fixed_shapes
+from distill.models.fixed_shapes import fixed_shapes
 
 _OPSET = 18
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distill.atomic_files import replace_directory
+from distill.checkpoints.checkpoint import read_progress, read_settings
 from distill.data.bad_files import read_record
 from distill.data.pipeline import VideoReader
 from distill.deployment import card as cards
@@ -21,16 +21,15 @@ from distill.deployment.comparison import (
     time_runtimes,
     to_arrays,
 )
-from distill.deployment.interface import VideoInterface
+from distill.deployment.interface import CARD, CLASS_NAMES, VideoInterface
 from distill.deployment.model_runtime import ModelRuntime
 from distill.deployment.quiet import quiet_converters
 from distill.deployment.runtimes import Runtime, load_runtime
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
-from distill.ensembles.file import Ensemble, is_ensemble
-from distill.predictor import CARD, CLASS_NAMES
-from distill.settings import RunSettings
-from distill.training.checkpoints import read_progress, read_settings
-from models.preprocessing import dequantize
+from distill.models.preprocessing import dequantize
+from distill.networks.ensemble_file import Ensemble, is_ensemble
+from distill.settings.run import RunSettings
+from distill.system.atomic_files import replace_directory
 
 FORMAT = "distill-export-1"
 EXAMPLE = "example.npz"

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from distill.data.schema import DataSchema
-from distill.small_files import read_small_text
-from models.frame_budget import FrameBudget
+from distill.models.frame_budget import FrameBudget
+from distill.settings.schema import DataSchema
+from distill.system.small_files import read_json_object, read_small_text
+from distill.system.typed_json import read_dataclass
 
 _MAX_BYTE = 255
 _LEAST, _MOST = -2.0, 2.01
@@ -190,3 +191,61 @@ def _read_rows(file, num_classes):
 def numbered_classes(num_classes: int) -> tuple[str, ...]:
     """Returns the classes' indexes as their names."""
     return tuple(map(str, range(num_classes)))
+
+
+CARD = "card.json"
+
+
+CLASS_NAMES = "class_names.csv"
+
+
+def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
+    """Returns the card of an export directory.
+
+    Args:
+      directory: The export.
+      parts: Keys of the objects that are needed of it.
+
+    Raises:
+      ValueError: There is no card, or it is none.
+    """
+    card = directory / CARD
+    try:
+        fields = read_json_object(card)
+    except FileNotFoundError as error:
+        raise ValueError(_describe_missing(error)) from error
+    except ValueError as error:
+        raise ValueError(f"{card} is no card of an export: {error}.") from error
+    for part in parts:
+        if not isinstance(fields.get(part), dict):
+            raise ValueError(f"{card} is no card of an export: no {part!r}.")
+    return fields
+
+
+def read_interface(directory: Path) -> VideoInterface:
+    """Returns what the card of an export directory says.
+
+    Raises:
+      ValueError: There is no card, or it is none.
+    """
+    fields = read_card(directory, ["interface"])["interface"]
+    try:
+        schema, budget = (
+            read_dataclass(kind, fields.get(key), f"interface.{key}")
+            for key, kind in (("schema", DataSchema), ("budget", FrameBudget))
+        )
+    except ValueError as error:
+        card = directory / CARD
+        raise ValueError(f"{card} is no card of an export: {error}.") from error
+    try:
+        names = read_class_names(directory / CLASS_NAMES, schema.num_classes)
+    except FileNotFoundError as error:
+        raise ValueError(_describe_missing(error)) from error
+    return VideoInterface(schema, budget, names)
+
+
+def _describe_missing(error):
+    return (
+        f"There is no {error.filename}: an artifact needs the {CARD} and "
+        f"{CLASS_NAMES} that distill export wrote beside it."
+    )

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distill.tracing import AnyBatchSize
+from distill.distributed.tracing import AnyBatchSize
 
 
 class ModelRuntime:

@@ -43,7 +43,7 @@ def _load_keras(path: Path) -> Runtime:
     """Loads a `.keras` file."""
     import keras
 
-    import models.saved_classes  # noqa: F401
+    import distill.models.saved_classes  # noqa: F401
     from distill.deployment.model_runtime import ModelRuntime
 
     # What was compiled with it is not needed; code in it is refused.

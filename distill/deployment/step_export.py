@@ -3,13 +3,13 @@
 import dataclasses
 from pathlib import Path
 
+from distill.checkpoints.checkpoint import read_progress
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.export import Export
-from distill.evaluation import load_network
-from distill.settings import RunSettings
-from distill.training.checkpoints import read_progress
+from distill.networks.loading import load_network
+from distill.settings.run import RunSettings
 
 
 @dataclasses.dataclass(frozen=True)

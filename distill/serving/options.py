@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from models.argument_checks import check_at_least
+from distill.models.argument_checks import check_at_least
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,14 +5,16 @@ import statistics
 import time
 from typing import Any
 
-from distill.atomic_files import replace_atomically
-from distill.cascade import CascadeNetwork, calibrate
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_network, load_network
-from distill.networks import video_inputs
+from distill.evaluation.cascade_calibration import calibrate
+from distill.evaluation.evaluate import evaluate_network
+from distill.networks.cascade import CascadeNetwork
+from distill.networks.loading import load_network
+from distill.networks.network import video_inputs
 from distill.study.plan import CascadePlan, Study, Unit
 from distill.study.runner import read_result
+from distill.system.atomic_files import replace_atomically
 
 _BATCH_SIZE = 64
 _TIMED_BATCHES = 30

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distill.data.schema import DataSchema
-from distill.networks import Network, build_network
-from distill.settings import NetworkSettings
-from models.frame_budget import FrameBudget
+from distill.models.frame_budget import FrameBudget
+from distill.networks.network import Network, build_network
+from distill.settings.run import NetworkSettings
+from distill.settings.schema import DataSchema
 
 _BATCH_SIZES = (1, 64)
 _REPEATS = 30

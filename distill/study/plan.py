@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.settings import RunSettings
-from models.frame_budget import FrameBudget
+from distill.models.frame_budget import FrameBudget
+from distill.settings.run import RunSettings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distill.reporting.page import PLOT_COLOURS, Plot
 from distill.study.aggregate import COMPARED_METRICS, StudySummary
-from distill.study.html_report import PLOT_COLOURS, Plot
 from distill.study.statistic import Statistic
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from distill.data.estimation import estimate_num_records
 from distill.data.files import find_files
-from distill.settings import NetworkSettings
+from distill.settings.run import NetworkSettings
 from distill.study.plan import Study, Unit
 from distill.study.runner import read_result
 from distill.study.work import training_work

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.atomic_files import replace_atomically
-from distill.study import html_report as page
+from distill.reporting import page as page
 from distill.study.aggregate import (
     COMPARED_METRICS,
     METRICS,
@@ -18,6 +17,7 @@ from distill.study.aggregate import (
 )
 from distill.study.plots import draw_plots
 from distill.study.statistic import Statistic
+from distill.system.atomic_files import replace_atomically
 
 _TITLE = "Frame-budget study"
 # A cost's key: the title of its column, and its figures' format.

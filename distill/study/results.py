@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from distill.atomic_files import replace_atomically
-from distill.benchmark.machine import describe_machine
-from distill.settings import RunSettings
+from distill.reporting.machine import describe_machine
+from distill.settings.run import RunSettings
 from distill.study.cascades import gather_cascade
 from distill.study.costs import measure_cost
 from distill.study.plan import Study, Unit
 from distill.study.runner import read_result
+from distill.system.atomic_files import replace_atomically
 
 _METRICS = (
     "gap",

@@ -9,15 +9,16 @@ from typing import Any
 
 import keras
 
-from distill.atomic_files import replace_atomically
-from distill.conversion import convert_to_student
+from distill.checkpoints.checkpoint import newest_checkpoint
+from distill.checkpoints.conversion import convert_to_student
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_network, load_network
+from distill.evaluation.evaluate import evaluate_network
+from distill.networks.loading import load_network
+from distill.settings.run_options import RunOptions
 from distill.study.plan import Unit, stage_checkpoint
-from distill.training.checkpoints import newest_checkpoint
+from distill.system.atomic_files import replace_atomically
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
 
 _EVALUATION_BATCH = 1024
 _NEVER = 10**9

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from distill.reporting.page import write_score
+
 
 @dataclasses.dataclass(frozen=True)
 class Statistic:
@@ -29,3 +31,13 @@ def summarize(values: Iterable[float | None]) -> Statistic:
 def is_number(value: float | None) -> bool:
     """Returns whether a value is there and finite."""
     return value is not None and math.isfinite(value)
+
+
+def write_statistic(scores: Statistic, sign: str = "") -> str:
+    """Returns mean, deviation and number of seeds: `.7310 ± .0021 (3)`."""
+    if scores.mean is None:
+        return "-"
+    text = write_score(scores.mean, f"{sign}.4f")
+    if scores.deviation is not None:
+        text += f" ± {write_score(scores.deviation, '.4f')}"
+    return f"{text} ({scores.num_seeds})"

@@ -6,13 +6,13 @@ import rich.console
 import rich.progress
 import rich.table
 
-from distill.directory_lock import DirectoryLock
 from distill.study.plan import Study, Unit
 from distill.study.progress import Estimate, format_seconds
 from distill.study.report import write_report
 from distill.study.results import gather_results, write_results
 from distill.study.runner import run_unit
-from distill.training.signals import catch_signals
+from distill.system.directory_lock import DirectoryLock
+from distill.system.signals import catch_signals
 
 
 def show_plan(study: Study) -> None:

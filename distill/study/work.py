@@ -1,8 +1,8 @@
 """How much a training computes, from its settings alone."""
 
-from distill.data.schema import DataSchema
-from distill.networks import measure_network
-from distill.settings import NetworkSettings, RunSettings
+from distill.networks.network import measure_network
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.schema import DataSchema
 
 # A training step: forward, and twice as much for gradients.
 _TRAINING = 3

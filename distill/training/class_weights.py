@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.small_files import read_small_text
+from distill.system.small_files import read_small_text
 
 _BYTES_A_LINE = 1_000
 

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from distill.networks import Network
-from distill.training import losses
+from distill import losses
+from distill.networks.network import Network
+from distill.settings.training import DistillationSettings
 from distill.training.projection import build_projection
-from distill.training_settings import DistillationSettings
 
 _SMALLEST_TERM = 1e-8
 

@@ -7,17 +7,17 @@ frames", CVPR 2019 (arXiv 1902.10640), section 3.2.
 import numpy as np
 import tensorflow as tf
 
-from distill.networks import Network, video_inputs
-from distill.training import losses
+from distill import losses
+from distill.models.frame_selection import select_frames
+from distill.models.preprocessing import preprocess
+from distill.networks.network import Network, video_inputs
+from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.batch_parts import Batch, count_examples
 from distill.training.distillation_terms import DistillationTerms
 from distill.training.mixup import draw_shares, mix_videos
 from distill.training.moving_average import MovingAverage
 from distill.training.optimizers import make_optimizer
 from distill.training.parallel_step import BatchTrainer, ParallelStep
-from distill.training_settings import DistillationSettings, TrainingSettings
-from models.frame_selection import select_frames
-from models.preprocessing import preprocess
 
 
 class Distiller(BatchTrainer):

@@ -3,15 +3,15 @@
 import dataclasses
 from collections.abc import Iterable
 
-from distill.networks import Network
-from distill.settings import NetworkSettings, RunSettings
-from distill.stored_networks import read_fitting_settings
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     CheckpointError,
     load_variables,
     read_settings,
     weight_names,
 )
+from distill.networks.network import Network
+from distill.networks.stored_settings import read_fitting_settings
+from distill.settings.run import NetworkSettings, RunSettings
 
 _ENCODER = "encoder/"
 
@@ -23,7 +23,7 @@ def with_encoder(
 
     Args:
       settings: The run's settings without it.
-      checkpoint: A checkpoint of `scripts.train_autoencoder`; None for no
+      checkpoint: A checkpoint of `distill train_autoencoder`; None for no
         encoder, which leaves the settings as they are.
       freeze_encoder: Whether training leaves its weights alone; None for yes.
 

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from distill.data.schema import DataSchema
-from distill.networks import Network
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     CheckpointError,
     load_result,
     read_settings,
     weight_names,
 )
+from distill.networks.network import Network
 
 _CLASSIFIER = "classifier/"
 
@@ -85,34 +84,3 @@ def load_from_teacher(
             f"another kind or size: {error}"
         ) from error
     return [f"starting with the {part} of {checkpoint}"]
-
-
-def check_same_data(
-    checkpoint: str | Path,
-    trained: DataSchema,
-    wanted: DataSchema,
-    wanted_by: str = "this run",
-) -> None:
-    """Checks that a trained network reads the same data as another.
-
-    Args:
-      checkpoint: The network's file.
-      trained: What it reads.
-      wanted: What it is to read.
-      wanted_by: What the error calls the one that wants it.
-
-    Raises:
-      CheckpointError: Features, classes or frames differ.
-    """
-    for name in (
-        "frame_features",
-        "feature_sizes",
-        "num_classes",
-        "max_frames",
-    ):
-        old, new = getattr(trained, name), getattr(wanted, name)
-        if old != new:
-            raise CheckpointError(
-                f"{checkpoint} was trained with {name}={old}, {wanted_by} has "
-                f"{name}={new}."
-            )

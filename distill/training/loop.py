@@ -7,23 +7,24 @@ from typing import Any
 
 import keras
 
+from distill.checkpoints.checkpoint import NonFiniteError
+from distill.checkpoints.finite import check_finite, check_terms
+from distill.checkpoints.progress import Progress
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_network
-from distill.settings import RunSettings
-from distill.shared_reading import SharedReading
+from distill.distributed.workers import Workers
+from distill.evaluation.evaluate import evaluate_network
+from distill.evaluation.shared_reading import SharedReading
+from distill.settings.run import RunSettings
+from distill.settings.run_options import RunOptions
+from distill.system.signals import catch_signals
 from distill.training.batch_parts import PartPlan, join_parts
-from distill.training.checkpoints import NonFiniteError
-from distill.training.divergence import check_finite, check_terms
 from distill.training.run_directory import RunDirectory
 from distill.training.run_log import RunLog
-from distill.training.run_options import Progress, RunOptions
 from distill.training.run_state import RunState
 from distill.training.schedules import learning_rate
-from distill.training.signals import catch_signals
 from distill.training.streams import EpochReader, StepBatch
 from distill.training.trainers import build_trainer
-from distill.workers import Workers
 
 
 class TrainingRun:

@@ -5,7 +5,7 @@ Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017.
 
 import tensorflow as tf
 
-from distill.networks import Network
+from distill.networks.network import Network
 
 
 class MovingAverage:

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from distill.training_settings import TrainingSettings
+from distill.settings.training import TrainingSettings
 
 
 def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:

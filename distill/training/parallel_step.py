@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from distill.tracing import AnyBatchSize
+from distill.distributed.tracing import AnyBatchSize
 from distill.training.batch_parts import Batch, count_examples, mark_part
 from distill.training.optimizers import apply_gradients
 from distill.training.part_seeds import PartSeeds

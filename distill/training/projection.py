@@ -6,7 +6,7 @@ regressor between layers of different widths, left out of the student.
 
 import keras
 
-from distill.networks import Network
+from distill.networks.network import Network
 
 
 def build_projection(

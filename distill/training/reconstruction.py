@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from distill.networks import video_inputs
+from distill.losses import batch_mean
+from distill.models.preprocessing import preprocess
+from distill.networks.network import video_inputs
+from distill.settings.training import TrainingSettings
 from distill.training.batch_parts import Batch
-from distill.training.losses import batch_mean
 from distill.training.optimizers import make_optimizer
 from distill.training.parallel_step import BatchTrainer, ParallelStep
-from distill.training_settings import TrainingSettings
-from models.preprocessing import preprocess
 
 
 def reconstruction_error(inputs, reconstruction):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.atomic_files import clear_leftovers, replace_atomically
-from distill.directory_lock import DirectoryLock
-from distill.settings import RunSettings, changed_settings
-from distill.training import checkpoints
+from distill.checkpoints import checkpoint as checkpoints
+from distill.settings.run import RunSettings, changed_settings
+from distill.system.atomic_files import clear_leftovers, replace_atomically
+from distill.system.directory_lock import DirectoryLock
 from distill.training.run_log import LOG_NAME
 
 BEST_NAME = "best.h5"

@@ -12,9 +12,9 @@ import rich.console
 import rich.progress
 import tensorflow as tf
 
-from distill.atomic_files import replace_atomically
 from distill.metrics.accumulator import VideoMetrics
-from distill.write_errors import name_write_errors
+from distill.system.atomic_files import replace_atomically
+from distill.system.write_errors import name_write_errors
 
 LOG_NAME = "log.jsonl"
 _LABELS = {"hit_at_one": "Hit@1", "perr": "PERR", "gap": "GAP"}

@@ -5,21 +5,21 @@ import dataclasses
 import time
 from pathlib import Path
 
-from distill.settings import RunSettings
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     AVERAGE_SUFFIX,
     NonFiniteError,
     load_variables,
     read_progress,
 )
-from distill.training.divergence import check_finite
+from distill.checkpoints.finite import check_finite
+from distill.checkpoints.progress import Progress
+from distill.distributed.workers import Workers
+from distill.settings.run import RunSettings
 from distill.training.run_directory import (
     RunDirectory,
     compare_with_checkpoint,
 )
-from distill.training.run_options import Progress
 from distill.training.trainers import Groups
-from distill.workers import Workers
 
 _MOST_ROLLBACKS = 3
 

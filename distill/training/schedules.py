@@ -1,6 +1,6 @@
 """Learning rates over the course of training."""
 
-from distill.training_settings import TrainingSettings
+from distill.settings.training import TrainingSettings
 
 
 def learning_rate(training: TrainingSettings, examples_seen: int) -> float:

@@ -14,8 +14,8 @@ import tensorflow as tf
 from distill.data.bad_records import BadRecordError
 from distill.data.files import describe_files
 from distill.data.pipeline import VideoReader
+from distill.distributed.workers import Workers
 from distill.training.batch_parts import Batch, count_examples
-from distill.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,29 +7,29 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill.data.schema import DataSchema
-from distill.evaluation import load_network
-from distill.networks import Network, build_network
-from distill.settings import RunSettings
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     AVERAGE_SUFFIX,
     optimizer_names,
     random_state_names,
     read_settings,
     weight_names,
 )
+from distill.models import registry
+from distill.networks.loading import load_network
+from distill.networks.network import Network, build_network
+from distill.networks.stored_settings import check_same_data
+from distill.settings.run import RunSettings
+from distill.settings.schema import DataSchema
 from distill.training.class_weights import read_class_weights
 from distill.training.distiller import Distiller
 from distill.training.encoders import load_encoders
 from distill.training.initial_weights import (
-    check_same_data,
     load_from_teacher,
     load_initial_student,
 )
 from distill.training.moving_average import MovingAverage
 from distill.training.parallel_step import BatchTrainer
 from distill.training.reconstruction import Reconstructor
-from models import registry
 
 Groups = dict[str, dict[str, keras.Variable]]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.data.schema import DataSchema
+from distill.settings.schema import DataSchema
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
 

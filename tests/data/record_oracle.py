@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from distill.data.schema import DataSchema
+from distill.settings.schema import DataSchema
 
 UNREADABLE = "unreadable"
 

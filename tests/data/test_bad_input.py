@@ -700,7 +700,7 @@ def test_what_cannot_be_opened_does_not_stall_skipping(tmp_path, monkeypatch):
     ]
     code = f"""
 from distill.data.pipeline import VideoReader
-from distill.data.schema import DataSchema
+from distill.settings.schema import DataSchema
 for name in {unreadable!r}:
     reader = VideoReader(
         {FRAME_SCHEMA!r}, [{file!r}, name], 2, on_bad_record="skip"

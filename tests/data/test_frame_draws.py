@@ -12,8 +12,8 @@ from distill.data.frame_draws import (
     draw_for_videos,
     epoch_key,
 )
-from models.frame_budget import FrameBudget
-from models.frame_selection import frame_positions
+from distill.models.frame_budget import FrameBudget
+from distill.models.frame_selection import frame_positions
 
 
 def make_ids(num_videos):

@@ -29,7 +29,7 @@ from record_oracle import UNREADABLE, is_plain, judge
 from distill.data.bad_records import BadRecordError
 from distill.data.estimation import estimate_num_records
 from distill.data.pipeline import VideoReader
-from distill.data_check.file_check import Expected, FileChecker
+from distill.datasets.check.file_check import Expected, FileChecker
 from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA, draw_rated_videos
 

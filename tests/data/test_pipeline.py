@@ -22,10 +22,10 @@ from record_files import (
 from distill.data.files import find_files
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.data.pipeline import VideoReader
-from distill.data.synthetic import write_synthetic_data
-from distill.data.synthetic_settings import SyntheticSettings
-from models.frame_budget import SELECTIONS, FrameBudget
-from models.frame_selection import select_frames
+from distill.datasets.synthetic import write_synthetic_data
+from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.models.frame_budget import SELECTIONS, FrameBudget
+from distill.models.frame_selection import select_frames
 
 BUDGETS = [FrameBudget.every(n) for n in (1, 2, 3, 4, 5)] + [
     FrameBudget(selection, num_frames=k)

@@ -23,8 +23,8 @@ from record_files import (
 from distill.data import records
 from distill.data.pipeline import VideoReader
 from distill.data.records import parse_record
-from distill.data.schema import make_schema
-from models.preprocessing import preprocess
+from distill.models.preprocessing import preprocess
+from distill.settings.schema import make_schema
 
 MODES = ("eager", "traced")
 LEVELS = ("frame", "video")

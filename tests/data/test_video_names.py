@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from distill.data.video_names import name_video
+from distill.data.bad_records import name_video
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,11 @@
 
 import pytest
 
-from models.argument_checks import check_at_least, check_choice, check_share
+from distill.models.argument_checks import (
+    check_at_least,
+    check_choice,
+    check_share,
+)
 
 
 def test_sizes_at_the_minimum_or_above_pass():

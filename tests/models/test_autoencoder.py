@@ -5,7 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from models.autoencoder import FeatureAutoencoder, FeatureCoder, make_encoder
+from distill.models.autoencoder import (
+    FeatureAutoencoder,
+    FeatureCoder,
+    make_encoder,
+)
 from tests.layer_checks import (
     check_any_batch_size,
     check_config,

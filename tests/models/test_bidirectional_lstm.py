@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.bidirectional_lstm import BiLstmModel
-from models.logistic import Logistic
+from distill.models.bidirectional_lstm import BiLstmModel
+from distill.models.logistic import Logistic
 from tests.layer_checks import check_frame_model
 from tests.numpy_lstm import final_states, sigmoid
 from tests.videos import build_for_frames, dense_relu, make_videos, real_frames

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.combined import CombinedModel
-from models.logistic import Logistic
+from distill.models.combined import CombinedModel
+from distill.models.logistic import Logistic
 from tests.layer_checks import check_frame_model
 from tests.models.test_feature_streams import numpy_stream
 from tests.numpy_lstm import sigmoid

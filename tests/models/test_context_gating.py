@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.context_gating import ContextGating
+from distill.models.context_gating import ContextGating
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_lstm import sigmoid
 from tests.numpy_pooling import batch_norm

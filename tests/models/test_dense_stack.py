@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.dense_stack import DenseStack
+from distill.models.dense_stack import DenseStack
 from tests.layer_checks import check_layer, randomise_weights
 from tests.videos import dense_relu
 

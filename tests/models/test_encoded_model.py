@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from models.autoencoder import make_encoder
-from models.encoded_model import EncodedModel
-from models.hierarchical_lstm import HierarchicalLstm
-from models.logistic import Logistic
-from models.video_level import VideoLevelClassifier
+from distill.models.autoencoder import make_encoder
+from distill.models.encoded_model import EncodedModel
+from distill.models.hierarchical_lstm import HierarchicalLstm
+from distill.models.logistic import Logistic
+from distill.models.video_level import VideoLevelClassifier
 from tests.layer_checks import (
     check_frame_model,
     check_video_model,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.ensemble_model import EnsembleModel
-from models.frame_budget import ALL_FRAMES, FrameBudget
-from models.frame_level_logistic import FrameLevelLogisticModel
-from models.hierarchical_lstm import HierarchicalLstm
-from models.logistic import Logistic
-from models.raw_video_model import RawVideoModel
-from models.video_level import VideoLevelClassifier
+from distill.models.ensemble_model import EnsembleModel
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.frame_level_logistic import FrameLevelLogisticModel
+from distill.models.hierarchical_lstm import HierarchicalLstm
+from distill.models.logistic import Logistic
+from distill.models.raw_video_model import RawVideoModel
+from distill.models.video_level import VideoLevelClassifier
 from tests.layer_checks import (
     check_any_batch_size,
     check_config,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.feature_split import check_feature_sizes, split_features
+from distill.models.feature_split import check_feature_sizes, split_features
 
 
 @pytest.mark.parametrize("sizes", [[6], [4, 2], [1, 2, 3]])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.feature_streams import FeatureStreams, LstmStream
+from distill.models.feature_streams import FeatureStreams, LstmStream
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_lstm import final_states
 from tests.videos import dense_relu, make_videos, real_frames

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.feature_towers import FeatureTowers
+from distill.models.feature_towers import FeatureTowers
 from tests.layer_checks import check_layer, randomise_weights
 from tests.videos import dense_relu
 

@@ -5,7 +5,12 @@ import re
 
 import pytest
 
-from models.frame_budget import ALL_FRAMES, EVERY_N, SELECTIONS, FrameBudget
+from distill.models.frame_budget import (
+    ALL_FRAMES,
+    EVERY_N,
+    SELECTIONS,
+    FrameBudget,
+)
 
 OF_K_FRAMES = [name for name in SELECTIONS if name != EVERY_N]
 

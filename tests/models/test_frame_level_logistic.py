@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.frame_level_logistic import FrameLevelLogisticModel
-from models.logistic import Logistic
+from distill.models.frame_level_logistic import FrameLevelLogisticModel
+from distill.models.logistic import Logistic
 from tests.golden import load_golden_model
 from tests.layer_checks import check_frame_model
 from tests.numpy_lstm import sigmoid

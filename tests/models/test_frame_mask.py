@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.frame_mask import average_frames, frame_mask, zero_padding
+from distill.models.frame_mask import average_frames, frame_mask, zero_padding
 
 
 def make_values(dtype="float32"):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.frame_mask import frame_mask
-from models.frame_maximum import maximum_over_frames
+from distill.models.frame_mask import frame_mask
+from distill.models.frame_maximum import maximum_over_frames
 from tests.videos import make_videos, real_frames
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.frame_recurrence import (
+from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
     step_multiply_adds,

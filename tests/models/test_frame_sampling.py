@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.frame_sampling import SampleFrames
+from distill.models.frame_sampling import SampleFrames
 from tests.layer_checks import check_any_batch_size, check_config
 
 LENGTHS = np.array([0, 1, 2, 5, 9], np.int32)

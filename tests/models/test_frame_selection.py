@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.frame_budget import ALL_FRAMES, SELECTIONS, FrameBudget
-from models.frame_selection import (
+from distill.models.frame_budget import ALL_FRAMES, SELECTIONS, FrameBudget
+from distill.models.frame_selection import (
     frame_positions,
     select_frames,
     take_frames,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.fully_connected import FullyConnectedModel
-from models.logistic import Logistic
+from distill.models.fully_connected import FullyConnectedModel
+from distill.models.logistic import Logistic
 from tests.layer_checks import check_video_model, randomise_weights
 from tests.numpy_lstm import sigmoid
 from tests.videos import dense_relu

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.gru import GruModel
-from models.logistic import Logistic
-from models.mixture_of_experts import MixtureOfExperts
+from distill.models.gru import GruModel
+from distill.models.logistic import Logistic
+from distill.models.mixture_of_experts import MixtureOfExperts
 from tests.golden import count_mixtures, load_golden_model, moe_weights
 from tests.layer_checks import check_frame_model
 from tests.numpy_gru import all_outputs

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.hierarchical_lstm import HierarchicalLstm
-from models.logistic import Logistic
-from models.mixture_of_experts import MixtureOfExperts
+from distill.models.hierarchical_lstm import HierarchicalLstm
+from distill.models.logistic import Logistic
+from distill.models.mixture_of_experts import MixtureOfExperts
 from tests.golden import (
     assign_lstms,
     count_lstm_layers,

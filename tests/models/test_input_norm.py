@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.input_norm import InputNorm
+from distill.models.input_norm import InputNorm
 from tests.layer_checks import check_layer, randomise_weights
 
 RANDOM = np.random.default_rng(3)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.late_fusion import share_clusters
-from models.logistic import Logistic
-from models.mixture_of_experts import MixtureOfExperts
-from models.netvlad import NetVladModel
-from models.soft_dbof import SoftDbofModel
+from distill.models.late_fusion import share_clusters
+from distill.models.logistic import Logistic
+from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.netvlad import NetVladModel
+from distill.models.soft_dbof import SoftDbofModel
 from tests.layer_checks import check_frame_model, randomise_weights
 from tests.numpy_lstm import sigmoid
 from tests.numpy_pooling import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
+from distill.models.logistic import Logistic
 from tests.golden import load_golden_model
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_lstm import sigmoid

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
-from models.lstm import LstmModel
-from models.mixture_of_experts import MixtureOfExperts
+from distill.models.logistic import Logistic
+from distill.models.lstm import LstmModel
+from distill.models.mixture_of_experts import MixtureOfExperts
 from tests.golden import (
     assign_lstms,
     count_lstm_layers,

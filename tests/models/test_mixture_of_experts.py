@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.mixture_of_experts import MixtureOfExperts
+from distill.models.mixture_of_experts import MixtureOfExperts
 from tests.golden import count_mixtures, load_golden_model, moe_weights
 from tests.golden_late_fusion import assign_mixture
 from tests.layer_checks import check_layer, randomise_weights

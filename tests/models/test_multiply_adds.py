@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
-from models import registry
+from distill.models import registry
 
 SIZES = (7, 5, 3)
 FRAME = 15

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from models import registry
+from distill.models import registry
 
 FRAME, CLASSES, CELLS = 1152, 4716, 1024
 STATES = 2 * 2 * CELLS  # [c, h] of 2 layers

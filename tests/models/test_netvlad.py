@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
-from models.mixture_of_experts import MixtureOfExperts
-from models.netvlad import NetRVlad, NetVlad, NetVladModel
+from distill.models.logistic import Logistic
+from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.netvlad import NetRVlad, NetVlad, NetVladModel
 from tests.golden import count_mixtures, load_golden_model
 from tests.golden_late_fusion import (
     assert_golden_predictions,

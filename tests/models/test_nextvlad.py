@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.nextvlad import NeXtVlad
+from distill.models.nextvlad import NeXtVlad
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_lstm import sigmoid
 from tests.videos import make_videos, real_frames

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
-from models.mixture_of_experts import MixtureOfExperts
-from models.nextvlad_model import NeXtVladModel
+from distill.models.logistic import Logistic
+from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.nextvlad_model import NeXtVladModel
 from tests.golden import count_mixtures, load_golden_model, moe_weights
 from tests.layer_checks import check_frame_model
 from tests.numpy_lstm import sigmoid

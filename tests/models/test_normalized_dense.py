@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.normalized_dense import NormalizedDense
+from distill.models.normalized_dense import NormalizedDense
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_pooling import make_frames, normalized_dense, real_frames
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill import backend_program
-from distill.framework_comparison import (
+from distill.models import registry
+from distill.reporting.console import print_frameworks
+from tools.backends import program as backend_program
+from tools.backends.comparison import (
     REFERENCE,
     ComparisonSettings,
     compare_frameworks,
@@ -14,8 +16,6 @@ from distill.framework_comparison import (
     run_backend,
     write_job,
 )
-from distill.reports import print_frameworks
-from models import registry
 
 OTHERS = [name for name in installed_backends() if name != REFERENCE]
 SETTINGS = ComparisonSettings(batch_size=4, frames=9, repeats=0)

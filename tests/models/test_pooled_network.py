@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
-from models.pooled_network import PooledNetworkModel
+from distill.models.logistic import Logistic
+from distill.models.pooled_network import PooledNetworkModel
 from tests.layer_checks import check_frame_model
 from tests.numpy_lstm import sigmoid
 from tests.videos import build_for_frames, dense_relu, make_videos, real_frames

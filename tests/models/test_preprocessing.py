@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.preprocessing import dequantize, l2_normalize, preprocess
+from distill.models.preprocessing import dequantize, l2_normalize, preprocess
 
 
 def make_inputs():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import registry
-from models.fixed_shapes import fixed_shapes, shapes_are_fixed
-from models.frame_budget import FrameBudget
-from models.raw_video_model import RawVideoModel, fill_up
+from distill.models import registry
+from distill.models.fixed_shapes import fixed_shapes, shapes_are_fixed
+from distill.models.frame_budget import FrameBudget
+from distill.models.raw_video_model import RawVideoModel, fill_up
 from tests.layer_checks import (
     check_any_batch_size,
     check_config,

@@ -6,7 +6,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from models import registry
+from distill.models import registry
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_every_argument_has_one_type_and_a_help_text():
 
 def test_importing_the_registry_imports_no_keras():
     program = (
-        "import sys, models.registry; "
+        "import sys, distill.models.registry; "
         "print(sorted({'keras', 'tensorflow', 'numpy'} & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.residual_lstm import ResidualLstm
+from distill.models.residual_lstm import ResidualLstm
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_lstm import final_states
 from tests.videos import make_videos, real_frames

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.size_list import parse_sizes, size_per_feature
+from distill.models.size_list import parse_sizes, size_per_feature
 
 
 @pytest.mark.parametrize(

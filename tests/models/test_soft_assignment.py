@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.soft_assignment import (
+from distill.models.soft_assignment import (
     ClusterPooling,
     SoftAssignment,
     flatten_clusters,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
-from models.mixture_of_experts import MixtureOfExperts
-from models.soft_dbof import (
+from distill.models.logistic import Logistic
+from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.soft_dbof import (
     GatedDbof,
     GatedDbofModel,
     SoftDbof,

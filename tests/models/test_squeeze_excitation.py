@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.squeeze_excitation import SqueezeExcitation
+from distill.models.squeeze_excitation import SqueezeExcitation
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_lstm import sigmoid
 

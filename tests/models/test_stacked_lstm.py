@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.stacked_lstm import StackedLstm
+from distill.models.stacked_lstm import StackedLstm
 from tests.layer_checks import check_layer
 from tests.numpy_lstm import final_states, make_weights
 

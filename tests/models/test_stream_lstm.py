@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
-from models.stream_lstm import StreamLstmModel
+from distill.models.logistic import Logistic
+from distill.models.stream_lstm import StreamLstmModel
 from tests.layer_checks import check_frame_model
 from tests.models.test_feature_streams import numpy_stream
 from tests.numpy_lstm import sigmoid

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import unrolled_lstm
-from models.unrolled_lstm import can_unroll, run_unrolled
+from distill.models import unrolled_lstm
+from distill.models.unrolled_lstm import can_unroll, run_unrolled
 
 STEPS, BATCH, FEATURES, CELLS = 4, 5, 3, 6
 LENGTHS = np.array([4, 0, 1, 3, 2])

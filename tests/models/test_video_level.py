@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models.logistic import Logistic
-from models.mixture_of_experts import MixtureOfExperts
-from models.video_level import VideoLevelClassifier
+from distill.models.logistic import Logistic
+from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.video_level import VideoLevelClassifier
 from tests.layer_checks import check_video_model, randomise_weights
 
 FEATURES, CLASSES = 6, 4

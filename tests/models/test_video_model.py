@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from models.hierarchical_lstm import HierarchicalLstm
-from models.mixture_of_experts import MixtureOfExperts
-from models.video_level import VideoLevelClassifier
+from distill.models.hierarchical_lstm import HierarchicalLstm
+from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.video_level import VideoLevelClassifier
 
 
 @pytest.mark.parametrize(

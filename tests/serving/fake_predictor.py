@@ -8,12 +8,12 @@ import time
 import httpx
 import numpy as np
 
-from distill.data.schema import DataSchema
 from distill.deployment.interface import VideoInterface
+from distill.models.frame_budget import FrameBudget
 from distill.predictor import Predictor
 from distill.serving.options import ServiceOptions
 from distill.serving.service import Service
-from models.frame_budget import FrameBudget
+from distill.settings.schema import DataSchema
 
 WIDTH = 4
 MAX_FRAMES = 5

@@ -1,4 +1,4 @@
-"""Runs `scripts.serve`, and fails if that imports TensorFlow or Keras.
+"""Runs `distill serve`, and fails if that imports TensorFlow or Keras.
 
 The artifact fake.onnx is the tests' own predictor.
 """
@@ -17,4 +17,4 @@ if "--artifact=fake.onnx" in sys.argv:
     if not frame_features:
         sys.argv.remove("--video_level")
     predictor.Predictor.load = lambda path: fake_predictor(frame_features)
-runpy.run_module("scripts.serve", {}, "__main__", True)
+runpy.run_module("distill.cli.serve", {}, "__main__", True)

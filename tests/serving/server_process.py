@@ -1,4 +1,4 @@
-"""A process of `scripts.serve` whose predictor is the tests' own."""
+"""A process of `distill serve` whose predictor is the tests' own."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ ROOT = HERE.parents[1]
 
 @contextlib.contextmanager
 def server(*flags, artifact="fake.onnx"):
-    """Gives a process of `scripts.serve` that is ready, and its port."""
+    """Gives a process of `distill serve` that is ready, and its port."""
     process = subprocess.Popen(
         [
             sys.executable,

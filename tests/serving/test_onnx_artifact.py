@@ -1,4 +1,4 @@
-"""An ONNX file, served as `scripts.serve` is run, without TensorFlow."""
+"""An ONNX file, served as `distill serve` is run, without TensorFlow."""
 
 import json
 
@@ -7,8 +7,9 @@ import pytest
 from fake_predictor import MAX_FRAMES, NUM_CLASSES, WIDTH, fake_predictor
 from server_process import server
 
-from distill.predictor import CARD, CLASS_NAMES, Predictor
-from distill.serving.load_test import LoadTest, run_load_test
+from distill.deployment.interface import CARD, CLASS_NAMES
+from distill.predictor import Predictor
+from tools.service_load.load_test import LoadTest, run_load_test
 
 WEIGHTS = np.linspace(-2, 2, NUM_CLASSES).astype(np.float32)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.conversion import convert_to_student
-from distill.data.synthetic import write_synthetic_data
-from distill.data.synthetic_settings import SyntheticSettings
+from distill.checkpoints.conversion import convert_to_student
+from distill.datasets.synthetic import write_synthetic_data
+from distill.datasets.synthetic_settings import SyntheticSettings
 
 pytest.register_assert_rewrite("plain_metrics", "stage_runs", "stored_files")
 

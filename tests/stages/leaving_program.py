@@ -3,7 +3,7 @@
 import os
 import time
 
-from distill.devices import choose_devices
+from distill.distributed.devices import choose_devices
 
 if __name__ == "__main__":
     workers = choose_devices(-1, "auto")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from distill.devices import choose_devices
+from distill.distributed.devices import choose_devices
 
 
 def main(videos: Path, directory: Path) -> None:

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distill.data.schema import DataSchema
-from distill.settings import NetworkSettings, RunSettings
+from distill.models import registry
+from distill.models.frame_budget import FrameBudget
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.run_options import RunOptions
+from distill.settings.schema import DataSchema
+from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
-from distill.training_settings import DistillationSettings, TrainingSettings
-from models import registry
-from models.frame_budget import FrameBudget
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURE_SIZES = (12, 4)
@@ -192,21 +192,24 @@ def to_flags(values: dict[str, Any]) -> list[str]:
 def start_script(
     name: str, *flags: str, driver: str = "", **kwargs: Any
 ) -> subprocess.Popen:
-    """Starts an entry point as `python -m scripts.NAME` does.
+    """Starts `python -m distill NAME`, or `python -m NAME` of a tool.
 
     Args:
-      name: Name of the script.
+      name: The verb, or a tool's module (`tools.drills`).
       *flags: Its flags.
       driver: Python code to run first, in the same process.
       **kwargs: For `Popen`; the output is captured by default.
     """
-    command = [sys.executable, "-m", f"scripts.{name}", *flags]
+    module, words = "distill", [name, *flags]
+    if name.startswith("tools."):
+        module, words = name, list(flags)
+    command = [sys.executable, "-m", module, *words]
     if driver:
         code = (
             f"{driver}\nimport runpy\n"
-            f"runpy.run_module('scripts.{name}', {{}}, '__main__', True)\n"
+            f"runpy.run_module('{module}', {{}}, '__main__', True)\n"
         )
-        command = [sys.executable, "-c", code, *flags]
+        command = [sys.executable, "-c", code, *words]
     pipe = subprocess.PIPE
     options = {"stdout": pipe, "stderr": pipe, "text": True, "cwd": ROOT}
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -18,15 +18,16 @@ from stage_runs import (
 )
 from stored_files import assert_same_checkpoint, read_datasets
 
-from distill.conversion import convert_to_student
+from distill.checkpoints.checkpoint import CheckpointError, read_settings
+from distill.checkpoints.conversion import convert_to_student
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_checkpoint, load_network
-from distill.settings import AutoencoderSettings, RunSettings
-from distill.training.checkpoints import CheckpointError, read_settings
+from distill.evaluation.evaluate import evaluate_checkpoint
+from distill.networks.loading import load_network
+from distill.settings.run import AutoencoderSettings, RunSettings
+from distill.settings.run_options import RunOptions
 from distill.training.encoders import keep_encoder, with_encoder
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
 
 LAST = "checkpoint-00000015.h5"
 FIRST_EPOCH = "checkpoint-00000005.h5"

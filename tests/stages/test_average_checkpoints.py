@@ -16,23 +16,24 @@ from stage_runs import (
 )
 from stored_files import read_datasets
 
-from distill.checkpoint_averaging import (
+from distill.checkpoints.averaging import (
     average_checkpoints,
     choose_last,
     choose_steps,
 )
-from distill.conversion import convert_to_student
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_checkpoint, load_network
-from distill.settings import NetworkSettings
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     CheckpointError,
     read_progress,
     read_settings,
     weight_names,
 )
-from distill.training_settings import DistillationSettings
+from distill.checkpoints.conversion import convert_to_student
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.evaluation.evaluate import evaluate_checkpoint
+from distill.networks.loading import load_network
+from distill.settings.run import NetworkSettings
+from distill.settings.training import DistillationSettings
 
 
 @pytest.fixture(scope="module")

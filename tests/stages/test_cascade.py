@@ -14,13 +14,15 @@ from stage_runs import (
     train_in_process,
 )
 
-from distill.cascade import Cascade, CascadeNetwork, calibrate
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import load_network, predict_videos
-from distill.settings import NetworkSettings, RunSettings
-from models import registry
-from models.frame_budget import FrameBudget
+from distill.evaluation.cascade_calibration import calibrate
+from distill.evaluation.evaluate import predict_videos
+from distill.models import registry
+from distill.models.frame_budget import FrameBudget
+from distill.networks.cascade import Cascade, CascadeNetwork
+from distill.networks.loading import load_network
+from distill.settings.run import NetworkSettings, RunSettings
 
 BUDGETS = (1, 3, 8)
 

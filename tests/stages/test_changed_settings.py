@@ -13,8 +13,8 @@ from stage_runs import (
 )
 from stored_files import assert_same_checkpoint, checkpoint_steps
 
+from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import pytest
 from stage_runs import train_in_process, video_level_settings
 from stored_files import assert_same_checkpoint, checkpoint_steps
 
-from distill.training import checkpoints, loop, run_state
-from distill.training.run_options import RunOptions
+from distill.checkpoints import checkpoint as checkpoints
+from distill.settings.run_options import RunOptions
+from distill.training import loop, run_state
 
 
 @pytest.mark.parametrize(

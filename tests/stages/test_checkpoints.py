@@ -12,9 +12,7 @@ import pytest
 from stage_runs import joint_settings, video_level_settings
 from stored_files import read_datasets
 
-from distill.atomic_files import replace_atomically
-from distill.settings import RunSettings
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     CheckpointError,
     choose_checkpoint,
     follow,
@@ -25,7 +23,9 @@ from distill.training.checkpoints import (
     read_settings,
     write_checkpoint,
 )
-from distill.training.run_options import Progress, read_progress_fields
+from distill.checkpoints.progress import Progress, read_progress_fields
+from distill.settings.run import RunSettings
+from distill.system.atomic_files import replace_atomically
 
 # By hand: 16 features, 6 cells in one layer, 10 classes of 2 experts; an LSTM
 # has four gates, its state is two vectors, a class has a third, dummy gate.

@@ -21,23 +21,23 @@ from stored_files import true_labels
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_checkpoint
+from distill.evaluation.evaluate import evaluate_checkpoint
 
 SCRIPTS = [
     "train",
     "evaluate",
-    "convert_model",
+    "convert",
     "finetune",
     "infer",
     "make_synthetic_data",
     "compare_scores",
     "list_models",
-    "compare_frameworks",
+    "tools.backends",
     "train_autoencoder",
     "join_clips",
     "write_budget_shards",
     "calibrate_cascade",
-    "frame_budget_study",
+    "study",
     "convert_predictions",
     "score_predictions",
     "write_labels",
@@ -46,12 +46,11 @@ SCRIPTS = [
     "average_checkpoints",
     "export",
     "serve",
-    "load_test_service",
-    "estimate_scale",
+    "tools.service_load",
     "check_data",
     "download_yt8m",
-    "benchmark_predictions",
-    "drills",
+    "tools.benchmark.predictions_main",
+    "tools.drills",
 ]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
@@ -110,7 +109,7 @@ def test_unknown_flag_suggests_the_nearest():
             "--train_data_pattern, --student_checkpoint",
         ),
         ("evaluate", [], "--eval_data_pattern"),
-        ("convert_model", [], "--student_checkpoint"),
+        ("convert", [], "--student_checkpoint"),
         ("infer", [], "--output_file, or to --output_dir"),
         ("make_synthetic_data", [], "--output_dir"),
         ("compare_scores", [], "--metrics_files"),

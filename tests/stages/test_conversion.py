@@ -11,11 +11,12 @@ import pytest
 from stage_runs import error_line, joint_settings, run_script
 from stored_files import assert_same_datasets, read_datasets
 
-from distill.conversion import convert_to_student
+from distill.checkpoints.checkpoint import CheckpointError
+from distill.checkpoints.conversion import convert_to_student
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import load_network, predict_videos
-from distill.training.checkpoints import CheckpointError
+from distill.evaluation.evaluate import predict_videos
+from distill.networks.loading import load_network
 
 
 def test_student_is_copied_dataset_by_dataset(
@@ -105,7 +106,7 @@ def test_script_converts_the_newest_and_says_what_it_kept(
 ):
     target = tmp_path / "made" / "student.h5"
     done = run_script(
-        "convert_model",
+        "convert",
         f"--train_dir={joint_run}",
         f"--student_checkpoint={target}",
     )
@@ -133,7 +134,7 @@ def test_script_converts_the_newest_and_says_what_it_kept(
 def test_script_refuses_what_is_no_checkpoint_in_one_line(tmp_path):
     (tmp_path / "text.h5").write_text("teacher student")
     done = run_script(
-        "convert_model",
+        "convert",
         f"--checkpoint={tmp_path}/text.h5",
         f"--student_checkpoint={tmp_path}/student.h5",
         status=1,

@@ -8,9 +8,9 @@ import pytest
 from stage_runs import train_in_process, video_level_settings
 from stored_files import checkpoint_steps, read_datasets
 
-from distill.training.checkpoints import NonFiniteError
+from distill.checkpoints.checkpoint import NonFiniteError
+from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
 
 
 def make_run(videos, path, **options):

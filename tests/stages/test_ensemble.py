@@ -19,23 +19,28 @@ from stage_runs import (
 )
 from stored_files import true_labels
 
+from distill.checkpoints.checkpoint import CheckpointError
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.ensembles.building import EnsembleBuilder
-from distill.ensembles.file import Ensemble, Member, parse_member, parse_weights
-from distill.ensembles.network import read_data_schema
-from distill.ensembles.weights import KeptPredictions, search_weights
-from distill.evaluation import (
+from distill.evaluation.ensemble_building import EnsembleBuilder
+from distill.evaluation.ensemble_weights import KeptPredictions, search_weights
+from distill.evaluation.evaluate import (
     Prediction,
     evaluate_checkpoint,
-    load_network,
     predict_videos,
 )
-from distill.inference import write_predictions
-from distill.settings import NetworkSettings, RunSettings
-from distill.training.checkpoints import CheckpointError
-from models import registry
-from models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.evaluation.inference import write_predictions
+from distill.models import registry
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.networks.ensemble import read_data_schema
+from distill.networks.ensemble_file import (
+    Ensemble,
+    Member,
+    parse_member,
+    parse_weights,
+)
+from distill.networks.loading import load_network
+from distill.settings.run import NetworkSettings, RunSettings
 
 WEIGHTS = (0.5, 0.2, 0.3)
 LAST = "checkpoint-00000005.h5"

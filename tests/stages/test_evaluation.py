@@ -25,12 +25,9 @@ from stored_files import read_records, true_labels
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.devices import choose_devices
-from distill.evaluation import (
-    evaluate_checkpoint,
-    load_network,
-    predict_videos,
-)
+from distill.distributed.devices import choose_devices
+from distill.evaluation.evaluate import evaluate_checkpoint, predict_videos
+from distill.networks.loading import load_network
 
 METRICS = {"gap", "hit_at_one", "perr", "mean_average_precision", "loss"}
 NUM_PARAMETERS = 4 * 16 + (16 * 24 + 6 * 24 + 24) + (12 * 24 + 6 * 24 + 24)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from stage_runs import ROOT, error_line, run_script
 from stored_files import read_records
 
+from distill.checkpoints.checkpoint import read_settings
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.deployment import artifacts
@@ -24,12 +25,12 @@ from distill.deployment.export import Export, choose_network
 from distill.deployment.interface import numbered_classes
 from distill.deployment.runtimes import load_runtime
 from distill.deployment.step_export import StepExport
-from distill.ensembles.file import Ensemble, Member
-from distill.evaluation import evaluate_network, load_network, predict_videos
-from distill.training.checkpoints import read_settings
+from distill.evaluation.evaluate import evaluate_network, predict_videos
+from distill.models.frame_budget import FrameBudget
+from distill.networks.ensemble_file import Ensemble, Member
+from distill.networks.loading import load_network
+from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
-from models.frame_budget import FrameBudget
 
 NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
 LIMITS = {"float32": 1e-6, "float16": 2e-3, "int8": 5e-2}
@@ -202,7 +203,7 @@ def test_keras_file_needs_models_alone(exported, whole_videos, tmp_path):
     np.savez(tmp_path / "videos.npz", **inputs)
     code = (
         "import sys, keras, numpy as np\n"
-        "import models.saved_classes\n"
+        "import distill.models.saved_classes\n"
         "model = keras.models.load_model(sys.argv[1])\n"
         "videos = dict(np.load(sys.argv[2]))\n"
         "np.save(sys.argv[3], np.asarray(model(videos)))\n"
@@ -331,7 +332,7 @@ def test_litert_names_what_it_cannot_run(
     videos, student_checkpoint, tmp_path, monkeypatch
 ):
     export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
-    module = "models.hierarchical_lstm.shapes_are_fixed"
+    module = "distill.models.hierarchical_lstm.shapes_are_fixed"
     monkeypatch.setattr(module, lambda: False)
     with pytest.raises(ValueError, match="LiteRT cannot run this.*Unpack"):
         write_litert(

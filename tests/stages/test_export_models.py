@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.data.schema import DataSchema
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.interface import VideoInterface, numbered_classes
 from distill.deployment.model_runtime import ModelRuntime
 from distill.deployment.quiet import quiet_converters
 from distill.deployment.runtimes import load_runtime
-from distill.networks import build_network
-from distill.settings import NetworkSettings
-from models import registry
-from models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models import registry
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.networks.network import build_network
+from distill.settings.run import NetworkSettings
+from distill.settings.schema import DataSchema
 
 CLASSES, FRAMES = 7, 12
 SIZES = {

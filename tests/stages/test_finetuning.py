@@ -23,13 +23,14 @@ from stored_files import (
     true_labels,
 )
 
+from distill.checkpoints.checkpoint import CheckpointError
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import load_network, predict_videos
-from distill.settings import RunSettings
+from distill.evaluation.evaluate import predict_videos
+from distill.networks.loading import load_network
+from distill.settings.run import RunSettings
+from distill.settings.run_options import RunOptions
 from distill.training import loop
-from distill.training.checkpoints import CheckpointError
-from distill.training.run_options import RunOptions
 
 
 def finetuning_settings(

@@ -17,20 +17,20 @@ from small_disk import fill, small_disk
 from stage_runs import error_line, run_script, train_in_process
 from stored_files import assert_same_checkpoint, checkpoint_steps
 
-from distill import atomic_files
-from distill.atomic_files import replace_atomically, replace_directory
-from distill.checkpoint_averaging import average_checkpoints
-from distill.conversion import convert_to_student
-from distill.data.synthetic import write_synthetic_data
-from distill.data.synthetic_settings import SyntheticSettings
-from distill.ensembles.file import Ensemble, Member
-from distill.evaluation import Prediction, write_metrics
-from distill.inference import write_predictions
+from distill.checkpoints.averaging import average_checkpoints
+from distill.checkpoints.checkpoint import read_progress, write_checkpoint
+from distill.checkpoints.conversion import convert_to_student
+from distill.datasets.synthetic import write_synthetic_data
+from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.evaluation.evaluate import Prediction, write_metrics
+from distill.evaluation.inference import write_predictions
 from distill.metrics.score_store import ScoreStore
-from distill.training.checkpoints import read_progress, write_checkpoint
+from distill.networks.ensemble_file import Ensemble, Member
+from distill.settings.run_options import RunOptions
+from distill.system import atomic_files
+from distill.system.atomic_files import replace_atomically, replace_directory
+from distill.system.write_errors import WriteError
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
-from distill.write_errors import WriteError
 
 DISK_BYTES = 2**22
 NAME = "checkpoint-00000015.h5"
@@ -208,7 +208,7 @@ def test_disk_that_cannot_be_written_is_an_error_of_one_line(
         with pytest.raises(WriteError, match=message):
             convert_to_student(joint_checkpoint, path)
         done = run_script(
-            "convert_model",
+            "convert",
             f"--checkpoint={joint_checkpoint}",
             f"--student_checkpoint={path}",
             status=1,

@@ -26,21 +26,22 @@ from hostile_checkpoints import (
 from stage_runs import joint_settings, video_level_settings
 from stored_files import read_datasets
 
-from distill.checkpoint_averaging import average_checkpoints
-from distill.conversion import convert_to_student
-from distill.evaluation import evaluate_checkpoint, load_network
-from distill.stored_networks import read_fitting_settings
-from distill.training.checkpoints import (
+from distill.checkpoints.averaging import average_checkpoints
+from distill.checkpoints.checkpoint import (
     CheckpointError,
     NonFiniteError,
     read_progress,
     weight_names,
     write_checkpoint,
 )
+from distill.checkpoints.conversion import convert_to_student
+from distill.evaluation.evaluate import evaluate_checkpoint
+from distill.networks.loading import load_network
+from distill.networks.stored_settings import read_fitting_settings
+from distill.settings.run_options import RunOptions
 from distill.training.encoders import with_encoder
 from distill.training.initial_weights import load_initial_student
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
 from distill.training.trainers import build_trainer
 from tests.memory_growth import memory_grows_by_at_most
 

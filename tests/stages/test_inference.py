@@ -17,13 +17,13 @@ from stored_files import read_records, true_labels, write_records
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import (
+from distill.evaluation.evaluate import (
     Prediction,
     evaluate_checkpoint,
-    load_network,
     predict_videos,
 )
-from distill.inference import write_predictions
+from distill.evaluation.inference import write_predictions
+from distill.networks.loading import load_network
 
 
 def make_reader(pattern: str, batch_size: int = 16) -> VideoReader:

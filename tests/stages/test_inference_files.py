@@ -9,18 +9,17 @@ from stage_runs import error_line, run_script
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.deployment.artifact_network import ArtifactNetwork
+from distill.deployment.artifact_network import (
+    ArtifactNetwork,
+    evaluate_artifact,
+)
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.export import Export
 from distill.deployment.interface import numbered_classes
-from distill.evaluation import (
-    evaluate_artifact,
-    evaluate_network,
-    load_network,
-    predict_videos,
-)
-from distill.inference_files import InferenceFiles, choose_shard
-from models.frame_budget import FrameBudget
+from distill.evaluation.evaluate import evaluate_network, predict_videos
+from distill.evaluation.inference_files import InferenceFiles, choose_shard
+from distill.models.frame_budget import FrameBudget
+from distill.networks.loading import load_network
 
 FILES = [f"part-{index}.tfrecord" for index in range(7)]
 

@@ -18,25 +18,28 @@ from stored_files import true_labels
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import (
+from distill.evaluation.evaluate import (
     Prediction,
     evaluate_network,
-    load_network,
     predict_videos,
 )
-from distill.inference import write_predictions
-from distill.metrics.accumulator import VideoMetrics
-from distill.predictions.averaging import average_predictions
-from distill.predictions.conversion import convert_predictions
-from distill.predictions.files import (
+from distill.evaluation.inference import write_predictions
+from distill.evaluation.prediction_files.averaging import average_predictions
+from distill.evaluation.prediction_files.conversion import convert_predictions
+from distill.evaluation.prediction_files.files import (
     PREDICTION_HEADER,
     VideoScores,
     match_files,
     read_labels,
     read_predictions,
 )
-from distill.predictions.labels import write_labels
-from distill.predictions.scores import missing_note, score_predictions
+from distill.evaluation.prediction_files.labels import write_labels
+from distill.evaluation.prediction_files.scores import (
+    missing_note,
+    score_predictions,
+)
+from distill.metrics.accumulator import VideoMetrics
+from distill.networks.loading import load_network
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
 NO_TENSORFLOW = "import sys; sys.modules.update(tensorflow=None, keras=None)"

@@ -9,14 +9,15 @@ import pytest
 import stage_runs
 
 import distill
+from distill.checkpoints.checkpoint import read_settings
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.export import Export
 from distill.deployment.interface import VideoInterface, read_class_names
-from distill.evaluation import load_network, predict_videos
-from distill.training.checkpoints import read_settings
-from models.frame_budget import FrameBudget
+from distill.evaluation.evaluate import predict_videos
+from distill.models.frame_budget import FrameBudget
+from distill.networks.loading import load_network
 
 ARTIFACTS = ("saved_model", "model.keras", "model.onnx", "model.tflite")
 NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))

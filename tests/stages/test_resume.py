@@ -25,8 +25,8 @@ from stored_files import (
     read_datasets,
 )
 
+from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
 
 
 @pytest.fixture(scope="module")

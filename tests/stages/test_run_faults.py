@@ -22,23 +22,23 @@ from stored_files import assert_same_checkpoint, checkpoint_steps
 from distill.data.bad_records import BadRecordError
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.directory_lock import DirectoryLock
+from distill.settings.run_options import RunOptions
+from distill.system.directory_lock import DirectoryLock
+from distill.system.write_errors import WriteError
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
-from distill.write_errors import WriteError
 
 NAME = "checkpoint-00000015.h5"
 
 # The process tells itself to end: after its first batch, or first artifact.
 END_IN_SCORING = """
 import os, signal
-import distill.evaluation
-predict_videos = distill.evaluation.predict_videos
+import distill.evaluation.evaluate
+predict_videos = distill.evaluation.evaluate.predict_videos
 def predict_and_end(network, reader, *sharing):
     for batch in predict_videos(network, reader, *sharing):
         yield batch
         os.kill(os.getpid(), signal.%s)
-distill.evaluation.predict_videos = predict_and_end
+distill.evaluation.evaluate.predict_videos = predict_and_end
 """
 END_IN_EXPORT = """
 import os, signal

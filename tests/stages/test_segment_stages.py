@@ -11,13 +11,12 @@ from stage_runs import error_line, run_script, to_flags, train_in_process
 from stored_files import assert_same_checkpoint, checkpoint_steps, write_records
 
 from distill.data.pipeline import VideoReader
-from distill.evaluation import (
+from distill.evaluation.evaluate import (
     Prediction,
     evaluate_checkpoint,
-    load_network,
     predict_videos,
 )
-from distill.segment_inference import (
+from distill.evaluation.segment_inference import (
     TopSegments,
     read_class_list,
     read_ratings,
@@ -25,10 +24,11 @@ from distill.segment_inference import (
     score_segments,
     write_segments,
 )
-from distill.settings import NetworkSettings, RunSettings
-from distill.training_settings import DistillationSettings, TrainingSettings
-from models import registry
-from models.frame_budget import FrameBudget
+from distill.models import registry
+from distill.models.frame_budget import FrameBudget
+from distill.networks.loading import load_network
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.training import DistillationSettings, TrainingSettings
 from tests.segment_records import SCHEMA, draw_rated_videos
 
 CELLS = {"lstm_cells": 4, "lstm_layers": 1, "dropout": 0.2}

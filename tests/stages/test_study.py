@@ -15,11 +15,12 @@ from stage_runs import (
     wait_until,
 )
 
+from distill.checkpoints.checkpoint import read_settings
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_network, load_network
-from distill.training.checkpoints import read_settings
-from models.frame_budget import FrameBudget
+from distill.evaluation.evaluate import evaluate_network
+from distill.models.frame_budget import FrameBudget
+from distill.networks.loading import load_network
 
 ROWS = {
     "No teacher": "--regime=labels",
@@ -62,9 +63,9 @@ def study(videos, tmp_path_factory):
     """Returns the directory of a study, and what its commands printed."""
     directory = tmp_path_factory.mktemp("study")
     flags = study_flags(videos, directory)
-    first = run_script("frame_budget_study", *flags, "--max_runs=4")
-    second = run_script("frame_budget_study", *flags)
-    again = run_script("frame_budget_study", *flags)
+    first = run_script("study", *flags, "--max_runs=4")
+    second = run_script("study", *flags)
+    again = run_script("study", *flags)
     return directory, [done.stdout for done in (first, second, again)]
 
 
@@ -155,7 +156,7 @@ def test_report_and_table_name_every_row(study):
 
 def test_dry_run_shows_what_is_left_and_writes_nothing(videos, tmp_path):
     flags = study_flags(videos, tmp_path / "study")
-    done = run_script("frame_budget_study", *flags, "--dry_run")
+    done = run_script("study", *flags, "--dry_run")
     assert "9 trainings, 0 done; the others take about" in done.stdout
     assert "nested_k=2, nested_k=6" in done.stdout
     assert not (tmp_path / "study").exists()
@@ -166,13 +167,13 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
     rows = {"No teacher": ROWS["No teacher"]}
     flags = study_flags(videos, tmp_path, rows, budgets="6", teacher_seeds="0")
     done = tmp_path / "teachers/teacher/seed0/unit.json"
-    process = start_script("frame_budget_study", *flags)
+    process = start_script("study", *flags)
     wait_until(done.exists, process)
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 1, output + errors
     assert "run the same command to go on" in output
-    run_script("frame_budget_study", *flags)
+    run_script("study", *flags)
     result = "runs/no_teacher/k6/seed3/result.json"
     again, straight = (read_json(d / result) for d in (tmp_path, study[0]))
     assert again["scores"]["6"]["gap"] == straight["scores"]["6"]["gap"]
@@ -203,7 +204,7 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
 )
 def test_plan_that_cannot_be_run_is_refused(videos, tmp_path, changed, message):
     done = run_script(
-        "frame_budget_study",
+        "study",
         *study_flags(videos, tmp_path / "study", **changed),
         status=1,
     )

@@ -15,9 +15,9 @@ from stored_files import (
     read_datasets,
 )
 
-from distill.launching import free_ports, worker_config
-from distill.training.checkpoints import read_progress
-from distill.workers import Workers
+from distill.checkpoints.checkpoint import read_progress
+from distill.distributed.launcher import free_ports, worker_config
+from distill.distributed.workers import Workers
 
 pytestmark = pytest.mark.slow
 LAST = "checkpoint-00000010.h5"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.devices import choose_devices
-from distill.workers import Workers
+from distill.distributed.devices import choose_devices
+from distill.distributed.workers import Workers
 
 
 def main(videos: Path, directory: Path) -> None:

@@ -7,16 +7,17 @@ from typing import Any
 
 import stage_runs
 
+from distill.checkpoints.checkpoint import newest_checkpoint
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation import evaluate_checkpoint, load_network, predict_videos
-from distill.inference import write_shared_predictions
-from distill.settings import NetworkSettings, RunSettings
-from distill.shared_reading import SharedReading
-from distill.training.checkpoints import newest_checkpoint
+from distill.distributed.workers import Workers
+from distill.evaluation.evaluate import evaluate_checkpoint, predict_videos
+from distill.evaluation.inference import write_shared_predictions
+from distill.evaluation.shared_reading import SharedReading
+from distill.networks.loading import load_network
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
-from distill.training.run_options import RunOptions
-from distill.workers import Workers
 
 TURNS = 2
 

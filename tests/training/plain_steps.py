@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from distill.training.checkpoints import weight_names
+from distill.checkpoints.checkpoint import weight_names
 from tests.training.tiny_networks import TRAINING, numpy_inputs
 
 RATE = 0.5

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.settings.training import DistillationSettings
 from distill.training.batch_parts import (
     PartPlan,
     count_filled,
@@ -14,7 +15,6 @@ from distill.training.batch_parts import (
     split_batch,
 )
 from distill.training.distiller import Distiller
-from distill.training_settings import DistillationSettings
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     TRAINING,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.training import losses
+from distill import losses
+from distill.settings.training import DistillationSettings
 from distill.training.class_weights import read_class_weights
 from distill.training.distiller import Distiller
-from distill.training_settings import DistillationSettings
 from tests.training.tiny_networks import (
     NUM_CLASSES,
     TRAINING,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.networks import video_inputs
+from distill.networks.network import video_inputs
+from distill.settings.training import DistillationSettings
 from distill.training.distillation_terms import DistillationTerms
 from distill.training.distiller import Distiller
-from distill.training_settings import DistillationSettings
 from tests.numpy_losses import (
     NUMPY_PREDICTION_LOSSES,
     NUMPY_REPRESENTATION_LOSSES,

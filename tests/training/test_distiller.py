@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.networks import video_inputs
+from distill.networks.network import video_inputs
+from distill.settings.training import DistillationSettings
 from distill.training.distiller import Distiller
-from distill.training_settings import DistillationSettings
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     NO_TERMS,

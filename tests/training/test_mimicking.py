@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.training.checkpoints import CheckpointError
+from distill.checkpoints.checkpoint import CheckpointError
+from distill.models.frame_budget import FrameBudget
+from distill.settings.training import DistillationSettings
 from distill.training.trainers import build_trainer
-from distill.training_settings import DistillationSettings
-from models.frame_budget import FrameBudget
 from tests.training.plain_steps import (
     PLAIN_STEPS,
     RATE,

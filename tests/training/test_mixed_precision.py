@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.networks import build_network
-from distill.settings import NetworkSettings
+from distill.models import registry
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.networks.network import build_network
+from distill.settings.run import NetworkSettings
 from distill.training.distiller import Distiller
-from models import registry
-from models.frame_budget import ALL_FRAMES, FrameBudget
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     SCHEMA,

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.networks import build_network
-from distill.settings import NetworkSettings
-from distill.training.checkpoints import weight_names
+from distill.checkpoints.checkpoint import weight_names
+from distill.models import registry
+from distill.models.frame_budget import FrameBudget
+from distill.networks.network import build_network
+from distill.settings.run import NetworkSettings
 from distill.training.distiller import Distiller
-from models import registry
-from models.frame_budget import FrameBudget
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     MAX_FRAMES,

@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.conversion import convert_to_student
-from distill.evaluation import load_network
-from distill.settings import RunSettings
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     list_checkpoints,
     load_variables,
     read_progress,
@@ -18,11 +15,14 @@ from distill.training.checkpoints import (
     weight_names,
     write_checkpoint,
 )
+from distill.checkpoints.conversion import convert_to_student
+from distill.networks.loading import load_network
+from distill.settings.run import RunSettings
+from distill.settings.run_options import RunOptions
 from distill.training.distiller import Distiller
 from distill.training.initial_weights import load_initial_student
 from distill.training.loop import TrainingRun
 from distill.training.moving_average import MovingAverage
-from distill.training.run_options import RunOptions
 from distill.training.trainers import build_trainer
 from tests.data.record_files import Video, write_records
 from tests.training.tiny_networks import (

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.settings.training import OPTIMIZERS
 from distill.training.optimizers import apply_gradients, make_optimizer
-from distill.training_settings import OPTIMIZERS
 from tests.training.tiny_networks import TRAINING
 
 SHAPES = [(7, 5), (3,), ()]

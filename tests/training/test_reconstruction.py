@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.data.schema import make_schema
-from distill.networks import build_network
-from distill.settings import NetworkSettings
-from distill.training.checkpoints import weight_names
+from distill.checkpoints.checkpoint import weight_names
+from distill.models import registry
+from distill.networks.network import build_network
+from distill.settings.run import NetworkSettings
+from distill.settings.schema import make_schema
+from distill.settings.training import TrainingSettings
 from distill.training.reconstruction import Reconstructor, reconstruction_error
-from distill.training_settings import TrainingSettings
-from models import registry
 
 FEATURES, FRAMES = 6, 7
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.training.checkpoints import CheckpointError, weight_names
+from distill.checkpoints.checkpoint import CheckpointError, weight_names
+from distill.models.frame_budget import FrameBudget
 from distill.training.distiller import Distiller
 from distill.training.trainers import build_trainer
-from models.frame_budget import FrameBudget
 from tests.numpy_losses import numpy_kl, numpy_squared_distance
 from tests.training.plain_steps import (
     PLAIN_STEPS,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from distill.settings.training import TrainingSettings
 from distill.training.schedules import learning_rate
-from distill.training_settings import TrainingSettings
 
 
 @pytest.mark.parametrize(

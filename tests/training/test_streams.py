@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.data.pipeline import VideoReader
+from distill.distributed.workers import Workers
 from distill.training.streams import EpochReader
-from distill.workers import Workers
 from tests.data.record_files import VIDEO_SCHEMA
 
 FILE_SIZES = (7, 0, 12, 3, 9)

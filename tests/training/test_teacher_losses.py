@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.training import losses
+from distill import losses
 from tests.numpy_losses import (
     NUMPY_REPRESENTATION_LOSSES,
     numpy_normalized_distance,

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.networks import video_inputs
-from distill.settings import NetworkSettings
+from distill.models import registry
+from distill.models.frame_budget import FrameBudget
+from distill.networks.network import video_inputs
+from distill.settings.run import NetworkSettings
+from distill.settings.training import DistillationSettings
 from distill.training.distiller import Distiller
 from distill.training.trainers import build_trainer
-from distill.training_settings import DistillationSettings
-from models import registry
-from models.frame_budget import FrameBudget
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     MAX_FRAMES,

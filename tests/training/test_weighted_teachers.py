@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.conversion import convert_to_student
-from distill.ensembles.file import Ensemble, Member
-from distill.settings import RunSettings
-from distill.training.checkpoints import (
+from distill.checkpoints.checkpoint import (
     read_settings,
     weight_names,
     write_checkpoint,
 )
+from distill.checkpoints.conversion import convert_to_student
+from distill.networks.ensemble_file import Ensemble, Member
+from distill.settings.run import RunSettings
+from distill.settings.training import DistillationSettings
 from distill.training.distillation_terms import DistillationTerms
 from distill.training.trainers import build_trainer
-from distill.training_settings import DistillationSettings
 from tests.numpy_losses import (
     numpy_kl,
     numpy_relational_distance,
@@ -216,7 +216,7 @@ def test_weights_that_do_not_fit_the_teachers_are_errors(fields, message):
 READ_TEACHERS = """
 import json, sys
 from absl import flags
-from scripts import flag_settings, train
+from distill.cli import flag_settings, train
 train.define_flags()
 flags.FLAGS(["train", "--train_data_pattern=x", *sys.argv[1:]])
 try:

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distill.data.schema import DataSchema
-from distill.networks import build_network
-from distill.settings import NetworkSettings, RunSettings
-from distill.training.checkpoints import weight_names, write_checkpoint
+from distill.checkpoints.checkpoint import weight_names, write_checkpoint
+from distill.models import registry
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.networks.network import build_network
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.schema import DataSchema
+from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.distiller import Distiller
-from distill.training_settings import DistillationSettings, TrainingSettings
-from models import registry
-from models.frame_budget import ALL_FRAMES, FrameBudget
 from tests.numpy_losses import numpy_cross_entropy
 
 MAX_FRAMES, NUM_CLASSES = 6, 4

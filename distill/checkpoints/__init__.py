@@ -1,0 +1,1 @@
+"""Checkpoints: one HDF5 file each, written, checked, read, converted."""

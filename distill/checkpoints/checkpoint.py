@@ -1,0 +1,299 @@
+"""Checkpoints: one HDF5 file each, whole or not there at all.
+
+Groups `teacher/`, `student/`, `optimizer/`, `random_state/` and, where
+embeddings differ in width, `projection/` hold one dataset a variable, named
+by a stable path such as `student/lower/lstm_0/kernel`. Where moving averages
+are the run's result, `teacher_average/` and `student_average/` hold them. The
+file's attributes hold the run's settings and how far it had come.
+"""
+
+import json
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from distill.checkpoints.structure_checks import FORMAT, open_checked
+from distill.checkpoints.value_checks import (
+    CheckpointError,
+    check_variable,
+    is_finite,
+    parse_progress,
+    read_attribute,
+    read_finite,
+)
+from distill.settings.run import RunSettings
+from distill.system.atomic_files import replace_atomically
+from distill.system.hdf5_files import new_hdf5_file
+from distill.system.signals import remember_interrupt
+
+AVERAGE_SUFFIX = "_average"
+# Of what HDF5 writes of a dataset beside its values, the least.
+_HEADER_BYTES = 512
+_NAME = re.compile(r"checkpoint-(\d{8,})\.h5")
+
+
+class NonFiniteError(ValueError):
+    """A loss, or a variable to be written, is NaN or infinite."""
+
+
+def weight_names(model: keras.Layer) -> dict[str, keras.Variable]:
+    """Names a model's weights by the path of their layer within the model.
+
+    The cell that Keras puts into every recurrent layer is left out of the
+    name.
+    """
+    return _unique(
+        (re.sub(r"/\w+_cell/", "/", weight.path.split("/", 1)[1]), weight)
+        for weight in model.weights
+    )
+
+
+def random_state_names(model: keras.Model) -> dict[str, keras.Variable]:
+    """Numbers the states of a model's random generators in their order."""
+    weights = {id(weight) for weight in model.weights}
+    states = [v for v in model.variables if id(v) not in weights]
+    return {f"generator_{index}": state for index, state in enumerate(states)}
+
+
+def optimizer_names(
+    optimizer: keras.optimizers.Optimizer,
+) -> dict[str, keras.Variable]:
+    """Names an optimiser's variables."""
+    return _unique(
+        (variable.path.split("/", 1)[1], variable)
+        for variable in optimizer.variables
+    )
+
+
+def _unique(pairs) -> dict[str, keras.Variable]:
+    named: dict[str, keras.Variable] = {}
+    for name, variable in pairs:
+        if name in named:
+            raise ValueError(f"Two variables have the name {name!r}.")
+        named[name] = variable
+    return named
+
+
+def write_checkpoint(
+    path: Path,
+    groups: Mapping[str, Mapping[str, keras.Variable]],
+    settings: RunSettings,
+    progress: Mapping[str, Any],
+) -> None:
+    """Writes a checkpoint: to a temporary name, synced, then renamed.
+
+    Args:
+      path: The file's final name; a file of that name is replaced.
+      groups: Variables by group and name.
+      settings: The run's settings.
+      progress: How far the run had come: numbers by name.
+
+    Raises:
+      NonFiniteError: A variable holds a value that is NaN or infinite; the
+        file that was there stays.
+    """
+    num_bytes = sum(
+        math.prod(variable.shape) * _item_bytes(variable) + _HEADER_BYTES
+        for variables in groups.values()
+        for variable in variables.values()
+    )
+    with replace_atomically(path, num_bytes) as temporary:
+        with new_hdf5_file(temporary) as file:
+            write_attributes(file, settings, progress)
+            for group, variables in groups.items():
+                file.create_group(group)
+                for name, variable in variables.items():
+                    values = np.asarray(variable)
+                    if not is_finite(values):
+                        raise NonFiniteError(
+                            f"{group}/{name} holds a value that is NaN or "
+                            f"infinite: {path} is not written."
+                        )
+                    file[f"{group}/{name}"] = values
+
+
+def _item_bytes(variable) -> int:
+    """Returns the bytes of a number of a type such as `float32`."""
+    return int(re.sub(r"\D", "", str(variable.dtype)) or 8) // 8
+
+
+def write_attributes(
+    file: h5py.File, settings: RunSettings, progress: Mapping[str, Any]
+) -> None:
+    """Writes what `read_settings` and `read_progress` read."""
+    file.attrs["format"] = FORMAT
+    file.attrs["settings"] = settings.to_json()
+    file.attrs["progress"] = json.dumps(dict(progress))
+
+
+def open_checkpoint(path: str | Path) -> h5py.File:
+    """Opens a checkpoint for reading, once all that it holds is checked.
+
+    Raises:
+      CheckpointError: There is no such file, or it is no checkpoint.
+    """
+    return open_checked(path)
+
+
+def result_group(file: h5py.File, which: str) -> str:
+    """Returns the group of a network's result in an open checkpoint.
+
+    That is its moving average if there is one, else the weights themselves.
+    """
+    average = which + AVERAGE_SUFFIX
+    return average if average in file else which
+
+
+def load_result(
+    path: str | Path, which: str, variables: Mapping[str, keras.Variable]
+) -> None:
+    """Loads the result of the `teacher` or `student` of a checkpoint.
+
+    Raises:
+      CheckpointError: As `load_variables`.
+    """
+    with open_checkpoint(path) as file:
+        _fill(file, result_group(file, which), variables)
+
+
+def read_settings(path: str | Path) -> RunSettings:
+    """Returns the settings of the run that wrote a checkpoint.
+
+    Raises:
+      CheckpointError: It is no checkpoint, or its settings are none.
+    """
+    with open_checkpoint(path) as file:
+        return stored_settings(file)
+
+
+def stored_settings(file: h5py.File) -> RunSettings:
+    """Returns the settings that an open checkpoint holds."""
+    return _parse_attribute(file, "settings", RunSettings.from_json)
+
+
+def read_progress(path: str | Path) -> dict[str, Any]:
+    """Returns how far a checkpoint's run had come: fields of `Progress`.
+
+    Raises:
+      CheckpointError: It is no checkpoint, or its progress is none.
+    """
+    with open_checkpoint(path) as file:
+        return stored_progress(file)
+
+
+def stored_progress(file: h5py.File) -> dict[str, Any]:
+    """Returns the progress that an open checkpoint holds."""
+    return _parse_attribute(file, "progress", parse_progress)
+
+
+def _parse_attribute(file, name, parse):
+    text = read_attribute(file, name)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file.filename}: its {name} cannot be read: "
+            f"{str(error).removesuffix('.')}."
+        ) from error
+
+
+def load_variables(
+    path: str | Path, group: str, variables: Mapping[str, keras.Variable]
+) -> None:
+    """Loads one group of a checkpoint into variables.
+
+    Args:
+      path: The checkpoint.
+      group: Name of the group.
+      variables: The variables to fill, by name.
+
+    Raises:
+      CheckpointError: The group or a variable is missing, a shape differs, or
+        a value is NaN or infinite; then no variable has been changed.
+    """
+    with open_checkpoint(path) as file:
+        _fill(file, group, variables)
+
+
+def _fill(file, group, variables):
+    """Fills variables of an open checkpoint, all of them or none."""
+    path = file.filename
+    if group not in file:
+        raise CheckpointError(
+            f"{path} holds no {group}; it holds {sorted(file)}."
+        )
+    stored = file[group]
+    for name, variable in variables.items():
+        if name not in stored:
+            raise CheckpointError(f"{path} holds no {group}/{name}.")
+        check_variable(path, f"{group}/{name}", stored[name], variable)
+    # Read twice, so that no more than one of them is in memory.
+    for name in variables:
+        read_finite(stored[name])
+    for name, variable in variables.items():
+        variable.assign(stored[name][()])
+
+
+def list_checkpoints(directory: str | Path) -> list[Path]:
+    """Returns a run's checkpoints in the order of their steps."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        return []
+    found = [path for path in directory.iterdir() if _NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))
+
+
+def newest_checkpoint(directory: str | Path) -> Path:
+    """Returns a run's checkpoint of the greatest step.
+
+    Raises:
+      CheckpointError: There is none.
+    """
+    checkpoints = list_checkpoints(directory)
+    if not checkpoints:
+        raise CheckpointError(f"There is no checkpoint in {directory}.")
+    return checkpoints[-1]
+
+
+def checkpoint_path(directory: Path, step: int) -> Path:
+    """Returns the name of the checkpoint of a step."""
+    return directory / f"checkpoint-{step:08d}.h5"
+
+
+def choose_checkpoint(
+    checkpoint: str | None, directory: str | None
+) -> str | Path:
+    """Returns the named checkpoint, or the newest one of a directory.
+
+    Raises:
+      CheckpointError: Neither is given, or the directory holds none.
+    """
+    if checkpoint is not None:
+        return checkpoint
+    if directory is None:
+        raise CheckpointError("Give a value to --checkpoint or --train_dir.")
+    return newest_checkpoint(directory)
+
+
+def follow(directory: str | Path, poll_seconds: float) -> Iterator[Path]:
+    """Yields the newest checkpoint whenever there is a new one.
+
+    Ends by a KeyboardInterrupt or `Terminated` alone.
+    """
+    last = None
+    with remember_interrupt() as interrupted:
+        while not interrupted:
+            found = list_checkpoints(directory)
+            if found and found[-1] != last:
+                last = found[-1]
+                yield last
+            else:
+                time.sleep(poll_seconds)
+    raise interrupted[0]

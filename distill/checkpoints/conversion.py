@@ -1,0 +1,92 @@
+"""A run's checkpoint to its student alone, without building a model."""
+
+import dataclasses
+from pathlib import Path
+
+import h5py
+
+from distill.checkpoints.checkpoint import (
+    CheckpointError,
+    open_checkpoint,
+    result_group,
+    stored_progress,
+    stored_settings,
+    write_attributes,
+)
+from distill.checkpoints.value_checks import (
+    check_finite,
+    damage_refused,
+    list_datasets,
+)
+from distill.system.atomic_files import replace_atomically
+from distill.system.hdf5_files import new_hdf5_file
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupSize:
+    """What a group of a checkpoint holds.
+
+    Attributes:
+      variables: Number of its variables.
+      values: Numbers in them.
+      num_bytes: Bytes of them.
+    """
+
+    variables: int
+    values: int
+    num_bytes: int
+
+
+def convert_to_student(
+    checkpoint: str | Path, student_checkpoint: str | Path
+) -> dict[str, GroupSize]:
+    """Copies the student of a joint checkpoint to a file of its own.
+
+    Args:
+      checkpoint: A run's checkpoint. Where it holds the moving average of the
+        student, that is taken.
+      student_checkpoint: The file to write; one of that name is replaced.
+
+    Returns:
+      The size of every group of the joint checkpoint, by name.
+
+    Raises:
+      CheckpointError: The file is no checkpoint, or one without a student.
+    """
+    with open_checkpoint(checkpoint) as joint:
+        settings = stored_settings(joint)
+        if "student" not in joint:
+            raise CheckpointError(
+                f"{checkpoint} holds no student, only {sorted(joint)}."
+            )
+        settings = dataclasses.replace(
+            settings,
+            teacher=None,
+            distillation=None,
+            teacher_checkpoints=(),
+            teacher_networks=(),
+            teacher_weights=(),
+        )
+        kept = result_group(joint, "student")
+        progress = stored_progress(joint)
+        check_finite(joint[kept])
+        sizes = {group: _measure(joint[group]) for group in joint}
+        with (
+            replace_atomically(
+                student_checkpoint, sizes[kept].num_bytes
+            ) as temporary,
+            new_hdf5_file(temporary) as student,
+        ):
+            write_attributes(student, settings, progress)
+            with damage_refused(joint):
+                joint.copy(kept, student, name="student")
+        return sizes
+
+
+def _measure(group: h5py.Group) -> GroupSize:
+    datasets = list_datasets(group).values()
+    return GroupSize(
+        len(datasets),
+        sum(dataset.size for dataset in datasets),
+        sum(dataset.nbytes for dataset in datasets),
+    )

@@ -1,0 +1,26 @@
+"""Runs several workers of a command on this machine.
+
+Usage: python -m distill launch_workers N VERB FLAG ...
+"""
+
+import sys
+
+from distill.distributed.launcher import launch_workers
+
+
+def main() -> int:
+    """Runs the workers; returns the first status that is not 0."""
+    words = sys.argv[1:]
+    if len(words) < 2 or not words[0].isdecimal() or int(words[0]) < 1:
+        print(
+            "Usage: bash scripts/launch_workers.sh N VERB FLAG ... (N: 1 or "
+            "more processes; VERB: such as train)",
+            file=sys.stderr,
+        )
+        return 2
+    return launch_workers(int(words[0]), ["distill", *words[1:]])
+
+
+def start() -> None:
+    """Defines the flags and runs the verb."""
+    sys.exit(main())

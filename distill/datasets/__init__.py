@@ -1,0 +1,1 @@
+"""Data sets: made, downloaded, rewritten and checked."""

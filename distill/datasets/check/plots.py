@@ -1,0 +1,129 @@
+"""Plots of the videos' lengths and of the classes' frequencies, as PNG."""
+
+import io
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distill.datasets.check.check import SplitFindings
+from distill.reporting.page import PLOT_COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's palette for the colour-blind.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73")
+_MOST_BINS = 60
+_STYLE = {
+    "figure.figsize": (7.2, 3.8),
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": PLOT_COLOURS["paper"],
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "text.color": PLOT_COLOURS["ink"],
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.labelcolor": PLOT_COLOURS["ink"],
+    "axes.edgecolor": PLOT_COLOURS["muted"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": PLOT_COLOURS["grid"],
+    "xtick.color": PLOT_COLOURS["muted"],
+    "ytick.color": PLOT_COLOURS["muted"],
+    "legend.frameon": False,
+}
+
+LENGTHS_FILE = "video_lengths.png"
+FREQUENCIES_FILE = "label_frequencies.png"
+PLOT_FILES = (LENGTHS_FILE, FREQUENCIES_FILE)
+
+
+def draw_plots(splits: Mapping[str, SplitFindings]) -> dict[str, bytes]:
+    """Draws what there is to draw.
+
+    Args:
+      splits: The findings by the split's name, three at most.
+
+    Returns:
+      PNG files by name: the lengths, if a video has frames, and the labels'
+      frequencies, if a video has labels.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
+    import matplotlib
+
+    plots = {}
+    with matplotlib.rc_context(_STYLE):
+        if any(found.frame_counts for found in splits.values()):
+            plots[LENGTHS_FILE] = _draw(splits, _draw_lengths)
+        if any(found.label_counts.any() for found in splits.values()):
+            plots[FREQUENCIES_FILE] = _draw(splits, _draw_frequencies)
+    return plots
+
+
+def _draw(
+    splits: Mapping[str, SplitFindings],
+    draw: Callable[["Axes", Mapping[str, SplitFindings]], None],
+) -> bytes:
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.add_subplot()
+    draw(axes, splits)
+    axes.legend()
+    contents = io.BytesIO()
+    figure.savefig(contents, format="png", metadata={"Software": "distill"})
+    return contents.getvalue()
+
+
+def _draw_lengths(axes, splits):
+    """Draws each split's share of videos by length, as steps."""
+    longest = max(
+        max(found.frame_counts, default=0) for found in splits.values()
+    )
+    width = -(-longest // _MOST_BINS)
+    # From 1 frame on: a good video has one.
+    edges = np.arange(0, longest + width, width) + 0.5
+    for colour, (name, found) in zip(_COLOURS, splits.items(), strict=False):
+        if not found.frame_counts:
+            continue
+        lengths = np.array(sorted(found.frame_counts))
+        videos = np.array([found.frame_counts[each] for each in lengths])
+        heights, _ = np.histogram(lengths, edges, weights=videos)
+        shares = 100 * heights / videos.sum()
+        label = f"{name} ({videos.sum():,} videos)"
+        axes.stairs(shares, edges, color=colour, linewidth=1.4, label=label)
+        axes.stairs(shares, edges, color=colour, alpha=0.15, fill=True)
+    axes.set(
+        title="Lengths of the videos",
+        xlabel="frames of a video",
+        ylabel="% of the videos" + f", by {width} frames" * (width > 1),
+        xlim=(0, edges[-1]),
+    )
+    axes.set_ylim(bottom=0)
+
+
+def _draw_frequencies(axes, splits):
+    """Draws each split's labels by rank; classes without one are left out."""
+    for colour, (name, found) in zip(_COLOURS, splits.items(), strict=False):
+        counts = np.sort(found.label_counts[found.label_counts > 0])[::-1]
+        if not counts.size:
+            continue
+        label = (
+            f"{name} ({counts.size:,} of {found.label_counts.size:,} classes)"
+        )
+        ranks = np.arange(1, counts.size + 1)
+        axes.plot(ranks, counts, ".-", color=colour, markersize=3, label=label)
+    axes.set(
+        title="Frequencies of the labels",
+        xlabel="rank of the class",
+        ylabel="videos with the label",
+        xscale="log",
+        yscale="log",
+    )

@@ -1,0 +1,142 @@
+"""The report on a data set: markdown, JSON, label frequencies and plots."""
+
+import csv
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from distill.datasets.check import sections
+from distill.datasets.check.check import DataFindings, SplitFindings
+from distill.datasets.check.plots import PLOT_FILES, draw_plots
+from distill.datasets.check.statistics import measure_lengths
+from distill.reporting import page as page
+from distill.system.atomic_files import replace_atomically
+
+_TITLE = "Check of the data"
+
+
+def make_directory(directory: str | Path) -> None:
+    """Makes the report's directory, before anything is read.
+
+    Raises:
+      ValueError: It cannot be written to.
+    """
+    path = Path(directory)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"--output_dir={directory} cannot be written to: {error.strerror}."
+        ) from error
+
+
+def write_report(found: DataFindings, directory: str | Path) -> list[str]:
+    """Writes `report.md`, `report.json`, `label_frequencies.csv` and plots.
+
+    Each file is written whole or not at all. Without matplotlib there are no
+    plots, and the report says how to install it.
+
+    Args:
+      found: What was found.
+      directory: Where to write; an earlier report's files are replaced.
+
+    Returns:
+      The names of the files written.
+    """
+    directory = Path(directory)
+    try:
+        plots = draw_plots(found.splits)
+    except ImportError:
+        plots = None
+    blocks = sections.describe(found, plots)
+    files = {
+        "report.md": page.render_markdown(_TITLE, blocks).encode(),
+        "report.json": (json.dumps(to_json(found), indent=1) + "\n").encode(),
+        **(plots or {}),
+    }
+    for name, contents in files.items():
+        with replace_atomically(directory / name) as temporary:
+            temporary.write_bytes(contents)
+    with replace_atomically(directory / "label_frequencies.csv") as temporary:
+        _write_frequencies(temporary, found)
+    for name in set(PLOT_FILES) - files.keys():
+        (directory / name).unlink(missing_ok=True)
+    return sorted([*files, "label_frequencies.csv"])
+
+
+def _write_frequencies(path, found):
+    """Writes a line a class: its index, then its count in every split."""
+    counts = [each.label_counts for each in found.splits.values()]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", *found.splits])
+        for index in range(max(map(len, counts))):
+            writer.writerow([index, *(int(count[index]) for count in counts)])
+
+
+def to_json(found: DataFindings) -> dict[str, Any]:
+    """Returns all that was found."""
+    return {
+        "all_is_well": not found.is_bad,
+        "splits": {
+            name: _split_to_json(each) for name, each in found.splits.items()
+        },
+        "duplicates": [
+            {
+                "splits": sorted({first, second}),
+                "ids": twice.num_ids,
+                "records": twice.num_records,
+                "examples": [
+                    {
+                        "id": video_id.decode(errors="backslashreplace"),
+                        "places": [
+                            _place(found, first, *one),
+                            _place(found, second, *other),
+                        ],
+                    }
+                    for one, other, video_id in twice.examples.kept
+                ],
+            }
+            for (first, second), twice in found.duplicates.items()
+        ],
+    }
+
+
+def _place(found: DataFindings, split: str, file: int, number: int):
+    return {
+        "file": found.splits[split].split.files[file],
+        "record": number,
+    }
+
+
+def _split_to_json(found: SplitFindings) -> dict[str, Any]:
+    expected, files = found.split.expected, found.split.files
+    lengths = measure_lengths(
+        found.frame_counts, sections.most_frames(found.split.expected)
+    )
+    figures = ("bytes", "records", "good", "segments", "lost_bytes")
+    return {
+        "schema": dataclasses.asdict(expected.schema),
+        "need_labels": expected.need_labels,
+        "budget": expected.budget.name,
+        **{name: found.total(name) for name in figures},
+        "bad": dict(sorted(found.bad.items())),
+        "examples": {
+            reason: [
+                {"file": files[file], "record": number, "problem": problem}
+                for file, number, problem in examples.kept
+            ]
+            for reason, examples in sorted(found.examples.items())
+        },
+        "lengths": None if lengths is None else dataclasses.asdict(lengths),
+        "frame_counts": {
+            str(length): found.frame_counts[length]
+            for length in sorted(found.frame_counts)
+        },
+        "label_counts": found.label_counts.tolist(),
+        "files": [found.by_file[file] for file in sorted(found.by_file)],
+    }

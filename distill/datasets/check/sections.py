@@ -1,0 +1,232 @@
+"""What the report on a data set says, in tables and paragraphs."""
+
+from collections.abc import Mapping
+
+from distill.datasets.check.check import DataFindings, SplitFindings
+from distill.datasets.check.file_check import Expected
+from distill.datasets.check.plots import FREQUENCIES_FILE, LENGTHS_FILE
+from distill.datasets.check.statistics import measure_lengths, order_classes
+from distill.reporting import page as page
+
+_MOST_CLASSES = 10
+_MOST_LISTED = 60
+_MOST_DAMAGED = 100
+
+
+def most_frames(expected: Expected) -> int | None:
+    """Returns the frames read of a video; None where all of them are."""
+    schema = expected.schema
+    return None if schema.segment_labels else schema.max_frames
+
+
+def describe(
+    found: DataFindings, plots: Mapping[str, bytes] | None
+) -> list[page.Section]:
+    """Returns the report's sections.
+
+    Args:
+      found: What was found.
+      plots: The plots by their files' names; None if none can be drawn.
+    """
+    sections = [
+        page.Section("In short", (_summarize(found), _about_plots(plots))),
+        page.Section("Bad records", _bad_records(found)),
+        page.Section("Damaged files", _damaged_files(found)),
+        page.Section("Ids that come twice", _duplicates(found)),
+        page.Section("Lengths", _lengths(found, plots or {})),
+        page.Section("Labels", _labels(found, plots or {})),
+        page.Section("Files", _files(found)),
+    ]
+    return [section for section in sections if section.blocks]
+
+
+def summary_rows(found: DataFindings) -> list[tuple[str, ...]]:
+    """Returns a row a split: its name and its figures, as `SUMMARY_HEADER`."""
+    rows = []
+    for name, each in found.splits.items():
+        twice = found.duplicates.get((name, name))
+        figures = (
+            len(each.split.files),
+            each.total("bytes"),
+            each.total("records"),
+            each.total("good"),
+            sum(each.bad.values()),
+            len(each.damage),
+            twice.num_records if twice else 0,
+            int((each.label_counts == 0).sum()),
+        )
+        rows.append((name, *(f"{figure:,}" for figure in figures)))
+    return rows
+
+
+SUMMARY_HEADER = (
+    "split",
+    "files",
+    "bytes",
+    "whole records",
+    "good",
+    "bad",
+    "damaged files",
+    "ids again",
+    "classes without a video",
+)
+
+
+def _summarize(found):
+    return page.Table(SUMMARY_HEADER, tuple(summary_rows(found)))
+
+
+def _about_plots(plots):
+    if plots is None:
+        words = "There are no plots, for matplotlib is missing; it comes with "
+        return page.Paragraph(
+            (words, page.Code("pip install -e .[study]"), ".")
+        )
+    return page.Paragraph(
+        (
+            "Bad records that can be read are among the whole ones, those "
+            "whose checksum fails are not. Lengths, labels and ids are the "
+            "good records'.",
+        )
+    )
+
+
+def _bad_records(found):
+    rows = []
+    for name, each in found.splits.items():
+        for reason, count in sorted(each.bad.items()):
+            examples = each.examples[reason].kept
+            for index, (file, number, problem) in enumerate(examples):
+                first = index == 0
+                place = f"{each.split.files[file]}, record {number}"
+                words = (page.Code(place), problem)
+                shown = (name, reason) if first else ("", "")
+                rows.append((*shown, *words, f"{count:,}" if first else ""))
+    if not rows:
+        return (page.Paragraph(("There is none.",)),)
+    header = ("split", "reason", "for example", "what is wrong", "records")
+    return (page.Table(header, tuple(rows), 4),)
+
+
+def _damaged_files(found):
+    lines = [
+        each.damage[file]
+        for each in found.splits.values()
+        for file in sorted(each.damage)
+    ]
+    left = len(lines) - _MOST_DAMAGED
+    if left > 0:
+        lines[_MOST_DAMAGED:] = [f"... and {left:,} files more (report.json)"]
+    return (page.Listing("\n".join(lines)),) if lines else ()
+
+
+def _duplicates(found):
+    rows = []
+    for (first, second), twice in found.duplicates.items():
+        where = first if first == second else f"{first} and {second}"
+        for index, (one, other, video_id) in enumerate(twice.examples.kept):
+            places = [
+                f"{found.splits[split].split.files[file]}, record {number}"
+                for split, (file, number) in ((first, one), (second, other))
+            ]
+            name = video_id.decode(errors="backslashreplace")
+            count = f"{twice.num_ids:,}" if index == 0 else ""
+            shown = where if index == 0 else ""
+            codes = map(page.Code, (name, *places))
+            rows.append((shown, *codes, count))
+    if not rows:
+        return (page.Paragraph(("There is none.",)),)
+    header = ("splits", "for example", "first", "again", "ids")
+    return (page.Table(header, tuple(rows), 4),)
+
+
+def _lengths(found, plots):
+    rows = []
+    for name, each in found.splits.items():
+        most = most_frames(each.split.expected)
+        lengths = measure_lengths(each.frame_counts, most)
+        if lengths is not None:
+            rows.append(
+                (
+                    name,
+                    f"{lengths.least:,}",
+                    f"{lengths.median:,g}",
+                    f"{lengths.mean:,.1f}",
+                    f"{lengths.most:,}",
+                    "-" if most is None else f"{lengths.num_longer:,}",
+                )
+            )
+    if not rows:
+        return ()
+    header = ("frames of a video", "min", "median", "mean", "max", "cut")
+    blocks = [page.Table(header, tuple(rows))]
+    if LENGTHS_FILE in plots:
+        blocks.append(page.Plot(LENGTHS_FILE, "Lengths of the videos", ""))
+    return tuple(blocks)
+
+
+def _labels(found, plots):
+    blocks = []
+    for name, each in found.splits.items():
+        if each.label_counts.any():
+            blocks += _labels_of(name, each)
+    if FREQUENCIES_FILE in plots:
+        title = "Frequencies of the labels"
+        blocks.append(page.Plot(FREQUENCIES_FILE, title, ""))
+    return tuple(blocks)
+
+
+def _labels_of(name: str, found: SplitFindings) -> list[page.Block]:
+    counts = found.label_counts
+    of_segments = found.split.expected.schema.segment_labels
+    examples = found.total("segments" if of_segments else "good")
+    order = order_classes(counts)
+    held = order[counts[order] > 0]
+    missing = sorted(order[len(held) :].tolist())
+    words = (
+        f"{name}: {counts.sum():,} labels, {counts.sum() / examples:.2f} a "
+        f"{'segment' if of_segments else 'video'}; {len(missing):,} of "
+        f"{len(counts):,} classes have none"
+    )
+    if missing:
+        listed = ", ".join(map(str, missing[:_MOST_LISTED]))
+        words += f": {listed}{' ...' if len(missing) > _MOST_LISTED else ''}"
+    most = held[:_MOST_CLASSES]
+    least = held[len(most) :][-_MOST_CLASSES:]
+    rows = [
+        (str(index), f"{counts[index]:,}", f"{counts[index] / examples:.2%}")
+        for index in (*most, *least)
+    ]
+    if len(held) > len(most) + len(least):
+        rows.insert(len(most), ("...", "", ""))
+    header = ("class", "segments" if of_segments else "videos", "share")
+    return [page.Paragraph((f"{words}.",)), page.Table(header, tuple(rows))]
+
+
+def _files(found):
+    """Lists the files that something is wrong with; all are in the JSON."""
+    rows = [
+        (
+            page.Code(each.by_file[file]["file"]),
+            *(
+                f"{each.by_file[file][figure]:,}"
+                for figure in ("bytes", "records", "good", "lost_bytes")
+            ),
+        )
+        for each in found.splits.values()
+        for file in sorted(each.by_file)
+        if each.by_file[file]["bad"]
+        or file in each.damage
+        or not each.by_file[file]["good"]
+    ]
+    if not rows:
+        return ()
+    words = "Those with something bad, or without a good record"
+    left = len(rows) - _MOST_DAMAGED
+    if left > 0:
+        words += f"; {left:,} more are in report.json"
+    header = ("file", "bytes", "whole records", "good", "bytes lost")
+    return (
+        page.Paragraph((f"{words}.",)),
+        page.Table(header, tuple(rows[:_MOST_DAMAGED])),
+    )

@@ -1,0 +1,191 @@
+"""What is to be downloaded of YouTube-8M, in its own downloader's terms.
+
+A partition such as `2/frame/train` (version, level, split) has a plan, a JSON
+file that gives every file's MD5 hash, at
+`data.yt8m.org/2/download_plans/frame_train.json`; the files lie at
+`MIRROR.data.yt8m.org/2/frame/train/`. Their names end in two letters or
+digits, which on the disk become a number: some names differ by case alone.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distill.models.argument_checks import check_choice
+
+LEVELS = ("frame", "video", "frame_level", "video_level")
+SPLITS = ("train", "validate", "test")
+MIRRORS = ("us", "eu", "asia")
+_DIGITS = string.ascii_lowercase + string.ascii_uppercase + string.digits
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HASH = re.compile("[0-9a-f]{32}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a partition lies.
+
+    Attributes:
+      partition: `VERSION/LEVEL/SPLIT`.
+      mirror: `us`, `eu` or `asia`.
+      server: Address of the servers; `{host}` in it stands for
+        `data.yt8m.org` or a mirror's `us.data.yt8m.org`.
+    """
+
+    partition: str
+    mirror: str
+    server: str = "http://{host}"
+
+    def __post_init__(self):
+        """Checks the fields.
+
+        Raises:
+          ValueError: One is of another form; the message says what it can be.
+        """
+        parts = self.partition.split("/")
+        if len(parts) != 3 or not parts[0].isdecimal():
+            raise ValueError(
+                "partition must be VERSION/LEVEL/SPLIT such as 2/frame/train "
+                "(frame level, 2018), 2/video/validate or 3/frame/test "
+                f"(segments, 2019); got {self.partition!r}."
+            )
+        check_choice("level of the partition", parts[1], LEVELS)
+        check_choice("split of the partition", parts[2], SPLITS)
+        check_choice("mirror", self.mirror, MIRRORS)
+        if not re.match("https?://", self.server):
+            raise ValueError(
+                "server must be an address that begins with http:// or "
+                f"https://, got {self.server!r}."
+            )
+
+    @property
+    def plan_address(self) -> str:
+        """Where the plan is."""
+        version, level, split = self.partition.split("/")
+        server = self.server.replace("{host}", "data.yt8m.org").rstrip("/")
+        return f"{server}/{version}/download_plans/{level}_{split}.json"
+
+    @property
+    def plan_file(self) -> str:
+        """The plan's name on the disk."""
+        return f"{self.partition.replace('/', '_')}_download_plan.json"
+
+    def address(self, name: str) -> str:
+        """Returns where a file of the plan is."""
+        host = f"{self.mirror}.data.yt8m.org"
+        server = self.server.replace("{host}", host).rstrip("/")
+        return f"{server}/{self.partition}/{name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedFile:
+    """A file to download.
+
+    Attributes:
+      name: Its name on the disk.
+      address: Where it is.
+      md5: The hash that it has.
+    """
+
+    name: str
+    address: str
+    md5: str
+
+
+def read_plan(path: Path) -> dict[str, str]:
+    """Returns the MD5 hash of every file of a plan, by its name there.
+
+    Raises:
+      ValueError: The file is no plan.
+    """
+    try:
+        plan = parse_plan(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is no download plan ({error}): remove it, and it is "
+            "fetched again."
+        ) from error
+    return plan
+
+
+def parse_plan(contents: bytes) -> dict[str, str]:
+    """Returns what `read_plan` does, of a plan's bytes.
+
+    Raises:
+      ValueError: They are no plan.
+    """
+    plan: Any = json.loads(contents)
+    files = plan.get("files") if isinstance(plan, Mapping) else None
+    if not isinstance(files, Mapping):
+        raise ValueError("it has no object 'files' of names and hashes")
+    for name, md5 in files.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a file")
+        if not isinstance(md5, str) or not _HASH.fullmatch(md5):
+            raise ValueError(f"the hash of {name} is no MD5: {md5!r}")
+    return dict(files)
+
+
+def local_name(name: str) -> str:
+    """Returns a planned file's name on the disk.
+
+    Its last two letters or digits become a number of four digits, as in
+    `trainab.tfrecord`, `train0001.tfrecord`; other names stay.
+    """
+    stem, dot, extension = name.partition(".")
+    last = stem[-2:]
+    if len(last) < 2 or any(letter not in _DIGITS for letter in last):
+        return name
+    number = len(_DIGITS) * _DIGITS.index(last[0]) + _DIGITS.index(last[1])
+    return f"{stem[:-2]}{number:04d}{dot}{extension}"
+
+
+def parse_shard(shard: str | None) -> tuple[int, int]:
+    """Returns m and n of `m,n`: part m, from 1, of n parts; None: 1, 1.
+
+    Raises:
+      ValueError: It is of another form.
+    """
+    if not shard:
+        return 1, 1
+    numbers = [text.strip() for text in shard.split(",")]
+    if len(numbers) != 2 or not all(text.isdecimal() for text in numbers):
+        raise ValueError(
+            f"shard must be m,n such as 1,100 (part 1 of 100), got {shard!r}."
+        )
+    part, count = map(int, numbers)
+    if not 1 <= part <= count:
+        raise ValueError(f"shard={shard}: m must be from 1 to n.")
+    return part, count
+
+
+def choose_files(
+    source: Source, plan: Mapping[str, str], shard: str | None
+) -> list[PlannedFile]:
+    """Returns the files of a plan that fall to a shard, by their names.
+
+    A file's shard follows from the MD5 hash of its name in the plan.
+
+    Raises:
+      ValueError: `shard` is of another form, or no file falls to it.
+    """
+    part, count = parse_shard(shard)
+    chosen = [
+        PlannedFile(local_name(name), source.address(name), md5)
+        for name, md5 in plan.items()
+        if int(hashlib.md5(name.encode()).hexdigest(), 16) % count == part - 1
+    ]
+    if not chosen:
+        raise ValueError(
+            f"None of the {len(plan)} files of {source.partition} falls to "
+            f"shard={shard or '1,1'}."
+        )
+    names = {file.name for file in chosen}
+    if len(names) < len(chosen):
+        raise ValueError("The plan gives two files the same name on the disk.")
+    return sorted(chosen, key=lambda file: file.name)

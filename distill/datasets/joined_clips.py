@@ -1,0 +1,283 @@
+"""Long videos made of short clips, one after another.
+
+A data set of short clips (AudioSet's have 10 frames) becomes one of videos
+long enough to study what few frames of many cost. A first pass checks every
+clip and notes where it lies; a clip is read again when its turn comes, so that
+no more frames are held than one video has.
+"""
+
+import dataclasses
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from distill.data.bad_records import BadRecordError
+from distill.data.files import check_files, describe_files
+from distill.data.skipped_records import FRAMING_BYTES
+from distill.datasets.replaced_files import check_replaced, local_directory
+from distill.datasets.whole_videos import read_whole_videos
+from distill.models.argument_checks import check_at_least
+from distill.settings.schema import DataSchema
+from distill.system.atomic_files import replace_atomically
+
+# Under these a video's record says what it is made of.
+IDS_KEY = "clip_ids"
+FRAMES_KEY = "clip_frames"
+
+_BYTES_BEFORE = 12  # a record's length and the length's checksum
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinSettings:
+    """How clips become videos.
+
+    Attributes:
+      schema: The clips' layout. The videos have the same keys and features;
+        of every clip the first `max_frames` frames are kept.
+      output_prefix: Beginning of the files' names and of the videos' ids.
+      num_clips: Clips a video; the last one of a pass may have fewer.
+      num_shards: Files.
+      repeats: Passes over the clips, each in an order of its own.
+      seed: Seed of the orders.
+    """
+
+    schema: DataSchema
+    output_prefix: str
+    num_clips: int
+    num_shards: int = 4
+    repeats: int = 1
+    seed: int = 0
+
+    def __post_init__(self):
+        """Checks the fields."""
+        for name in ("num_clips", "num_shards", "repeats"):
+            check_at_least(1, **{name: getattr(self, name)})
+        check_at_least(0, seed=self.seed)
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.output_prefix):
+            raise ValueError(
+                "output_prefix must be made of letters, digits, _, - and ., "
+                f"got {self.output_prefix!r}."
+            )
+        if not self.schema.frame_features or self.schema.segment_labels:
+            raise ValueError(
+                "Frame-level videos alone can be joined: frame_features must "
+                "be true and segment_labels false."
+            )
+        for name in ("id_key", "labels_key"):
+            key = getattr(self.schema, name)
+            if key in (IDS_KEY, FRAMES_KEY):
+                raise ValueError(
+                    f"{name} {key!r} is the key under which a video's record "
+                    "says what it is made of."
+                )
+
+
+class Clip(NamedTuple):
+    """Where a clip lies, and what is known of it.
+
+    Attributes:
+      file: Its file's name.
+      record_number: Its record's number in the file, from 0.
+      offset: Byte of the file at which the record begins.
+      record_size: Bytes of the record.
+      checksum: zlib's CRC-32 of the record.
+      num_frames: Its frames, also those that are not kept.
+      labels: Its classes.
+    """
+
+    file: str
+    record_number: int
+    offset: int
+    record_size: int
+    checksum: int
+    num_frames: int
+    labels: tuple[int, ...]
+
+
+def index_clips(files: list[str], schema: DataSchema) -> list[Clip]:
+    """Reads and checks every record once.
+
+    Raises:
+      BadRecordError: A record or file is bad, or there is no record.
+    """
+    check_files(files)
+    clips = [clip for file in files for clip in _index_file(file, schema)]
+    if not clips:
+        raise BadRecordError(f"No record in {describe_files(files)}.")
+    return clips
+
+
+def _index_file(file, schema):
+    """Yields a file's clips."""
+    offset = 0
+    for clip in read_whole_videos(file, schema, need_labels=True):
+        labels = clip.message.context.feature[schema.labels_key].int64_list
+        yield Clip(
+            file,
+            clip.record_number,
+            offset + _BYTES_BEFORE,
+            len(clip.record),
+            zlib.crc32(clip.record),
+            clip.num_frames,
+            tuple(labels.value),
+        )
+        offset += len(clip.record) + FRAMING_BYTES
+
+
+def read_clip(clip: Clip) -> tf.train.SequenceExample:
+    """Reads a clip.
+
+    Raises:
+      BadRecordError: It is no longer the one that was indexed.
+    """
+    place = f"{clip.file}, record {clip.record_number}"
+    try:
+        # Opened each time: there may be more files than can be open at once.
+        with tf.io.gfile.GFile(clip.file, "rb") as file:
+            file.seek(clip.offset)
+            record = file.read(clip.record_size)
+    except tf.errors.OpError as error:
+        raise BadRecordError(f"{place}: {error.message}.") from error
+    if zlib.crc32(record) != clip.checksum:
+        raise BadRecordError(f"{place}: the file changed after its check.")
+    return tf.train.SequenceExample.FromString(record)
+
+
+def join_labels(clips: list[Clip]) -> list[int]:
+    """Returns the classes of some clips, each once, ascending."""
+    return sorted({label for clip in clips for label in clip.labels})
+
+
+def join_clips(video_id: str, clips: list[Clip], schema: DataSchema) -> bytes:
+    """Returns the record of a video made of some clips.
+
+    It holds what the schema names, the clips' ids and how many frames it has
+    of each. What else the clips' records hold is left out.
+    """
+    video = tf.train.SequenceExample()
+    context = video.context.feature
+    context[schema.id_key].bytes_list.value.append(video_id.encode())
+    context[schema.labels_key].int64_list.value.extend(join_labels(clips))
+    for clip in clips:
+        message = read_clip(clip)
+        num_frames = min(clip.num_frames, schema.max_frames)
+        context[IDS_KEY].MergeFrom(message.context.feature[schema.id_key])
+        context[FRAMES_KEY].int64_list.value.append(num_frames)
+        for name in schema.feature_names:
+            frames = message.feature_lists.feature_list[name]
+            del frames.feature[num_frames:]
+            video.feature_lists.feature_list[name].MergeFrom(frames)
+    return video.SerializeToString(deterministic=True)
+
+
+class JoinedVideos:
+    """The videos that some files' clips become.
+
+    Args:
+      settings: How clips become videos.
+      files: The clips' files; constructing this reads and checks them.
+      output_dir: Where the videos' files go.
+
+    Raises:
+      ValueError: `output_dir` is not local, or files would be replaced there
+        that are read or that are not made of clips.
+      BadRecordError: A record or file is bad, or there is no record.
+    """
+
+    def __init__(
+        self, settings: JoinSettings, files: list[str], output_dir: str | Path
+    ):
+        self.settings = settings
+        self.files = files
+        self.output_dir = local_directory(output_dir)
+        prefix, count = settings.output_prefix, settings.num_shards
+        self.description = self.output_dir / f"joined_{prefix}.json"
+        self.shards = [
+            self.output_dir / f"{prefix}-{index:05d}-of-{count:05d}.tfrecord"
+            for index in range(count)
+        ]
+        # Nothing but files made of clips may be replaced.
+        check_replaced(
+            self._old_shards(),
+            files,
+            lambda path: self.description.exists(),
+            self.description,
+            instead="output_dir or output_prefix",
+        )
+        self.clips = index_clips(files, settings.schema)
+        self.videos = self._plan()
+
+    def _old_shards(self):
+        """Returns the files that are there under the name of any shard."""
+        digits = 5 * "[0-9]"
+        name = f"{self.settings.output_prefix}-{digits}-of-{digits}.tfrecord"
+        return sorted(self.output_dir.glob(name))
+
+    def _plan(self):
+        """Returns every video's id and clips."""
+        settings, size, videos = self.settings, self.settings.num_clips, []
+        for each in range(settings.repeats):
+            random = np.random.default_rng([settings.seed, each])
+            order = random.permutation(len(self.clips))
+            name = f"{settings.output_prefix}-{size}clips-seed{settings.seed}"
+            for index, start in enumerate(range(0, len(order), size)):
+                chosen = [self.clips[i] for i in order[start : start + size]]
+                videos.append((f"{name}-pass{each}-{index:07d}", chosen))
+        return videos
+
+    def write(self) -> Iterator[tuple[Path, bool]]:
+        """Writes the videos in shards, each whole or not at all.
+
+        Shards that the same settings made of the same files, by their names
+        and sizes, are kept.
+
+        Yields:
+          Every shard's path and whether it was written now.
+        """
+        inputs = {file: tf.io.gfile.stat(file).length for file in self.files}
+        fields = dataclasses.asdict(self.settings) | {"inputs": inputs}
+        described = json.dumps(fields, indent=2) + "\n"
+        old = self.description.exists() and self.description.read_text()
+        if old != described:
+            for path in self._old_shards():
+                path.unlink()
+            with replace_atomically(self.description) as temporary:
+                temporary.write_text(described)
+        count = len(self.shards)
+        bounds = np.linspace(0, len(self.videos), count + 1).astype(int)
+        for index, path in enumerate(self.shards):
+            missing = not path.exists()
+            if missing:
+                videos = self.videos[bounds[index] : bounds[index + 1]]
+                with replace_atomically(path) as temporary:
+                    self._write_shard(temporary, videos)
+            yield path, missing
+
+    def _write_shard(self, path, videos):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for video in videos:
+                writer.write(join_clips(*video, self.settings.schema))
+
+    def summarize(self) -> list[str]:
+        """Returns lines on the videos' number, frames and labels."""
+        most = self.settings.schema.max_frames
+        frames, labels = [], []
+        for _, clips in self.videos:
+            frames.append(sum(min(clip.num_frames, most) for clip in clips))
+            labels.append(len(join_labels(clips)))
+        lines = [
+            f"{len(self.clips)} clips, {len(frames)} videos: {min(frames)} to "
+            f"{max(frames)} frames, on average {np.mean(frames):.1f}, with "
+            f"{np.mean(labels):.2f} labels on average"
+        ]
+        if rest := len(self.clips) % self.settings.num_clips:
+            lines.append(f"the last video of each pass has only {rest} clips")
+        if num_cut := sum(clip.num_frames > most for clip in self.clips):
+            lines.append(f"{num_cut} clips were cut to --max_frames={most}")
+        return lines

@@ -1,0 +1,190 @@
+"""Learnable synthetic videos in the form of YouTube-8M's frame-level records.
+
+A video has a topic, which sets its background and which labels are likely.
+Each of its labels shows in one or more scenes of a few consecutive frames, in
+every feature at once; most frames show background alone. Some labels are
+missing from the record and some records carry a wrong one. Few frames miss
+scenes, so they cost accuracy; a teacher that sees all of them knows better
+than the noisy labels what a video holds.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.models.preprocessing import MAX_QUANTIZED, MIN_QUANTIZED
+from distill.system.atomic_files import replace_atomically
+
+
+class SyntheticWorld:
+    """What the videos of one seed have in common.
+
+    Args:
+      settings: Seed, classes, features.
+    """
+
+    def __init__(self, settings: SyntheticSettings):
+        self.settings = settings
+        random = np.random.default_rng([settings.seed, 0])
+        width = sum(settings.feature_sizes)
+        classes = settings.num_classes
+        num_topics = max(2, round(classes**0.5))
+        # Half of a class's look is its own, half that of a class akin to it.
+        own = random.standard_normal((classes, width), np.float32)
+        akin = own[random.integers(0, classes, classes)]
+        self.looks = np.float32(0.8) * own + np.float32(0.6) * akin
+        self.backgrounds = random.standard_normal(
+            (num_topics, width), np.float32
+        )
+        self.popularity = -np.log(np.arange(1, classes + 1))
+        self.affinity = 1.5 * random.standard_normal((num_topics, classes))
+
+    def draw_video(
+        self, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draws one video.
+
+        Returns:
+          Its frames uint8 `[frames, features]`, the labels of its record and
+          the labels it truly shows, each ascending.
+        """
+        settings = self.settings
+        span = settings.max_frames - settings.min_frames
+        num_frames = settings.min_frames + round(span * random.beta(2.5, 1.0))
+        topic = random.integers(len(self.backgrounds))
+        log_weights = self.popularity + self.affinity[topic]
+        count = min(
+            1 + random.poisson(settings.mean_labels - 1), settings.num_classes
+        )
+        draws = log_weights + random.gumbel(size=settings.num_classes)
+        shown = np.argsort(-draws)[:count]
+        frames = self._draw_frames(random, num_frames, topic, shown)
+        noisy = self._spoil_labels(random, shown)
+        return _quantize(frames), np.sort(noisy), np.sort(shown)
+
+    def _draw_frames(self, random, num_frames, topic, shown):
+        width = self.looks.shape[1]
+        frames = random.standard_normal((num_frames, width), np.float32)
+        own_look = random.standard_normal(width, np.float32)
+        frames += np.float32(0.5) * (self.backgrounds[topic] + own_look)
+        for label in shown:
+            look = self.settings.scene_strength * self.looks[label]
+            for _ in range(1 + random.poisson(0.5)):
+                length = 1 + random.poisson(self.settings.scene_frames - 1)
+                start = random.integers(0, max(num_frames - length, 0) + 1)
+                frames[start : start + length] += look.astype(np.float32)
+        return frames
+
+    def _spoil_labels(self, random, shown):
+        settings = self.settings
+        kept = shown[random.random(len(shown)) >= settings.missing_label_rate]
+        if not len(kept):
+            kept = shown[:1]
+        if random.random() < settings.wrong_label_rate:
+            draws = self.popularity + random.gumbel(size=len(self.popularity))
+            kept = np.union1d(kept, np.argmax(draws))
+        return kept
+
+
+def _quantize(frames: np.ndarray) -> np.ndarray:
+    """Scales noise to a third of the range and rounds to 8 bits."""
+    value_range = MAX_QUANTIZED - MIN_QUANTIZED
+    scaled = (0.4 * frames - MIN_QUANTIZED) * (255.0 / value_range)
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def to_sequence_example(
+    video_id: str,
+    labels: np.ndarray,
+    features: dict[str, np.ndarray],
+) -> tf.train.SequenceExample:
+    """Returns a record of the YouTube-8M 2018 frame-level form.
+
+    Args:
+      video_id: The id.
+      labels: Class indexes.
+      features: uint8 `[frames, size]` by feature name.
+    """
+    example = tf.train.SequenceExample()
+    context = example.context.feature
+    context["id"].bytes_list.value.append(video_id.encode())
+    context["labels"].int64_list.value.extend(int(label) for label in labels)
+    for name, frames in features.items():
+        feature_list = example.feature_lists.feature_list[name]
+        for frame in frames:
+            feature_list.feature.add().bytes_list.value.append(frame.tobytes())
+    return example
+
+
+def draw_records(
+    world: SyntheticWorld, split: str, first: int, last: int
+) -> Iterator[tf.train.SequenceExample]:
+    """Yields the records of the videos `first` to before `last` of a split."""
+    settings = world.settings
+    ends = np.cumsum(settings.feature_sizes)[:-1]
+    for index in range(first, last):
+        # A video depends on its split and index alone, not on the shards.
+        random = np.random.default_rng(
+            [settings.seed, 1, index, *split.encode()]
+        )
+        frames, labels, _ = world.draw_video(random)
+        features = np.split(frames, ends, axis=1)
+        yield to_sequence_example(
+            f"{split}{index:07d}",
+            labels,
+            dict(zip(settings.feature_names, features, strict=True)),
+        )
+
+
+def write_synthetic_data(
+    settings: SyntheticSettings, output_dir: str | Path
+) -> Iterator[tuple[Path, bool]]:
+    """Writes a split in shards, each whole or not at all.
+
+    Shards that an earlier call with the same settings wrote are kept.
+
+    Args:
+      settings: The world and the sample.
+      output_dir: Where the files go.
+
+    Yields:
+      Every shard's path and whether it was written now.
+    """
+    output_dir = Path(output_dir)
+    described = json.dumps(dataclasses.asdict(settings), indent=2) + "\n"
+    description = output_dir / f"settings_{settings.split}.json"
+    same = description.exists() and description.read_text() == described
+    paths = shard_paths(settings, output_dir)
+    if not same:
+        description.unlink(missing_ok=True)
+        for path in output_dir.glob(f"{settings.split}-*-of-*.tfrecord"):
+            path.unlink()
+        with replace_atomically(description) as temporary:
+            temporary.write_text(described)
+    world = None
+    bounds = np.linspace(0, settings.num_videos, len(paths) + 1).astype(int)
+    for path, first, last in zip(paths, bounds, bounds[1:], strict=False):
+        missing = not path.exists()
+        if missing:
+            world = world or SyntheticWorld(settings)
+            with replace_atomically(path) as temporary:
+                with tf.io.TFRecordWriter(str(temporary)) as writer:
+                    for record in draw_records(
+                        world, settings.split, first, last
+                    ):
+                        writer.write(record.SerializeToString())
+        yield path, missing
+
+
+def shard_paths(settings: SyntheticSettings, output_dir: Path) -> list[Path]:
+    """Returns the names of a split's files."""
+    count = settings.num_shards
+    return [
+        output_dir / f"{settings.split}-{index:05d}-of-{count:05d}.tfrecord"
+        for index in range(count)
+    ]

@@ -1,1 +1,0 @@
-"""Ensembles: several networks as one."""

@@ -1,0 +1,1 @@
+"""Evaluation, inference and files of predictions."""

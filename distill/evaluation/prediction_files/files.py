@@ -1,0 +1,256 @@
+"""Prediction and label CSV files, read a line at a time and checked.
+
+Predictions are lines `id,class score class score ...` behind a header, labels
+lines `id,class class ...`. Every error names the file and the line.
+"""
+
+import dataclasses
+import glob
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from distill.models.argument_checks import check_at_least
+
+PREDICTION_HEADER = "VideoId,LabelConfidencePairs"
+LABEL_HEADER = "VideoId,Labels"
+# Of files whose number of classes is not given.
+_MOST_CLASSES = 1_000_000
+# Of a line; a class and its score take some ten of them.
+_MOST_CHARACTERS = 2**24
+_SHOWN = 80
+_WHOLE_NUMBER = re.compile(r"\d{1,1000}")
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoScores:
+    """What a line says of a video.
+
+    Attributes:
+      video_id: The video.
+      classes: Class indexes, each once, in the line's order.
+      scores: Their scores in [0, 1].
+    """
+
+    video_id: str
+    classes: list[int]
+    scores: list[float]
+
+    def best(self, top_k: int) -> "VideoScores":
+        """Returns the k best classes, best first, of equals the first."""
+        order = sorted(range(len(self.scores)), key=lambda i: -self.scores[i])
+        return VideoScores(
+            self.video_id,
+            [self.classes[index] for index in order[:top_k]],
+            [self.scores[index] for index in order[:top_k]],
+        )
+
+    def to_csv(self) -> str:
+        """Returns the line of a prediction CSV, scores with six decimals."""
+        pairs = " ".join(
+            f"{index} {score:.6f}"
+            for index, score in zip(self.classes, self.scores, strict=True)
+        )
+        return f"{self.video_id},{pairs}\n"
+
+
+def match_files(patterns: str, flag: str) -> list[str]:
+    """Lists the local files that match any of several globs, sorted.
+
+    Args:
+      patterns: Globs separated by commas.
+      flag: The flag that holds them.
+
+    Raises:
+      ValueError: A glob matches no file.
+    """
+    files: set[str] = set()
+    for pattern in filter(None, map(str.strip, patterns.split(","))):
+        matches = [name for name in glob.glob(pattern) if Path(name).is_file()]
+        if not matches:
+            raise ValueError(f"--{flag}: no file matches {pattern!r}.")
+        files.update(matches)
+    if not files:
+        raise ValueError(f"--{flag}: no file pattern given: {patterns!r}.")
+    return sorted(files)
+
+
+def read_predictions(
+    files: Iterable[str | Path], num_classes: int | None = None
+) -> Iterator[VideoScores]:
+    """Yields the videos of prediction CSV files.
+
+    Args:
+      files: Their names. Ids are held in memory: each video comes once in all.
+      num_classes: Classes are from 0 to one less; None: 0 or more.
+
+    Raises:
+      ValueError: A header or a line is wrong, with the file and the line.
+    """
+    yield from _read_once(
+        files,
+        PREDICTION_HEADER,
+        lambda line: parse_prediction(line, num_classes),
+    )
+
+
+def read_labels(
+    files: Iterable[str | Path], num_classes: int | None = None
+) -> dict[str, list[int]]:
+    """Returns the classes of every video of label CSV files, by id.
+
+    Args:
+      files: Their names.
+      num_classes: Classes are from 0 to one less; None: 0 or more.
+
+    Raises:
+      ValueError: A header or a line is wrong, with the file and the line.
+    """
+
+    def parse(line):
+        video_id, words = split_line(line)
+        return VideoScores(video_id, to_classes(words, num_classes), [])
+
+    videos = _read_once(files, LABEL_HEADER, parse)
+    return {video.video_id: video.classes for video in videos}
+
+
+def read_lines(path: str | Path, header: str) -> Iterator[tuple[int, str]]:
+    """Yields the lines of a CSV file behind its header, with their numbers.
+
+    Raises:
+      ValueError: The header is another.
+    """
+    with open(path, encoding="utf-8", errors="backslashreplace") as file:
+        first = file.readline(_MOST_CHARACTERS).rstrip("\n")
+        if first != header:
+            raise ValueError(
+                f"{path}, line 1: the header must be {header!r}, got "
+                f"{first[:80]!r}."
+            )
+        number = 2
+        while line := file.readline(_MOST_CHARACTERS + 1):
+            if len(line) > _MOST_CHARACTERS:
+                raise ValueError(
+                    f"{path}, line {number}: it has more than "
+                    f"{_MOST_CHARACTERS:,} characters."
+                )
+            yield number, line.rstrip("\n")
+            number += 1
+
+
+def _read_once(
+    files: Iterable[str | Path],
+    header: str,
+    parse: Callable[[str], VideoScores],
+) -> Iterator[VideoScores]:
+    seen: set[str] = set()
+    for path in files:
+        for number, line in read_lines(path, header):
+            video = name_place(path, number, parse, line)
+            check_new(path, number, video.video_id, seen)
+            yield video
+
+
+def name_place(
+    path: str | Path, number: int, parse: Callable[[Any], Any], line: Any
+) -> Any:
+    """Parses a line; a ValueError is raised anew with the file and the line."""
+    try:
+        return parse(line)
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number}: {error}") from error
+
+
+def check_new(
+    path: str | Path, number: int, video_id: str, seen: set[str]
+) -> None:
+    """Adds a video's id to those seen; ValueError if it is among them."""
+    if video_id in seen:
+        raise ValueError(
+            f"{path}, line {number}: the video {video_id!r} comes a second "
+            "time."
+        )
+    seen.add(video_id)
+
+
+def parse_prediction(line: str, num_classes: int | None = None) -> VideoScores:
+    """Returns what a line of a prediction CSV says."""
+    video_id, words = split_line(line)
+    if len(words) % 2:
+        raise ValueError(
+            "a class and its score must come in pairs, got "
+            f"{len(words)} fields."
+        )
+    classes = to_classes(words[::2], num_classes)
+    return VideoScores(video_id, classes, to_scores(words[1::2]))
+
+
+def split_line(line: str) -> tuple[str, list[str]]:
+    """Returns the id and the fields behind the last comma."""
+    video_id, comma, rest = line.rpartition(",")
+    if not comma or not video_id:
+        raise ValueError(
+            f"an id and a comma must come first, got {line[:_SHOWN]!r}."
+        )
+    return video_id, rest.split()
+
+
+def check_num_classes(num_classes: int | None) -> None:
+    """Raises a ValueError for a number of classes below 1."""
+    if num_classes is not None:
+        check_at_least(1, num_classes=num_classes)
+
+
+def to_classes(values: Iterable[Any], num_classes: int | None) -> list[int]:
+    """Returns class indexes, checked.
+
+    Args:
+      values: Whole numbers, or their texts.
+      num_classes: How many classes there are; None: not known.
+    """
+    classes = []
+    for value in values:
+        if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValueError(
+                "a class must be a whole number, 0 or more, got "
+                f"{_show(value)}."
+            )
+        classes.append(value)
+    bound = _MOST_CLASSES if num_classes is None else num_classes
+    if max(classes, default=0) >= bound:
+        named = "" if num_classes is None else " (--num_classes)"
+        raise ValueError(
+            f"a class must be from 0 to {bound - 1}{named}, got "
+            f"{_show(max(classes))}."
+        )
+    seen: set[int] = set()
+    for number in classes:
+        if number in seen:
+            raise ValueError(f"the class {number} comes a second time.")
+        seen.add(number)
+    return classes
+
+
+def to_scores(values: Iterable[Any]) -> list[float]:
+    """Returns scores in [0, 1] of numbers or their texts, checked."""
+    scores = []
+    for value in values:
+        try:
+            score = float(value)
+        except (OverflowError, TypeError, ValueError):
+            score = float("nan")
+        if not 0 <= score <= 1:
+            raise ValueError(
+                f"a score must be a number from 0 to 1, got {_show(value)}."
+            )
+        scores.append(score)
+    return scores
+
+
+def _show(value):
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

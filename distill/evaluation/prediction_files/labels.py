@@ -1,0 +1,45 @@
+"""Ground-truth labels of records as a CSV file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from distill.data.bad_records import name_video
+from distill.data.pipeline import VideoReader
+from distill.evaluation.prediction_files.files import LABEL_HEADER
+from distill.system.atomic_files import replace_atomically
+
+
+def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
+    """Writes every video's labels, `id,class class ...`, whole or not at all.
+
+    Args:
+      path: The file to write.
+      reader: Reads the videos.
+
+    Yields:
+      The number of videos written so far, after every batch.
+
+    Raises:
+      BadRecordError: A record is bad, or there is none.
+      ValueError: The records are segments, which are rated, not labelled.
+    """
+    if reader.schema.segment_labels:
+        raise ValueError(
+            "--segment_labels: a label CSV is of whole videos, not of segments."
+        )
+    count = 0
+    with (
+        replace_atomically(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as file,
+    ):
+        file.write(f"{LABEL_HEADER}\n")
+        for batch in reader.read_once():
+            labels = batch["labels"].numpy()
+            for video_id, row in zip(batch["id"].numpy(), labels, strict=True):
+                name = name_video(video_id)
+                classes = " ".join(map(str, np.flatnonzero(row)))
+                file.write(f"{name},{classes}\n")
+            count += len(labels)
+            yield count

@@ -1,0 +1,208 @@
+"""The best segments of every class as a CSV file, and its score.
+
+YouTube-8M Segments (2019): `Class,Segments`, a line a class of segment ids
+`VIDEO:START`, best first.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from distill.data.bad_records import name_video
+from distill.data.pipeline import VideoReader
+from distill.evaluation.evaluate import Prediction
+from distill.metrics.segments import ranked_segment_map
+from distill.system.atomic_files import replace_atomically
+
+HEADER = "Class,Segments\n"
+
+
+class TopSegments:
+    """The best segments of each of some classes, of any number of batches.
+
+    Of segments of equal score those that came first are kept and come first,
+    so the size of the batches has no effect. No more is held than twice
+    `max_per_class` segments and a batch for each class.
+
+    Args:
+      classes: Class indexes.
+      max_per_class: Segments kept of each, 1 or more.
+    """
+
+    def __init__(self, classes: Sequence[int], max_per_class: int):
+        if max_per_class < 1:
+            raise ValueError(
+                f"segment_max_per_class must be 1 or more, got {max_per_class}."
+            )
+        self.classes = list(classes)
+        self.max_per_class = max_per_class
+        # Per class: the scores kept and the segments' places in `_ids`, both
+        # in the order the segments came in.
+        self._scores = [np.empty(0, np.float32) for _ in self.classes]
+        self._places = [np.empty(0, np.int32) for _ in self.classes]
+        self._ids = np.empty(0, object)
+        self._pending_scores: list[np.ndarray] = []
+        self._pending_ids: list[str] = []
+
+    def update(self, segments: Prediction) -> None:
+        """Adds a batch.
+
+        Raises:
+          ValueError: A score is not finite.
+        """
+        if not np.isfinite(segments.predictions).all():
+            raise ValueError("A prediction is not finite (NaN or infinity).")
+        self._pending_scores.append(segments.predictions[:, self.classes])
+        self._pending_ids += segments.ids
+        # A merge looks at all that is kept: it pays for many batches at once.
+        if len(self._pending_ids) >= self.max_per_class:
+            self._merge()
+
+    def rank(self) -> Iterator[tuple[int, list[str]]]:
+        """Yields each class and the ids of its best segments, best first."""
+        self._merge()
+        for index, label in enumerate(self.classes):
+            order = np.argsort(-self._scores[index], kind="stable")
+            yield label, self._ids[self._places[index][order]].tolist()
+
+    def _merge(self):
+        """Brings the pending batches among what is kept."""
+        if not self._pending_ids:
+            return
+        added = np.concatenate(self._pending_scores)
+        ids = np.array(self._pending_ids, object)
+        self._pending_scores, self._pending_ids = [], []
+        first = len(self._ids)
+        places = np.arange(first, first + len(ids), dtype=np.int32)
+        self._ids = np.concatenate([self._ids, ids])
+        for index in range(len(self.classes)):
+            scores = np.concatenate([self._scores[index], added[:, index]])
+            kept = _best(scores, self.max_per_class)
+            self._scores[index] = scores[kept]
+            self._places[index] = np.concatenate([self._places[index], places])[
+                kept
+            ]
+        self._forget_ids()
+
+    def _forget_ids(self):
+        """Drops the ids of segments that no class keeps."""
+        used = np.zeros(len(self._ids), bool)
+        for places in self._places:
+            used[places] = True
+        new_places = np.cumsum(used, dtype=np.int32) - 1
+        self._ids = self._ids[used]
+        self._places = [new_places[places] for places in self._places]
+
+
+def _best(scores, count):
+    """Returns the indexes, ascending, of the `count` greatest scores."""
+    if len(scores) <= count:
+        return np.arange(len(scores))
+    least = np.partition(scores, -count)[-count]
+    above = np.flatnonzero(scores > least)
+    equal = np.flatnonzero(scores == least)[: count - len(above)]
+    return np.sort(np.concatenate([above, equal]))
+
+
+def write_segments(
+    path: str | Path, batches: Iterable[Prediction], top: TopSegments
+) -> Iterator[int]:
+    """Writes the best segments of every class as CSV, whole or not at all.
+
+    Args:
+      path: The file to write.
+      batches: Batches of segments.
+      top: What to keep of them.
+
+    Yields:
+      The number of segments seen so far, after every batch.
+    """
+    count = 0
+    with replace_atomically(path) as temporary:
+        for segments in batches:
+            top.update(segments)
+            count += len(segments.ids)
+            yield count
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            file.write(HEADER)
+            for label, ids in top.rank():
+                file.write(f"{label},{' '.join(ids)}\n")
+
+
+def read_segments(path: str | Path) -> dict[int, list[str]]:
+    """Reads what `write_segments` wrote: by class, segment ids, best first.
+
+    Raises:
+      ValueError: The file is of another form; the message names the line.
+    """
+    rankings = {}
+    with open(path, encoding="utf-8") as file:
+        if file.readline() != HEADER:
+            raise ValueError(f"{path}, line 1: not {HEADER.strip()!r}.")
+        for number, line in enumerate(file, start=2):
+            label, comma, ids = line.partition(",")
+            if not comma or not label.isdecimal():
+                raise ValueError(f"{path}, line {number}: no CLASS,SEGMENTS.")
+            rankings[int(label)] = ids.split()
+    return rankings
+
+
+def read_ratings(reader: VideoReader) -> dict[int, dict[str, bool]]:
+    """Returns by class, of each rated segment whether it is positive.
+
+    Args:
+      reader: Reads rated segments.
+    """
+    ratings: dict[int, dict[str, bool]] = {}
+    for batch in reader.read_once():
+        ids, labels = batch["id"].numpy(), batch["labels"].numpy()
+        for segment, label in np.argwhere(batch["label_weights"].numpy()):
+            name = name_video(ids[segment])
+            of_class = ratings.setdefault(int(label), {})
+            of_class[name] = bool(labels[segment, label])
+    return ratings
+
+
+def score_segments(
+    path: str | Path, ratings: Mapping[int, Mapping[str, bool]]
+) -> float:
+    """Returns the segment mAP of a file that `write_segments` wrote.
+
+    Args:
+      path: The file.
+      ratings: By class, of each rated segment whether it is positive; as
+        `read_ratings` returns them.
+    """
+    return ranked_segment_map(read_segments(path), ratings)
+
+
+def read_class_list(path: str | Path, num_classes: int) -> list[int]:
+    """Reads the classes allowed in the file, ascending.
+
+    Args:
+      path: A text file or CSV with a class index a line, first in the line; a
+        first line without one is a header.
+      num_classes: Classes; indexes are from 0 to one less.
+
+    Raises:
+      ValueError: Another line holds no class, or there is none; the message
+        names file and line.
+    """
+    lines = Path(path).read_text(encoding="utf-8").rstrip().splitlines()
+    classes = set()
+    for number, line in enumerate(lines, start=1):
+        word = line.partition(",")[0].strip()
+        if number == 1 and not word.removeprefix("-").isdecimal():
+            continue
+        if not word.isdecimal() or int(word) >= num_classes:
+            raise ValueError(
+                f"{path}, line {number}: {word!r} is no class index from 0 to "
+                f"{num_classes - 1} (--segment_label_ids_file)."
+            )
+        classes.add(int(word))
+    if not classes:
+        raise ValueError(
+            f"{path} holds no class index (--segment_label_ids_file)."
+        )
+    return sorted(classes)

@@ -1,0 +1,239 @@
+"""Losses per example, against labels and against a teacher."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from distill.models.preprocessing import l2_normalize
+
+CROSS_ENTROPY_EPSILON = 1e-5
+_SMALLEST_SHARE = 1e-7
+_SMALLEST_PROBABILITY = 1e-6
+# Squares in relation to those they are differences of: below is rounding.
+_ROUNDING = 1e-12
+_SMALLEST_RATIO = 1e-5
+
+
+def cross_entropy(labels, predictions, weights=None):
+    """Returns the binary cross-entropy summed over classes.
+
+    YouTube-8M starter code, `CrossEntropyLoss`, epsilon 1e-5.
+
+    Args:
+      labels: `[batch, classes]` floats in [0, 1].
+      predictions: `[batch, classes]` probabilities.
+      weights: Floats `[classes]` or `[batch, classes]`, factors of the
+        classes' terms; None: 1.
+
+    Returns:
+      `[batch]` floats.
+    """
+    positive = labels * ops.log(predictions + CROSS_ENTROPY_EPSILON)
+    negative = (1 - labels) * ops.log(1 - predictions + CROSS_ENTROPY_EPSILON)
+    return -_sum_over_classes(positive + negative, weights)
+
+
+def hinge(labels, predictions, weights=None):
+    """Returns the hinge loss with margin 1 summed over classes, `[batch]`.
+
+    YouTube-8M starter code, `HingeLoss`: labels become -1 and 1. Arguments as
+    those of `cross_entropy`.
+    """
+    signs = 2 * labels - 1
+    return _sum_over_classes(ops.maximum(1 - signs * predictions, 0), weights)
+
+
+def softmax(labels, predictions, weights=None):
+    """Returns the softmax cross-entropy, `[batch]`.
+
+    YouTube-8M starter code, `SoftmaxLoss`: the labels are divided by their
+    number, the predictions are taken as logits. Arguments as those of
+    `cross_entropy`; the weights are factors of the classes' shares, and the
+    softmax is over all classes whatever their weights.
+    """
+    num_labels = ops.sum(labels, axis=-1, keepdims=True)
+    shares = labels / ops.maximum(num_labels, 1e-7)
+    return -_sum_over_classes(
+        shares * ops.log_softmax(predictions, axis=-1), weights
+    )
+
+
+def _sum_over_classes(terms, weights):
+    return ops.sum(terms if weights is None else weights * terms, axis=-1)
+
+
+def normalised_kl(teacher, student):
+    """Returns KL(teacher, student) of predictions normalised to sum 1.
+
+    Bhardwaj et al. 2019, released code. Shares below 1e-7 count as 1e-7.
+
+    Args:
+      teacher: `[batch, classes]` probabilities.
+      student: `[batch, classes]` probabilities.
+
+    Returns:
+      `[batch]` floats.
+    """
+    teacher, student = _to_shares(teacher), _to_shares(student)
+    return ops.sum(teacher * ops.log(teacher / student), axis=-1)
+
+
+def _to_shares(predictions):
+    total = ops.sum(predictions, axis=-1, keepdims=True)
+    shares = predictions / ops.maximum(total, _SMALLEST_SHARE)
+    return ops.clip(shares, _SMALLEST_SHARE, 1.0)
+
+
+def soft_cross_entropy(teacher, student, temperature=1.0):
+    """Returns the cross-entropy against the teacher's probabilities.
+
+    Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network",
+    2015, section 2, for independent classes: the logits of both are divided by
+    the temperature, and the loss is multiplied by its square, so that its
+    gradient keeps its scale.
+
+    Args:
+      teacher: `[batch, classes]` probabilities.
+      student: `[batch, classes]` probabilities.
+      temperature: Above 0.
+
+    Returns:
+      `[batch]` floats, summed over the classes.
+    """
+    if temperature == 1.0:
+        return cross_entropy(teacher, student)
+    return temperature**2 * cross_entropy(
+        _soften(teacher, temperature), _soften(student, temperature)
+    )
+
+
+def _soften(probabilities, temperature):
+    """Returns the probabilities whose logits are divided by a temperature."""
+    clipped = ops.clip(
+        probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY
+    )
+    logits = ops.log(clipped) - ops.log(1 - clipped)
+    return ops.sigmoid(logits / temperature)
+
+
+def correlation_distance(teacher, student):
+    """Returns 1 - the correlation of each class's scores over the batch.
+
+    Huang et al., "Knowledge distillation from a stronger teacher" (DIST),
+    NeurIPS 2022, equation 9, the term within classes, on probabilities. A
+    class of one and the same score has the distance 1.
+
+    Args:
+      teacher: `[batch, classes]` probabilities.
+      student: `[batch, classes]` probabilities.
+
+    Returns:
+      `[classes]` floats in [0, 2].
+    """
+    return 1 - ops.sum(_standardize(teacher) * _standardize(student), axis=0)
+
+
+def _standardize(scores):
+    """Returns each class's deviations from its mean scaled to norm 1.
+
+    What is within float32's rounding of one and the same score becomes 0.
+    """
+    deviations = scores - ops.mean(scores, axis=0, keepdims=True)
+    squares = ops.sum(ops.square(deviations), axis=0, keepdims=True)
+    least = _ROUNDING * ops.sum(ops.square(scores), axis=0, keepdims=True)
+    varies = squares > least
+    norms = ops.sqrt(ops.where(varies, squares, 1))
+    return ops.where(varies, deviations / norms, 0)
+
+
+def relational_distance(teacher, student):
+    """Returns how much the distances between a batch's embeddings differ.
+
+    Park et al., "Relational knowledge distillation", CVPR 2019, equations 5 to
+    8: Huber's loss between the pairwise distances of the teacher's and of the
+    student's embeddings, each divided by their mean. The widths may differ.
+
+    Args:
+      teacher: `[batch, dim]` floats.
+      student: `[batch, dim]` floats.
+
+    Returns:
+      `[batch]` floats: the mean over the other videos; 0 for a single one.
+    """
+    difference = ops.abs(
+        _relative_distances(teacher) - _relative_distances(student)
+    )
+    huber = ops.where(
+        difference < 1, 0.5 * ops.square(difference), difference - 0.5
+    )
+    others = ops.maximum(ops.cast(ops.shape(huber)[0], "float32") - 1, 1.0)
+    return ops.sum(huber, axis=1) / others
+
+
+def _relative_distances(embeddings):
+    """Returns `[batch, batch]` distances over their mean between others."""
+    embeddings = embeddings - ops.mean(embeddings, axis=0, keepdims=True)
+    products = ops.matmul(embeddings, ops.transpose(embeddings))
+    squares = ops.diagonal(products)
+    sums = squares[:, None] + squares[None]
+    squared = sums - 2 * products
+    # The root has no gradient at 0, where a video meets itself or its copy.
+    others = squared > _SMALLEST_RATIO * sums
+    distances = ops.where(others, ops.sqrt(ops.where(others, squared, 1)), 0)
+    num_others = ops.sum(ops.cast(others, "float32"))
+    mean = ops.sum(distances) / ops.maximum(num_others, 1.0)
+    return distances / ops.maximum(mean, _SMALLEST_SHARE)
+
+
+def normalized_distance(teacher, student):
+    """Returns the squared distance of the embeddings scaled to norm 1.
+
+    It lies in [0, 4] whatever the embeddings' widths and scales: twice 1 - the
+    cosine of their angle. Arguments and result as `squared_distance`'s.
+    """
+    return squared_distance(l2_normalize(teacher), l2_normalize(student))
+
+
+def squared_distance(teacher, student):
+    """Returns the squared Euclidean distance of `[batch, dim]`, `[batch]`.
+
+    Bhardwaj et al. 2019, L_REP (of embeddings) and L_PRED (of predictions).
+    """
+    return ops.sum(ops.square(teacher - student), axis=-1)
+
+
+def batch_mean(values):
+    """Returns the mean of `[batch]` losses, a scalar; 0 of an empty batch."""
+    count = tf.maximum(tf.size(values), 1)
+    return tf.reduce_sum(values) / tf.cast(count, values.dtype)
+
+
+LABEL_LOSSES = {
+    "CrossEntropyLoss": cross_entropy,
+    "HingeLoss": hinge,
+    "SoftmaxLoss": softmax,
+}
+
+PREDICTION_LOSSES = {
+    "kl": normalised_kl,
+    "squared_error": squared_distance,
+    "cross_entropy": soft_cross_entropy,
+    "correlation": correlation_distance,
+}
+
+REPRESENTATION_LOSSES = {
+    "squared_distance": squared_distance,
+    "normalized_distance": normalized_distance,
+}
+
+
+def weight_penalty(model: keras.Model):
+    """Returns the sum of the model's weight penalties, a scalar."""
+    total = ops.zeros(())
+    for weight in model.trainable_weights:
+        if isinstance(weight.regularizer, keras.regularizers.L2):
+            # One operation that reads the weights once, and back once.
+            total += 2 * weight.regularizer.l2 * tf.nn.l2_loss(weight.value)
+        elif weight.regularizer is not None:
+            total += weight.regularizer(weight)
+    return total

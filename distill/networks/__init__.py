@@ -1,0 +1,1 @@
+"""Networks: a model with the frames it sees; ensembles and cascades."""

@@ -1,0 +1,115 @@
+"""Several networks as one: the weighted mean of their predictions."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from distill.checkpoints.checkpoint import read_settings
+from distill.distributed.tracing import AnyBatchSize
+from distill.models.ensemble_model import EnsembleModel
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.networks.ensemble_file import Ensemble, Member, is_ensemble
+from distill.networks.network import Network, input_shapes
+from distill.networks.stored_settings import check_same_data
+from distill.settings.schema import DataSchema
+
+
+class EnsembleNetwork:
+    """Networks of any kinds and frame budgets that read the same data.
+
+    It stands for a `Network` wherever videos are predicted, and is given whole
+    videos, of which each member takes its own frames in one graph of all.
+
+    Args:
+      networks: The members.
+      weights: Share of each in the mean; they sum to 1.
+      schema: The data that all of them read.
+
+    Raises:
+      ValueError: A member draws its frames, or the weights are no shares.
+    """
+
+    budget = ALL_FRAMES
+
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        weights: Sequence[float],
+        schema: DataSchema,
+    ):
+        self.networks = list(networks)
+        self.schema = schema
+        self._model = EnsembleModel(
+            [network.raw_model() for network in networks],
+            list(weights),
+            name="ensemble",
+        )
+        self._model.build(
+            input_shapes(schema, schema.max_frames, schema.num_features)
+        )
+
+    def raw_model(self) -> EnsembleModel:
+        """Returns the model from videos as stored to predictions."""
+        return self._model
+
+    @functools.cached_property
+    def compiled_predict(self) -> AnyBatchSize:
+        """The mean predictions as one graph for batches of any size."""
+        return AnyBatchSize(self._model)
+
+    @property
+    def num_frames(self) -> int:
+        """The most frames of a video that a member sees."""
+        return max(network.num_frames for network in self.networks)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the weights of all members hold."""
+        return sum(network.num_parameters for network in self.networks)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of a video of the most frames, of all members."""
+        return self._model.multiply_adds()
+
+    def at_budget(self, budget: FrameBudget) -> "EnsembleNetwork":
+        """Raises a ValueError: each member has a budget of its own."""
+        raise ValueError(
+            "The members of an ensemble keep the frames they were trained on: "
+            f"it cannot be run with {budget.name} (--frame_selection, "
+            "--every_n, --frame_budget)."
+        )
+
+
+def read_data_schema(path: str | Path) -> DataSchema:
+    """Returns what the network of a checkpoint, or an ensemble, reads.
+
+    Raises:
+      ValueError: The file is neither.
+    """
+    if is_ensemble(path):
+        path = Ensemble.read(path).members[0].checkpoint
+    return read_settings(path).data
+
+
+def check_members(members: Sequence[Member]) -> DataSchema:
+    """Returns the data that members read.
+
+    Raises:
+      ValueError: A file is no checkpoint or holds no such network, or two
+        read other data.
+    """
+    first = read_settings(members[0].checkpoint).data
+    for member in members:
+        settings = read_settings(member.checkpoint)
+        try:
+            settings.network(member.which)
+        except ValueError as error:
+            raise ValueError(f"{member.checkpoint}: {error}") from error
+        check_same_data(
+            member.checkpoint,
+            settings.data,
+            first,
+            f"the ensemble's {members[0].checkpoint}",
+        )
+    return first

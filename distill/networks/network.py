@@ -1,0 +1,222 @@
+"""A network as the stages use it: a model and the frames it sees."""
+
+import dataclasses
+import functools
+
+import keras
+import tensorflow as tf
+
+from distill.distributed.tracing import AnyBatchSize
+from distill.models import registry
+from distill.models.frame_budget import FrameBudget
+from distill.models.frame_selection import select_frames
+from distill.models.preprocessing import preprocess
+from distill.models.raw_video_model import RawVideoModel, fill_up
+from distill.models.size_list import parse_sizes
+from distill.settings.run import NetworkSettings
+from distill.settings.schema import DataSchema
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A built model with its frame budget.
+
+    Attributes:
+      model: From preprocessed inputs to `embedding` and `predictions`.
+      settings: What it was built from.
+      max_frames: The most frames of a video that the model was built for.
+      budget: The frames it sees at evaluation.
+      schema: The layout of the data.
+    """
+
+    model: keras.Model
+    settings: NetworkSettings
+    max_frames: int
+    budget: FrameBudget
+    schema: DataSchema
+
+    def at_budget(self, budget: FrameBudget) -> "Network":
+        """Returns the same network, seeing other frames at evaluation."""
+        return dataclasses.replace(self, budget=budget.at_evaluation())
+
+    def select(self, inputs):
+        """Returns videos as read with only the frames it is trained on."""
+        return select_frames(inputs, self.settings.budget)
+
+    def predict(self, inputs):
+        """Returns `predictions` `[batch, classes]`.
+
+        Args:
+          inputs: Videos as read with `budget`: fewer frames than the model
+            was built for are filled up with padding.
+
+        Raises:
+          ValueError: There are more.
+        """
+        self._check_width(inputs)
+        inputs = preprocess(fill_up(inputs, self.max_frames))
+        return self.model(inputs, training=False)["predictions"]
+
+    def _check_width(self, inputs):
+        if "frames" not in inputs:
+            return
+        width = inputs["frames"].shape[1]
+        if width > self.max_frames:
+            raise ValueError(
+                f"The {self.model.name} reads at most {self.max_frames} "
+                f"frames, {self.budget.name} gives it {width}."
+            )
+
+    def raw_model(self) -> RawVideoModel:
+        """Returns the model with all between it and videos as stored.
+
+        Raises:
+          ValueError: Its frames are drawn.
+        """
+        raw = RawVideoModel(
+            self.model,
+            self.budget,
+            self.schema.max_frames,
+            self.max_frames,
+            name="raw_video_model",
+        )
+        raw.build(
+            input_shapes(
+                self.schema, self.schema.max_frames, self.schema.num_features
+            )
+        )
+        return raw
+
+    @functools.cached_property
+    def compiled_predict(self) -> AnyBatchSize:
+        """`predict` as one graph for batches of any size."""
+        return AnyBatchSize(self.predict)
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of the embedding, which the classifier reads."""
+        return self.model.classifier.weights[0].shape[0]
+
+    @property
+    def num_frames(self) -> int:
+        """The most frames of a video that it sees at evaluation."""
+        return self.budget.width(self.schema.max_frames)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the model's weights hold."""
+        return self.model.count_params()
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of one video of the most frames it sees."""
+        return self.model.multiply_adds(self.num_frames)
+
+
+def video_inputs(batch):
+    """Returns what a network reads of a batch: no ids, labels, positions."""
+    keys = ("frames", "num_frames", "features", "draws")
+    return {key: batch[key] for key in keys if key in batch}
+
+
+def check_network(settings: NetworkSettings, schema: DataSchema) -> None:
+    """Checks that a network's model fits the level of the data.
+
+    Raises:
+      ValueError: The model is unknown, or reads frames where the records hold
+        one vector a video, or the other way round.
+    """
+    level = "frame" if schema.frame_features else "video"
+    entry = registry.get_entry(settings.model)
+    if entry.level != level:
+        raise ValueError(
+            f"{settings.model} reads {entry.level}-level data, but "
+            f"--frame_features={schema.frame_features} says that the records "
+            f"are {level}-level."
+        )
+
+
+def build_network(
+    settings: NetworkSettings,
+    schema: DataSchema,
+    name: str,
+    precision: str = "float32",
+) -> Network:
+    """Builds a network with fresh weights.
+
+    Args:
+      settings: The architecture and the frame budget.
+      schema: The layout of the data: feature widths, classes, frames.
+      name: `teacher` or `student`.
+      precision: `float32` or `bfloat16`: what it computes in.
+
+    Raises:
+      ValueError: The settings do not fit one another or the data.
+    """
+    check_network(settings, schema)
+    max_frames = settings.budget.width(schema.max_frames)
+    feature_sizes = schema.feature_sizes
+    if settings.encoder_sizes:
+        feature_sizes = parse_sizes("encoder_sizes", settings.encoder_sizes)
+        feature_sizes = (feature_sizes[-1],)
+    model = registry.build_model(
+        settings.model,
+        arguments=settings.arguments,
+        num_classes=schema.num_classes,
+        feature_sizes=feature_sizes,
+        max_frames=max_frames,
+        model_name=name,
+        precision=precision,
+    )
+    model.build(input_shapes(schema, max_frames, sum(feature_sizes)))
+    if settings.encoder_sizes:
+        model = registry.add_encoder(
+            model, settings.encoder_sizes, settings.freeze_encoder
+        )
+        model.build(input_shapes(schema, max_frames, schema.num_features))
+    return Network(
+        model,
+        settings,
+        max_frames,
+        settings.budget.at_evaluation(),
+        schema,
+    )
+
+
+def input_shapes(schema: DataSchema, max_frames: int, width: int):
+    """Returns the shapes of a model's inputs.
+
+    Args:
+      schema: The layout of the data.
+      max_frames: Frames of the longest video.
+      width: Of a frame, or of a video's vector.
+    """
+    if schema.frame_features:
+        return {"frames": (None, max_frames, width), "num_frames": (None,)}
+    return {"features": (None, width)}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSize:
+    """How large a network is.
+
+    Attributes:
+      parameters: Numbers that its weights hold.
+      multiply_adds: Multiply-adds of one video of the most frames it sees.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def measure_network(
+    settings: NetworkSettings, schema: DataSchema
+) -> NetworkSize:
+    """Measures a network without weights, in a graph that is thrown away.
+
+    Raises:
+      ValueError: The settings do not fit one another or the data.
+    """
+    with tf.Graph().as_default():
+        network = build_network(settings, schema, "student")
+        return NetworkSize(network.num_parameters, network.multiply_adds)

@@ -1,0 +1,1 @@
+"""Console tables, pages and timings that all reports share."""

@@ -1,0 +1,257 @@
+"""The blocks a report is made of, as GitHub markdown and as an HTML page."""
+
+import dataclasses
+import html
+import re
+from collections.abc import Sequence
+
+# What plots are drawn in, by the names of a page's own, light or dark, which
+# take their places there.
+PLOT_COLOURS = {
+    "paper": "#ffffff",
+    "ink": "#1f2328",
+    "muted": "#59636e",
+    "grid": "#e4e8ec",
+    "teacher": "#8c959f",
+}
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2328;
+  --muted: #59636e; --grid: #e4e8ec; --teacher: #8c959f; --stripe: #f6f8fa; }
+@media (prefers-color-scheme: dark) { :root { --paper: #0d1117;
+  --ink: #e6edf3; --muted: #9198a1; --grid: #30363d; --teacher: #7d8590;
+  --stripe: #161b22; } }
+body { background: var(--paper); color: var(--ink); margin: 2rem auto;
+  max-width: 62rem; padding: 0 1rem; line-height: 1.5;
+  font-family: system-ui, sans-serif; }
+h1, h2 { line-height: 1.25; }
+h2 { border-bottom: 1px solid var(--grid); margin-top: 2.5rem;
+  padding-bottom: .3rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .875rem;
+  font-variant-numeric: tabular-nums; margin: 1rem 0; }
+th, td { border-bottom: 1px solid var(--grid); padding: .35rem .75rem;
+  text-align: left; vertical-align: top; }
+tbody tr:nth-child(even) { background: var(--stripe); }
+td.number, th.number { text-align: right; white-space: nowrap; }
+code, pre { background: var(--stripe); border-radius: 4px;
+  font-size: .8125rem; padding: .1rem .3rem; }
+pre { overflow-x: auto; padding: .75rem; }
+figure { margin: 1.5rem 0; }
+figure svg { display: block; height: auto; max-width: 100%; }
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Code:
+    """Words as the command line takes them."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Strong:
+    """Words that stand out."""
+
+    text: str
+
+
+Words = str | Code | Strong
+
+
+@dataclasses.dataclass(frozen=True)
+class Paragraph:
+    """Words one after another."""
+
+    words: tuple[Words, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+      header: The columns' titles.
+      rows: A cell for each column.
+      num_texts: So many columns at the left hold words, the others numbers.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Words, ...], ...]
+    num_texts: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """Lines of a terminal."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Plot:
+    """A plot.
+
+    Attributes:
+      file_name: Its file, in the report's directory.
+      title: What it shows, in a line.
+      svg: The file's text, as matplotlib writes it.
+    """
+
+    file_name: str
+    title: str
+    svg: str
+
+
+Block = Paragraph | Table | Listing | Plot
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """Blocks under a title."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+def write_number(value: float | None, style: str) -> str:
+    """Returns a number in a format's style; `-` for None."""
+    return "-" if value is None else format(value, style)
+
+
+def write_score(value: float | None, style: str = ".3f") -> str:
+    """Returns a score without the zero before its point: `.731`."""
+    return re.sub(r"^([+-]?)0\.", r"\1.", write_number(value, style))
+
+
+def write_percent(share: float | None) -> str:
+    """Returns a share as `26 %`, with a digit more below ten."""
+    if share is None:
+        return "-"
+    digits = 1 if abs(share) < 0.0995 else 0
+    return f"{100 * share:.{digits}f} %"
+
+
+def render_markdown(title: str, sections: Sequence[Section]) -> str:
+    """Returns the report as GitHub shows it, plots by their files' names."""
+    parts = [f"# {_markdown_words(title)}"]
+    for section in sections:
+        parts.append(f"## {_markdown_words(section.title)}")
+        parts += map(_markdown_block, section.blocks)
+    return "\n\n".join(parts) + "\n"
+
+
+def render_html(title: str, sections: Sequence[Section]) -> str:
+    """Returns the report as a page that needs nothing else.
+
+    It is well-formed XML too. Plots stand in it in the page's colours.
+    """
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    for section in sections:
+        parts.append(f"<h2>{html.escape(section.title)}</h2>")
+        parts += map(_html_block, section.blocks)
+    body = "\n".join(parts)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8"/>
+<meta name="viewport" content="width=device-width, initial-scale=1"/>
+<title>{html.escape(title)}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def _markdown_block(block: Block) -> str:
+    match block:
+        case Paragraph(words):
+            return "".join(map(_markdown_words, words))
+        case Listing(text):
+            fence = _fence(text, "```")
+            return f"{fence}\n{text}\n{fence}"
+        case Plot(file_name, title):
+            return f"![{_markdown_words(title)}]({file_name})"
+        case Table(header, rows, num_texts):
+            num_numbers = len(header) - num_texts
+            lines = [header, ["---"] * num_texts + ["---:"] * num_numbers]
+            lines[0] = [_markdown_cell(words) for words in header]
+            lines += [[_markdown_cell(words) for words in row] for row in rows]
+            return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _markdown_cell(words: Words) -> str:
+    return re.sub(r"\s+", " ", _markdown_words(words).replace("|", r"\|"))
+
+
+def _markdown_words(words: Words) -> str:
+    match words:
+        case Code(text):
+            fence = _fence(text, "`")
+            pad = " " if "`" in text else ""
+            return f"{fence}{pad}{text}{pad}{fence}" if text else ""
+        case Strong(text):
+            return f"**{_markdown_words(text)}**"
+    escaped = html.escape(words, quote=False)
+    # An underscore within a word is itself.
+    return re.sub(r"([\\`*\[\]~]|\b_|_\b)", r"\\\1", escaped)
+
+
+def _fence(text: str, shortest: str) -> str:
+    """Returns backticks that do not end inside of a text."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    return "`" * max(len(shortest), longest + 1)
+
+
+def _html_block(block: Block) -> str:
+    match block:
+        case Paragraph(words):
+            return f"<p>{''.join(map(_html_words, words))}</p>"
+        case Listing(text):
+            return f"<pre>{html.escape(text)}</pre>"
+        case Plot(file_name, title, svg):
+            return f"<figure>{_inline_svg(svg, title, file_name)}</figure>"
+        case Table(header, rows, num_texts):
+            head = _html_row("th", header, num_texts)
+            body = "\n".join(_html_row("td", row, num_texts) for row in rows)
+            return (
+                f'<div class="wide"><table>\n<thead>{head}</thead>\n'
+                f"<tbody>\n{body}\n</tbody>\n</table></div>"
+            )
+
+
+def _html_row(tag: str, cells: Sequence[Words], num_texts: int) -> str:
+    texts = [f"<{tag}>{_html_words(cell)}</{tag}>" for cell in cells]
+    texts[num_texts:] = [
+        f'<{tag} class="number">{_html_words(cell)}</{tag}>'
+        for cell in cells[num_texts:]
+    ]
+    return f"<tr>{''.join(texts)}</tr>"
+
+
+def _html_words(words: Words) -> str:
+    match words:
+        case Code(text):
+            return f"<code>{html.escape(text)}</code>" if text else ""
+        case Strong(text):
+            return f"<strong>{html.escape(text)}</strong>"
+    return html.escape(words)
+
+
+def _inline_svg(svg: str, title: str, file_name: str) -> str:
+    """Returns a file's drawing, to stand in a page beside others."""
+    drawing = svg[svg.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r"<!--.*?-->\s*", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", drawing)
+    drawing = drawing.replace("xlink:href", "href")
+    # Names are a page's, not a drawing's: each drawing has its own.
+    prefix = file_name.removesuffix(".svg")
+    drawing = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", drawing)
+    for name, colour in PLOT_COLOURS.items():
+        drawing = drawing.replace(colour, f"var(--{name})")
+    label = html.escape(title)
+    return drawing.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -1,0 +1,215 @@
+"""A run's settings: frozen dataclasses, checked, stored with every result."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from distill.models.argument_checks import check_choice
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.settings.schema import DataSchema
+from distill.settings.training import DistillationSettings, TrainingSettings
+from distill.system.small_files import parse_json_object
+from distill.system.typed_json import read_dataclass
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSettings:
+    """One network: its architecture and the frames it sees.
+
+    Attributes:
+      model: Name of the model in the registry.
+      arguments: All of the model's sizes.
+      budget: The frames it sees.
+      encoder_sizes: Layers, comma-separated, of the autoencoder's encoder that
+        stands before the model; empty for none.
+      freeze_encoder: Whether training leaves the encoder's weights alone.
+    """
+
+    model: str
+    arguments: Mapping[str, Any]
+    budget: FrameBudget = ALL_FRAMES
+    encoder_sizes: str = ""
+    freeze_encoder: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderSettings:
+    """A feature autoencoder.
+
+    Attributes:
+      encoder_sizes: Width of the encoder's layers, comma-separated; the
+        decoder mirrors them.
+    """
+
+    encoder_sizes: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """All that defines a run's result.
+
+    Attributes:
+      data: The records' layout.
+      student: The network that is kept; None where an autoencoder is trained.
+      training: How it trains.
+      teacher: The network beside it; None for a student alone.
+      distillation: How the teacher's knowledge enters the loss; None without
+        a teacher.
+      initial_checkpoint: File whose student the run starts from, if any.
+      encoder_checkpoint: File of the autoencoder whose encoder the networks
+        start with, if any.
+      autoencoder: What is trained without labels in place of a student.
+      teacher_checkpoints: Files of trained networks that teach the student by
+        the mean of what they say; they stay as they are.
+      teacher_weights: Share of each of them in that mean, summing to 1; empty:
+        equal ones.
+      teacher_networks: `teacher` or `student` for each of them: the network
+        that teaches; empty: the file's teacher, or else its student.
+    """
+
+    data: DataSchema
+    student: NetworkSettings | None
+    training: TrainingSettings
+    teacher: NetworkSettings | None = None
+    distillation: DistillationSettings | None = None
+    initial_checkpoint: str | None = None
+    encoder_checkpoint: str | None = None
+    autoencoder: AutoencoderSettings | None = None
+    teacher_checkpoints: tuple[str, ...] = ()
+    teacher_weights: tuple[float, ...] = ()
+    teacher_networks: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        """Checks the parts against each other."""
+        if self.teacher is not None and self.teacher_checkpoints:
+            raise ValueError(
+                "A teacher is trained in this run, or taken from "
+                "teacher_checkpoints, not both."
+            )
+        taught = self.distillation is not None
+        if taught != bool(self.teacher is not None or self.teacher_checkpoints):
+            raise ValueError(
+                "Distillation needs a teacher, and a teacher distillation."
+            )
+        if taught:
+            self._check_teachers()
+        if self.data.frame_features:
+            for network in (self.teacher, self.student):
+                if network is not None:
+                    network.budget.width(self.data.max_frames)
+        if self.student is not None and self.training.student_views > 1:
+            budget = self.student.budget
+            if not budget.num_draws(self.data.max_frames):
+                raise ValueError(
+                    "student_views above 1 need frames that are drawn: "
+                    "frame_selection random_k, random_offset or fewest_frames."
+                )
+        if self.training.mixup and self.data.segment_labels:
+            raise ValueError(
+                "mixup is not for segment_labels: a mixed pair is not rated."
+            )
+
+    def _check_teachers(self) -> None:
+        distillation = self.distillation
+        if self.teacher_checkpoints:
+            self._check_teacher_fields()
+        if distillation.mimic and len(self.teacher_checkpoints) != 1:
+            raise ValueError(
+                "To mimic takes one teacher_checkpoint, got "
+                f"{len(self.teacher_checkpoints)}."
+            )
+        if distillation.start_from_teacher and not self.teacher_checkpoints:
+            raise ValueError("start_from_teacher needs teacher_checkpoints.")
+        if distillation.teacher_average and (
+            self.teacher is None or not self.training.average_half_life
+        ):
+            raise ValueError(
+                "teacher_average needs a teacher that trains in this run and "
+                "average_half_life above 0."
+            )
+
+    def _check_teacher_fields(self) -> None:
+        number = len(self.teacher_checkpoints)
+        for name in ("teacher_weights", "teacher_networks"):
+            values = getattr(self, name)
+            if len(values) not in (0, number):
+                raise ValueError(
+                    f"{name} must be empty or one for each of the {number} "
+                    f"teacher_checkpoints, got {list(values)}."
+                )
+        weights = self.teacher_weights
+        if weights and not (
+            min(weights) >= 0 and math.isclose(sum(weights), 1, abs_tol=1e-6)
+        ):
+            raise ValueError(
+                "teacher_weights must be 0 or more and sum to 1, got "
+                f"{list(weights)}."
+            )
+        for which in self.teacher_networks:
+            check_choice("teacher_networks", which, ("student", "teacher"))
+
+    @property
+    def teaching(self) -> str:
+        """Which network of the run teaches others: the teacher, if any."""
+        return "student" if self.teacher is None else "teacher"
+
+    def network(self, which: str) -> NetworkSettings:
+        """Returns the settings of the `teacher` or the `student`.
+
+        Raises:
+          ValueError: There is no such network.
+        """
+        settings = {"teacher": self.teacher, "student": self.student}.get(which)
+        if settings is None:
+            kinds = ("autoencoder", "teacher", "student")
+            held = [kind for kind in kinds if getattr(self, kind) is not None]
+            raise ValueError(
+                f"There is no {which} here, only the {' and '.join(held)}."
+            )
+        return settings
+
+    def to_json(self) -> str:
+        """Returns the settings as an indented JSON object."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunSettings":
+        """Returns the settings that `to_json` wrote.
+
+        Raises:
+          ValueError: The text is no JSON object, a field is missing, unknown
+            or of another type, or the settings do not fit one another.
+        """
+        fields = parse_json_object(text)
+        for which in ("student", "teacher"):
+            network = fields.get(which)
+            # As checkpoints had it before other selections.
+            if isinstance(network, dict) and "every_n" in network:
+                network["budget"] = {"every_n": network.pop("every_n")}
+        return read_dataclass(cls, fields)
+
+
+def changed_settings(old: RunSettings, new: RunSettings) -> dict[str, str]:
+    """Names what differs between two runs' settings.
+
+    Returns:
+      For every differing field, by its dotted name, `old -> new`.
+    """
+    old_fields = _flatten(json.loads(old.to_json()))
+    new_fields = _flatten(json.loads(new.to_json()))
+    return {
+        name: f"{old_fields.get(name)} -> {new_fields.get(name)}"
+        for name in sorted(old_fields | new_fields)
+        if old_fields.get(name) != new_fields.get(name)
+    }
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flatten(item, f"{prefix}.{key}" if prefix else key)
+    return flat

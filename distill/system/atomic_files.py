@@ -1,0 +1,179 @@
+"""Files and directories that are there whole or not at all."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from distill.system.directory_lock import DirectoryLock
+from distill.system.write_errors import check_room, name_write_errors
+
+
+@contextlib.contextmanager
+def replace_atomically(path: str | Path, num_bytes: int = 0) -> Iterator[Path]:
+    """Gives a temporary path that becomes `path` when the body ends.
+
+    The temporary file lies in the same folder (made if it is not there) under
+    a name that no other process has. It is synced to disk before it is
+    renamed, and removed if the body raises; a killed process leaves it behind
+    under a name that begins with a dot and ends in `.tmp`, and the next writer
+    of the same file removes it. The file is locked as long as it is written:
+    `h5py.File` cannot open it, `distill.system.hdf5_files` can.
+
+    Args:
+      path: The file to write; one of that name is replaced.
+      num_bytes: What it will take at least, as far as that is known.
+
+    Raises:
+      WriteError: The file cannot be written, or there is no room for it.
+    """
+    path = Path(path)
+    with name_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(path.parent, path.name)
+        check_room(path, num_bytes)
+        temporary, descriptor = _open_temporary(path)
+    try:
+        with name_write_errors(path):
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    """Makes a locked file beside another; returns its name and descriptor.
+
+    The lock says that a process lives that writes it.
+    """
+    while True:
+        temporary = _temporary_name(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o666)
+        # A file system without locks: leftovers stay.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        # Another process took it for a leftover before it was locked.
+        os.close(descriptor)
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+
+
+def clear_leftovers(directory: Path, name: str | None = None) -> None:
+    """Removes the temporary files of processes that were killed.
+
+    Args:
+      directory: Where they lie.
+      name: The file that they were to become; None: any.
+    """
+    for leftover in _find_leftovers(directory, name, ".tmp"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDWR)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _find_leftovers(
+    directory: Path, name: str | None, ending: str
+) -> list[Path]:
+    found = []
+    for entry in os.listdir(directory):
+        of, _, token = entry.removesuffix(ending).rpartition(".")
+        named = entry.startswith(".") and entry.endswith(ending) and token
+        if named and of[1:] and name in (None, of[1:]):
+            found.append(directory / entry)
+    return found
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
+    """Gives a temporary directory that becomes `path` when the body ends.
+
+    Only one process at a time replaces a directory; another is locked out.
+
+    Args:
+      path: The directory; one of that name is replaced if it is empty or
+        holds the file `mark`, which says what it is.
+      mark: Name of that file.
+
+    Raises:
+      ValueError: There is something else of that name, or another process
+        replaces it just now.
+      WriteError: It cannot be written.
+    """
+    path = Path(path)
+    with DirectoryLock(path, path.with_name(f".{path.name}.lock")):
+        _clear_directories(path)
+        if path.exists() and not _may_replace(path, mark):
+            raise ValueError(
+                f"{path} would be replaced, but holds no {mark}: give a new "
+                "directory."
+            )
+        temporary = _temporary_name(path)
+        try:
+            with name_write_errors(path):
+                temporary.mkdir()
+                yield temporary
+                for inside in temporary.rglob("*"):
+                    _sync(inside)
+                _swap_directories(temporary, path)
+                _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap_directories(temporary: Path, path: Path) -> None:
+    """Renames a directory; the one that had its name is removed."""
+    if not path.exists():
+        os.replace(temporary, path)
+        return
+    old = temporary.with_suffix(".old")
+    os.replace(path, old)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear_directories(path: Path) -> None:
+    """Removes what a killed process left; one without its name gets it back."""
+    for old in _find_leftovers(path.parent, path.name, ".old"):
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(old, path)
+    for leftover in _find_leftovers(path.parent, path.name, ".tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _may_replace(path: Path, mark: str) -> bool:
+    if not path.is_dir():
+        return False
+    return (path / mark).is_file() or not any(path.iterdir())

@@ -1,0 +1,146 @@
+"""One writer a directory: a lock that ends with the process that holds it."""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import socket
+import weakref
+from pathlib import Path
+from typing import Any
+
+from distill.system.write_errors import WriteError, name_write_errors
+
+LOCK_NAME = ".lock"
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
+
+class DirectoryLock:
+    """Locks a directory for the one process that writes it.
+
+    The lock is the operating system's, on a file: however the process ends,
+    the kernel gives it up. What the file says of its holder is for people to
+    read. As a context manager it is held for the body.
+
+    Args:
+      directory: The directory; it is made if it is not there, and removed
+        again if nothing is written there.
+      file: The file to lock; None: `.lock` in the directory.
+    """
+
+    def __init__(self, directory: str | Path, file: Path | None = None):
+        self.directory = Path(directory)
+        self._file = file or self.directory / LOCK_NAME
+        self._descriptor: int | None = None
+        self._made = False
+        self._finalizer: weakref.finalize | None = None
+
+    def __enter__(self) -> "DirectoryLock":
+        """Takes the lock."""
+        self.acquire()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Gives the lock up."""
+        self.release()
+
+    def acquire(self) -> None:
+        """Takes the lock; nothing happens if it is held already.
+
+        Raises:
+          ValueError: Another process holds it.
+          WriteError: The directory cannot be written.
+        """
+        while self._descriptor is None:
+            with name_write_errors(self._file.parent):
+                if not self._file.parent.exists():
+                    self._made = self._file.parent == self.directory
+                    self._file.parent.mkdir(parents=True, exist_ok=True)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                descriptor = os.open(self._file, flags, 0o666)
+            if not self._lock(descriptor):
+                os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> bool:
+        """Locks an open file; False if it was removed meanwhile."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:
+                message = self._describe_holder(descriptor)
+                os.close(descriptor)
+                raise ValueError(message) from error
+            print(
+                f"WARNING: {self.directory}: its file system has no locks "
+                f"({error.strerror}); nothing keeps a second run out of it.",
+                flush=True,
+            )
+        if not self._is_at_its_place(descriptor):
+            return False
+        self._descriptor = descriptor
+        self._finalizer = weakref.finalize(self, os.close, descriptor)
+        self._describe(descriptor)
+        return True
+
+    def _is_at_its_place(self, descriptor: int) -> bool:
+        try:
+            found = os.stat(self._file)
+        except OSError:
+            return False
+        return os.path.samestat(found, os.fstat(descriptor))
+
+    def _describe(self, descriptor: int) -> None:
+        """Leaves the holder's name in the file, for whoever is locked out."""
+        now = datetime.datetime.now(datetime.UTC)
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": f"{now:%Y-%m-%d %H:%M:%S} UTC",
+        }
+        # On a full disk the lock holds without it.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+
+    def _describe_holder(self, descriptor: int) -> str:
+        try:
+            holder = json.loads(os.pread(descriptor, 4096, 0))
+            who = (
+                f"process {holder['pid']} on {holder['host']} has been writing "
+                f"it since {holder['since']}"
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            who = "another process is writing it"
+        return (
+            f"{self.directory} is locked: {who}. Wait for its end, or give "
+            "another directory."
+        )
+
+    def check(self) -> None:
+        """Checks that the directory that was locked is still there.
+
+        Raises:
+          WriteError: It was removed or renamed; what is there now is not it.
+        """
+        if self._descriptor is not None and not self._is_at_its_place(
+            self._descriptor
+        ):
+            raise WriteError(
+                f"{self.directory} was removed or replaced while it was "
+                "written: nothing more is written there."
+            )
+
+    def release(self) -> None:
+        """Gives the lock up; nothing happens if it is not held."""
+        if self._descriptor is None:
+            return
+        if self._is_at_its_place(self._descriptor):
+            with contextlib.suppress(OSError):
+                self._file.unlink()
+        if self._made:
+            with contextlib.suppress(OSError):
+                self.directory.rmdir()
+        self._finalizer()
+        self._descriptor = self._finalizer = None

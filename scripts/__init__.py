@@ -1,1 +1,0 @@
-"""Entry points: `python -m scripts.train` and the others."""

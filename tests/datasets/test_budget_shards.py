@@ -1,0 +1,735 @@
+"""Shards of k frames: read, trained and scored as the whole videos are."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from record_files import (
+    FRAME_SCHEMA,
+    decode_video,
+    draw_videos,
+    frame_record,
+    read_records,
+    shared_file,
+    write_records,
+)
+
+from distill.data.bad_records import BadRecordError, describe_record
+from distill.data.pipeline import VideoReader
+from distill.data.records import BUDGET_KEY, GOOD, parse_records
+from distill.datasets import budget_shards
+from distill.datasets.budget_records import KeptFrames
+from distill.datasets.budget_shards import BudgetShards, ShardSizes
+from distill.evaluation.evaluate import predict_videos
+from distill.models.frame_budget import ALL_FRAMES, SELECTIONS, FrameBudget
+from distill.networks.network import build_network
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.run_options import RunOptions
+from distill.settings.schema import make_schema
+from distill.settings.training import TrainingSettings
+from distill.training.loop import TrainingRun
+
+ROOT = Path(__file__).parents[2]
+# Videos of 1 to 11 frames, of which some are cut and some are not selected.
+SCHEMA = dataclasses.replace(FRAME_SCHEMA, max_frames=9)
+VIDEOS = draw_videos(SCHEMA, 40, seed=3)
+UNIFORM = FrameBudget("uniform_k", num_frames=3)
+BUDGETS = [FrameBudget.every(4)] + [
+    FrameBudget(selection, num_frames=3) for selection in SELECTIONS[1:]
+]
+IN_NUMPY = ("every_n", "uniform_k", "first_k", "middle_k", "last_k")
+BOUNDS = [(0, 17), (17, 18), (18, 40)]
+
+
+def whole_message(video):
+    """Returns a record with more in it than the schema names."""
+    message = video.message()
+    context = message.context.feature
+    context["title"].bytes_list.value.append(b"\xff title")
+    context["scores"].float_list.value.extend([0.5, -1.0])
+    context["years"].int64_list.value.extend([7, 8])
+    context["nothing"].SetInParent()
+    lists = message.feature_lists.feature_list
+    for position in range(len(lists["rgb"].feature)):
+        lists["times"].feature.add().int64_list.value.append(position)
+    lists["none"].SetInParent()
+    return message
+
+
+MESSAGES = [whole_message(video) for video in VIDEOS]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three files of the 40 videos."""
+    return write_files(tmp_path / "whole", MESSAGES)
+
+
+def write_files(folder, messages):
+    folder.mkdir()
+    return [
+        write_records(
+            folder / f"v-{index}.tfrecord",
+            [each.SerializeToString() for each in messages[first:last]],
+        )
+        for index, (first, last) in enumerate(BOUNDS)
+    ]
+
+
+def cut(files, folder, budget=UNIFORM, schema=SCHEMA, num_workers=2):
+    """Writes shards; returns whether each was written, by its name."""
+    written = {}
+
+    def report(path, is_new):
+        written[path.name] = is_new
+
+    shards = BudgetShards(KeptFrames(schema, budget), files, folder)
+    shards.write(report, num_workers)
+    return written
+
+
+def shards_in(folder):
+    return sorted(str(path) for path in Path(folder).glob("*.tfrecord"))
+
+
+def messages_in(folder):
+    return [
+        tf.train.SequenceExample.FromString(record)
+        for shard in shards_in(folder)
+        for record in read_records(shard)
+    ]
+
+
+def contents_of(folder):
+    """Returns the bytes of a folder's shards by their names."""
+    return {
+        Path(name).name: Path(name).read_bytes() for name in shards_in(folder)
+    }
+
+
+def name_of(budget):
+    return budget.name
+
+
+def numpy_positions(num_frames, budget):
+    """Returns the frames that a deterministic budget keeps, by its words."""
+    k = budget.num_frames
+    if budget.selection == "every_n":
+        n = budget.every_n
+        return np.arange(0, num_frames, n)[: max(num_frames // n, 1)]
+    if num_frames <= k:
+        return np.arange(num_frames)
+    firsts = {
+        "first_k": 0,
+        "middle_k": (num_frames - k) // 2,
+        "last_k": num_frames - k,
+    }
+    if budget.selection in firsts:
+        return np.arange(k) + firsts[budget.selection]
+    middles = (np.arange(k) + 0.5) * num_frames / k
+    return np.floor(middles).astype(int)
+
+
+def assert_frames_kept(messages, budget):
+    """Checks that records hold the frames of their videos that NumPy keeps."""
+    num_longer = 0
+    for video, message in zip(VIDEOS, messages, strict=True):
+        num_frames = len(video.features["rgb"])
+        expected = numpy_positions(min(num_frames, 9), budget)
+        kept = decode_video(message.SerializeToString(), SCHEMA).features
+        for name, frames in video.features.items():
+            np.testing.assert_array_equal(kept[name], frames[expected])
+        times = message.feature_lists.feature_list["times"].feature
+        assert [each.int64_list.value[0] for each in times] == list(expected)
+        num_longer += num_frames > 9
+    assert num_longer
+
+
+def parse(files, schema, budget):
+    """Returns what the reader makes of all records of some files."""
+    records = [record for file in files for record in read_records(file)]
+    return parse_records(tf.constant(records), schema, True, budget)
+
+
+def assert_same_batches(batches, expected):
+    count = 0
+    for batch, other in zip(batches, expected, strict=True):
+        assert batch.keys() == other.keys()
+        for name in batch:
+            assert batch[name].dtype == other[name].dtype
+            np.testing.assert_array_equal(batch[name], other[name])
+        count += 1
+    assert count
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=name_of)
+def test_every_selection_is_parsed_as_of_whole_videos(files, tmp_path, budget):
+    cut(files, tmp_path, budget)
+    parsed = [
+        parse(each, SCHEMA, budget) for each in (shards_in(tmp_path), files)
+    ]
+    assert_same_batches(*[[each] for each in parsed])
+    assert len(parsed[0]["id"]) == len(VIDEOS)
+    assert not (parsed[0]["reason"].numpy() != GOOD).any()
+    if budget.selection in IN_NUMPY:
+        assert_frames_kept(messages_in(tmp_path), budget)
+
+
+def test_reader_gives_identical_batches(files, tmp_path):
+    cut(files, tmp_path)
+    shards = shards_in(tmp_path)
+    expected = list(VideoReader(SCHEMA, files, 16, budget=UNIFORM).read_once())
+    reader = VideoReader(SCHEMA, shards, 16, budget=UNIFORM)
+    assert_same_batches(reader.read_once(), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("budget", BUDGETS, ids=name_of)
+def test_reader_of_every_selection_gives_identical_batches(
+    files, tmp_path, budget
+):
+    cut(files, tmp_path, budget)
+    assert_same_batches(
+        *[
+            VideoReader(SCHEMA, each, 16, budget=budget).read_once()
+            for each in (shards_in(tmp_path), files)
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_other_batches_orders_and_lacking_labels_change_nothing(tmp_path):
+    messages = [whole_message(video) for video in VIDEOS]
+    for message in messages[::3]:
+        del message.context.feature["labels"]
+    files = write_files(tmp_path / "whole", messages)
+    budget = FrameBudget("random_k", num_frames=3)
+    cut(files, tmp_path / "out", budget)
+    readers = [
+        VideoReader(SCHEMA, each, 7, need_labels=False, budget=budget)
+        for each in (shards_in(tmp_path / "out"), files)
+    ]
+    assert_same_batches(*[reader.read_once() for reader in readers])
+    readers = [dataclasses.replace(r, budget=UNIFORM) for r in readers]
+    cut(files, tmp_path / "uniform")
+    readers[0] = dataclasses.replace(
+        readers[0], files=shards_in(tmp_path / "uniform")
+    )
+    assert_same_batches(
+        *[reader.read_shuffled(3, 2, 20, 5) for reader in readers]
+    )
+
+
+def test_everything_else_stays_and_the_source_is_noted(files, tmp_path):
+    cut(files, tmp_path / "out")
+    sources = [
+        Path(file).name
+        for file, (first, last) in zip(files, BOUNDS, strict=True)
+        for _ in range(first, last)
+    ]
+    for whole, message, source in zip(
+        MESSAGES, messages_in(tmp_path / "out"), sources, strict=True
+    ):
+        context = message.context.feature
+        notes = {
+            name: context.pop(name)
+            for name in ("frame_budget", "source_file", "source_frames")
+        }
+        assert notes["frame_budget"].bytes_list.value == [b"uniform_k=3"]
+        assert notes["source_file"].bytes_list.value == [source.encode()]
+        lists = whole.feature_lists.feature_list
+        assert notes["source_frames"].int64_list.value == [
+            len(lists["rgb"].feature)
+        ]
+        assert message.context == whole.context
+        assert message.feature_lists.feature_list.keys() == lists.keys()
+
+
+def test_bytes_fall_as_the_number_of_frames(tmp_path):
+    schema = make_schema("yt8m_2018")
+    wide = dataclasses.replace(schema, max_frames=58)
+    files = [
+        write_records(
+            tmp_path / "wide.tfrecord",
+            [video.serialize() for video in draw_videos(wide, 12)],
+        )
+    ]
+    cut(files, tmp_path / "out", FrameBudget("uniform_k", num_frames=5), schema)
+    compared = 0
+    for record, message in zip(
+        read_records(files[0]), messages_in(tmp_path / "out"), strict=True
+    ):
+        whole = tf.train.SequenceExample.FromString(record)
+        length = len(whole.feature_lists.feature_list["rgb"].feature)
+        if length > 5:
+            expected = 5 / length * whole.feature_lists.ByteSize()
+            size = message.feature_lists.ByteSize()
+            assert size == pytest.approx(expected, rel=0.05)
+            assert message.ByteSize() == pytest.approx(size, rel=0.05)
+            compared += 1
+    assert compared > 6
+
+
+@pytest.mark.parametrize(
+    ("budget", "wanted"),
+    [
+        (FrameBudget("first_k", num_frames=3), "first_k=3"),
+        (ALL_FRAMES, "all"),
+        (
+            dataclasses.replace(UNIFORM, random_offset=True),
+            "uniform_k=3, drawn from whole videos,",
+        ),
+    ],
+)
+def test_reader_of_another_budget_names_record_and_both_budgets(
+    files, tmp_path, budget, wanted
+):
+    cut(files, tmp_path / "out")
+    shards = shards_in(tmp_path / "out")
+    says = (
+        f"{shards[0]}, record 0: it holds the frames uniform_k=3 alone; "
+        f"wanted are {wanted} ("
+    )
+    with pytest.raises(BadRecordError, match=f"^{re.escape(says)}"):
+        list(VideoReader(SCHEMA, shards, 16, budget=budget).read_once())
+
+
+def test_empty_budget_stands_for_a_whole_video():
+    message = whole_message(VIDEOS[0])
+    message.context.feature[BUDGET_KEY].bytes_list.value.append(b"")
+    drawn = dataclasses.replace(UNIFORM, random_offset=True)
+    record = message.SerializeToString()
+    assert describe_record(record, SCHEMA, True, drawn) is None
+
+
+def test_drawn_frames_on_disk_are_for_evaluation_alone(files, tmp_path):
+    drawn = FrameBudget("random_k", num_frames=3)
+    cut(files, tmp_path / "out", drawn)
+    reader = VideoReader(SCHEMA, shards_in(tmp_path / "out"), 16, budget=drawn)
+    assert list(reader.read_once())
+    with pytest.raises(BadRecordError, match="drawn from whole videos"):
+        list(reader.read_shuffled(0, 0, 10))
+
+
+STUDENT = NetworkSettings(
+    "FrameLevelLogisticModel", {"logistic_l2": 1e-6}, UNIFORM
+)
+
+
+@pytest.mark.slow
+def test_student_predicts_the_same_from_both(files, tmp_path):
+    cut(files, tmp_path / "out")
+    keras.utils.set_random_seed(1)
+    network = build_network(STUDENT, SCHEMA, "student")
+    predictions = [
+        np.concatenate(
+            [
+                batch.predictions
+                for batch in predict_videos(network, VideoReader(SCHEMA, f, 16))
+            ]
+        )
+        for f in (shards_in(tmp_path / "out"), files)
+    ]
+    assert predictions[0].shape == (40, 5) and predictions[0].std() > 0.01
+    np.testing.assert_array_equal(*predictions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("budget", [UNIFORM, FrameBudget.every(4)])
+def test_student_trains_to_the_same_weights_from_both(files, tmp_path, budget):
+    cut(files, tmp_path / "out", budget)
+    weights = []
+    for folder in ("whole", "out"):
+        training = TrainingSettings(
+            train_data_pattern=f"{tmp_path}/{folder}/*.tfrecord",
+            batch_size=16,
+            num_epochs=2,
+            base_learning_rate=0.1,
+            shuffle_buffer_size=20,
+            seed=5,
+        )
+        student = dataclasses.replace(STUDENT, budget=budget)
+        run = TrainingRun(
+            RunSettings(SCHEMA, student, training),
+            RunOptions(str(tmp_path / f"run_{folder}")),
+        )
+        start = [v.numpy() for v in run.trainer.student.model.weights]
+        assert run.train()
+        assert run.progress.step == 6
+        weights.append([v.numpy() for v in run.trainer.student.model.weights])
+    for one, other, before in zip(*weights, start, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert not np.array_equal(one, before)
+
+
+def test_audioset_s_shards_read_as_its_clips(tmp_path):
+    file = shared_file("audioset/validate-00000-of-00003.tfrecord")
+    # A sixth of the file, to be quick.
+    records = read_records(file)[::6]
+    files = [write_records(tmp_path / file.name, records)]
+    schema = make_schema("audioset")
+    budget = FrameBudget("random_k", num_frames=4)
+    cut(files, tmp_path / "out", budget, schema)
+    parsed = [
+        parse(each, schema, budget)
+        for each in (shards_in(tmp_path / "out"), files)
+    ]
+    assert_same_batches(*[[each] for each in parsed])
+    assert (parsed[0]["num_frames"].numpy() == 4).mean() > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("budget", BUDGETS, ids=name_of)
+def test_reader_gives_identical_batches_of_audioset(tmp_path, budget):
+    file = shared_file("audioset/validate-00001-of-00003.tfrecord")
+    schema = make_schema("audioset")
+    cut([str(file)], tmp_path, budget, schema)
+    assert_same_batches(
+        *[
+            VideoReader(schema, each, 128, budget=budget).read_once()
+            for each in (shards_in(tmp_path), [str(file)])
+        ]
+    )
+
+
+def test_shards_have_their_sources_names_and_order(files, tmp_path):
+    for count in (1, 5):
+        written = cut(files, tmp_path / str(count), num_workers=count)
+        assert written == {Path(file).name: True for file in files}
+    assert contents_of(tmp_path / "1") == contents_of(tmp_path / "5")
+    for file, shard in zip(files, shards_in(tmp_path / "1"), strict=True):
+        ids, expected = (
+            [decode_video(record, SCHEMA).id for record in read_records(name)]
+            for name in (shard, file)
+        )
+        assert ids == expected
+
+
+def test_sizes_are_counted(files, tmp_path):
+    shards = BudgetShards(KeptFrames(SCHEMA, UNIFORM), files, tmp_path / "out")
+    sizes = shards.write(lambda path, is_new: None, 2)
+    lengths = [len(video.features["rgb"]) for video in VIDEOS]
+    source_bytes = sum(os.path.getsize(file) for file in files)
+    num_bytes = sum(map(len, contents_of(tmp_path / "out").values()))
+    kept = sum(min(length, 3) for length in lengths)
+    assert sizes == ShardSizes(
+        3, 40, sum(lengths), kept, source_bytes, num_bytes
+    )
+    again = shards.write(lambda path, is_new: None, 2)
+    assert again.describe(1.0) == "every shard was there already"
+    sizes = ShardSizes(2, 3000, 900_000, 15_000, 8_000_000, 2_000_000)
+    assert sizes.describe(2.0) == (
+        "2 shards written: 3,000 videos, 900,000 frames to 15,000, 8.0 MB to "
+        "2.0 MB (ratio 0.2500), 1,500 videos/s"
+    )
+
+
+def test_shards_that_are_there_are_kept(files, tmp_path):
+    folder = tmp_path / "out"
+    cut(files[:2], folder)
+    times = {name: os.stat(name).st_mtime_ns for name in shards_in(folder)}
+    assert list(cut(files, folder).values()) == [False, False, True]
+    relative = [os.path.relpath(file) for file in files]
+    assert not any(cut(relative, folder).values())
+    for name, changed in times.items():
+        assert os.stat(name).st_mtime_ns == changed
+    described = json.loads((folder / "budget_shards.json").read_text())
+    assert described["settings"]["budget"]["num_frames"] == 3
+    assert described["sources"] == {
+        Path(file).name: {"file": file, "bytes": os.path.getsize(file)}
+        for file in files
+    }
+
+
+def test_shard_of_a_changed_source_is_written_anew(files, tmp_path):
+    folder = tmp_path / "out"
+    cut(files, folder)
+    write_records(Path(files[1]), [VIDEOS[5].serialize()] * 2)
+    assert list(cut(files, folder).values()) == [False, True, False]
+    assert len(messages_in(folder)) == 41
+
+
+def test_interrupted_writing_leaves_whole_shards_and_goes_on(
+    files, tmp_path, monkeypatch
+):
+    cut(files, tmp_path / "whole_run")
+    keep, made = budget_shards.keep_frames, []
+
+    def keep_some(*arguments):
+        made.append(keep(*arguments))
+        if len(made) == 19:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # The thread that waits has to hear of it.
+
+    folder = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(budget_shards, "keep_frames", keep_some)
+        # What runs in the background ignores the signal by itself.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                cut(files, folder, num_workers=1)
+        finally:
+            signal.signal(signal.SIGINT, before)
+    assert {path.name for path in folder.iterdir()} == {
+        "budget_shards.json",
+        "v-0.tfrecord",
+        "v-1.tfrecord",
+    }
+    assert list(cut(files, folder).values()) == [False, False, True]
+    assert contents_of(folder) == contents_of(tmp_path / "whole_run")
+
+
+def run_script(files, folder, *flags, program="run(main)"):
+    """Runs the script, or a program in its stead."""
+    code = (
+        "import sys\n"
+        "from distill.cli.write_budget_shards import *\n"
+        f"define_flags()\n{program}\n"
+    )
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            f"--input_data_pattern={','.join(files)}",
+            f"--output_dir={folder}",
+            "--frame_budget=3",
+            "--feature_sizes=3,2",
+            "--num_classes=5",
+            "--max_frames=9",
+            "--num_workers=1",
+            *flags,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+KILLED = """
+from distill.datasets import budget_shards
+keep_frames, made = budget_shards.keep_frames, []
+def keep_some(*arguments):
+    made.append(0)
+    if len(made) == 19:
+        import os
+        os.kill(os.getpid(), 9)
+    keep_frames(*arguments)
+budget_shards.keep_frames = keep_some
+run(main)
+"""
+
+
+@pytest.mark.slow
+def test_killed_command_goes_on_to_the_same_bytes(files, tmp_path):
+    cut(files, tmp_path / "whole_run")
+    folder = tmp_path / "killed"
+    assert run_script(files, folder, program=KILLED).returncode == -9
+    assert list(contents_of(folder)) == ["v-0.tfrecord", "v-1.tfrecord"]
+    done = run_script(files, folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["kept", "kept", "wrote"]
+    assert lines[3].startswith("1 shards written: 22 videos")
+    assert contents_of(folder) == contents_of(tmp_path / "whole_run")
+
+
+@pytest.mark.slow
+def test_error_of_the_command_is_one_line(files, tmp_path):
+    done = run_script(files, tmp_path / "out", "--every_n=2")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "ERROR: every_n=2 belongs to frame_selection every_n, not to "
+        "uniform_k.\n"
+    )
+
+
+def hold_frames(message):
+    message.context.feature["frame_budget"].bytes_list.value.append(
+        b"first_k=9"
+    )
+
+
+def hold_source(message):
+    message.context.feature["source_frames"].int64_list.value.append(9)
+
+
+def odd_list(message):
+    del message.feature_lists.feature_list["times"].feature[1:]
+
+
+def no_id(message):
+    del message.context.feature["id"]
+
+
+def short_audio(message):
+    del message.feature_lists.feature_list["audio"].feature[1:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (hold_frames, "it holds the frames first_k=9 alone; wanted are all"),
+        (hold_source, "it has the key 'source_frames', under which its source"),
+        (odd_list, "the feature list 'times' has 1 entries and the video 11"),
+        (no_id, "no id under the key 'id'"),
+        (short_audio, "its feature lists differ in their number of frames"),
+    ],
+)
+def test_bad_record_is_named_and_its_file_not_written(tmp_path, spoil, says):
+    messages = list(MESSAGES)
+    longest = max(VIDEOS, key=lambda video: len(video.features["rgb"]))
+    messages[20] = whole_message(longest)
+    spoil(messages[20])
+    files = write_files(tmp_path / "whole", messages)
+    with pytest.raises(BadRecordError) as error:
+        cut(files, tmp_path / "out", num_workers=1)
+    assert str(error.value).startswith(f"{files[2]}, record 2: {says}")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "budget_shards.json",
+        "v-0.tfrecord",
+        "v-1.tfrecord",
+    }
+
+
+def test_shards_of_shards_are_refused(files, tmp_path):
+    cut(files, tmp_path / "out")
+    shards = shards_in(tmp_path / "out")
+    says = f"{shards[0]}, record 0: it holds the frames uniform_k=3 alone"
+    with pytest.raises(BadRecordError, match=f"^{re.escape(says)}"):
+        cut(shards, tmp_path / "again")
+
+
+def test_damaged_file_is_named(tmp_path):
+    path = tmp_path / "v.tfrecord"
+    records = [m.SerializeToString() for m in MESSAGES[:3]]
+    path.write_bytes(b"".join(map(frame_record, records))[:-1])
+    says = f"{path}, record 2: the file is truncated or corrupt there"
+    with pytest.raises(BadRecordError, match=f"^{re.escape(says)}"):
+        cut([str(path)], tmp_path / "out")
+    assert not shards_in(tmp_path / "out")
+
+
+def test_files_without_records_are_refused(tmp_path):
+    files = [write_records(tmp_path / name, []) for name in "ab"]
+    with pytest.raises(BadRecordError, match="^No record in 2 files"):
+        cut(files, tmp_path / "out")
+
+
+def test_full_disk_is_named(files, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left")
+
+    monkeypatch.setattr(budget_shards, "keep_frames", fail)
+    says = "v-0.tfrecord cannot be written: No space left."
+    with pytest.raises(OSError, match=re.escape(says)):
+        cut(files, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"budget": FrameBudget("first_k", num_frames=3)},
+            "budget selection='uniform_k', not 'first_k'",
+        ),
+        (
+            {"schema": dataclasses.replace(SCHEMA, max_frames=8)},
+            "schema max_frames=9, not 8",
+        ),
+    ],
+)
+def test_shards_of_other_settings_are_not_mixed(files, tmp_path, changes, says):
+    folder = tmp_path / "out"
+    cut(files[:1], folder)
+    contents = contents_of(folder)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        cut(files, folder, **changes)
+    assert contents_of(folder) == contents
+    Path(shards_in(folder)[0]).unlink()
+    assert all(cut(files, folder, **changes).values())
+
+
+def test_file_of_the_same_name_elsewhere_is_refused(files, tmp_path):
+    others = write_files(tmp_path / "other", MESSAGES)
+    says = f"{files[1]} and {others[1]} have the same name, and so would their"
+    with pytest.raises(ValueError, match=re.escape(says)):
+        cut([*files[:2], others[1]], tmp_path / "out")
+    cut(files, tmp_path / "out")
+    says = f"was made of {files[0]}, not of {others[0]}: give another output_"
+    with pytest.raises(ValueError, match=re.escape(says)):
+        cut(others[:1], tmp_path / "out")
+
+
+def test_inputs_and_files_of_unknown_origin_are_never_replaced(files, tmp_path):
+    folder, before = Path(files[0]).parent, contents_of(tmp_path / "whole")
+    with pytest.raises(ValueError, match="but it is one of the inputs: give"):
+        cut(files, folder)
+    assert contents_of(folder) == before
+    (tmp_path / "out").mkdir()
+    path = tmp_path / "out" / "v-1.tfrecord"
+    path.write_bytes(b"dear")
+    says = f"{path} would be replaced, but no budget_shards.json says"
+    with pytest.raises(ValueError, match=re.escape(says)):
+        cut(files, tmp_path / "out")
+    assert path.read_bytes() == b"dear"
+
+
+@pytest.mark.parametrize(
+    ("schema", "budget", "says"),
+    [
+        (SCHEMA, FrameBudget(), "every_n=1 keeps every frame"),
+        (
+            SCHEMA,
+            FrameBudget(every_n=2, random_offset=True),
+            "random_offset and fewest_frames take other frames",
+        ),
+        (
+            SCHEMA,
+            FrameBudget("first_k", num_frames=3, fewest_frames=2),
+            "random_offset and fewest_frames take other frames",
+        ),
+        (
+            SCHEMA,
+            FrameBudget("first_k", num_frames=10),
+            "frame_budget must be at most max_frames 9, got 10.",
+        ),
+        (
+            make_schema("yt8m_2018", frame_features=False),
+            UNIFORM,
+            "Frames of frame-level videos alone can be kept",
+        ),
+        (
+            make_schema("yt8m_2018", segment_labels=True),
+            UNIFORM,
+            "Frames of frame-level videos alone can be kept",
+        ),
+        (
+            dataclasses.replace(SCHEMA, id_key="source_file"),
+            UNIFORM,
+            "id_key 'source_file' is a key that says",
+        ),
+    ],
+)
+def test_settings_that_keep_no_frames_are_refused(schema, budget, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        KeptFrames(schema, budget)
+
+
+def test_output_elsewhere_and_no_worker_are_refused(files, tmp_path):
+    with pytest.raises(ValueError, match="output_dir must be a local dir"):
+        cut(files, "gs://bucket/folder")
+    with pytest.raises(ValueError, match="num_workers must be 1 or more"):
+        cut(files, tmp_path / "out", num_workers=0)

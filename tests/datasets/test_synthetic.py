@@ -1,0 +1,534 @@
+"""Synthetic videos have the stated form, statistics and scenes."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from record_files import read_records
+
+from distill.datasets import synthetic
+from distill.datasets.synthetic import (
+    SyntheticWorld,
+    to_sequence_example,
+    write_synthetic_data,
+)
+from distill.datasets.synthetic_settings import SyntheticSettings
+
+ROOT = Path(__file__).parents[2]
+SMALL = SyntheticSettings(
+    "train",
+    24,
+    num_shards=3,
+    seed=3,
+    feature_sizes=(12, 4),
+    num_classes=9,
+    max_frames=20,
+)
+# One value a frame, one frame: what labels look like, at little cost.
+LABELS_ALONE = dataclasses.replace(
+    SMALL,
+    feature_names=("rgb",),
+    feature_sizes=(1,),
+    num_classes=200,
+    max_frames=1,
+)
+
+
+def write(folder, **changes):
+    """Writes a small split; returns what `write_synthetic_data` yields."""
+    settings = dataclasses.replace(SMALL, **changes)
+    return list(write_synthetic_data(settings, folder))
+
+
+def records_of(shards):
+    """Returns the records of all shards that were yielded."""
+    return [record for path, _ in shards for record in read_records(path)]
+
+
+def decode(serialized):
+    return tf.train.SequenceExample.FromString(serialized)
+
+
+def draw_labels(settings, count, seed=0):
+    """Draws videos; returns their records' labels and those truly shown."""
+    world = SyntheticWorld(settings)
+    random = np.random.default_rng(seed)
+    drawn = [world.draw_video(random) for _ in range(count)]
+    return [video[1] for video in drawn], [video[2] for video in drawn]
+
+
+@pytest.fixture(scope="module")
+def full_size_records(tmp_path_factory):
+    """The records of three videos of the default widths, classes, frames."""
+    settings = SyntheticSettings("train", 3, num_shards=1)
+    folder = tmp_path_factory.mktemp("full_size")
+    return records_of(write_synthetic_data(settings, folder))
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    first, second = write(tmp_path / "a"), write(tmp_path / "b")
+    assert [path.name for path, _ in first] == [
+        f"train-{index:05d}-of-00003.tfrecord" for index in range(3)
+    ]
+    for (path, _), (other, _) in zip(first, second, strict=True):
+        assert path.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": 4}, {"split": "validate"}], ids=["seed", "split"]
+)
+def test_another_seed_or_split_gives_other_videos(changes, tmp_path):
+    first = records_of(write(tmp_path / "a"))
+    second = records_of(write(tmp_path / "b", **changes))
+    assert len(first) == len(second) == 24
+    frames = [
+        {
+            record.feature_lists.SerializeToString(deterministic=True)
+            for record in map(decode, records)
+        }
+        for records in (first, second)
+    ]
+    assert len(frames[0] | frames[1]) == 48
+
+
+def test_splits_of_one_seed_show_one_world():
+    world = SyntheticWorld(SMALL)
+    same = SyntheticWorld(
+        dataclasses.replace(SMALL, split="validate", num_videos=5)
+    )
+    other = SyntheticWorld(dataclasses.replace(SMALL, seed=4))
+    np.testing.assert_array_equal(world.looks, same.looks)
+    np.testing.assert_array_equal(world.backgrounds, same.backgrounds)
+    np.testing.assert_array_equal(world.affinity, same.affinity)
+    assert np.abs(world.looks - other.looks).min(axis=1).all()
+
+
+@pytest.mark.parametrize("num_shards", [1, 5, 24, 40])
+def test_videos_do_not_depend_on_the_number_of_shards(num_shards, tmp_path):
+    expected = records_of(write(tmp_path / "a"))
+    shards = write(tmp_path / "b", num_shards=num_shards)
+    assert len(shards) == num_shards
+    assert records_of(shards) == expected
+
+
+def test_a_larger_sample_begins_with_the_smaller_one(tmp_path):
+    few = records_of(write(tmp_path / "a"))
+    many = records_of(write(tmp_path / "b", num_videos=31))
+    assert many[:24] == few
+
+
+def test_records_have_the_keys_and_widths_of_youtube_8m(full_size_records):
+    names = set()
+    for record in map(decode, full_size_records):
+        context = record.context.feature
+        assert set(context) == {"id", "labels"}
+        (name,) = context["id"].bytes_list.value
+        names.add(name)
+        labels = list(context["labels"].int64_list.value)
+        assert labels == sorted(set(labels))
+        assert 0 <= labels[0] and labels[-1] < 3862
+        lists = record.feature_lists.feature_list
+        assert set(lists) == {"rgb", "audio"}
+        assert len(lists["rgb"].feature) == len(lists["audio"].feature)
+        assert 1 <= len(lists["rgb"].feature) <= 300
+        for feature, size in (("rgb", 1024), ("audio", 128)):
+            for frame in lists[feature].feature:
+                (value,) = frame.bytes_list.value
+                assert len(value) == size
+    assert len(names) == 3 and all(names)
+
+
+def test_values_are_spread_over_the_8_bit_range(full_size_records):
+    for name in ("rgb", "audio"):
+        frames = [
+            np.frombuffer(frame.bytes_list.value[0], np.uint8)
+            for record in map(decode, full_size_records)
+            for frame in record.feature_lists.feature_list[name].feature
+        ]
+        values = np.concatenate(frames)
+        assert 120 < values.mean() < 135
+        assert 20 < values.std() < 50
+        assert np.isin(values, (0, 255)).mean() < 0.01
+
+
+def test_a_record_holds_the_arrays_it_is_made_of():
+    rgb = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    audio = np.array([[10], [255]], np.uint8)
+    record = to_sequence_example(
+        "a1", np.array([4, 7]), {"rgb": rgb, "audio": audio}
+    )
+    context = record.context.feature
+    assert context["id"].bytes_list.value == [b"a1"]
+    assert context["labels"].int64_list.value == [4, 7]
+    lists = record.feature_lists.feature_list
+    assert [frame.bytes_list.value[0] for frame in lists["rgb"].feature] == [
+        b"\x00\x01\x02",
+        b"\x03\x04\x05",
+    ]
+    assert [frame.bytes_list.value[0] for frame in lists["audio"].feature] == [
+        b"\x0a",
+        b"\xff",
+    ]
+
+
+@pytest.mark.parametrize(("least", "most"), [(1, 300), (5, 40), (7, 7)])
+def test_lengths_vary_between_min_and_max_frames(least, most):
+    settings = dataclasses.replace(
+        SMALL, feature_sizes=(1, 1), min_frames=least, max_frames=most
+    )
+    world = SyntheticWorld(settings)
+    random = np.random.default_rng(0)
+    lengths = np.array([len(world.draw_video(random)[0]) for _ in range(400)])
+    span = most - least
+    assert least <= lengths.min() <= least + 0.3 * span
+    assert most - 0.02 * span <= lengths.max() <= most
+    assert len(set(lengths)) >= min(span + 1, 30)
+
+
+def test_videos_show_several_labels():
+    noisy, shown = draw_labels(LABELS_ALONE, 2000)
+    counts = np.array(list(map(len, shown)))
+    # 1 + Poisson(2): mean 3, variance 2.
+    assert abs(counts.mean() - 3) < 0.15
+    assert abs(counts.var() - 2) < 0.4
+    assert counts.min() == 1
+    assert np.mean([len(labels) > 1 for labels in noisy]) > 0.7
+    assert min(map(len, noisy)) >= 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_label_frequencies_fall_as_a_long_tail(seed):
+    settings = dataclasses.replace(LABELS_ALONE, seed=seed)
+    noisy, _ = draw_labels(settings, 3000)
+    counts = np.bincount(np.concatenate(noisy), minlength=200)
+    bands = [counts[:5], counts[5:20], counts[20:60], counts[60:]]
+    means = [band.mean() for band in bands]
+    assert all(
+        often > 2 * seldom
+        for often, seldom in zip(means, means[1:], strict=False)
+    )
+    slope, _ = np.polyfit(np.log(np.arange(1, 201)), np.log(counts + 1), 1)
+    assert -1.3 < slope < -0.6  # 1 / rank has slope -1
+    assert np.mean(counts > 0) > 0.8
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.4])
+def test_labels_are_missing_at_their_rate(rate):
+    settings = dataclasses.replace(
+        LABELS_ALONE, missing_label_rate=rate, wrong_label_rate=0.0
+    )
+    noisy, shown = draw_labels(settings, 2000)
+    missing = sum(
+        len(np.setdiff1d(*pair)) for pair in zip(shown, noisy, strict=True)
+    )
+    # Of a video that would lose every label one is kept.
+    sizes = np.array(list(map(len, shown)))
+    expected = (rate * sizes - rate**sizes).sum()
+    assert abs(missing - expected) <= 0.1 * expected
+    assert all(
+        np.isin(kept, true).all()
+        for kept, true in zip(noisy, shown, strict=True)
+    )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5])
+def test_labels_are_wrong_at_their_rate(rate):
+    settings = dataclasses.replace(
+        LABELS_ALONE, missing_label_rate=0.0, wrong_label_rate=rate
+    )
+    noisy, shown = draw_labels(settings, 3000)
+    wrong = [
+        len(np.setdiff1d(*pair)) for pair in zip(noisy, shown, strict=True)
+    ]
+    # A label drawn as 1 / rank is not wrong where the video shows it.
+    popularity = 1 / np.arange(1, 201)
+    popularity /= popularity.sum()
+    expected = sum(rate * (1 - popularity[true].sum()) for true in shown)
+    assert max(wrong) <= 1
+    assert abs(sum(wrong) - expected) <= 0.15 * expected
+
+
+def measure_strengths(world, frames, features):
+    """Returns how strongly every class shows in every frame.
+
+    Args:
+      world: Whose looks are sought.
+      frames: uint8 `[frames, features]`, as drawn.
+      features: Slice of the features to look at.
+
+    Returns:
+      float `[frames, classes]` in units of the noise: least squares over the
+      looks, after the video's median frame was taken away.
+    """
+    values = (frames[:, features].astype(np.float64) * 4 / 255 - 2) / 0.4
+    values -= np.median(values, axis=0)
+    return values @ np.linalg.pinv(world.looks[:, features].astype(np.float64))
+
+
+def test_labels_show_in_scenes_of_a_few_frames_in_both_features():
+    settings = dataclasses.replace(
+        SMALL,
+        seed=4,
+        feature_sizes=(768, 512),
+        min_frames=60,
+        max_frames=100,
+        scene_strength=1.5,
+    )
+    world = SyntheticWorld(settings)
+    random = np.random.default_rng(4)
+    lengths, shares = [], []
+    for _ in range(40):
+        frames, _, shown = world.draw_video(random)
+        in_rgb = measure_strengths(world, frames, slice(0, 768)) > 0.75
+        in_audio = measure_strengths(world, frames, slice(768, 1280)) > 0.75
+        np.testing.assert_array_equal(in_rgb, in_audio)
+        np.testing.assert_array_equal(np.flatnonzero(in_rgb.any(0)), shown)
+        for label in shown:
+            edges = np.flatnonzero(
+                np.diff(in_rgb[:, label], prepend=False, append=False)
+            )
+            lengths += list(edges[1::2] - edges[::2])
+            shares.append(in_rgb[:, label].mean())
+    assert len(lengths) > len(shares)  # some labels show in several scenes
+    assert 4.5 < np.mean(lengths) < 8  # scene_frames is 6; some scenes meet
+    assert max(lengths) <= 30
+    assert np.mean(shares) < 0.2
+
+
+@pytest.mark.parametrize("scene_frames", [1.0, 3.0, 12.0])
+def test_scenes_have_the_stated_mean_length(scene_frames):
+    settings = dataclasses.replace(
+        SMALL,
+        feature_sizes=(256, 8),
+        min_frames=200,
+        max_frames=200,
+        mean_labels=1.0,
+        scene_frames=scene_frames,
+        scene_strength=3.0,
+    )
+    world = SyntheticWorld(settings)
+    random = np.random.default_rng(2)
+    seen = []
+    for _ in range(60):
+        frames, _, shown = world.draw_video(random)
+        strengths = measure_strengths(world, frames, slice(0, 256))
+        # Strength 6 where two scenes meet counts twice.
+        seen.append(np.rint(strengths[:, shown[0]] / 3).sum())
+    # A label shows in 1 + Poisson(0.5) scenes.
+    expected = 1.5 * scene_frames
+    assert abs(np.mean(seen) - expected) < 0.25 * expected
+
+
+def test_frames_of_a_video_share_a_background():
+    settings = dataclasses.replace(
+        SMALL, feature_sizes=(256, 256), min_frames=20, scene_strength=0.0
+    )
+    world = SyntheticWorld(settings)
+    random = np.random.default_rng(3)
+    videos = [
+        world.draw_video(random)[0].astype(np.float64) - 127.5
+        for _ in range(30)
+    ]
+
+    def correlate(frame, other):
+        return np.corrcoef(frame, other)[0, 1]
+
+    within = [correlate(video[0], video[10]) for video in videos]
+    between = [
+        correlate(video[0], other[10])
+        for video, other in zip(videos, videos[1:], strict=False)
+    ]
+    # Noise of variance 1 over a topic's and the video's own look, 1/4 each.
+    assert abs(np.mean(within) - 1 / 3) < 0.05
+    assert np.mean(between) < 0.2
+    assert max(between) > 0.1  # two videos of one topic
+
+
+def test_few_frames_miss_labels_that_all_frames_show():
+    settings = dataclasses.replace(
+        SMALL, feature_sizes=(256, 64), min_frames=60, max_frames=100
+    )
+    world = SyntheticWorld(settings)
+    random = np.random.default_rng(4)
+    hits = {1: [], 20: []}
+    for _ in range(60):
+        frames, _, shown = world.draw_video(random)
+        strengths = measure_strengths(world, frames, slice(0, 320))
+        for every_n, found in hits.items():
+            best = strengths[::every_n].max(axis=0)
+            found.append(np.argmax(best) in shown)
+    assert np.mean(hits[1]) > 0.95
+    assert np.mean(hits[20]) < np.mean(hits[1]) - 0.1
+
+
+def test_shards_that_are_there_are_kept(tmp_path):
+    first = write(tmp_path)
+    assert [written for _, written in first] == [True] * 3
+    times = [path.stat().st_mtime_ns for path, _ in first]
+    second = write(tmp_path)
+    assert second == [(path, False) for path, _ in first]
+    assert [path.stat().st_mtime_ns for path, _ in second] == times
+
+
+def test_a_shard_that_went_missing_is_written_again(tmp_path):
+    shards = write(tmp_path)
+    contents = shards[1][0].read_bytes()
+    shards[1][0].unlink()
+    assert [written for _, written in write(tmp_path)] == [False, True, False]
+    assert shards[1][0].read_bytes() == contents
+
+
+def test_interrupted_writing_leaves_whole_shards_and_goes_on(
+    tmp_path, monkeypatch
+):
+    expected = records_of(write(tmp_path / "whole"))
+    draw_records = synthetic.draw_records
+
+    def draw_some(world, split, first, last):
+        for index, record in enumerate(draw_records(world, split, first, last)):
+            if first > 0 and index == 3:
+                raise KeyboardInterrupt
+            yield record
+
+    folder = tmp_path / "broken"
+    with monkeypatch.context() as patch:
+        patch.setattr(synthetic, "draw_records", draw_some)
+        with pytest.raises(KeyboardInterrupt):
+            write(folder)
+    names = {path.name for path in folder.iterdir()}
+    assert {name for name in names if name.endswith((".tfrecord", ".tmp"))} == {
+        "train-00000-of-00003.tfrecord"
+    }
+    shards = write(folder)
+    assert [written for _, written in shards] == [False, True, True]
+    assert records_of(shards) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 4},
+        {"num_videos": 25},
+        {"num_classes": 10},
+        {"scene_strength": 0.5},
+        {"wrong_label_rate": 0.9},
+        {"feature_names": ("image", "sound")},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_changed_settings_write_every_shard_anew(changes, tmp_path):
+    old = records_of(write(tmp_path / "a"))
+    shards = write(tmp_path / "a", **changes)
+    assert [written for _, written in shards] == [True] * 3
+    new = records_of(shards)
+    assert new != old
+    assert new == records_of(write(tmp_path / "b", **changes))
+
+
+def test_shards_of_an_earlier_number_do_not_stay(tmp_path):
+    write(tmp_path)
+    shards = write(tmp_path, num_shards=2)
+    assert sorted(tmp_path.glob("train-*")) == [path for path, _ in shards]
+
+
+def test_splits_lie_beside_each_other(tmp_path):
+    train = records_of(write(tmp_path))
+    write(tmp_path, split="validate", num_shards=2)
+    kept = write(tmp_path)
+    assert [written for _, written in kept] == [False] * 3
+    assert records_of(kept) == train
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"num_videos": 0}, "num_videos must be 1 or more, got 0."),
+        ({"num_shards": 0}, "num_shards must be 1 or more, got 0."),
+        ({"min_frames": 0}, "min_frames must be 1 or more, got 0."),
+        ({"mean_labels": 0.5}, "mean_labels must be 1 or more, got 0.5."),
+        ({"num_classes": 1}, "num_classes must be 2 or more, got 1."),
+        ({"min_frames": 21}, "max_frames must be 21 or more, got 20."),
+        ({"seed": -1}, "seed must be 0 or more, got -1."),
+        ({"scene_frames": 0.5}, "scene_frames must be 1 or more, got 0.5."),
+        (
+            {"scene_strength": -0.5},
+            "scene_strength must be 0 or more, got -0.5.",
+        ),
+        (
+            {"scene_strength": float("nan")},
+            "scene_strength must be 0 or more, got nan.",
+        ),
+        (
+            {"missing_label_rate": 1.0},
+            "missing_label_rate must be from 0 to below 1, got 1.0.",
+        ),
+        (
+            {"wrong_label_rate": -0.1},
+            "wrong_label_rate must be from 0 to below 1, got -0.1.",
+        ),
+        (
+            {"feature_sizes": (12,)},
+            "feature_names and feature_sizes must be equally many, got "
+            "['rgb', 'audio'] and [12].",
+        ),
+        ({"feature_sizes": (12, 0)}, "audio must be 1 or more, got 0."),
+        (
+            {"feature_names": ("rgb", "rgb")},
+            "feature_names holds a name twice: ['rgb', 'rgb'].",
+        ),
+        (
+            {"feature_names": (), "feature_sizes": ()},
+            "feature_names must name one feature or more.",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_settings_that_make_no_world_are_refused(changes, says):
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
+        dataclasses.replace(SMALL, **changes)
+
+
+def test_the_command_writes_both_splits(tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "distill",
+            "make_synthetic_data",
+            f"--output_dir={tmp_path}",
+            "--num_train_videos=7",
+            "--num_validate_videos=4",
+            "--num_shards=2",
+            "--feature_sizes=8,4",
+            "--num_classes=5",
+            "--max_frames=6",
+            "--min_frames=2",
+            "--seed=3",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    files = []
+    for split, count in (("train", 7), ("validate", 4)):
+        paths = sorted(tmp_path.glob(f"{split}-*-of-00002.tfrecord"))
+        files += paths
+        found = [decode(each) for path in paths for each in read_records(path)]
+        assert len(found) == count
+        for record in found:
+            labels = record.context.feature["labels"].int64_list.value
+            assert set(labels) <= set(range(5))
+            lists = record.feature_lists.feature_list
+            assert 2 <= len(lists["rgb"].feature) <= 6
+            assert len(lists["rgb"].feature[0].bytes_list.value[0]) == 8
+            assert len(lists["audio"].feature[0].bytes_list.value[0]) == 4
+    assert done.stdout.splitlines() == [
+        f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)" for path in files
+    ]

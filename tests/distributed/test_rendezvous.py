@@ -1,0 +1,125 @@
+"""Workers that wait for one another: all go together, or none."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from distill.distributed import rendezvous as worker_meeting
+from distill.distributed.launcher import free_ports
+from distill.distributed.rendezvous import MeetingError, meet
+
+
+def make_addresses(count):
+    return [f"127.0.0.1:{port}" for port in free_ports(count)]
+
+
+def start(addresses, index, left, delay=0.0, most_seconds=20.0):
+    """Starts a worker; notes when it was let go, or why not."""
+
+    def run():
+        time.sleep(delay)
+        try:
+            meet(addresses, index, most_seconds)
+            left[index] = time.monotonic()
+        except MeetingError as error:
+            left[index] = str(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_none_goes_before_the_last_has_come(order):
+    addresses, left = make_addresses(3), {}
+    begin = time.monotonic()
+    threads = [
+        start(addresses, index, left, 0.3 * place)
+        for place, index in enumerate(order)
+    ]
+    for thread in threads:
+        thread.join(20)
+    assert sorted(left) == [0, 1, 2]
+    assert min(left.values()) - begin > 0.6
+
+
+def test_one_worker_waits_for_nobody_and_leaves_its_port():
+    addresses = make_addresses(1)
+    begin = time.monotonic()
+    meet(addresses, 0, 20.0)
+    assert time.monotonic() - begin < 10
+    # TensorFlow listens there next.
+    port = int(addresses[0].split(":")[1])
+    with socket.create_server(("127.0.0.1", port)) as server:
+        assert server.getsockname()[1] == port
+
+
+def test_those_who_do_not_come_are_named():
+    addresses, left = make_addresses(3), {}
+    seconds = (1.0, 3.0)
+    threads = [
+        start(addresses, index, left, most_seconds=most)
+        for index, most in enumerate(seconds)
+    ]
+    for thread in threads:
+        thread.join(20)
+    assert left[0] == (
+        f"worker 0 of 3: the workers of {addresses[2]} did not come within 1 "
+        "seconds (TF_CONFIG)."
+    )
+    assert left[1].startswith("worker 1 of 3: the ")
+    assert addresses[0] in left[1]
+
+
+def test_a_worker_that_went_away_is_waited_for(monkeypatch, capsys):
+    monkeypatch.setattr(worker_meeting, "_PATIENT_SECONDS", 0.3)
+    addresses, left = make_addresses(2), {}
+    host, port = addresses[0].split(":")
+    chief = start(addresses, 0, left)
+    time.sleep(0.2)
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"1")
+        # Nobody knows such a worker.
+        with socket.create_connection((host, int(port))) as other:
+            other.sendall(b"7")
+        with socket.create_connection((host, int(port))) as other:
+            other.sendall(b"GET /")
+            time.sleep(0.3)
+        # The chief lets the first go when it comes, and hears no more of it.
+    chief.join(20)
+    assert 0 in left
+
+    left.clear()
+    addresses = make_addresses(3)
+    chief = start(addresses, 0, left)
+    time.sleep(0.3)
+    with socket.create_connection(
+        ("127.0.0.1", int(addresses[0].split(":")[1]))
+    ) as connection:
+        connection.sendall(b"1")
+        time.sleep(0.4)
+    second = start(addresses, 2, left)
+    time.sleep(0.6)
+    assert not left  # worker 1 is gone again
+    said = capsys.readouterr().out
+    assert "worker 0 of 3 waits for the workers of 127.0.0.1:" in said
+    first = start(addresses, 1, left)
+    for thread in (chief, first, second):
+        thread.join(20)
+    assert sorted(left) == [0, 1, 2]
+
+
+def test_a_port_in_use_is_named():
+    with socket.create_server(("", 0)) as server:
+        port = server.getsockname()[1]
+        message = f"cannot listen on its port {port} .*in use"
+        with pytest.raises(MeetingError, match=message):
+            meet([f"127.0.0.1:{port}", "127.0.0.1:1"], 0, 1.0)
+
+
+@pytest.mark.parametrize("address", ["host", "host:", ":1", "a:b", "a:99999"])
+def test_an_address_of_another_form_is_refused(address):
+    with pytest.raises(ValueError, match="is not HOST:PORT"):
+        meet(["a:1", address], 1, 1.0)

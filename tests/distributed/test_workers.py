@@ -1,0 +1,155 @@
+"""Where a process stands among those of a run, by TF_CONFIG and flags."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distill.distributed.launcher import (
+    free_ports,
+    launch_workers,
+    worker_config,
+)
+from distill.distributed.startup import read_cluster, start_workers
+from distill.distributed.workers import WorkerLostError, Workers
+
+
+def config(kind="worker", index=0, **jobs):
+    jobs = jobs or {"worker": ["a:1", "b:2"]}
+    task = {"type": kind, "index": index}
+    return json.dumps({"cluster": jobs, "task": task})
+
+
+def test_workers_are_numbered_from_the_chief_on():
+    assert read_cluster(config(index=1)).index == 1
+    jobs = {"worker": ["a:1", "b:2"], "chief": ["c:3"]}
+    cluster = read_cluster(config("worker", 0, **jobs))
+    assert cluster.addresses == ("c:3", "a:1", "b:2")
+    assert cluster.index == 1
+    assert read_cluster(config("chief", 0, **jobs)).index == 0
+    cluster = read_cluster(worker_config(["a:1", "b:2", "c:3"], 2))
+    assert (cluster.addresses, cluster.index) == (("a:1", "b:2", "c:3"), 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not of the form"),
+        ("[]", "not of the form"),
+        ("{", "not of the form"),
+        ('{"cluster": {}}', "not of the form"),
+        ('{"cluster": {"worker": 3}, "task": {}}', "not of the form"),
+        (config(index="x"), "not of the form"),
+        (config(ps=["a:1"]), r"the jobs \['ps'\]; known are chief and worker"),
+        (config(index=2), "the task worker 2, which is not among"),
+        (config(index=-1), "the task worker -1"),
+        (config("chief"), "the task chief 0"),
+    ],
+)
+def test_a_wrong_tf_config_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        read_cluster(text)
+
+
+def test_several_workers_need_tf_config(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="--strategy=multi_worker needs TF_CO"):
+        start_workers("multi_worker")
+    with pytest.raises(ValueError, match="Did you mean 'mirrored'"):
+        start_workers("mirror")
+
+
+@pytest.mark.parametrize("strategy", ["auto", "single", "mirrored"])
+def test_one_device_needs_no_strategy(monkeypatch, strategy):
+    monkeypatch.setenv("TF_CONFIG", config(worker=["a:1"]))
+    workers = start_workers(strategy)
+    assert (workers.index, workers.count, workers.num_replicas) == (0, 1, 1)
+    assert workers.is_chief
+    assert workers.strategy is tf.distribute.get_strategy()
+    values = np.arange(3)
+    assert workers.sum(values).tolist() == [0, 1, 2]
+    assert [v.tolist() for v in workers.gather(values)] == [[0, 1, 2]]
+    workers.check_equal(3, "never")
+
+
+def test_a_lost_worker_is_said_to_be_lost():
+    error = tf.errors.UnavailableError(
+        None, None, "Graph error:\n\nOps is aborted by: reset by peer\n[[x]]"
+    )
+    message = "worker 1 of 2: another worker is gone .*reset by peer\\)$"
+    with pytest.raises(WorkerLostError, match=message):
+        with Workers(index=1, count=2).name_the_lost():
+            raise error
+    with pytest.raises(tf.errors.UnavailableError):
+        with Workers().name_the_lost():
+            raise error
+
+
+class LeftWorkers(Workers):
+    """Workers of whom another has ended."""
+
+    def wait(self):
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+
+def test_who_ends_after_the_work_is_not_missed():
+    done = []
+    with LeftWorkers(count=2).together():
+        done.append("work")
+    assert done == ["work"]
+    with pytest.raises(WorkerLostError, match="another worker is gone"):
+        with LeftWorkers(count=2).together():
+            LeftWorkers(count=2).wait()
+    with pytest.raises(ValueError, match="its own"):
+        with LeftWorkers(count=2).together():
+            raise ValueError("its own")
+
+
+def test_free_ports_differ():
+    assert len(set(free_ports(20))) == 20
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Returns the name of a module that workers run."""
+    (tmp_path / "worker_to_try.py").write_text(
+        "import json, os, signal, sys, time\n"
+        "def save(*_): print('saves', flush=True)\n"
+        "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
+        "print(f'worker {index} of {sys.argv[1:]}', flush=True)\n"
+        "if sys.argv[1] == 'fail' and index == 0: time.sleep(60)\n"
+        "if sys.argv[1] == 'save' and index == 0:\n"
+        "    signal.signal(signal.SIGTERM, save)\n"
+        "    open(__file__ + '.ready', 'w').close()\n"
+        "    time.sleep(4)\n"
+        "if sys.argv[1] == 'save' and index:\n"
+        "    while not os.path.exists(__file__ + '.ready'): time.sleep(0.01)\n"
+        "fails = sys.argv[1] == 'fail' or (sys.argv[1] == 'save' and index)\n"
+        "sys.exit(3 if fails else 0)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "worker_to_try"
+
+
+def test_workers_are_launched_with_their_numbers(program, capsys):
+    assert launch_workers(2, [program, "--a", "b"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == [
+        f"[{index}] worker {index} of ['--a', 'b']" for index in range(2)
+    ]
+
+
+def test_launched_workers_end_once_one_has_failed(program):
+    begin = time.monotonic()
+    status = launch_workers(3, [program, "fail"], patience_seconds=0.5)
+    assert status in (3, 128 + signal.SIGTERM)
+    assert time.monotonic() - begin < 30
+
+
+def test_a_launched_worker_that_saves_is_asked_once(program, capsys):
+    """The second signal would keep it from saving."""
+    assert launch_workers(2, [program, "save"], patience_seconds=0.5) == 3
+    assert capsys.readouterr().out.count("saves") == 1

@@ -1,0 +1,179 @@
+"""Networks at evaluation: budgets, padding and what does not fit."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distill.models import registry
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.networks.network import build_network, video_inputs
+from distill.settings.run import NetworkSettings
+from tests.training.tiny_networks import (
+    MAX_FRAMES,
+    NUM_CLASSES,
+    SCHEMA,
+    VIDEO_SCHEMA,
+    make_batch,
+    make_student,
+    make_video_level,
+    numpy_inputs,
+)
+
+DRAWN = FrameBudget(
+    "uniform_k", num_frames=5, random_offset=True, fewest_frames=2
+)
+
+
+def numpy_predictions(network, frames, num_frames):
+    """Returns predictions of frames of norm 1, padded to the model's most."""
+    missing = network.max_frames - frames.shape[1]
+    frames = np.pad(frames, [(0, 0), (0, missing), (0, 0)])
+    outputs = network.model({"frames": frames, "num_frames": num_frames})
+    return np.asarray(outputs["predictions"])
+
+
+def test_at_a_budget_a_network_is_the_same_but_for_its_frames():
+    network = make_student(budget=DRAWN)
+    smaller = network.at_budget(FrameBudget("nested_k", num_frames=3))
+    assert smaller.model is network.model
+    assert smaller.settings is network.settings
+    assert network.budget.name == "uniform_k=5"
+    assert (network.num_frames, smaller.num_frames) == (5, 3)
+    assert smaller.max_frames == network.max_frames == 5
+    assert smaller.num_parameters == network.num_parameters
+    assert smaller.multiply_adds == network.model.multiply_adds(3)
+    assert smaller.multiply_adds < network.multiply_adds
+
+
+def test_at_evaluation_nothing_is_drawn_that_is_of_training_alone():
+    network = make_student(budget=DRAWN)
+    expected = FrameBudget("uniform_k", num_frames=5)
+    assert network.settings.budget == DRAWN
+    assert network.budget == network.at_budget(DRAWN).budget == expected
+
+
+def test_fewer_frames_are_filled_up_with_padding():
+    """Eager and, each budget in a graph of its own, traced."""
+    network = make_student(budget=FrameBudget("first_k", num_frames=5))
+    batch = make_batch()
+    normalised = numpy_inputs(batch, 1)["frames"]
+    for num_read in (5, 3, 1):
+        at_budget = network.at_budget(
+            FrameBudget("first_k", num_frames=num_read)
+        )
+        frames = batch["frames"][:, :num_read]
+        num_frames = tf.minimum(batch["num_frames"], num_read)
+        inputs = {"frames": frames, "num_frames": num_frames}
+        expected = numpy_predictions(
+            network, normalised[:, :num_read], num_frames.numpy()
+        )
+        np.testing.assert_allclose(
+            at_budget.predict(inputs), expected, atol=1e-6
+        )
+        if num_read > 1:
+            np.testing.assert_allclose(
+                at_budget.compiled_predict(inputs), expected, atol=1e-6
+            )
+        # What stands at or beyond `num_frames` has no effect.
+        real = tf.range(num_read)[None, :, None] < num_frames[:, None, None]
+        inputs["frames"] = tf.where(real, frames, tf.constant(77, tf.uint8))
+        np.testing.assert_allclose(network.predict(inputs), expected, atol=1e-6)
+
+
+def test_more_frames_than_the_model_was_built_for_are_an_error():
+    network = make_student(budget=FrameBudget("first_k", num_frames=4))
+    larger = network.at_budget(FrameBudget("uniform_k", num_frames=5))
+    batch = make_batch()
+    inputs = {
+        "frames": batch["frames"][:, :5],
+        "num_frames": batch["num_frames"],
+    }
+    message = re.escape(
+        "The student reads at most 4 frames, uniform_k=5 gives it 5."
+    )
+    for predict in (larger.predict, larger.compiled_predict):
+        with pytest.raises(ValueError, match=message):
+            predict(inputs)
+    with pytest.raises(ValueError, match="reads at most 4 frames, every_n=1"):
+        network.at_budget(ALL_FRAMES).predict(video_inputs(batch))
+
+
+def test_a_budget_beyond_the_data_s_frames_is_an_error():
+    budget = FrameBudget("first_k", num_frames=MAX_FRAMES + 1)
+    with pytest.raises(ValueError, match="at most max_frames 6, got 7"):
+        make_student(budget=budget)
+    network = make_student().at_budget(budget)
+    with pytest.raises(ValueError, match="at most max_frames 6, got 7"):
+        _ = network.num_frames
+
+
+def test_in_training_the_frames_are_those_drawn():
+    """Offset 0.5 and, of the numbers from 2 to 5, the third: 4."""
+    network = make_student(budget=DRAWN)
+    batch = make_batch() | {"num_frames": tf.fill([5], MAX_FRAMES)}
+    inputs = video_inputs(batch) | {"draws": tf.fill([5, 2], 0.5)}
+    selected = network.select(inputs)
+    np.testing.assert_array_equal(selected["num_frames"], np.full(5, 4))
+    np.testing.assert_array_equal(
+        selected["frames"][:, :4], batch["frames"].numpy()[:, [0, 2, 3, 5]]
+    )
+
+
+def test_vectors_of_videos_need_no_frames():
+    network = make_video_level("student", "LogisticModel")
+    features = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    found = network.predict({"features": tf.constant(features)})
+    assert network.at_budget(ALL_FRAMES).num_frames == 1
+    kernel, bias = (w.numpy() for w in network.model.weights)
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    logits = features / norms @ kernel + bias
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+
+
+def test_a_network_reads_frames_and_draws_of_a_batch_and_nothing_else():
+    batch = make_batch() | {"draws": tf.zeros([5, 1]), "position": None}
+    assert set(video_inputs(batch)) == {"frames", "num_frames", "draws"}
+
+
+@pytest.mark.parametrize(
+    ("model", "schema", "message"),
+    [
+        (
+            "MoeModel",
+            SCHEMA,
+            "MoeModel reads video-level data, but --frame_features=True says "
+            "that the records are frame-level.",
+        ),
+        (
+            "LstmModel",
+            VIDEO_SCHEMA,
+            "LstmModel reads frame-level data, but --frame_features=False says "
+            "that the records are video-level.",
+        ),
+    ],
+)
+def test_a_model_of_the_other_level_is_an_error(model, schema, message):
+    settings = NetworkSettings(model, registry.resolve_arguments(model, {}))
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        build_network(settings, schema, "student")
+
+
+def test_a_model_is_built_for_as_many_frames_as_its_budget_leaves():
+    for budget, expected in (
+        (FrameBudget.every(2), 3),
+        (FrameBudget.every(4), 2),
+        (DRAWN, 5),
+        (ALL_FRAMES, MAX_FRAMES),
+    ):
+        settings = NetworkSettings(
+            "FrameLevelLogisticModel",
+            registry.resolve_arguments("FrameLevelLogisticModel", {}),
+            budget,
+        )
+        network = build_network(settings, SCHEMA, "student")
+        assert network.max_frames == network.num_frames == expected
+        assert network.schema.max_frames == MAX_FRAMES
+        assert network.embedding_size == SCHEMA.num_features
+    assert network.model.count_params() == 5 * NUM_CLASSES + NUM_CLASSES

@@ -1,0 +1,138 @@
+"""The presets, what overrides them, and what fits together."""
+
+import dataclasses
+
+import pytest
+
+from distill.settings.schema import DataSchema, make_schema
+
+BOTH = (("rgb", "audio"), (1024, 128))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "id_key", "features", "num_classes", "max_frames"),
+    [
+        ("yt8m_2018", "id", BOTH, 3862, 300),
+        ("yt8m_2017", "video_id", BOTH, 4716, 300),
+        ("audioset", "video_id", (("audio_embedding",), (128,)), 527, 10),
+    ],
+)
+def test_frame_level_presets_are_the_published_layouts(
+    dataset, id_key, features, num_classes, max_frames
+):
+    schema = make_schema(dataset)
+    assert schema == DataSchema(
+        frame_features=True,
+        feature_names=features[0],
+        feature_sizes=features[1],
+        id_key=id_key,
+        labels_key="labels",
+        num_classes=num_classes,
+        max_frames=max_frames,
+    )
+    assert schema.num_features == sum(features[1])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "id_key", "num_classes"),
+    [("yt8m_2018", "id", 3862), ("yt8m_2017", "video_id", 4716)],
+)
+def test_video_level_presets_hold_the_mean_features(
+    dataset, id_key, num_classes
+):
+    schema = make_schema(dataset, frame_features=False)
+    assert not schema.frame_features
+    assert schema.feature_names == ("mean_rgb", "mean_audio")
+    assert schema.feature_sizes == (1024, 128)
+    assert (schema.id_key, schema.labels_key) == (id_key, "labels")
+    assert schema.num_classes == num_classes
+
+
+def test_overrides_replace_the_preset_s_fields():
+    schema = make_schema(
+        "yt8m_2018",
+        feature_names=["rgb"],
+        feature_sizes=[512],
+        id_key="video_id",
+        labels_key="tags",
+        num_classes=10,
+        max_frames=20,
+    )
+    assert schema == DataSchema(
+        frame_features=True,
+        feature_names=("rgb",),
+        feature_sizes=(512,),
+        id_key="video_id",
+        labels_key="tags",
+        num_classes=10,
+        max_frames=20,
+    )
+
+
+def test_an_override_of_none_keeps_the_preset_s():
+    overrides = {
+        field.name: None
+        for field in dataclasses.fields(DataSchema)
+        if field.name != "frame_features"
+    }
+    assert make_schema("audioset", **overrides) == make_schema("audioset")
+
+
+def test_an_override_does_not_change_the_preset():
+    make_schema("audioset", num_classes=3)
+    assert make_schema("audioset").num_classes == 527
+
+
+def test_a_schema_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make_schema("audioset").num_classes = 3
+
+
+@pytest.mark.parametrize(
+    ("frame_features", "message"),
+    [
+        (
+            True,
+            r"Unknown frame-level dataset 'yt8m'. Choices: audioset, "
+            r"yt8m_2017, yt8m_2018\.",
+        ),
+        (
+            False,
+            r"Unknown video-level dataset 'yt8m'. Choices: yt8m_2017, "
+            r"yt8m_2018\.",
+        ),
+    ],
+)
+def test_an_unknown_dataset_lists_those_of_the_level(frame_features, message):
+    with pytest.raises(ValueError, match=message):
+        make_schema("yt8m", frame_features=frame_features)
+
+
+def test_audioset_has_no_video_level_preset():
+    with pytest.raises(ValueError, match="Unknown video-level dataset 'audios"):
+        make_schema("audioset", frame_features=False)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"feature_names": (), "feature_sizes": ()},
+            r"feature_names must name one feature or more\.",
+        ),
+        (
+            {"feature_names": ("rgb",)},
+            r"equally many, got \['rgb'\] and \[1024, 128\]\.",
+        ),
+        (
+            {"feature_names": ("rgb", "rgb")},
+            r"feature_names holds a name twice: \['rgb', 'rgb'\]\.",
+        ),
+        ({"num_classes": 0}, r"num_classes must be 1 or more, got 0\."),
+        ({"max_frames": -1}, r"max_frames must be 1 or more, got -1\."),
+        ({"feature_sizes": (1024, 0)}, r"audio must be 1 or more, got 0\."),
+    ],
+)
+def test_fields_that_do_not_fit_are_an_error(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        make_schema("yt8m_2018", **overrides)

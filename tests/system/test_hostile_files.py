@@ -1,0 +1,296 @@
+"""JSON and text files of unknown origin: refused by name and reason."""
+
+import dataclasses
+import json
+import os
+import time
+
+import pytest
+
+from distill.datasets.budget_records import KeptFrames
+from distill.datasets.budget_shards import BudgetShards
+from distill.deployment.archive import write_archive
+from distill.deployment.interface import read_class_names, read_interface
+from distill.evaluation.prediction_files.conversion import parse_json_line
+from distill.evaluation.prediction_files.files import read_predictions
+from distill.models.frame_budget import FrameBudget
+from distill.networks.cascade import Cascade
+from distill.networks.ensemble_file import Ensemble
+from distill.reporting.console import read_named_scores
+from distill.settings.schema import make_schema
+from distill.system.small_files import parse_json_object
+from distill.system.typed_json import read_dataclass
+from distill.training.class_weights import read_class_weights
+from tests.settings_of_runs import make_settings
+
+TEXTS = {
+    "empty": (b"", "it is no JSON"),
+    "bytes": (b"\x80\x04cos\nsystem\n.", "it is no UTF-8 text (byte 0)"),
+    "list": (b"[1]", "it is no JSON object, but a list"),
+    "deep": (b'{"a":' * 150_000, "it is nested too deep"),
+    "deep lists": (b"[" * 900_000, "it is nested too deep"),
+    "large": (b'{"a": "' + b"x" * 1_000_000 + b'"}', "larger than 1,000,000"),
+    "infinity": (b'{"a": Infinity}', "the value Infinity, which is no number"),
+    "key twice": (b'{"a": 1, "b": 2, "a": 3}', "it holds the key 'a' twice"),
+    "long number": (b'{"a": ' + b"9" * 5_000 + b"}", "Exceeds the limit"),
+}
+FILES = {"pipe": os.mkfifo, "directory": os.mkdir}
+FILES["device"] = lambda path: path.symlink_to("/dev/zero")
+READERS = {
+    "ensemble.json": Ensemble.read,
+    "cascade.json": Cascade.read,
+    "card.json": lambda path: read_interface(path.parent),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(("contents", "message"), TEXTS.values(), ids=TEXTS)
+def test_a_file_without_a_json_object_is_refused(
+    name, contents, message, tmp_path
+):
+    path = tmp_path / name
+    path.write_bytes(contents)
+    with pytest.raises(ValueError) as caught:
+        READERS[name](path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("make", FILES.values(), ids=FILES)
+def test_what_is_no_regular_file_is_refused(name, make, tmp_path):
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(ValueError, match=f"{name}.*no regular file"):
+        READERS[name](path)
+
+
+@pytest.mark.parametrize("make", FILES.values(), ids=FILES)
+def test_lists_of_classes_are_regular_files(make, tmp_path):
+    path = tmp_path / "classes"
+    make(path)
+    with pytest.raises(ValueError, match="holds no weights.*no regular file"):
+        read_class_weights(path, 3)
+    with pytest.raises(ValueError, match="no class names.*no regular file"):
+        read_class_names(path, 3)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (b"\xff\n1\n1\n", "holds no weights of 3 classes: it is no UTF-8"),
+        (b"1\n" * 3_000, "holds no weights of 3 classes: it is larger than"),
+        (b"1\n1e999\n1\n", "line 2: a class's weight must be a positive"),
+        (b"1\n0x1p3\n1\n", "line 2: a class's weight must be a positive"),
+    ],
+)
+def test_a_file_of_other_weights_is_refused(contents, message, tmp_path):
+    path = tmp_path / "weights.txt"
+    path.write_bytes(contents)
+    with pytest.raises(ValueError, match=f"^{path}.*{message}"):
+        read_class_weights(path, 3)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (b"index,name\n0,\xff\n", "holds no class names: it is no UTF-8"),
+        (b"index,name\n" + b"0,a\n" * 10_001, "holds no class names: it is la"),
+        (b'index,name\n0,"' + b"x" * 38_000, "names 1 of 3 classes"),
+        (b"index,name\n" + b"9" * 5_000 + b",a\n", "line 2: .* is not INDEX"),
+        (b"index,name\n-1,a\n", "line 2: .* is not INDEX"),
+        (b"index,name\n3,a\n", "line 2: class 3 has a name already, or is"),
+    ],
+)
+def test_a_file_of_other_names_is_refused(contents, message, tmp_path):
+    path = tmp_path / "names.csv"
+    path.write_bytes(contents)
+    with pytest.raises(ValueError, match=f"^{path}.*{message}") as caught:
+        read_class_names(path, 3)
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([3], "member 1 is no object"),
+        ([{"checkpoint": 3}], 'the "checkpoint" of member 1 must be a text'),
+        (["x"] * 1_001, "it has 1001 members, at most 1000 make one"),
+        (
+            [{"checkpoint": "e.json", "which": "student", "weight": 1}],
+            "member 1 is an ensemble itself",
+        ),
+        (
+            [{"checkpoint": "a.h5", "which": "student", "weight": 10**400}],
+            'the "weight" of member 1 must be a number, got \'1000',
+        ),
+    ],
+)
+def test_members_that_cannot_be_are_refused(members, message, tmp_path):
+    path = tmp_path / "e.json"
+    held = {"format": "distill-ensemble-1", "members": members}
+    path.write_text(json.dumps(held))
+    with pytest.raises(ValueError) as caught:
+        Ensemble.read(path)
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"budgets": "abc", "thresholds": []}, "budgets must be a list"),
+        ({"budgets": [1, "2"], "thresholds": [0.5]}, r"budgets\[1\] must be a"),
+        ({"budgets": [1, 2]}, "the field thresholds is missing"),
+        (
+            {"budgets": [2, 1], "thresholds": [0.5]},
+            "cascade_budgets must be given with",
+        ),
+        ({"budgets": [1], "thresholds": [], "x": 1}, "unknown field 'x'"),
+    ],
+)
+def test_a_cascade_of_other_fields_is_refused(fields, message, tmp_path):
+    path = tmp_path / "cascade.json"
+    path.write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=f"holds no cascade: {message}"):
+        Cascade.read(path)
+
+
+@pytest.mark.parametrize(
+    ("interface", "message"),
+    [
+        (None, "no 'interface'"),
+        ({"schema": []}, r"interface.schema must be an object, got \[\]"),
+        ({"schema": {"num_classes": 3}}, "interface.schema.frame_features is"),
+        ({"schema": {"pickle": 3}}, "unknown field 'interface.schema.pickle'"),
+    ],
+)
+def test_a_card_of_another_interface_is_refused(interface, message, tmp_path):
+    (tmp_path / "card.json").write_text(json.dumps({"interface": interface}))
+    with pytest.raises(ValueError, match=f"is no card of an export.*{message}"):
+        read_interface(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "artifacts", [None, [3], [{"path": "../../etc/passwd"}], [{"path": 4}]]
+)
+def test_an_archive_takes_nothing_from_elsewhere(artifacts, tmp_path):
+    card = {"interface": {}, "network": {}, "artifacts": artifacts}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="its artifacts are no files beside"):
+        write_archive(tmp_path, "../../etc/passwd", 10**9)
+
+
+def test_every_field_of_settings_is_checked_by_its_type():
+    """Each in turn holds what it cannot: all are refused by their names."""
+    settings = make_settings()
+    fields = parse_json_object(settings.to_json())
+    assert read_dataclass(type(settings), fields) == settings
+    kinds = {str: 3, int: "3", float: "3", bool: 3, list: 3, dict: 3}
+    checked = 0
+    for part in ("data", "training", "distillation", "teacher", "student"):
+        for name, value in fields[part].items():
+            if value is None:
+                continue
+            spoiled = fields | {part: fields[part] | {name: kinds[type(value)]}}
+            with pytest.raises(ValueError, match=f"^{part}.{name} must be"):
+                read_dataclass(type(settings), spoiled)
+            checked += 1
+    assert checked > 45
+    for field in dataclasses.fields(settings):
+        if field.name in ("data", "student", "training"):
+            with pytest.raises(ValueError, match=f"{field.name} is missing"):
+                read_dataclass(
+                    type(settings),
+                    {k: v for k, v in fields.items() if k != field.name},
+                )
+
+
+HEADER = "VideoId,LabelConfidencePairs\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("v,1 0.5 1 0.5", "the class 1 comes a second time."),
+        ("v,1 0.5 2", "a class and its score must come in pairs, got 3"),
+        ("v," + "9" * 5_000 + " 0.5", "a class must be a whole number, 0 or"),
+        ("v," + "9" * 900 + " 0.5", "a class must be from 0 to 999999, got 99"),
+        ("v,1 " + "9" * 5_000, "a score must be a number from 0 to 1, got '99"),
+        ("v,1 nan", "a score must be a number from 0 to 1, got 'nan'"),
+        ("v" * 5_000, "an id and a comma must come first, got 'vvv"),
+        ("\x00\x00", "an id and a comma must come first, got"),
+        ("v," + "1" * 2**24, "it has more than 16,777,216 characters"),
+    ],
+)
+def test_a_line_that_predicts_nothing_is_named(line, message, tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text(f"{HEADER}a,1 0.5\n{line}\n")
+    with pytest.raises(ValueError) as caught:
+        list(read_predictions([path]))
+    assert str(caught.value).startswith(f"{path}, line 3: {message}")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_class_that_comes_twice_among_many_is_found_at_once(tmp_path):
+    path = tmp_path / "p.csv"
+    pairs = " ".join(f"{index} 0" for index in [*range(200_000), 199_999])
+    path.write_text(f"{HEADER}v,{pairs}\n")
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="the class 199999 comes a second"):
+        list(read_predictions([path]))
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[" * 100_000, "it is no JSON"),
+        ("\xff", "it is no JSON"),
+        ('{"video_id": "v", "class_indexes": [true], "predictions": [1]}', "a"),
+        (
+            '{"video_id": "v", "class_indexes": [1], "predictions": [1'
+            + "0" * 400
+            + "]}",
+            "a score must be a number from 0 to 1, got 1000",
+        ),
+    ],
+)
+def test_a_json_line_that_predicts_nothing_is_refused(line, message):
+    with pytest.raises(ValueError, match=f"^{message}") as caught:
+        parse_json_line(line)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b"[]",
+        b"{" * 9_000,
+        b'{"sources": 3, "settings": {}}',
+        b'{"sources": {}}',
+        b'{"sources": {"a.tfrecord": []}, "settings": {}}',
+    ],
+)
+def test_shards_that_are_described_as_nothing_are_named(contents, tmp_path):
+    source = tmp_path / "in" / "a.tfrecord"
+    source.parent.mkdir()
+    source.write_bytes(b"records")
+    shards = tmp_path / "out"
+    shards.mkdir()
+    (shards / "a.tfrecord").touch()
+    (shards / "budget_shards.json").write_bytes(contents)
+    kept = KeptFrames(make_schema("audioset"), FrameBudget.every(2))
+    with pytest.raises(ValueError, match="budget_shards.json describes no sh"):
+        BudgetShards(kept, [str(source)], shards)
+
+
+@pytest.mark.parametrize(
+    "contents", ["[3]", "{}", "[" * 9_000, "nothing", '"which"']
+)
+def test_a_file_of_no_metrics_is_named(contents, tmp_path):
+    path = tmp_path / "m.json"
+    path.write_text(contents)
+    with pytest.raises(ValueError, match=f"{path} holds no metrics: "):
+        read_named_scores([f"a={path}"])

@@ -1,0 +1,95 @@
+"""The benchmark's rows, its report and its command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distill.reporting.timing import time_interleaved
+from tools.benchmark.suite import PARTS, SMALL, measure_part
+from tools.benchmark.timing import Row
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_ratios_are_ours_over_the_others():
+    row = Row("read", "x", "s", 6.0, 3.0, "plain", floor=2.0)
+    assert (row.over_baseline, row.over_floor) == (2, 3)
+    assert row.baseline_over_floor == 1.5
+    row = Row("read", "x", "s", 6.0, 3.0, "plain")
+    assert row.over_floor is None and row.baseline_over_floor is None
+
+
+def test_functions_take_turns_after_one_call_each():
+    calls = []
+    seconds = time_interleaved(
+        {name: lambda name=name: calls.append(name) for name in "ab"}, 3
+    )
+    assert calls == list("abababab")
+    assert set(seconds) == {"a", "b"} and min(seconds.values()) >= 0
+
+
+SLOW_PARTS = ("train", "forward")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(part, marks=[pytest.mark.slow] * (part in SLOW_PARTS))
+        for part in PARTS
+    ],
+)
+def test_every_part_has_rows_with_figures(part):
+    rows = measure_part(part, SMALL)
+    assert rows
+    for row in rows:
+        assert row.part == part and row.name and row.unit
+        assert row.figure > 0 and row.baseline > 0
+        assert row.floor is None or row.floor > 0
+
+
+def run_benchmark(tmp_path, *arguments, backend="tensorflow"):
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "tools.benchmark",
+            "--small_sizes",
+            f"--output_json={tmp_path}/figures/benchmark.json",
+            *arguments,
+        ],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_report_has_the_machine_and_the_rows(tmp_path):
+    done = run_benchmark(tmp_path, "metrics")
+    assert done.returncode == 0, done.stderr
+    assert "timing metrics" in done.stdout and "row by row" in done.stdout
+    report = json.loads((tmp_path / "figures/benchmark.json").read_text())
+    assert {"processor", "cores", "tensorflow"} <= set(report["machine"])
+    assert report["plan"]["repeats"] == SMALL.repeats
+    row, _ = report["rows"]
+    assert row["over_baseline"] == pytest.approx(
+        row["figure"] / row["baseline"]
+    )
+
+
+def test_an_unknown_part_lists_the_choices(tmp_path):
+    done = run_benchmark(tmp_path, "metric")
+    assert done.returncode == 1
+    assert "Unknown part 'metric'. Did you mean 'metrics'?" in done.stderr
+
+
+def test_other_backends_run_forward_alone_without_tensorflow(tmp_path):
+    pytest.importorskip("jax", reason="JAX is optional")
+    done = run_benchmark(tmp_path, "train", backend="jax")
+    assert done.returncode == 1
+    assert "only the part 'forward' runs" in done.stderr

@@ -1,0 +1,1 @@
+"""The workshop: benchmark, drills, load test, comparison of backends."""

@@ -1,0 +1,1 @@
+"""The same model under TensorFlow, JAX and PyTorch."""

@@ -1,0 +1,250 @@
+"""The same weights and videos on Keras's backends: differences and times.
+
+Keras's backend is fixed when Keras is imported, so every backend runs in a
+process of its own, `tools.backends.program`.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distill.models import registry
+from distill.models.argument_checks import check_at_least
+from distill.settings.schema import DataSchema, make_schema
+from tools.backends import program as backend_program
+
+# What must be installed for a backend, in the order of the report.
+MODULES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
+REFERENCE = "tensorflow"
+
+SMALL_SIZES = {
+    "lstm_cells": 8,
+    "num_inputs_to_lstm": 4,
+    "gru_cells": 8,
+    "hidden_size": 8,
+    "hidden_sizes": "16,8",
+    "tower_sizes": "16,8",
+    "stream_input_size": 8,
+    "stream_cells": "8,4",
+    "dbof_cluster_size": 16,
+    "dbof_hidden_size": 8,
+    "netvlad_cluster_size": 4,
+    "netvlad_hidden_size": 8,
+    "fv_cluster_size": 4,
+    "fv_hidden_size": 8,
+    "nextvlad_cluster_size": 4,
+    "nextvlad_groups": 2,
+    "nextvlad_hidden_size": 8,
+    "gating_reduction": 2,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparisonSettings:
+    """What is compared.
+
+    Attributes:
+      models: Models of the registry.
+      batch_size: Videos of the batch.
+      frames: Frames of the longest video; others have fewer.
+      small_sizes: Whether the models, features and classes are small; if not
+        they are the registry's defaults and those of `yt8m_2018`.
+      repeats: Steps whose median time is taken; 0 for no times.
+    """
+
+    models: tuple[str, ...] = tuple(registry.MODELS)
+    batch_size: int = 16
+    frames: int = 30
+    small_sizes: bool = True
+    repeats: int = 5
+
+    def __post_init__(self):
+        """Checks the fields."""
+        for name in self.models:
+            registry.get_entry(name)
+        check_at_least(1, batch_size=self.batch_size)
+        check_at_least(1, frames=self.frames)
+        check_at_least(0, repeats=self.repeats)
+
+    @property
+    def schema(self) -> DataSchema:
+        """Feature widths, classes and frames of the videos."""
+        sizes = (
+            {"feature_sizes": (16, 8), "num_classes": 10}
+            if self.small_sizes
+            else {}
+        )
+        return make_schema("yt8m_2018", max_frames=self.frames, **sizes)
+
+    def arguments(self, name: str) -> dict[str, Any]:
+        """Returns all sizes of a model."""
+        given = SMALL_SIZES if self.small_sizes else {}
+        return registry.resolve_arguments(name, given)
+
+
+@dataclasses.dataclass(frozen=True)
+class BackendResult:
+    """What one backend made of one model.
+
+    Attributes:
+      model: The model's name.
+      backend: `tensorflow`, `torch` or `jax`.
+      device: The device it computed on, `CPU` or `GPU`.
+      difference: The largest difference of a prediction from TensorFlow's.
+      forward: Median seconds from raw videos to predictions; None without
+        times.
+      gradient_step: Median seconds of that, the gradient of the binary
+        cross-entropy and an SGD step; None without times.
+    """
+
+    model: str
+    backend: str
+    device: str
+    difference: float
+    forward: float | None = None
+    gradient_step: float | None = None
+
+
+def installed_backends() -> tuple[str, ...]:
+    """Returns the backends whose framework is installed."""
+    return tuple(
+        backend
+        for backend, module in MODULES.items()
+        if importlib.util.find_spec(module) is not None
+    )
+
+
+def compare_frameworks(
+    settings: ComparisonSettings,
+    backends: Iterable[str],
+    gpu: int | None = None,
+) -> list[BackendResult]:
+    """Runs the models on every backend, one backend after the other.
+
+    Args:
+      settings: What is compared.
+      backends: Installed backends; TensorFlow runs in any case.
+      gpu: Index of the GPU; -1 for the CPU; None for what there is.
+
+    Returns:
+      A result for every model and backend, model by model.
+
+    Raises:
+      ChildProcessError: A backend failed; the message ends in its words.
+    """
+    backends = (REFERENCE, *(b for b in backends if b != REFERENCE))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_job(folder, settings)
+        for backend in backends:
+            run_backend(folder, backend, gpu)
+        results = {backend: _read(folder, backend) for backend in backends}
+    return [
+        _compare(model, backend, results)
+        for model in settings.models
+        for backend in backends
+    ]
+
+
+def write_job(folder: Path, settings: ComparisonSettings) -> None:
+    """Writes the batch, the models' sizes and weights for all backends."""
+    schema = settings.schema
+    job = {
+        "arguments": {n: settings.arguments(n) for n in settings.models},
+        "num_classes": schema.num_classes,
+        "feature_sizes": schema.feature_sizes,
+        "max_frames": schema.max_frames,
+        "repeats": settings.repeats,
+    }
+    (folder / backend_program.JOB_NAME).write_text(json.dumps(job))
+    rng = np.random.default_rng(0)
+    batch = _make_batch(rng, settings.batch_size, schema)
+    np.savez(folder / backend_program.BATCH_NAME, **batch)
+    for name in settings.models:
+        model = backend_program.build_model(name, job)
+        # Off their start, where many are zeros or ones.
+        weights = {
+            weight.path: np.asarray(weight)
+            + rng.uniform(0, 0.1, weight.shape).astype(np.float32)
+            for weight in model.weights
+        }
+        np.savez(backend_program.weights_path(folder, name), **weights)
+
+
+def _make_batch(
+    rng: np.random.Generator, batch_size: int, schema: DataSchema
+) -> dict[str, np.ndarray]:
+    shape = (batch_size, schema.max_frames, schema.num_features)
+    labels = rng.random((batch_size, schema.num_classes)) < 0.2
+    return {
+        "frames": rng.integers(0, 256, shape, dtype=np.uint8),
+        "num_frames": rng.integers(
+            1, schema.max_frames + 1, batch_size, dtype=np.int32
+        ),
+        "features": rng.normal(size=shape[::2]).astype(np.float32),
+        "labels": labels.astype(np.float32),
+    }
+
+
+def run_backend(folder: Path, backend: str, gpu: int | None = None) -> None:
+    """Runs a job on a backend in a process of its own.
+
+    Raises:
+      ChildProcessError: It failed.
+    """
+    # Threads that spin while they wait slow PyTorch down many times over
+    # where other programs compute too.
+    environment = (
+        {"OMP_WAIT_POLICY": "PASSIVE"}
+        | os.environ
+        | {
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+        }
+    )
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    if gpu == -1:
+        environment["JAX_PLATFORMS"] = "cpu"
+    done = subprocess.run(
+        [sys.executable, "-m", backend_program.__name__, str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ChildProcessError(f"{backend} failed:\n{done.stderr[-4000:]}")
+
+
+def _read(folder: Path, backend: str) -> dict[str, np.ndarray]:
+    with np.load(backend_program.results_path(folder, backend)) as stored:
+        return dict(stored)
+
+
+def _compare(
+    model: str, backend: str, results: Mapping[str, Mapping[str, np.ndarray]]
+) -> BackendResult:
+    found, key = results[backend], f"{model}/predictions"
+    times = {
+        name: float(found[f"{model}/{name}"])
+        for name in ("forward", "gradient_step")
+        if f"{model}/{name}" in found
+    }
+    return BackendResult(
+        model,
+        backend,
+        str(found["device"]),
+        float(np.abs(found[key] - results[REFERENCE][key]).max()),
+        **times,
+    )

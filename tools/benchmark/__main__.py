@@ -1,0 +1,62 @@
+"""Times the toolkit: benchmark [train|forward|read|metrics|end_to_end|memory].
+
+Without a part, or with `all`, everything is timed. With KERAS_BACKEND=jax or
+torch `forward` alone runs, and needs no TensorFlow.
+"""
+
+import dataclasses
+import os
+
+from absl import flags
+
+from distill.cli import flag_sets
+from distill.cli.entry_point import run, start_tensorflow
+from distill.models.argument_checks import check_choice
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """Defines this script's flags."""
+    flag_sets.define_device_flags()
+    flags.DEFINE_integer(
+        "repeats", None, "Timed calls of everything, whose median is taken."
+    )
+    flags.DEFINE_boolean(
+        "small_sizes", False, "Tiny networks and data, to try the benchmark."
+    )
+    flags.DEFINE_string(
+        "output_json", "runs/benchmark.json", "Where the figures are written."
+    )
+
+
+def main(*parts: str) -> None:
+    """Runs the parts and prints their table."""
+    with_tensorflow = os.environ["KERAS_BACKEND"] == "tensorflow"
+    if with_tensorflow:
+        start_tensorflow(FLAGS.gpu)
+    from tools.benchmark.report import print_report, write_report
+    from tools.benchmark.suite import PARTS, SMALL, Plan, measure_part
+
+    for part in parts:
+        check_choice("part", part, [*PARTS, "all"])
+    chosen = [p for p in PARTS if p in parts or "all" in parts or not parts]
+    if not with_tensorflow and chosen != ["forward"]:
+        raise ValueError(
+            "With another Keras backend than TensorFlow only the part "
+            "'forward' runs."
+        )
+    plan = SMALL if FLAGS.small_sizes else Plan()
+    if FLAGS.repeats is not None:
+        plan = dataclasses.replace(plan, repeats=FLAGS.repeats)
+    rows = []
+    for part in chosen:
+        print(f"timing {part} ...", flush=True)
+        rows += measure_part(part, plan)
+    print_report(rows, plan)
+    write_report(FLAGS.output_json, rows, plan)
+
+
+if __name__ == "__main__":
+    define_flags()
+    run(main, words=True)

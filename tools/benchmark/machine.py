@@ -1,0 +1,59 @@
+"""What the machine is, and what it can do at most."""
+
+import keras
+import numpy as np
+from keras import ops
+
+_MATRIX = 4096
+_COPIED_BYTES = 512 << 20
+
+
+class MatrixProduct(keras.Model):
+    """Large matrix products, one after the other, as a model runs them.
+
+    Args:
+      precision: `float32` or `bfloat16`, of both factors.
+      times: Products of a call.
+    """
+
+    def __init__(self, precision: str, times: int = 1):
+        super().__init__()
+        self.precision = precision
+        self.times = times
+        # Orthogonal columns would be dear to make; small ones stay finite.
+        self.factor = self.add_weight(
+            shape=(_MATRIX, _MATRIX),
+            initializer=keras.initializers.RandomNormal(0, _MATRIX**-0.5),
+            dtype=precision,
+            name="factor",
+        )
+
+    def call(self, inputs):
+        """Returns a part of the last product, `[batch, 1]`."""
+        product = self.factor
+        for _ in range(self.times):
+            product = ops.matmul(product, self.factor)
+        return ops.cast(inputs, "float32") + ops.cast(
+            product[:1, :1], "float32"
+        )
+
+    def rate(self, seconds: float) -> float:
+        """Returns the multiply-adds a second of a call in that time."""
+        return self.times * _MATRIX**3 / seconds
+
+
+class MemoryCopy:
+    """A copy of a large array."""
+
+    def __init__(self):
+        self._source = np.ones(_COPIED_BYTES // 8, np.float32)
+        self._target = np.ones_like(self._source)
+
+    def __call__(self) -> None:
+        """Copies it."""
+        np.copyto(self._target, self._source)
+
+    @staticmethod
+    def rate(seconds: float) -> float:
+        """Returns the bytes read and written a second of a copy."""
+        return _COPIED_BYTES / seconds

@@ -1,0 +1,116 @@
+"""Reading frame-level records, beside the rate of the raw records."""
+
+import numpy as np
+import tensorflow as tf
+
+from distill.data.pipeline import VideoReader
+from distill.models.frame_budget import FrameBudget
+from distill.models.preprocessing import dequantize
+from distill.reporting.timing import time_interleaved
+from distill.settings.schema import DataSchema
+from tools.benchmark.plain_reading import read_plainly
+from tools.benchmark.timing import Row
+
+_BATCH_SIZE = 32
+_PASSES = 16
+
+
+def measure_reading(
+    files: list[str], schema: DataSchema, every_n: int, repeats: int
+) -> list[Row]:
+    """Returns the rows of whole videos and of every n-th frame.
+
+    Args:
+      files: Frame-level files, which one pass has brought to memory.
+      schema: Their layout.
+      every_n: Step of the frames that a student alone reads.
+      repeats: Passes over the files.
+
+    Raises:
+      ValueError: The plain reader gives other videos.
+    """
+    num_videos = check_videos(
+        read_plainly(files, schema, _BATCH_SIZE),
+        VideoReader(schema, files, _BATCH_SIZE),
+    )
+    # Several passes are timed as one, lest its start count for much.
+    num_videos *= _PASSES
+    files = files * _PASSES
+    whole = VideoReader(schema, files, _BATCH_SIZE)
+    selected = VideoReader(
+        schema, files, _BATCH_SIZE, budget=FrameBudget.every(every_n)
+    )
+    seconds = time_interleaved(
+        {
+            "plain": lambda: _drain(read_plainly(files, schema, _BATCH_SIZE)),
+            "whole": lambda: _drain(whole.read_once()),
+            "selected": lambda: _drain(selected.read_once()),
+            "raw": lambda: _drain(tf.data.TFRecordDataset(files)),
+        },
+        repeats,
+    )
+    rates = {name: num_videos / taken for name, taken in seconds.items()}
+    kept = selected.budget.width(schema.max_frames)
+    names = {
+        "whole": ("whole videos", ">= 1.4 x baseline"),
+        "selected": (
+            f"{kept} of {schema.max_frames} frames",
+            ">= 2.3 x baseline",
+        ),
+    }
+    return [
+        Row(
+            "read",
+            title,
+            "videos/s",
+            rates[name],
+            rates["plain"],
+            "a record at a time",
+            rates["raw"],
+            target,
+        )
+        for name, (title, target) in names.items()
+    ]
+
+
+def _drain(examples) -> None:
+    for _ in examples:
+        pass
+
+
+def check_videos(plain: tf.data.Dataset, reader: VideoReader) -> int:
+    """Compares every video of two readers, by id.
+
+    Returns:
+      How many there are.
+
+    Raises:
+      ValueError: A video is missing or has other frames or labels.
+    """
+    expected = dict(_videos(plain))
+    num_videos = 0
+    for video_id, (frames, labels) in _videos(reader.read_once()):
+        num_videos += 1
+        if video_id not in expected:
+            raise ValueError(f"The plain reader does not give {video_id!r}.")
+        plain_frames, plain_labels = expected[video_id]
+        if not (
+            np.array_equal(dequantize(frames), plain_frames)
+            and np.array_equal(labels, plain_labels)
+        ):
+            raise ValueError(f"The readers differ on video {video_id!r}.")
+    if num_videos != len(expected):
+        raise ValueError(
+            f"The plain reader gives {len(expected)} videos, ours {num_videos}."
+        )
+    return num_videos
+
+
+def _videos(batches):
+    """Yields each video's id, its real frames and its labels."""
+    for batch in batches:
+        arrays = [batch[key].numpy() for key in ("frames", "labels")]
+        lengths = batch["num_frames"].numpy()
+        for index, video_id in enumerate(batch["id"].numpy()):
+            frames, labels = (array[index] for array in arrays)
+            yield video_id, (frames[: lengths[index]], labels)

@@ -1,0 +1,253 @@
+"""Joint training steps of the full-size networks, beside their floor."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from distill import losses
+from distill.models import registry
+from distill.models.frame_budget import FrameBudget
+from distill.models.preprocessing import preprocess
+from distill.networks.network import Network, build_network
+from distill.reporting.timing import time_interleaved
+from distill.settings.run import NetworkSettings
+from distill.settings.schema import DataSchema, make_schema
+from distill.settings.training import DistillationSettings, TrainingSettings
+from distill.training.distiller import Distiller
+from tools.benchmark import forward
+from tools.benchmark.machine import MatrixProduct, MemoryCopy
+from tools.benchmark.plain_networks import run_block_by_block
+from tools.benchmark.timing import Row
+
+_SHORTEST = 120
+# What Adam reads and writes of a weight, its gradient and its two moments.
+_BYTES_A_PARAMETER = 28
+
+
+def build_networks(sizes: forward.Sizes, precision: str) -> dict[str, Network]:
+    """Returns the `teacher` and the `student` of the sizes."""
+    networks = {}
+    for which, every_n, blocks in (
+        ("teacher", 1, sizes.teacher_blocks),
+        ("student", sizes.every_n, sizes.student_blocks),
+    ):
+        given = {"lstm_cells": sizes.cells, "num_inputs_to_lstm": blocks}
+        arguments = registry.resolve_arguments(forward.MODEL, given)
+        networks[which] = build_network(
+            NetworkSettings(
+                forward.MODEL, arguments, FrameBudget.every(every_n)
+            ),
+            make_schema_of(sizes),
+            which,
+            precision,
+        )
+    return networks
+
+
+def make_distiller(sizes: forward.Sizes, precision: str) -> Distiller:
+    """Returns teacher and student of the sizes, to be trained together."""
+    networks = build_networks(sizes, precision)
+    return Distiller(
+        networks["student"],
+        TrainingSettings("none", batch_size=sizes.batch_size),
+        networks["teacher"],
+        DistillationSettings(),
+    )
+
+
+def make_schema_of(sizes: forward.Sizes) -> DataSchema:
+    """Returns the layout of records that fit the sizes."""
+    return make_schema(
+        "yt8m_2018",
+        feature_names=("rgb", "audio"),
+        feature_sizes=sizes.feature_sizes,
+        num_classes=sizes.num_classes,
+        max_frames=sizes.max_frames,
+    )
+
+
+class PlainStep:
+    """The joint step as the references make it, on a distiller's weights.
+
+    A network's blocks are read in a Python loop, each network preprocesses
+    its own frames, and Keras's Adam clips and updates.
+
+    Args:
+      distiller: Whose networks are trained.
+    """
+
+    def __init__(self, distiller: Distiller):
+        self.distiller = distiller
+        self.optimizer = keras.optimizers.Adam(1e-3, clipnorm=1.0)
+        self.optimizer.build(distiller.variables)
+        self._step = tf.function(self._train_step, reduce_retracing=True)
+
+    def train_step(self, batch):
+        """Changes the weights; returns the loss."""
+        return self._step(batch)
+
+    def _train_step(self, batch):
+        distiller = self.distiller
+        with tf.GradientTape() as tape:
+            loss, _ = self.loss(batch)
+        gradients = tape.gradient(loss, distiller.variables)
+        self.optimizer.apply_gradients(
+            zip(gradients, distiller.variables, strict=True)
+        )
+        return loss
+
+    def loss(self, batch):
+        """Returns the loss and each network's predictions."""
+        labels = tf.cast(batch["labels"], tf.float32)
+        teacher = self._run(self.distiller.teacher, batch)
+        student = self._run(self.distiller.student, batch)
+        fixed = {key: tf.stop_gradient(value) for key, value in teacher.items()}
+        settings = self.distiller.distillation
+        loss = tf.add_n(
+            [
+                tf.reduce_mean(
+                    losses.cross_entropy(labels, outputs["predictions"])
+                )
+                for outputs in (teacher, student)
+            ]
+        )
+        for network in (self.distiller.teacher, self.distiller.student):
+            loss += tf.add_n(network.model.losses)
+        loss += settings.representation_loss_weight * tf.reduce_mean(
+            losses.squared_distance(fixed["embedding"], student["embedding"])
+        )
+        loss += settings.prediction_loss_weight * tf.reduce_mean(
+            losses.normalised_kl(fixed["predictions"], student["predictions"])
+        )
+        return loss, (teacher["predictions"], student["predictions"])
+
+    def _run(self, network: Network, batch):
+        inputs = {key: batch[key] for key in ("frames", "num_frames")}
+        inputs = preprocess(network.select(inputs))
+        return run_block_by_block(network.model, inputs)
+
+
+def measure_train(sizes: forward.Sizes, repeats: int) -> list[Row]:
+    """Returns the rows of the joint step.
+
+    Raises:
+      ValueError: The plain formulation gives other predictions.
+    """
+    distiller = make_distiller(sizes, "float32")
+    mixed = make_distiller(sizes, "bfloat16")
+    plain = PlainStep(distiller)
+    full = make_batch(sizes, sizes.max_frames)
+    short = make_batch(sizes, min(_SHORTEST, sizes.max_frames))
+    check_steps(plain, short)
+    products = {name: MatrixProduct(name) for name in registry.PRECISIONS}
+    one, copy = np.zeros((1, 1), np.float32), MemoryCopy()
+    functions = {
+        "plain": lambda: plain.train_step(full).numpy(),
+        "full": lambda: _step(distiller, full),
+        "short": lambda: _step(distiller, short),
+        "mixed": lambda: _step(mixed, full),
+        "copy": copy,
+    } | {
+        name: lambda model=model: model.predict_on_batch(one)
+        for name, model in products.items()
+    }
+    seconds = time_interleaved(functions, repeats)
+    weights = sum(int(np.prod(v.shape)) for v in distiller.variables)
+    update = weights * _BYTES_A_PARAMETER / copy.rate(seconds["copy"])
+
+    def floor(batch, precision):
+        rate = products[precision].rate(seconds[precision])
+        return 3 * _multiply_adds(distiller, batch) / rate + update
+
+    return _rows(
+        sizes,
+        seconds,
+        {
+            "full": floor(full, "float32"),
+            "short": floor(short, "float32"),
+            "mixed": floor(full, "bfloat16"),
+        },
+    )
+
+
+def _rows(sizes, seconds, floors):
+    shortest = min(_SHORTEST, sizes.max_frames)
+    works = (
+        (
+            "full",
+            f"joint step, all videos {sizes.max_frames} frames",
+            "plain",
+            "a call a block",
+            "<= 1.2 x floor",
+        ),
+        (
+            "short",
+            f"joint step, {shortest} to {sizes.max_frames} frames",
+            "full",
+            "ours, full length",
+            "<= 0.85 x baseline",
+        ),
+        (
+            "mixed",
+            "joint step in bfloat16",
+            "full",
+            "ours, float32",
+            "<= 0.62 x baseline",
+        ),
+    )
+    return [
+        Row(
+            "train",
+            title,
+            "s a step",
+            seconds[name],
+            seconds[baseline],
+            baseline_name,
+            floors[name],
+            target,
+        )
+        for name, title, baseline, baseline_name, target in works
+    ]
+
+
+def make_batch(sizes: forward.Sizes, shortest: int) -> dict[str, tf.Tensor]:
+    """Returns videos of lengths from `shortest` frames on, with labels."""
+    batch = forward.make_batch(sizes, shortest)
+    rng = np.random.default_rng(1)
+    shape = (sizes.batch_size, sizes.num_classes)
+    batch["labels"] = rng.random(shape) < 3 / sizes.num_classes
+    return {key: tf.constant(value) for key, value in batch.items()}
+
+
+def _multiply_adds(distiller, batch):
+    """Returns those of both networks on the real frames of a batch."""
+    total = 0
+    for network in (distiller.teacher, distiller.student):
+        every_n = network.budget.every_n
+        total += sum(
+            network.model.multiply_adds(max(int(count) // every_n, 1))
+            for count in batch["num_frames"].numpy()
+        )
+    return total
+
+
+def _step(distiller, batch):
+    terms, _ = distiller.train_step(batch, 1e-3)
+    return terms["loss"].numpy()
+
+
+def check_steps(plain: PlainStep, batch) -> None:
+    """Raises a ValueError where plain and own loss or predictions differ."""
+    loss, predictions = tf.function(plain.loss)(batch)
+    inputs = {key: batch[key] for key in ("frames", "num_frames")}
+    terms, ours = tf.function(plain.distiller.loss_terms)(
+        inputs, batch["labels"]
+    )
+    for one, which in zip(predictions, ("teacher", "student"), strict=True):
+        forward.check_equal(one, ours[which])
+    total = float(tf.add_n(list(terms.values())))
+    if abs(total - float(loss)) > 1e-4 * abs(total):
+        raise ValueError(
+            f"The plain formulation's loss is {float(loss):.6f}, ours "
+            f"{total:.6f}."
+        )

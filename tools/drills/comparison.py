@@ -1,0 +1,154 @@
+"""Whether two directories hold the same results, but for times."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import tensorflow as tf
+
+from distill.checkpoints.checkpoint import (
+    AVERAGE_SUFFIX,
+    checkpoint_path,
+    open_checkpoint,
+    read_progress,
+    read_settings,
+)
+from tools.drills.folder import results
+
+# Times, and the size of a SavedModel, whose graph is written in an order of its
+# own; its variables are compared, read by their index, but for the states of
+# random generators, which an exported network has no use for. card.md repeats
+# card.json in words.
+_OF_NO_RESULT = re.compile(
+    r"examples_per_second|share_waiting|milliseconds_at_\d+|seconds|bytes"
+)
+_VARIABLES = "variables.index"
+_IN_ANY_ORDER = (
+    "saved_model.pb",
+    "fingerprint.pb",
+    "variables.data-00000-of-00001",
+    "card.md",
+)
+# Differ while a run goes on, and are compared at its end.
+_GROWING = ("best.h5", "log.jsonl", "settings.json")
+
+
+def find_differences(found: Path, expected: Path) -> list[str]:
+    """Says in which files two finished directories differ."""
+    ours, theirs = results(found), results(expected)
+    lines = [f"{name} is missing" for name in theirs.keys() - ours.keys()]
+    lines += [f"{name} is new" for name in ours.keys() - theirs.keys()]
+    for name in ours.keys() & theirs.keys():
+        content = read_content(ours[name], found)
+        if content != read_content(theirs[name], expected):
+            lines.append(f"{name} differs")
+    return sorted(lines)
+
+
+def find_broken(found: Path, expected: Path) -> list[str]:
+    """Says what a kill left under a final name that is not whole.
+
+    A checkpoint must hold the variables of the undisturbed run after the same
+    step; so must the best weights so far. (How far a run has come is written
+    twice after the last step of an epoch: before and after its validation.)
+    Any other file is finished or not there.
+    """
+    lines = []
+    for name, path in results(found).items():
+        try:
+            if path.name == "best.h5" or path.name.startswith("checkpoint-"):
+                good = _is_of_its_step(path, expected)
+            elif path.name in _GROWING:
+                good = path.suffix != ".json" or bool(
+                    json.loads(path.read_text())
+                )
+            else:
+                same = expected / name
+                good = same.exists() and (
+                    read_content(path, found) == read_content(same, expected)
+                )
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            lines.append(f"{name} cannot be read: {error}")
+            continue
+        if not good:
+            lines.append(f"{name} is not that of the undisturbed run")
+    return lines
+
+
+def _is_of_its_step(path: Path, expected: Path) -> bool:
+    """Returns whether a file holds the variables after its step."""
+    read_settings(path)
+    step = read_progress(path)["step"]
+    held = _variables(path)
+    wanted = _variables(checkpoint_path(expected, step))
+    if path.name == "best.h5":
+        kept = {"student", "student" + AVERAGE_SUFFIX}
+        wanted = {n: v for n, v in wanted.items() if n.split("/")[0] in kept}
+    return held == wanted
+
+
+def _variables(path: Path) -> dict[str, tuple]:
+    content = _read_hdf5(path)
+    return {name: content[name] for name in content if name[0] != "@"}
+
+
+def read_content(path: Path, directory: Path) -> Any:
+    """Returns what is compared of a file, its directory's name left out."""
+    if path.suffix == ".h5":
+        with open_checkpoint(path):
+            return _read_hdf5(path)
+    if path.name in _IN_ANY_ORDER:
+        return path.stat().st_size > 0
+    if path.name == _VARIABLES:
+        reader = tf.train.load_checkpoint(str(path.with_suffix("")))
+        types = reader.get_variable_to_dtype_map()
+        names = [name for name in types if types[name].is_floating]
+        return {name: reader.get_tensor(name).tobytes() for name in names}
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return _read_hdf5(io.BytesIO(archive.read("model.weights.h5")))
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return {name: arrays[name].tobytes() for name in arrays}
+    if path.suffix in (".json", ".jsonl"):
+        lines = path.read_text().replace(str(directory), "")
+        texts = [lines] if path.suffix == ".json" else lines.splitlines()
+        return [_without_times(json.loads(text)) for text in texts]
+    if path.suffix == ".flags":
+        return path.read_text().replace(str(directory), "")
+    return path.read_bytes()
+
+
+def _read_hdf5(file: Path | io.BytesIO) -> dict[str, tuple]:
+    """Returns every dataset's type, shape and bytes, and the attributes."""
+    content: dict[str, tuple] = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset):
+            values = item[()]
+            content[name] = (str(item.dtype), item.shape, values.tobytes())
+
+    with h5py.File(file, "r") as opened:
+        opened.visititems(visit)
+        for name, value in opened.attrs.items():
+            content[f"@{name}"] = (str(value),)
+    return content
+
+
+def _without_times(value: Any) -> Any:
+    """Returns parsed JSON without times and sizes."""
+    if isinstance(value, Mapping):
+        return {
+            name: _without_times(inner)
+            for name, inner in value.items()
+            if not _OF_NO_RESULT.fullmatch(name)
+        }
+    if isinstance(value, list):
+        return [_without_times(inner) for inner in value]
+    return value

@@ -1,0 +1,1 @@
+"""A load test of the HTTP service."""
