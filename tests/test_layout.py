@@ -1,0 +1,175 @@
+"""Who may import whom: every import leads to a room on a lower floor."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Rooms from the ground up: a room imports rooms of the floors below it alone.
+FLOORS = (
+    {"models", "system", "metrics"},
+    {"settings", "losses"},
+    {"data", "checkpoints", "distributed"},
+    {"networks"},
+    {"reporting", "evaluation"},
+    {"training", "deployment", "datasets"},
+    {"study", "predictor"},
+    {"serving", "distill"},
+    {"cli"},
+    {"tools", "__main__"},
+)
+FLOOR_OF = {room: n for n, floor in enumerate(FLOORS) for room in floor}
+MOST_IMPORTS_BETWEEN_ROOMS = 110
+LOOSE_MODULES = {"__main__", "losses", "predictor"}
+STANDARD_LIBRARY = sys.stdlib_module_names
+FILES = {
+    path.relative_to(ROOT): ast.parse(path.read_text(encoding="utf-8"))
+    for folder in ("models", "distill", "tools")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if "distill/models" not in str(path)
+}
+
+
+def room_of(module):
+    """Returns the room of `distill.data.records`: `data`."""
+    parts = module.split(".")
+    if parts[0] != "distill":
+        return parts[0]
+    return parts[1] if len(parts) > 1 else "distill"
+
+
+def room_of_file(path):
+    if path.parts[0] in ("models", "tools"):
+        return path.parts[0]
+    name = path.parts[1].removesuffix(".py")
+    return "distill" if name == "__init__" else name
+
+
+def imported_modules(tree):
+    """Returns the full names of all that is imported anywhere in a file."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in line {node.lineno}"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imported_rooms(path):
+    modules = imported_modules(FILES[path])
+    own = [m for m in modules if m.split(".")[0] in ("distill", "tools")]
+    return {room_of(module) for module in own} - {room_of_file(path)}
+
+
+def third_party(path):
+    """Returns the packages beside the standard library that a file imports."""
+    packages = {m.split(".")[0] for m in imported_modules(FILES[path])}
+    return packages - STANDARD_LIBRARY - {"distill", "tools"}
+
+
+def files_of(*rooms):
+    found = [path for path in FILES if room_of_file(path) in rooms]
+    assert found, f"there is no file in {rooms}"
+    return found
+
+
+def test_imports_are_found_wherever_they_stand():
+    source = "import a.b\ndef f():\n    from distill.data import records\n"
+    found = imported_modules(ast.parse(source))
+    assert found == {"a.b", "distill.data.records"}
+    assert {room_of(name) for name in found} == {"a", "data"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_room_imports_rooms_of_lower_floors_alone(path):
+    own = FLOOR_OF[room_of_file(path)]
+    upward = {r for r in imported_rooms(path) if FLOOR_OF[r] >= own}
+    assert not upward, f"{path} imports {sorted(upward)}"
+
+
+def test_rooms_are_tied_by_few_imports():
+    ties = {
+        (room_of_file(path), room)
+        for path in FILES
+        for room in imported_rooms(path)
+    }
+    assert len(ties) <= MOST_IMPORTS_BETWEEN_ROOMS
+    assert len(FLOORS) <= 10
+
+
+def test_distill_has_few_loose_modules():
+    loose = {path.stem for path in (ROOT / "distill").glob("*.py")}
+    assert loose - {"__init__"} == LOOSE_MODULES
+
+
+@pytest.mark.parametrize("path", files_of("models"), ids=str)
+def test_models_import_keras_and_numpy_alone(path):
+    assert third_party(path) <= {"keras", "numpy"}
+
+
+@pytest.mark.parametrize("path", files_of("metrics"), ids=str)
+def test_metrics_import_numpy_alone(path):
+    assert third_party(path) <= {"numpy"}
+
+
+@pytest.mark.parametrize("path", files_of("system", "settings"), ids=str)
+def test_settings_and_system_import_no_framework(path):
+    assert third_party(path) <= {"h5py", "numpy"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_the_command_line_and_the_tools_alone_import_absl(path):
+    if room_of_file(path) not in ("cli", "tools"):
+        assert "absl" not in third_party(path)
+
+
+@pytest.mark.parametrize("path", files_of("serving"), ids=str)
+def test_the_service_imports_no_tensorflow(path):
+    assert not third_party(path) & {"tensorflow", "keras"}
+
+
+def modules_after(statement):
+    """Returns the names of all modules loaded once a statement has run."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{statement}\nprint(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_training_loop_loads_no_converter_benchmark_or_service():
+    loaded = modules_after("import distill.training.loop")
+    rooms = {room_of(m) for m in loaded if m.startswith(("distill.", "tools"))}
+    others = {"deployment", "serving", "study", "datasets", "cli", "tools"}
+    assert not rooms & others
+    assert not {"onnx", "tf2onnx", "ai_edge_litert"} & loaded
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from distill.models import registry",
+        "import distill.settings.run",
+        "import distill.predictor",
+        "import distill.study.report",
+    ],
+)
+def test_names_settings_and_reports_load_no_framework(statement):
+    assert not {"tensorflow", "keras"} & modules_after(statement)
+
+
+def test_the_user_s_own_packages_are_not_shadowed():
+    """The wheel holds `distill` alone at the top of site-packages."""
+    from importlib.metadata import distribution
+
+    text = distribution("distill").read_text("top_level.txt") or "distill"
+    assert text.split() == ["distill"]
