@@ -54,7 +54,7 @@ class Predictor:
         cls,
         path: str | Path,
         *,
-        which: str = "student",
+        role: str = "student",
         class_names_file: str | Path | None = None,
     ) -> "Predictor":
         """Loads a network.
@@ -62,7 +62,7 @@ class Predictor:
         Args:
           path: A checkpoint (`.h5`), an ensemble (`.json`), or an artifact of
             `distill export`, which lies beside its `card.json`.
-          which: Of a checkpoint, the network: `student` or `teacher`.
+          role: Of a checkpoint, the network: `student` or `teacher`.
           class_names_file: Of a checkpoint, the CSV file of the classes' names
             (`read_class_names`); None: their numbers. An artifact knows them.
 
@@ -71,16 +71,16 @@ class Predictor:
         """
         path = Path(path)
         if path.suffix in _CHECKPOINTS:
-            return cls._load_checkpoint(path, which, class_names_file)
+            return cls._load_checkpoint(path, role, class_names_file)
         runtime = load_runtime(path)
         return cls(runtime, read_interface(path.parent), path.name)
 
     @classmethod
-    def _load_checkpoint(cls, path, which, class_names_file):
+    def _load_checkpoint(cls, path, role, class_names_file):
         from distill.deployment.model_runtime import ModelRuntime
         from distill.networks.loading import load_network
 
-        network = load_network(path, which)
+        network = load_network(path, role)
         num_classes = network.schema.num_classes
         names = (
             numbered_classes(num_classes)

@@ -8,7 +8,7 @@ without labels, and its encoder stands before any other model.
 import keras
 from keras import ops
 
-from distill.models.dense_stack import dense_multiply_adds
+from distill.models.dense_stack import dense_macs
 from distill.models.size_list import parse_sizes
 
 
@@ -61,9 +61,9 @@ class FeatureCoder(keras.layers.Layer):
         """Returns `[..., sizes[-1]]`."""
         return (*input_shape[:-1], self.sizes[-1])
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of one vector."""
-        return sum(dense_multiply_adds(dense) for dense in self.denses)
+    def macs(self) -> int:
+        """Returns the MACs of one vector."""
+        return sum(dense_macs(dense) for dense in self.denses)
 
     def get_config(self):
         """Returns the constructor's arguments."""

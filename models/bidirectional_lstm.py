@@ -109,12 +109,12 @@ class BiLstmModel(VideoModel):
         embedding = self.hidden(self.pooled_drop(pooled, training=training))
         return self.classify(embedding, training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
         return (
-            sum(layer.multiply_adds(num_frames) for layer in self.recurrences)
-            + self.hidden.multiply_adds()
-            + self.classifier.multiply_adds()
+            sum(layer.macs(num_frames) for layer in self.recurrences)
+            + self.hidden.macs()
+            + self.classifier.macs()
         )
 
     def get_config(self):

@@ -70,9 +70,9 @@ class CombinedModel(StreamLstmModel):
         videos = self.towers(mean, training=training)
         return ops.concatenate([videos, states], axis=-1)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        return super().multiply_adds(num_frames) + self.towers.multiply_adds()
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return super().macs(num_frames) + self.towers.macs()
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -71,8 +71,8 @@ class ContextGating(keras.layers.Layer):
         """Returns `[batch, dim]`."""
         return input_shape
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of one video."""
+    def macs(self) -> int:
+        """Returns the MACs of one video."""
         return self.kernel.shape[0] ** 2
 
     def get_config(self):

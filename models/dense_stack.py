@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 
-def dense_multiply_adds(dense: keras.layers.Dense) -> int:
-    """Returns the multiply-adds of a built dense layer on one vector."""
+def dense_macs(dense: keras.layers.Dense) -> int:
+    """Returns the MACs of a built dense layer on one vector."""
     rows, columns = dense.kernel.shape
     return rows * columns
 
@@ -91,9 +91,9 @@ class DenseStack(keras.layers.Layer):
         """Returns `[batch, sizes[-1]]`."""
         return (*input_shape[:-1], self.sizes[-1])
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of one vector."""
-        return sum(dense_multiply_adds(dense) for dense in self.denses)
+    def macs(self) -> int:
+        """Returns the MACs of one vector."""
+        return sum(dense_macs(dense) for dense in self.denses)
 
     def get_config(self):
         """Returns the constructor's arguments."""

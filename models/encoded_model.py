@@ -14,7 +14,7 @@ class EncodedModel(keras.Model):
 
     Args:
       encoder: Layer from `[..., features]` to `[..., dim]`, with a method
-        `multiply_adds()`.
+        `macs()`.
       model: A model of the registry that reads one feature of the width `dim`.
       freeze_encoder: Whether training leaves the encoder's weights alone.
 
@@ -63,11 +63,11 @@ class EncodedModel(keras.Model):
             codes = zero_padding(codes, mask)
         return self.model(dict(inputs) | {self._key: codes}, training=training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
         vectors = num_frames if self._key == "frames" else 1
-        encoding = vectors * self.encoder.multiply_adds()
-        return encoding + self.model.multiply_adds(num_frames)
+        encoding = vectors * self.encoder.macs()
+        return encoding + self.model.macs(num_frames)
 
     def get_config(self):
         """Returns the constructor's arguments, layers as configs."""

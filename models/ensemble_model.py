@@ -66,9 +66,9 @@ class EnsembleModel(keras.Model):
         ]
         return sum(weighted[1:], start=weighted[0])
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of a video of the most frames."""
-        return sum(member.multiply_adds() for member in self.members)
+    def macs(self) -> int:
+        """Returns the MACs of a video of the most frames."""
+        return sum(member.macs() for member in self.members)
 
     def get_config(self):
         """Returns the constructor's arguments, members as configs."""

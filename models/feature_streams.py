@@ -6,12 +6,12 @@ As the Stream-LSTM of the Label_YT_Videos repository.
 import keras
 from keras import ops
 
-from distill.models.dense_stack import dense_multiply_adds
+from distill.models.dense_stack import dense_macs
 from distill.models.feature_split import check_feature_sizes, split_features
 from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
-    step_multiply_adds,
+    step_macs,
 )
 
 
@@ -75,12 +75,12 @@ class LstmStream(keras.layers.Layer):
         """Returns `[batch, cells]`."""
         return (frames_shape[0], self.cells)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
         return num_frames * (
-            dense_multiply_adds(self.dense)
-            + step_multiply_adds(self.forward_lstm)
-            + step_multiply_adds(self.backward_lstm)
+            dense_macs(self.dense)
+            + step_macs(self.forward_lstm)
+            + step_macs(self.backward_lstm)
         )
 
     def get_config(self):
@@ -152,9 +152,9 @@ class FeatureStreams(keras.layers.Layer):
         """Returns `[batch, sum(cells)]`."""
         return (frames_shape[0], sum(self.cells))
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        return sum(stream.multiply_adds(num_frames) for stream in self.streams)
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return sum(stream.macs(num_frames) for stream in self.streams)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -71,9 +71,9 @@ class FeatureTowers(keras.layers.Layer):
         """Returns `[batch, features * tower_sizes[-1]]`."""
         return (input_shape[0], len(self.towers) * self.tower_sizes[-1])
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of one video."""
-        return sum(tower.multiply_adds() for tower in self.towers)
+    def macs(self) -> int:
+        """Returns the MACs of one video."""
+        return sum(tower.macs() for tower in self.towers)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -23,7 +23,7 @@ class FrameBudget:
     """Which frames of a video a network sees.
 
     Attributes:
-      selection: The frames' rule, as `distill.models.frame_selection` defines them.
+      selection: The rule, see `distill.models.frame_selection`.
       every_n: Of `every_n` alone: the step n; 1 keeps every frame.
       num_frames: Of the others alone: their number k; a video of fewer frames
         gives all it has.

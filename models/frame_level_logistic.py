@@ -38,6 +38,6 @@ class FrameLevelLogisticModel(VideoModel):
         mean = average_frames(frames, frame_mask(frames, num_frames))
         return self.classify(mean, training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video, whatever its length."""
-        return self.classifier.multiply_adds()
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video, whatever its length."""
+        return self.classifier.macs()

@@ -55,8 +55,8 @@ def reverse_real_frames(frames, num_frames):
     return ops.take(rows, sources + starts, axis=0)
 
 
-def step_multiply_adds(layer: keras.layers.RNN) -> int:
-    """Returns the multiply-adds of one step of a built LSTM or GRU."""
+def step_macs(layer: keras.layers.RNN) -> int:
+    """Returns the MACs of one step of a built LSTM or GRU."""
     features, columns = layer.cell.kernel.shape
     cells, _ = layer.cell.recurrent_kernel.shape
     return (features + cells) * columns

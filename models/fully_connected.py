@@ -102,13 +102,9 @@ class FullyConnectedModel(VideoModel):
         embedding = self.hidden(joined, training=training)
         return self.classify(embedding, training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video, whatever its length."""
-        return (
-            self.towers.multiply_adds()
-            + self.hidden.multiply_adds()
-            + self.classifier.multiply_adds()
-        )
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video, whatever its length."""
+        return self.towers.macs() + self.hidden.macs() + self.classifier.macs()
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -168,15 +168,15 @@ class HierarchicalLstm(VideoModel):
         block_frames = upto_end - ops.minimum(num_frames[:, None], starts[None])
         return blocks, ops.reshape(block_frames, (-1,))
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
         features = self.lower.lstms[0].cell.kernel.shape[0]
         state_size = 2 * self.lstm_layers * self.lstm_cells
         num_blocks = self._count_blocks(num_frames)
         return (
-            self.lower.multiply_adds(num_frames, features)
-            + self.upper.multiply_adds(num_blocks, state_size)
-            + self.classifier.multiply_adds()
+            self.lower.macs(num_frames, features)
+            + self.upper.macs(num_blocks, state_size)
+            + self.classifier.macs()
         )
 
     def get_config(self):

@@ -163,14 +163,14 @@ class LateFusion(VideoModel):
             hidden = self.context_gating(hidden, training=training)
         return self.classify(hidden, training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
         num_read = self.sampling.num_read(num_frames)
-        count = sum(pool.multiply_adds(num_read) for pool in self.pools)
-        count += self.hidden.multiply_adds()
+        count = sum(pool.macs(num_read) for pool in self.pools)
+        count += self.hidden.macs()
         if self.context_gating is not None:
-            count += self.context_gating.multiply_adds()
-        return count + self.classifier.multiply_adds()
+            count += self.context_gating.macs()
+        return count + self.classifier.macs()
 
     def get_config(self):
         """Returns the arguments that every such model takes."""

@@ -47,8 +47,8 @@ class Logistic(keras.layers.Layer):
         """Returns `[batch, num_classes]`."""
         return (*input_shape[:-1], self.num_classes)
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of one video."""
+    def macs(self) -> int:
+        """Returns the MACs of one video."""
         return self.kernel.shape[0] * self.num_classes
 
     def get_config(self):

@@ -118,14 +118,14 @@ class MixtureOfExperts(keras.layers.Layer):
         """Returns `[batch, num_classes]`."""
         return (*input_shape[:-1], self.num_classes)
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of one video."""
+    def macs(self) -> int:
+        """Returns the MACs of one video."""
         matrices = [self.gates_kernel, self.experts_kernel]
         if self.moe_low_rank_gating > 0:
             matrices.append(self.reduction_kernel)
         count = sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices)
         if self.prob_gating is not None:
-            count += self.prob_gating.multiply_adds()
+            count += self.prob_gating.macs()
         return count
 
     def get_config(self):

@@ -20,7 +20,7 @@ class ModelEntry:
       arguments: Name and default of every size it takes.
       classifier: Name of its classifier; None where the user chooses one by
         the argument `video_level_classifier_model`.
-      argument_help: A line for each argument that `distill.models.argument_help` does
+      argument_help: A line for each argument that `argument_help` does
         not tell about.
     """
 

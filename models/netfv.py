@@ -100,9 +100,9 @@ class NetFv(ClusterPooling):
         """Returns `[batch, 2 * features * num_clusters]`."""
         return (frames_shape[0], 2 * frames_shape[-1] * self.num_clusters)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        return 3 * super().multiply_adds(num_frames)
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return 3 * super().macs(num_frames)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -41,9 +41,9 @@ class NetRVlad(ClusterPooling):
         """Returns `[batch, features * num_clusters]`."""
         return (frames_shape[0], frames_shape[-1] * self.num_clusters)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        return 2 * super().multiply_adds(num_frames)
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return 2 * super().macs(num_frames)
 
 
 @keras.saving.register_keras_serializable("models")

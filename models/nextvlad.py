@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from distill.models.argument_checks import check_at_least
-from distill.models.dense_stack import dense_multiply_adds
+from distill.models.dense_stack import dense_macs
 from distill.models.frame_mask import frame_mask
 from distill.models.preprocessing import l2_normalize
 
@@ -125,12 +125,12 @@ class NeXtVlad(keras.layers.Layer):
         width = self.expansion * frames_shape[-1] // self.groups
         return (frames_shape[0], width * self.clusters)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
         rows, columns = self.assignment_kernel.shape
         per_frame = (
-            dense_multiply_adds(self.expand)
-            + dense_multiply_adds(self.attention)
+            dense_macs(self.expand)
+            + dense_macs(self.attention)
             + rows * columns
             + rows * self.clusters
         )

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from distill.models.argument_checks import check_at_least
-from distill.models.dense_stack import dense_multiply_adds
+from distill.models.dense_stack import dense_macs
 from distill.models.feature_split import check_feature_sizes, split_features
 from distill.models.late_fusion import share_clusters
 from distill.models.nextvlad import NeXtVlad
@@ -129,14 +129,14 @@ class NeXtVladModel(VideoModel):
         embedding = self.gating(hidden, training=training)
         return self.classify(embedding, training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        pooling = sum(vlad.multiply_adds(num_frames) for vlad in self.vlads)
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        pooling = sum(vlad.macs(num_frames) for vlad in self.vlads)
         return (
             pooling
-            + dense_multiply_adds(self.hidden)
-            + self.gating.multiply_adds()
-            + self.classifier.multiply_adds()
+            + dense_macs(self.hidden)
+            + self.gating.macs()
+            + self.classifier.macs()
         )
 
     def get_config(self):

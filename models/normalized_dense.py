@@ -76,8 +76,8 @@ class NormalizedDense(keras.layers.Layer):
         """Returns the inputs' shape with `units` at its end."""
         return (*inputs_shape[:-1], self.units)
 
-    def multiply_adds(self, num_frames: int = 1) -> int:
-        """Returns the multiply-adds of `num_frames` vectors."""
+    def macs(self, num_frames: int = 1) -> int:
+        """Returns the MACs of `num_frames` vectors."""
         return num_frames * self.kernel.shape[0] * self.units
 
     def get_config(self):

@@ -84,9 +84,9 @@ class PooledNetworkModel(VideoModel):
         embedding = self.hidden(pooled, training=training)
         return self.classify(embedding, training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video, whatever its length."""
-        return self.hidden.multiply_adds() + self.classifier.multiply_adds()
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video, whatever its length."""
+        return self.hidden.macs() + self.classifier.macs()
 
     def get_config(self):
         """Returns the constructor's arguments."""

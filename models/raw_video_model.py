@@ -82,9 +82,9 @@ class RawVideoModel(keras.Model):
         read = preprocess(fill_up(selected, self.model_frames))
         return self.model(read, training=False)["predictions"]
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of a video of the most frames."""
-        return self.model.multiply_adds(self.budget.width(self.video_frames))
+    def macs(self) -> int:
+        """Returns the MACs of a video of the most frames."""
+        return self.model.macs(self.budget.width(self.video_frames))
 
     def get_config(self):
         """Returns the constructor's arguments, the model as a config."""

@@ -8,7 +8,7 @@ from distill.models.frame_mask import average_frames, frame_mask
 from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
-    step_multiply_adds,
+    step_macs,
 )
 from distill.models.frame_sampling import SampleFrames
 from distill.models.input_norm import InputNorm
@@ -142,11 +142,11 @@ class RecurrentModel(VideoModel):
             return average_frames(outputs, mask)
         return ops.concatenate(states[self.first_state :], axis=-1)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        per_frame = sum(map(step_multiply_adds, self.recurrences))
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        per_frame = sum(map(step_macs, self.recurrences))
         num_read = self.sampler.num_read(num_frames)
-        return num_read * per_frame + self.classifier.multiply_adds()
+        return num_read * per_frame + self.classifier.macs()
 
     def get_config(self):
         """Returns the arguments that the classes below share."""

@@ -6,11 +6,11 @@ As the Label_YT_Videos repository stacks them; the sums are after He et al.,
 
 import keras
 
-from distill.models.dense_stack import dense_multiply_adds
+from distill.models.dense_stack import dense_macs
 from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
-    step_multiply_adds,
+    step_macs,
 )
 
 
@@ -75,11 +75,9 @@ class ResidualLstm(keras.layers.Layer):
         """Returns `[batch, frames, cells]`."""
         return (*frames_shape[:-1], self.cells)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        per_frame = dense_multiply_adds(self.dense) + step_multiply_adds(
-            self.lstm
-        )
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        per_frame = dense_macs(self.dense) + step_macs(self.lstm)
         return num_frames * per_frame
 
     def get_config(self):

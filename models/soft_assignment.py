@@ -89,9 +89,9 @@ class ClusterPooling(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        return self.assignment.multiply_adds(num_frames)
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return self.assignment.macs(num_frames)
 
     def get_config(self):
         """Returns the constructor's arguments."""

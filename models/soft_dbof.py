@@ -99,11 +99,9 @@ class GatedDbof(ClusterPooling):
         """Returns `[batch, num_clusters]`."""
         return (frames_shape[0], self.num_clusters)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
-        return super().multiply_adds(num_frames) + 2 * (
-            self.gates.multiply_adds()
-        )
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return super().macs(num_frames) + 2 * (self.gates.macs())
 
 
 def _normalised_maxima(shares):

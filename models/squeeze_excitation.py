@@ -63,8 +63,8 @@ class SqueezeExcitation(keras.layers.Layer):
         """Returns `input_shape`."""
         return input_shape
 
-    def multiply_adds(self) -> int:
-        """Returns the multiply-adds of one vector."""
+    def macs(self) -> int:
+        """Returns the MACs of one vector."""
         rows, columns = self.squeeze_kernel.shape
         return 2 * rows * columns
 

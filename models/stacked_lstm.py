@@ -97,8 +97,8 @@ class StackedLstm(keras.layers.Layer):
         """Returns `[batch, layers * 2 * cells]`."""
         return (inputs_shape[0], self.layers * 2 * self.cells)
 
-    def multiply_adds(self, steps: int, features: int) -> int:
-        """Returns the multiply-adds of one sequence of `steps`."""
+    def macs(self, steps: int, features: int) -> int:
+        """Returns the MACs of one sequence of `steps`."""
         widths = [features] + [self.cells] * (self.layers - 1)
         per_step = sum(
             4 * self.cells * (width + self.cells) for width in widths

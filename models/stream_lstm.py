@@ -116,12 +116,12 @@ class StreamLstmModel(VideoModel):
         states = self.streams(frames, num_frames, training=training)
         return self.streams_drop(states, training=training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video of `num_frames` frames."""
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
         return (
-            self.streams.multiply_adds(num_frames)
-            + self.hidden.multiply_adds()
-            + self.classifier.multiply_adds()
+            self.streams.macs(num_frames)
+            + self.hidden.macs()
+            + self.classifier.macs()
         )
 
     def get_config(self):

@@ -29,6 +29,6 @@ class VideoLevelClassifier(VideoModel):
         """Returns the features and the predictions."""
         return self.classify(inputs["features"], training)
 
-    def multiply_adds(self, num_frames: int) -> int:
-        """Returns the multiply-adds of one video, whatever its length."""
-        return self.classifier.multiply_adds()
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video, whatever its length."""
+        return self.classifier.macs()

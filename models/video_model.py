@@ -8,7 +8,7 @@ class VideoModel(keras.Model):
 
     Args:
       classifier: Layer from `[batch, dim]` to `[batch, classes]`, with a
-        method `multiply_adds()`.
+        method `macs()`.
     """
 
     def __init__(self, classifier: keras.layers.Layer, **kwargs):

@@ -25,7 +25,7 @@ finetune=("${stage[@]}")
 read_stage labels labels
 labels=("${stage[@]}")
 bash run_train.sh --flagfile="$config" "$@"
-bash run_validate.sh --flagfile="$config" "$@" --which=both \
+bash run_validate.sh --flagfile="$config" "$@" --role=both \
   --metrics_file="$scores/joint.json"
 bash run_convert_model.sh --flagfile="$config" "$@"
 bash run_finetune.sh "${finetune[@]}" "$@" --eval_data_pattern=

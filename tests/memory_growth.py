@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.benchmark.predictions import read_megabytes
+from tools.benchmark.predictions import read_memory_megabytes
 
 
 @contextlib.contextmanager
@@ -16,6 +16,6 @@ def memory_grows_by_at_most(num_bytes: float) -> Iterator[None]:
     """
     # Forgets the most that was resident so far.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = read_megabytes("VmRSS")
+    before = read_memory_megabytes("VmRSS")
     yield
-    assert read_megabytes("VmHWM") - before < num_bytes / 2**20
+    assert read_memory_megabytes("VmHWM") - before < num_bytes / 2**20

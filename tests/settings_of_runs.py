@@ -36,7 +36,7 @@ def make_settings(**fields):
             shuffle_buffer_size=9,
             class_weights_file="weights.txt",
             mixed_precision="bfloat16",
-            average_half_life=1.5,
+            ema_half_life=1.5,
             mixup=0.25,
             train_share=0.1,
         ),

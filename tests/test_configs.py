@@ -66,7 +66,7 @@ for config in sys.argv[1:]:
             part = getattr(settings, which)
             if part is not None:
                 network = build_network(part, settings.data, which)
-                networks[which] = dataclasses.asdict(part) | {
+                networks[role] = dataclasses.asdict(part) | {
                     "max_frames": network.max_frames,
                     "parameters": network.num_parameters,
                 }

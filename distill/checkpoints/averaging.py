@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from distill.checkpoints.checkpoint import (
-    AVERAGE_SUFFIX,
+    EMA_SUFFIX,
     CheckpointError,
     list_checkpoints,
     open_checkpoint,
@@ -28,7 +28,7 @@ from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
 
 _NETWORKS = ("teacher", "student")
-_GROUPS = (*_NETWORKS, *(name + AVERAGE_SUFFIX for name in _NETWORKS))
+_GROUPS = (*_NETWORKS, *(name + EMA_SUFFIX for name in _NETWORKS))
 
 
 def average_checkpoints(
@@ -37,7 +37,7 @@ def average_checkpoints(
     """Writes the mean of checkpoints' networks as a checkpoint.
 
     Every group is averaged with its like: `student` with `student` and, where
-    moving averages are the result, `student_average` with `student_average`,
+    moving averages are the result, `student_ema` with `student_ema`,
     which stays the result. Optimiser, random states and projections are left
     out, so that no run goes on from the mean. The mean is taken in double
     precision, one dataset at a time.

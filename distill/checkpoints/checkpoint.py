@@ -3,7 +3,7 @@
 Groups `teacher/`, `student/`, `optimizer/`, `random_state/` and, where
 embeddings differ in width, `projection/` hold one dataset a variable, named
 by a stable path such as `student/lower/lstm_0/kernel`. Where moving averages
-are the run's result, `teacher_average/` and `student_average/` hold them. The
+are the run's result, `teacher_ema/` and `student_ema/` hold them. The
 file's attributes hold the run's settings and how far it had come.
 """
 
@@ -33,7 +33,7 @@ from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
 from distill.system.signals import remember_interrupt
 
-AVERAGE_SUFFIX = "_average"
+EMA_SUFFIX = "_ema"
 # Of what HDF5 writes of a dataset beside its values, the least.
 _HEADER_BYTES = 512
 _NAME = re.compile(r"checkpoint-(\d{8,})\.h5")
@@ -142,17 +142,17 @@ def open_checkpoint(path: str | Path) -> h5py.File:
     return open_checked(path)
 
 
-def result_group(file: h5py.File, which: str) -> str:
+def result_group(file: h5py.File, role: str) -> str:
     """Returns the group of a network's result in an open checkpoint.
 
     That is its moving average if there is one, else the weights themselves.
     """
-    average = which + AVERAGE_SUFFIX
-    return average if average in file else which
+    average = role + EMA_SUFFIX
+    return average if average in file else role
 
 
 def load_result(
-    path: str | Path, which: str, variables: Mapping[str, keras.Variable]
+    path: str | Path, role: str, variables: Mapping[str, keras.Variable]
 ) -> None:
     """Loads the result of the `teacher` or `student` of a checkpoint.
 
@@ -160,7 +160,7 @@ def load_result(
       CheckpointError: As `load_variables`.
     """
     with open_checkpoint(path) as file:
-        _fill(file, result_group(file, which), variables)
+        _fill(file, result_group(file, role), variables)
 
 
 def read_settings(path: str | Path) -> RunSettings:

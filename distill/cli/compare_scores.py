@@ -14,7 +14,7 @@ def define_flags() -> None:
         "metrics_files",
         None,
         "Comma-separated NAME=FILE, each a file of --metrics_file; for one of "
-        "--which=both NAME=FILE:teacher or NAME=FILE:student.",
+        "--role=both NAME=FILE:teacher or NAME=FILE:student.",
     )
 
 

@@ -15,10 +15,10 @@ def define_flags() -> None:
         "checkpoints",
         None,
         "Members, comma-separated; FILE:teacher and FILE:student say which "
-        "network of a file, else --which.",
+        "network of a file, else --role.",
     )
     flags.DEFINE_enum(
-        "which",
+        "role",
         "student",
         ["student", "teacher"],
         "Network of the checkpoints that do not say.",

@@ -127,7 +127,7 @@ def start_tensorflow(
       deterministic: Whether every operation gives the same bits again.
 
     Returns:
-      `distill.distributed.workers.Workers`: this process among those that share the work.
+      `Workers`: this process among those that share the work.
 
     Raises:
       ValueError: There is no such GPU, or the strategy is wrong.

@@ -29,7 +29,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "metrics_file",
         None,
-        "JSON file for the metrics; with --which=both a list of two objects.",
+        "JSON file for the metrics; with --role=both a list of two objects.",
     )
 
 
@@ -42,9 +42,7 @@ def main() -> None:
     from distill.evaluation.evaluate import write_metrics
     from distill.reporting.console import print_scores
 
-    networks = (
-        ("teacher", "student") if FLAGS.which == "both" else (FLAGS.which,)
-    )
+    networks = ("teacher", "student") if FLAGS.role == "both" else (FLAGS.role,)
     if FLAGS.run_once:
         chosen = [scoring_settings.scored_file()]
     else:
@@ -56,15 +54,15 @@ def main() -> None:
         reader = scoring_settings.evaluation_reader(
             checkpoint, need_labels=True
         )
-        with workers.together():
+        with workers.exit_barrier():
             scores = [
                 scoring_settings.score(
                     checkpoint,
-                    which,
+                    role,
                     reader,
                     distribution_flags.sharing(workers),
                 )
-                for which in networks
+                for role in networks
             ]
         if not workers.is_chief:
             continue

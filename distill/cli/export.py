@@ -19,7 +19,7 @@ def define_flags() -> None:
     flag_sets.define_experiment_flags()
     scoring_flags.define_scoring_flags()
     deployment_flags.define_export_flags()
-    FLAGS.set_default("which", None)
+    FLAGS.set_default("role", None)
 
 
 def main() -> None:
@@ -40,12 +40,12 @@ def main() -> None:
 
     kinds = choose_kinds(FLAGS.formats, FLAGS.precisions)
     checkpoint = str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
-    which = choose_network(checkpoint, FLAGS.which)
+    role = choose_network(checkpoint, FLAGS.role)
     reader = scoring_settings.evaluation_reader(checkpoint, need_labels=True)
     export = Export(
         checkpoint,
-        which,
-        scoring_settings.load_scored_network(checkpoint, which),
+        role,
+        scoring_settings.load_scored_network(checkpoint, role),
         reader,
         FLAGS.eval_data_pattern,
         deployment_flags.class_names(reader.schema.num_classes),

@@ -26,12 +26,12 @@ def main() -> int:
     )
 
     workers = distribution_flags.start_workers()
-    from distill.networks.stored_settings import read_fitting_settings
+    from distill.networks.stored_settings import read_validated_settings
     from distill.settings.run_options import RunOptions
     from distill.training.encoders import keep_encoder
     from distill.training.loop import TrainingRun
 
-    trained = read_fitting_settings(FLAGS.student_checkpoint, "student")
+    trained = read_validated_settings(FLAGS.student_checkpoint, "student")
     settings = keep_encoder(
         flag_settings.finetuning_settings(trained),
         FLAGS.encoder_checkpoint,

@@ -30,7 +30,7 @@ _TRAINING_HELP = {
     "regularization_penalty": "Factor of the models' weight penalties.",
     "seed": "Seed of weights, dropout and the order of the data.",
     "shuffle_buffer_size": "Records among which the next one is drawn.",
-    "average_half_life": "Steps after which a weight counts half in the moving "
+    "ema_half_life": "Steps after which a weight counts half in the moving "
     "average that is a run's result; 0: the weights themselves are.",
     "mixup": "Parameter of the beta distribution by which each video is mixed "
     "with another; 0: none is mixed.",
@@ -65,8 +65,8 @@ _DISTILLATION_HELP = {
     "final_label_factor": "The same of the student's label loss.",
     "start_from_teacher": "Start with the weights of the first of "
     "--teacher_checkpoints, a network of the same kind and sizes.",
-    "teacher_average": "Learn from the moving average of the teacher that "
-    "trains beside the student (--average_half_life).",
+    "teacher_ema": "Learn from the moving average of the teacher that "
+    "trains beside the student (--ema_half_life).",
 }
 
 _SYNTHETIC_HELP = {

@@ -72,7 +72,7 @@ def _teachers(checkpoints: list[str]) -> dict[str, tuple]:
     return {
         "teacher_checkpoints": tuple(m.checkpoint for m in members),
         "teacher_weights": tuple(member.weight for member in members),
-        "teacher_networks": tuple(member.which for member in members),
+        "teacher_networks": tuple(member.role for member in members),
     }
 
 

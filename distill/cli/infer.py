@@ -57,8 +57,8 @@ def main() -> None:
     """Predicts every video, or every segment, of the input."""
     if (FLAGS.output_file is None) == (FLAGS.output_dir is None):
         raise ValueError("Give a value to --output_file, or to --output_dir.")
-    if FLAGS.which == "both":
-        raise ValueError("--which=both: a CSV holds one network's predictions.")
+    if FLAGS.role == "both":
+        raise ValueError("--role=both: a CSV holds one network's predictions.")
 
     workers = distribution_flags.start_workers()
     from distill.evaluation.inference_files import choose_shard
@@ -70,7 +70,7 @@ def main() -> None:
     reader = dataclasses.replace(
         reader, files=choose_shard(reader.files, FLAGS.shard)
     )
-    with workers.together():
+    with workers.exit_barrier():
         if reader.schema.segment_labels:
             _infer_segments(scored, reader, workers)
         elif FLAGS.output_dir is not None:
@@ -84,7 +84,7 @@ def _infer_videos(scored, reader, workers) -> None:
     from distill.evaluation.inference import write_shared_predictions
     from distill.reporting.console import report_progress
 
-    network = scoring_settings.load_scored_network(scored, FLAGS.which, workers)
+    network = scoring_settings.load_scored_network(scored, FLAGS.role, workers)
     sharing = distribution_flags.sharing(workers)
     counts = write_shared_predictions(
         FLAGS.output_file,
@@ -106,11 +106,11 @@ def _infer_files(scored, reader, workers) -> None:
 
     results = InferenceFiles(
         Path(FLAGS.output_dir),
-        scoring_settings.describe_scored(scored, FLAGS.which),
+        scoring_settings.describe_scored(scored, FLAGS.role),
         FLAGS.top_k,
     )
     results.prepare(reader.files)
-    network = scoring_settings.load_scored_network(scored, FLAGS.which, workers)
+    network = scoring_settings.load_scored_network(scored, FLAGS.role, workers)
     files = reader.files[workers.index :: workers.count]
     own = dataclasses.replace(reader, files=files)
     for line in results.write(network, own):
@@ -133,7 +133,7 @@ def _infer_segments(scored, reader, workers) -> None:
             "--segment_labels: the best segments of a class are those of all "
             "files; predict them by one process (--strategy=single)."
         )
-    network = scoring_settings.load_scored_network(scored, FLAGS.which, workers)
+    network = scoring_settings.load_scored_network(scored, FLAGS.role, workers)
     counts = write_segments(
         FLAGS.output_file,
         predict_videos(network, reader),

@@ -1,4 +1,4 @@
-"""Lists every model: level, default sizes, parameters, multiply-adds."""
+"""Lists every model: level, default sizes, parameters, MACs."""
 
 from absl import flags
 

@@ -51,7 +51,7 @@ def main() -> None:
         num_classes=FLAGS.num_classes,
         missing=FLAGS.missing,
     )
-    scores = {"checkpoint": FLAGS.predictions, "which": "predictions"} | scores
+    scores = {"checkpoint": FLAGS.predictions, "role": "predictions"} | scores
     print_scores([scores])
     note = missing_note(scores)
     if note:

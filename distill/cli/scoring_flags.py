@@ -9,7 +9,7 @@ def define_scoring_flags() -> None:
         "checkpoint", None, "Checkpoint to read; default: --train_dir's newest."
     )
     flags.DEFINE_enum(
-        "which",
+        "role",
         "student",
         ["student", "teacher", "both"],
         "Network of the checkpoint.",

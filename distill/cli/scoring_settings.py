@@ -19,9 +19,7 @@ from distill.networks.ensemble_file import (
 FLAGS = flags.FLAGS
 
 
-def load_scored_network(
-    checkpoint: str, which: str, workers: Any = None
-) -> Any:
+def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
     """Returns a checkpoint's network as it is evaluated.
 
     The flags' budget is the student's; without one it is as it was trained.
@@ -36,18 +34,18 @@ def load_scored_network(
     from distill.networks.cascade import Cascade, CascadeNetwork
     from distill.networks.loading import load_network
 
-    budget = None if which == "teacher" else frame_budget(ALL_FRAMES)
+    budget = None if role == "teacher" else frame_budget(ALL_FRAMES)
     scope = contextlib.nullcontext() if workers is None else workers.scope()
     with scope:
         network = load_network(
             checkpoint,
-            which,
+            role,
             FLAGS.mixed_precision,
             None if budget == ALL_FRAMES else budget,
         )
     if FLAGS.cascade_file is None:
         return network
-    if which == "teacher":
+    if role == "teacher":
         raise ValueError("--cascade_file is for the student, not the teacher.")
     if is_ensemble(checkpoint):
         raise ValueError("--cascade_file is for a student, not an ensemble.")
@@ -71,13 +69,13 @@ def _load_artifact(path: str) -> Any:
     return ArtifactNetwork(path)
 
 
-def score(scored: str, which: str, reader: Any, sharing: Any) -> dict[str, Any]:
+def score(scored: str, role: str, reader: Any, sharing: Any) -> dict[str, Any]:
     """Returns the scores of a checkpoint's network, ensemble or artifact."""
     from distill.deployment.artifact_network import evaluate_artifact
     from distill.deployment.runtimes import is_artifact
     from distill.evaluation.evaluate import evaluate_checkpoint
 
-    network = load_scored_network(scored, which, sharing.workers)
+    network = load_scored_network(scored, role, sharing.workers)
     if is_artifact(scored):
         return evaluate_artifact(
             scored,
@@ -88,7 +86,7 @@ def score(scored: str, which: str, reader: Any, sharing: Any) -> dict[str, Any]:
         )
     return evaluate_checkpoint(
         scored,
-        which,
+        role,
         reader,
         top_k=FLAGS.top_k,
         network=network,
@@ -107,7 +105,7 @@ def scored_file() -> str:
     return str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
 
 
-def describe_scored(scored: str, which: str) -> dict[str, Any]:
+def describe_scored(scored: str, role: str) -> dict[str, Any]:
     """Returns what predictions depend on: the file, the network, its frames."""
     from distill.deployment.card import path_hash
 
@@ -115,7 +113,7 @@ def describe_scored(scored: str, which: str) -> dict[str, Any]:
     given = {name: FLAGS[name].value for name in kinds}
     if FLAGS.cascade_file is not None:
         given["cascade"] = path_hash(FLAGS.cascade_file)
-    return given | {"sha256": path_hash(scored), "which": which}
+    return given | {"sha256": path_hash(scored), "role": role}
 
 
 def evaluation_reader(
@@ -162,7 +160,7 @@ def ensemble_members() -> list[Member]:
         raise ValueError("--weights are given, or searched, not both.")
     weights = parse_weights(FLAGS.weights, len(names), "checkpoints")
     return [
-        parse_member(name, FLAGS.which, weight)
+        parse_member(name, FLAGS.role, weight)
         for name, weight in zip(names, weights, strict=True)
     ]
 

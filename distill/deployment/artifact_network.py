@@ -36,12 +36,12 @@ class ArtifactNetwork:
         try:
             self.num_frames = network["frames"]
             self.num_parameters = network["parameters"]
-            self.multiply_adds = network["multiply_adds"]
+            self.macs = network["macs"]
             self.label_loss = check_choice(
                 "label_loss", str(network["label_loss"]), LABEL_LOSSES
             )
-            # The `which` and `step` of what it was made of.
-            self.source = {key: source[key] for key in ("which", "step")}
+            # The `role` and `step` of what it was made of.
+            self.source = {key: source[key] for key in ("role", "step")}
         except KeyError as error:
             raise ValueError(
                 f"{path.parent / CARD} is no card of an export: no {error}."
@@ -75,7 +75,7 @@ def evaluate_artifact(
       sharing: How workers divide them.
 
     Returns:
-      Its result, with `checkpoint`, the artifact, and `which` and `step` of
+      Its result, with `checkpoint`, the artifact, and `role` and `step` of
       what it was made of.
     """
     network = network or ArtifactNetwork(artifact)

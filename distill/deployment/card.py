@@ -74,10 +74,10 @@ def card_text(card: dict[str, Any]) -> str:
     lines = [
         f"# {network['model']}, {network['frames_seen']}",
         "",
-        f"- {source['which']} of `{source['checkpoint']}`, step "
+        f"- {source['role']} of `{source['checkpoint']}`, step "
         f"{source['step']} (SHA-256 `{source['sha256'][:16]}...`)",
         f"- {network['parameters']:,} parameters, "
-        f"{network['multiply_adds']:,} multiply-adds a video of "
+        f"{network['macs']:,} MACs a video of "
         f"{network['frames']} frames, {network['num_classes']} classes",
         f"- GAP and mAP on {data['num_videos']:,} {data['examples']} of "
         f"`{data['pattern']}`; differences are from the checkpoint's own "

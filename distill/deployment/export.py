@@ -42,7 +42,7 @@ class Export:
 
     Attributes:
       checkpoint: Its file, for the card.
-      which: `student` or `teacher`.
+      role: `student` or `teacher`.
       network: The network, in float32.
       reader: Reads real videos with labels, on which every artifact is
         compared with the checkpoint.
@@ -52,7 +52,7 @@ class Export:
     """
 
     checkpoint: str
-    which: str
+    role: str
     network: Any
     reader: VideoReader
     pattern: str
@@ -148,7 +148,7 @@ class Export:
                 "frames": network.num_frames if schema.frame_features else None,
                 "frames_seen": self.interface.budget.name,
                 "parameters": network.num_parameters,
-                "multiply_adds": network.multiply_adds,
+                "macs": network.macs,
                 "num_classes": schema.num_classes,
                 "label_loss": self._trained().training.label_loss,
             },
@@ -171,11 +171,11 @@ class Export:
         source = {
             "checkpoint": self.checkpoint,
             "sha256": cards.file_hash(self.checkpoint),
-            "which": self.which,
+            "role": self.role,
             "step": None,
         }
         if is_ensemble(self.checkpoint):
-            return source | {"which": "ensemble"}
+            return source | {"role": "ensemble"}
         return source | {"step": read_progress(self.checkpoint)["step"]}
 
     def _write_example(self, folder: Path, runtime: Runtime) -> None:
@@ -199,19 +199,19 @@ def model_name(network: Any) -> str:
     return " + ".join(member.settings.model for member in members)
 
 
-def choose_network(checkpoint: str, which: str | None) -> str:
+def choose_network(checkpoint: str, role: str | None) -> str:
     """Returns which network of a checkpoint to export.
 
     Raises:
-      ValueError: It holds two, and `which` does not say.
+      ValueError: It holds two, and `role` does not say.
     """
-    if which is not None or is_ensemble(checkpoint):
-        return which or "student"
+    if role is not None or is_ensemble(checkpoint):
+        return role or "student"
     settings = read_settings(checkpoint)
     if settings.teacher is not None and settings.student is not None:
         raise ValueError(
             f"{checkpoint} holds a teacher and a student: give "
-            "--which=student or --which=teacher."
+            "--role=student or --role=teacher."
         )
     return "student" if settings.teacher is None else "teacher"
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distill.distributed.tracing import AnyBatchSize
+from distill.distributed.tracing import BatchPolymorphicFunction
 
 
 class ModelRuntime:
@@ -19,7 +19,7 @@ class ModelRuntime:
 
     def __init__(self, model: keras.Model):
         self.model = model
-        self._run: Any = AnyBatchSize(model)
+        self._run: Any = BatchPolymorphicFunction(model)
         self._lock = threading.Lock()
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:

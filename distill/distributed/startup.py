@@ -64,7 +64,7 @@ def _start_multi_worker(cluster: "Cluster") -> Workers:
     index, count = cluster.index, len(cluster.addresses)
     meet(cluster.addresses, index)
     handler = signal.getsignal(signal.SIGTERM)
-    with Workers(index=index, count=count).name_the_lost():
+    with Workers(index=index, count=count).report_lost_worker():
         # Nothing of Python's runs until all have met once more.
         faulthandler.dump_traceback_later(
             _CONNECTING_SECONDS, exit=True, file=sys.stdout

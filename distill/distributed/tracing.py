@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 
-class AnyBatchSize:
+class BatchPolymorphicFunction:
     """A function traced once, for whatever batch size comes.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distill.distributed.tracing import AnyBatchSize
+from distill.distributed.tracing import BatchPolymorphicFunction
 
 # What an operation raises whose peer is gone, and those after it.
 _LOST = (
@@ -127,7 +127,9 @@ class Workers:
             listed = ", ".join(map(str, values))
             raise ValueError(f"{message} (by worker: {listed})")
 
-    def on_replicas(self, predict: Callable[[Any], tf.Tensor]) -> AnyBatchSize:
+    def on_replicas(
+        self, predict: Callable[[Any], tf.Tensor]
+    ) -> BatchPolymorphicFunction:
         """Returns a function of a batch that all devices here take a part of.
 
         Args:
@@ -151,10 +153,10 @@ class Workers:
                 self.strategy.experimental_local_results(predicted), axis=0
             )
 
-        return AnyBatchSize(run)
+        return BatchPolymorphicFunction(run)
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def exit_barrier(self) -> Iterator[None]:
         """Does work that is shared, and ends when all workers have done it.
 
         A sum is done for one worker before the others have received all that
@@ -165,13 +167,13 @@ class Workers:
         Raises:
           WorkerLostError: Another worker is gone before the work is done.
         """
-        with self.name_the_lost():
+        with self.report_lost_worker():
             yield
         with contextlib.suppress(*_LOST):
             self.wait()
 
     @contextlib.contextmanager
-    def name_the_lost(self) -> Iterator[None]:
+    def report_lost_worker(self) -> Iterator[None]:
         """Says clearly that another worker is gone, where an operation fails.
 
         Raises:

@@ -81,16 +81,16 @@ class EnsembleBuilder:
 
     def _score_member(self, member, kept):
         if kept is None:
-            return self._score(member.checkpoint, member.which)
+            return self._score(member.checkpoint, member.role)
         kept.start_member()
-        return self._score(member.checkpoint, member.which, kept.keep)
+        return self._score(member.checkpoint, member.role, kept.keep)
 
-    def _score(self, checkpoint, which, observe=None):
+    def _score(self, checkpoint, role, observe=None):
         return evaluate_checkpoint(
             checkpoint,
-            which,
+            role,
             self.reader,
             top_k=self.top_k,
-            network=load_network(checkpoint, which, self.precision),
+            network=load_network(checkpoint, role, self.precision),
             observe=observe,
         )

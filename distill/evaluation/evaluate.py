@@ -32,7 +32,7 @@ class ScoredNetwork(Protocol):
     budget: Any
     num_frames: int
     num_parameters: int
-    multiply_adds: int
+    macs: int
 
     def compiled_predict(self, inputs: Mapping[str, Any]) -> tf.Tensor:
         """Returns `predictions` `[batch, classes]` of videos as read."""
@@ -104,7 +104,7 @@ def evaluate_network(
       classes not weighted, of segments over what is rated), `top_k`,
       `examples_per_second` (after the first batch; None if there is no other),
       `device`, `frames` (the most the network sees; None where it reads one
-      vector a video), `parameters` and `multiply_adds`.
+      vector a video), `parameters` and `macs`.
     """
     of_segments = reader.schema.segment_labels
     reads_frames = reader.schema.frame_features
@@ -131,7 +131,7 @@ def evaluate_network(
         "device": device_name(),
         "frames": network.num_frames if reads_frames else None,
         "parameters": network.num_parameters,
-        "multiply_adds": network.multiply_adds,
+        "macs": network.macs,
     }
 
 
@@ -148,7 +148,7 @@ def _sum_losses(label_loss, videos):
 
 def evaluate_checkpoint(
     checkpoint: str | Path,
-    which: str,
+    role: str,
     reader: VideoReader,
     *,
     top_k: int = 20,
@@ -160,7 +160,7 @@ def evaluate_checkpoint(
 
     Args:
       checkpoint: The file, or that of an ensemble.
-      which: `teacher` or `student`; of an ensemble `student`, its default.
+      role: `teacher` or `student`; of an ensemble `student`, its default.
       reader: Reads the examples, with labels.
       top_k: Classes a video that enter GAP.
       network: The network, if it is loaded already.
@@ -168,13 +168,13 @@ def evaluate_checkpoint(
       sharing: How workers divide them.
 
     Returns:
-      Its result, with `checkpoint`, `which` and `step`: of an ensemble
+      Its result, with `checkpoint`, `role` and `step`: of an ensemble
       `ensemble` and None. Its `loss` is that of the first member's training.
     """
-    network = network or load_network(checkpoint, which)
+    network = network or load_network(checkpoint, role)
     trained, step = checkpoint, None
     if is_ensemble(checkpoint):
-        which = "ensemble"
+        role = "ensemble"
         trained = Ensemble.read(checkpoint).members[0].checkpoint
     else:
         step = read_progress(checkpoint)["step"]
@@ -186,7 +186,7 @@ def evaluate_checkpoint(
         observe=observe,
         sharing=sharing,
     )
-    identity = {"checkpoint": str(checkpoint), "which": which}
+    identity = {"checkpoint": str(checkpoint), "role": role}
     return identity | {"step": step} | scores
 
 

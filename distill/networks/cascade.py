@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from distill.distributed.tracing import AnyBatchSize
+from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.models.frame_selection import select_frames
@@ -116,21 +116,21 @@ class CascadeNetwork:
         return self.network.num_parameters
 
     @property
-    def multiply_adds(self) -> int:
-        """Multiply-adds of a video that passes all stages."""
-        return sum(self.stage_multiply_adds)
+    def macs(self) -> int:
+        """MACs of a video that passes all stages."""
+        return sum(self.stage_macs)
 
     @property
-    def stage_multiply_adds(self) -> list[int]:
-        """Multiply-adds of a video at each stage, which starts anew."""
+    def stage_macs(self) -> list[int]:
+        """MACs of a video at each stage, which starts anew."""
         model = self.network.model
-        return [model.multiply_adds(k) for k in self.cascade.budgets]
+        return [model.macs(k) for k in self.cascade.budgets]
 
     @functools.cached_property
-    def _stage_functions(self) -> list[AnyBatchSize]:
+    def _stage_functions(self) -> list[BatchPolymorphicFunction]:
         def make(budget):
             network = self.network.at_budget(budget)
-            return AnyBatchSize(
+            return BatchPolymorphicFunction(
                 lambda videos: network.predict(select_frames(videos, budget))
             )
 
@@ -172,7 +172,7 @@ class CascadeNetwork:
         """Returns the mean number of frames of the videos so far."""
         return float(np.mean(np.concatenate(self.frames_seen)))
 
-    def mean_multiply_adds(self) -> float:
-        """Returns the mean multiply-adds of the videos so far."""
-        costs = np.cumsum(self.stage_multiply_adds)
+    def mean_macs(self) -> float:
+        """Returns the mean MACs of the videos so far."""
+        costs = np.cumsum(self.stage_macs)
         return float(np.mean(costs[np.concatenate(self.stages)]))

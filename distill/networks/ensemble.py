@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill.checkpoints.checkpoint import read_settings
-from distill.distributed.tracing import AnyBatchSize
+from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.models.ensemble_model import EnsembleModel
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.ensemble_file import Ensemble, Member, is_ensemble
@@ -53,9 +53,9 @@ class EnsembleNetwork:
         return self._model
 
     @functools.cached_property
-    def compiled_predict(self) -> AnyBatchSize:
+    def compiled_predict(self) -> BatchPolymorphicFunction:
         """The mean predictions as one graph for batches of any size."""
-        return AnyBatchSize(self._model)
+        return BatchPolymorphicFunction(self._model)
 
     @property
     def num_frames(self) -> int:
@@ -68,9 +68,9 @@ class EnsembleNetwork:
         return sum(network.num_parameters for network in self.networks)
 
     @property
-    def multiply_adds(self) -> int:
-        """Multiply-adds of a video of the most frames, of all members."""
-        return self._model.multiply_adds()
+    def macs(self) -> int:
+        """MACs of a video of the most frames, of all members."""
+        return self._model.macs()
 
     def at_budget(self, budget: FrameBudget) -> "EnsembleNetwork":
         """Raises a ValueError: each member has a budget of its own."""
@@ -103,7 +103,7 @@ def check_members(members: Sequence[Member]) -> DataSchema:
     for member in members:
         settings = read_settings(member.checkpoint)
         try:
-            settings.network(member.which)
+            settings.network(member.role)
         except ValueError as error:
             raise ValueError(f"{member.checkpoint}: {error}") from error
         check_same_data(

@@ -26,18 +26,18 @@ class Member:
 
     Attributes:
       checkpoint: Its file.
-      which: `student` or `teacher`: the network of the file.
+      role: `student` or `teacher`: the network of the file.
       weight: Its share of the mean, 0 or more.
     """
 
     checkpoint: str
-    which: str
+    role: str
     weight: float
 
     @property
     def name(self) -> str:
         """The file and, unless it is the student, the network."""
-        suffix = "" if self.which == "student" else f":{self.which}"
+        suffix = "" if self.role == "student" else f":{self.which}"
         return f"{self.checkpoint}{suffix}"
 
 
@@ -64,7 +64,7 @@ class Ensemble:
             if names.count(name) > 1:
                 raise ValueError(f"An ensemble has each member once: {name}.")
         for member in self.members:
-            check_choice("network", member.which, _WHICH)
+            check_choice("network", member.role, _WHICH)
         weights = scale_weights([member.weight for member in self.members])
         members = [
             dataclasses.replace(member, weight=weight)
@@ -191,24 +191,24 @@ def parse_weights(
     return scale_weights(weights, "--weights")
 
 
-def parse_member(text: str, which: str, weight: float = 1.0) -> Member:
+def parse_member(text: str, role: str, weight: float = 1.0) -> Member:
     """Returns the member of `FILE`, `FILE:student` or `FILE:teacher`.
 
     Args:
       text: What names it.
-      which: The network where `text` does not say.
+      role: The network where `text` does not say.
       weight: Its weight.
     """
     file, separator, named = text.rpartition(":")
     if separator and named in _WHICH:
         return Member(file, named, weight)
-    return Member(text, which, weight)
+    return Member(text, role, weight)
 
 
 def _read_member(number: int, fields: Any, directory: Path) -> Member:
     if not isinstance(fields, dict):
         raise ValueError(f"member {number} is no object")
-    for key, kind in (("checkpoint", str), ("which", str), ("weight", float)):
+    for key, kind in (("checkpoint", str), ("role", str), ("weight", float)):
         value = fields.get(key)
         if not is_of_type(kind, value):
             wanted = "a number" if key == "weight" else "a text"
@@ -222,7 +222,7 @@ def _read_member(number: int, fields: Any, directory: Path) -> Member:
         )
     return Member(
         str(directory / fields["checkpoint"]),
-        fields["which"],
+        fields["role"],
         float(fields["weight"]),
     )
 

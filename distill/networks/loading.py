@@ -10,12 +10,12 @@ from distill.models.frame_budget import FrameBudget
 from distill.networks.ensemble import EnsembleNetwork, check_members
 from distill.networks.ensemble_file import Ensemble, is_ensemble
 from distill.networks.network import Network, build_network
-from distill.networks.stored_settings import read_fitting_settings
+from distill.networks.stored_settings import read_validated_settings
 
 
 def load_network(
     checkpoint: str | Path,
-    which: str,
+    role: str,
     precision: str = "float32",
     budget: FrameBudget | None = None,
 ) -> Network | EnsembleNetwork:
@@ -24,7 +24,7 @@ def load_network(
     Args:
       checkpoint: The file, or that of an ensemble (`.json`), whose members
         say which network each is.
-      which: The network; of an ensemble `student`, its default.
+      role: The network; of an ensemble `student`, its default.
       precision: `float32` or `bfloat16`: what it computes in.
       budget: The frames it sees; None: those it was trained on.
 
@@ -34,27 +34,27 @@ def load_network(
       ValueError: It holds no such network, or no ensemble.
     """
     if is_ensemble(checkpoint):
-        network = _load_ensemble(checkpoint, which, precision)
+        network = _load_ensemble(checkpoint, role, precision)
     else:
-        settings = read_fitting_settings(checkpoint, which)
+        settings = read_validated_settings(checkpoint, role)
         network = build_network(
-            settings.network(which), settings.data, which, precision
+            settings.network(role), settings.data, role, precision
         )
-        load_result(checkpoint, which, weight_names(network.model))
+        load_result(checkpoint, role, weight_names(network.model))
     return network if budget is None else network.at_budget(budget)
 
 
-def _load_ensemble(path, which, precision) -> EnsembleNetwork:
-    if which != "student":
+def _load_ensemble(path, role, precision) -> EnsembleNetwork:
+    if role != "student":
         raise ValueError(
-            f"--which={which}: the members of {path} say which network of a "
+            f"--role={role}: the members of {path} say which network of a "
             "checkpoint each is."
         )
     members = Ensemble.read(path).members
     schema = check_members(members)
     networks = []
     for member in members:
-        network = load_network(member.checkpoint, member.which, precision)
+        network = load_network(member.checkpoint, member.role, precision)
         if network.budget.num_draws(schema.max_frames):
             raise ValueError(
                 f"{path}: {member.name} sees {network.budget.name}, which are "

@@ -21,7 +21,7 @@ class ModelSize:
       classifier: Name of the classifier on top.
       classifier_arguments: The classifier's sizes.
       parameters: Numbers that its weights hold; None if it cannot be built.
-      multiply_adds: Multiply-adds of one video of the greatest length; None
+      macs: MACs of one video of the greatest length; None
         if it cannot be built.
       problem: Why its default sizes do not fit the data, if they do not.
     """
@@ -32,7 +32,7 @@ class ModelSize:
     classifier: str
     classifier_arguments: Mapping[str, Any]
     parameters: int | None = None
-    multiply_adds: int | None = None
+    macs: int | None = None
     problem: str | None = None
 
 

@@ -6,7 +6,7 @@ import functools
 import keras
 import tensorflow as tf
 
-from distill.distributed.tracing import AnyBatchSize
+from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.models.frame_selection import select_frames
@@ -88,9 +88,9 @@ class Network:
         return raw
 
     @functools.cached_property
-    def compiled_predict(self) -> AnyBatchSize:
+    def compiled_predict(self) -> BatchPolymorphicFunction:
         """`predict` as one graph for batches of any size."""
-        return AnyBatchSize(self.predict)
+        return BatchPolymorphicFunction(self.predict)
 
     @property
     def embedding_size(self) -> int:
@@ -108,9 +108,9 @@ class Network:
         return self.model.count_params()
 
     @property
-    def multiply_adds(self) -> int:
-        """Multiply-adds of one video of the most frames it sees."""
-        return self.model.multiply_adds(self.num_frames)
+    def macs(self) -> int:
+        """MACs of one video of the most frames it sees."""
+        return self.model.macs(self.num_frames)
 
 
 def video_inputs(batch):
@@ -202,11 +202,11 @@ class NetworkSize:
 
     Attributes:
       parameters: Numbers that its weights hold.
-      multiply_adds: Multiply-adds of one video of the most frames it sees.
+      macs: MACs of one video of the most frames it sees.
     """
 
     parameters: int
-    multiply_adds: int
+    macs: int
 
 
 def measure_network(
@@ -219,4 +219,4 @@ def measure_network(
     """
     with tf.Graph().as_default():
         network = build_network(settings, schema, "student")
-        return NetworkSize(network.num_parameters, network.multiply_adds)
+        return NetworkSize(network.num_parameters, network.macs)

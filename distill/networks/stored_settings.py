@@ -40,12 +40,12 @@ _BUILDING_ERRORS = (ArithmeticError, TypeError, ValueError, tf.errors.OpError)
 Shapes = dict[str, tuple[int, ...]]
 
 
-def read_fitting_settings(path: str | Path, which: str) -> RunSettings:
+def read_validated_settings(path: str | Path, role: str) -> RunSettings:
     """Returns a checkpoint's settings if a network of it is as they say.
 
     Args:
       path: The checkpoint.
-      which: `teacher`, `student` or `autoencoder`.
+      role: `teacher`, `student` or `autoencoder`.
 
     Raises:
       CheckpointError: The file is no checkpoint, or the weights it holds are
@@ -55,11 +55,11 @@ def read_fitting_settings(path: str | Path, which: str) -> RunSettings:
     """
     with open_checkpoint(path) as file:
         settings = stored_settings(file)
-        if which == _AUTOENCODER:
+        if role == _AUTOENCODER:
             network = settings.autoencoder
         else:
-            network = settings.network(which)
-        group = result_group(file, which)
+            network = settings.network(role)
+        group = result_group(file, role)
         if group not in file:
             raise CheckpointError(
                 f"{path} holds no {group}; it holds {sorted(file)}."
@@ -69,12 +69,12 @@ def read_fitting_settings(path: str | Path, which: str) -> RunSettings:
     try:
         _check_sizes(network, settings.data, held)
         wanted = _expect_shapes(
-            json.dumps(dataclasses.asdict(network)), settings.data, which
+            json.dumps(dataclasses.asdict(network)), settings.data, role
         )
     except _BUILDING_ERRORS as error:
         reason = str(error).strip().split("\n")[0].removesuffix(".")
         raise CheckpointError(
-            f"{path}: its settings make no {which}: {reason}."
+            f"{path}: its settings make no {role}: {reason}."
         ) from error
     _compare(f"{path}: {group}", held, wanted)
     return settings
@@ -117,7 +117,7 @@ def _check_sizes(network, schema, held) -> None:
 
 
 @functools.lru_cache(maxsize=256)
-def _expect_shapes(network: str, schema: DataSchema, which: str) -> Shapes:
+def _expect_shapes(network: str, schema: DataSchema, role: str) -> Shapes:
     """Returns the shapes of a network's weights, by name.
 
     Nothing is drawn from Python's random numbers, by which Keras seeds what it
@@ -126,7 +126,7 @@ def _expect_shapes(network: str, schema: DataSchema, which: str) -> Shapes:
     Args:
       network: Its settings as JSON, which can be remembered.
       schema: The data.
-      which: `teacher`, `student` or `autoencoder`.
+      role: `teacher`, `student` or `autoencoder`.
     """
     state = random.getstate()
     try:
@@ -134,21 +134,21 @@ def _expect_shapes(network: str, schema: DataSchema, which: str) -> Shapes:
             return {
                 name: tuple(weight.shape)
                 for name, weight in weight_names(
-                    _build(json.loads(network), schema, which)
+                    _build(json.loads(network), schema, role)
                 ).items()
             }
     finally:
         random.setstate(state)
 
 
-def _build(fields, schema, which):
-    if which == _AUTOENCODER:
+def _build(fields, schema, role):
+    if role == _AUTOENCODER:
         width = schema.num_features
         model = registry.build_autoencoder(width, fields["encoder_sizes"])
         model.build({"features": (None, width)})
         return model
     settings = read_dataclass(NetworkSettings, fields)
-    return build_network(settings, schema, which).model
+    return build_network(settings, schema, role).model
 
 
 def _compare(place, held: Shapes, wanted: Shapes) -> None:

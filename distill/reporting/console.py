@@ -27,7 +27,7 @@ _SCORES = {
 }
 _SEGMENT_TITLES = {
     "gap": "GAP (rated pairs)",
-    "multiply_adds": "multiply-adds a segment",
+    "macs": "MACs a segment",
     "examples_per_second": "segments/s",
 }
 
@@ -38,7 +38,7 @@ def print_scores(scores: list[dict[str, Any]]) -> None:
     table = rich.table.Table()
     table.add_column("metric")
     for network in scores:
-        table.add_column(network["which"], justify="right")
+        table.add_column(network["role"], justify="right")
     top_k = scores[0]["top_k"]
     names = {
         "gap": f"GAP@{top_k}",
@@ -53,7 +53,7 @@ def print_scores(scores: list[dict[str, Any]]) -> None:
         "num_rated": "rated (segment, class) pairs",
         "frames": "frames seen",
         "parameters": "parameters",
-        "multiply_adds": "multiply-adds a video",
+        "macs": "MACs a video",
         "examples_per_second": "videos/s",
         "device": "device",
         "step": "step",
@@ -79,13 +79,13 @@ def read_named_scores(files: list[str]) -> dict[str, dict[str, Any]]:
     scores = {}
     for entry in files:
         name, separator, file = entry.partition("=")
-        path, _, which = file.partition(":")
+        path, _, role = file.partition(":")
         if not separator or not path:
             raise ValueError(f"--metrics_files: {entry!r} is not NAME=FILE.")
         networks = _read_networks(path)
-        found = [n for n in networks if which in ("", n["which"])]
+        found = [n for n in networks if role in ("", n["role"])]
         if len(found) != 1:
-            names = ", ".join(network["which"] for network in networks)
+            names = ", ".join(network["role"] for network in networks)
             raise ValueError(
                 f"--metrics_files: {entry!r} must name one of {names}."
             )
@@ -103,9 +103,9 @@ def _read_networks(path) -> list[dict[str, Any]]:
         ) from error
     networks = held if isinstance(held, list) else [held]
     for network in networks:
-        if not isinstance(network, dict) or "which" not in network:
+        if not isinstance(network, dict) or "role" not in network:
             raise ValueError(
-                f"--metrics_files: {path} holds no metrics: no 'which'."
+                f"--metrics_files: {path} holds no metrics: no 'role'."
             )
     return networks
 
@@ -117,7 +117,7 @@ def print_comparison(scores: Mapping[str, dict[str, Any]]) -> None:
     columns = _SCORES | {
         "frames": "frames",
         "parameters": "parameters",
-        "multiply_adds": "multiply-adds",
+        "macs": "MACs",
     }
     columns = {
         key: title
@@ -137,7 +137,7 @@ def print_conversion(
     sizes: Mapping[str, "GroupSize"],
 ) -> None:
     """Says what a conversion kept, left out, and the files' sizes."""
-    result = "student_average" if "student_average" in sizes else "student"
+    result = "student_ema" if "student_ema" in sizes else "student"
     for group, size in sizes.items():
         verb = "kept" if group == result else "left out"
         print(
@@ -157,7 +157,7 @@ def print_models(models: list["ModelSize"], schema: "DataSchema") -> None:
     table = rich.table.Table()
     for title in ("model", "level"):
         table.add_column(title, no_wrap=True)
-    for title in ("parameters", "multiply-adds"):
+    for title in ("parameters", "MACs"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("classifier", no_wrap=True)
     table.add_column("default sizes", overflow="fold")
@@ -166,7 +166,7 @@ def print_models(models: list["ModelSize"], schema: "DataSchema") -> None:
             model.name,
             model.level,
             _format(model.parameters),
-            _format(model.multiply_adds),
+            _format(model.macs),
             model.classifier,
             _format_sizes(model.arguments),
         )

@@ -122,12 +122,12 @@ class RunSettings:
             )
         if distillation.start_from_teacher and not self.teacher_checkpoints:
             raise ValueError("start_from_teacher needs teacher_checkpoints.")
-        if distillation.teacher_average and (
-            self.teacher is None or not self.training.average_half_life
+        if distillation.teacher_ema and (
+            self.teacher is None or not self.training.ema_half_life
         ):
             raise ValueError(
-                "teacher_average needs a teacher that trains in this run and "
-                "average_half_life above 0."
+                "teacher_ema needs a teacher that trains in this run and "
+                "ema_half_life above 0."
             )
 
     def _check_teacher_fields(self) -> None:
@@ -147,26 +147,26 @@ class RunSettings:
                 "teacher_weights must be 0 or more and sum to 1, got "
                 f"{list(weights)}."
             )
-        for which in self.teacher_networks:
-            check_choice("teacher_networks", which, ("student", "teacher"))
+        for role in self.teacher_networks:
+            check_choice("teacher_networks", role, ("student", "teacher"))
 
     @property
     def teaching(self) -> str:
         """Which network of the run teaches others: the teacher, if any."""
         return "student" if self.teacher is None else "teacher"
 
-    def network(self, which: str) -> NetworkSettings:
+    def network(self, role: str) -> NetworkSettings:
         """Returns the settings of the `teacher` or the `student`.
 
         Raises:
           ValueError: There is no such network.
         """
-        settings = {"teacher": self.teacher, "student": self.student}.get(which)
+        settings = {"teacher": self.teacher, "student": self.student}.get(role)
         if settings is None:
             kinds = ("autoencoder", "teacher", "student")
             held = [kind for kind in kinds if getattr(self, kind) is not None]
             raise ValueError(
-                f"There is no {which} here, only the {' and '.join(held)}."
+                f"There is no {role} here, only the {' and '.join(held)}."
             )
         return settings
 
@@ -183,8 +183,8 @@ class RunSettings:
             or of another type, or the settings do not fit one another.
         """
         fields = parse_json_object(text)
-        for which in ("student", "teacher"):
-            network = fields.get(which)
+        for role in ("student", "teacher"):
+            network = fields.get(role)
             # As checkpoints had it before other selections.
             if isinstance(network, dict) and "every_n" in network:
                 network["budget"] = {"every_n": network.pop("every_n")}

@@ -35,7 +35,7 @@ class DistillationSettings:
       final_distillation_factor: Factor of the terms against the teacher in the
         last epoch; it moves there from 1, linearly by epochs.
       final_label_factor: The same of the student's label loss.
-      teacher_average: Whether the student learns from the moving average of a
+      teacher_ema: Whether the student learns from the moving average of a
         teacher that trains beside it.
       mimic: Whether the student learns the teacher's embedding alone, under a
         copy of the teacher's classifier.
@@ -55,7 +55,7 @@ class DistillationSettings:
     normalize_terms: bool = False
     final_distillation_factor: float = 1.0
     final_label_factor: float = 1.0
-    teacher_average: bool = False
+    teacher_ema: bool = False
     mimic: bool = False
     start_from_teacher: bool = False
 
@@ -107,7 +107,7 @@ class TrainingSettings:
       shuffle_buffer_size: Records among which the next one is drawn.
       mixed_precision: What the networks compute in: `float32` or `bfloat16`,
         beside weights, classifiers, losses and metrics in float32.
-      average_half_life: Steps after which a weight counts half in the moving
+      ema_half_life: Steps after which a weight counts half in the moving
         average that is the run's result; 0: the weights themselves are.
       mixup: Parameter of the symmetric beta distribution by which every video
         is mixed with another; 0: none is mixed.
@@ -132,7 +132,7 @@ class TrainingSettings:
     shuffle_buffer_size: int = 1024
     class_weights_file: str | None = None
     mixed_precision: str = "float32"
-    average_half_life: float = 0.0
+    ema_half_life: float = 0.0
     mixup: float = 0.0
     student_views: int = 1
     train_share: float = 1.0
@@ -157,7 +157,7 @@ class TrainingSettings:
             "clip_gradient_norm",
             "regularization_penalty",
             "seed",
-            "average_half_life",
+            "ema_half_life",
             "mixup",
         ):
             check_at_least(0, **{name: getattr(self, name)})

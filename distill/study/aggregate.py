@@ -12,7 +12,7 @@ from distill.study.statistic import Statistic, is_number, summarize
 METRICS = ("gap", "mean_average_precision", "hit_at_one", "perr", "loss")
 # Those that are held against the baseline, with their names in a report.
 COMPARED_METRICS = {"gap": "GAP", "mean_average_precision": "mAP"}
-_CASCADE_COSTS = ("mean_frames", "multiply_adds", "milliseconds")
+_CASCADE_COSTS = ("mean_frames", "macs", "milliseconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ class CascadeSummary:
       shares: Share of the videos, by the frames at which they stop; the mean
         over seeds.
       values: Over seeds, `COMPARED_METRICS` and what a video takes on average:
-        `mean_frames`, `multiply_adds`, and `milliseconds` in batches of 64.
+        `mean_frames`, `macs`, and `milliseconds` in batches of 64.
     """
 
     row: str

@@ -65,7 +65,7 @@ def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
         "gap": scores["gap"],
         "mean_average_precision": scores["mean_average_precision"],
         "mean_frames": run.mean_frames(),
-        "multiply_adds": run.mean_multiply_adds(),
+        "macs": run.mean_macs(),
         "milliseconds": _time(CascadeNetwork(network, cascade), data, reader),
         "budgets": list(cascade.budgets),
         "thresholds": list(cascade.thresholds),

@@ -28,7 +28,7 @@ def measure_cost(
 
     Returns:
       Dict of `frames`, the most it sees of a video; `bytes_read` of them;
-      `multiply_adds` of a video of that many; `parameters`;
+      `macs` of a video of that many; `parameters`;
       `milliseconds_at_1` and `milliseconds_at_64`, a video's share of the
       median time of a batch, from frames as read to predictions.
     """
@@ -36,7 +36,7 @@ def measure_cost(
     cost = {
         "frames": network.num_frames,
         "bytes_read": network.num_frames * schema.num_features,
-        "multiply_adds": network.multiply_adds,
+        "macs": network.macs,
         "parameters": network.num_parameters,
     }
     for batch_size in _BATCH_SIZES:

@@ -75,7 +75,7 @@ class _Axis:
 
 _AXES = (
     _Axis("frames", "frames seen of a video", "mean_frames"),
-    _Axis("multiply_adds", "multiply-adds of a video", "multiply_adds"),
+    _Axis("macs", "MACs of a video", "macs"),
     _Axis(
         "milliseconds_at_64",
         "milliseconds a video, in batches of 64",
@@ -106,7 +106,7 @@ class _Line:
 
 
 def draw_plots(summary: StudySummary) -> list[Plot]:
-    """Draws GAP and mAP over frames, multiply-adds and milliseconds.
+    """Draws GAP and mAP over frames, MACs and milliseconds.
 
     Args:
       summary: The study. A plot for which nothing is measured is left out.

@@ -89,7 +89,7 @@ class Estimate:
 
 
 def _product_rate() -> float:
-    """Returns the multiply-adds a second of a large matrix product."""
+    """Returns the MACs a second of a large matrix product."""
     matrix = tf.random.normal([_PRODUCT_SIZE, _PRODUCT_SIZE])
     tf.matmul(matrix, matrix).numpy()
     start = time.perf_counter()

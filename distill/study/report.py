@@ -16,7 +16,7 @@ from distill.study.aggregate import (
     summarize_study,
 )
 from distill.study.plots import draw_plots
-from distill.study.statistic import Statistic
+from distill.study.statistic import Statistic, write_statistic
 from distill.system.atomic_files import replace_atomically
 
 _TITLE = "Frame-budget study"
@@ -24,7 +24,7 @@ _TITLE = "Frame-budget study"
 _COSTS = {
     "frames": ("frames", ",d"),
     "bytes_read": ("bytes read", ",d"),
-    "multiply_adds": ("multiply-adds", ",.0f"),
+    "macs": ("MACs", ",.0f"),
     "parameters": ("parameters", ",d"),
     "milliseconds_at_1": ("ms, alone", ",.3f"),
     "milliseconds_at_64": ("ms, batch of 64", ",.3f"),
@@ -178,7 +178,7 @@ def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
     teacher = [summary.teacher[metric] for metric in COMPARED_METRICS]
     spread = (
         "Mean ± standard deviation over seeds (number of seeds). The teacher: "
-        f"{' / '.join(map(page.write_statistic, teacher))}."
+        f"{' / '.join(map(write_statistic, teacher))}."
     )
     return (
         page.Paragraph((about,)),
@@ -186,7 +186,7 @@ def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
         *_metric_tables(
             summary,
             spread,
-            lambda metric, cell: page.write_statistic(cell.scores[metric]),
+            lambda metric, cell: write_statistic(cell.scores[metric]),
         ),
     )
 
@@ -220,7 +220,7 @@ def _gains(summary: StudySummary) -> tuple[page.Block, ...]:
 def _write_gain(metric: str, cell: Cell) -> str:
     against = cell.against_baseline[metric]
     gain = dataclasses.replace(against.seed_gains, mean=against.gain)
-    return page.write_statistic(gain, "+")
+    return write_statistic(gain, "+")
 
 
 def _write_share(metric: str, cell: Cell) -> str:
@@ -266,14 +266,14 @@ def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
                 ", ".join(stops) or "-",
                 f"{cascade.wanted_mean_frames:g}",
                 page.write_number(values["mean_frames"].mean, ".2f"),
-                page.write_statistic(values["gap"]),
-                page.write_statistic(values["mean_average_precision"]),
-                page.write_number(values["multiply_adds"].mean, ",.0f"),
+                write_statistic(values["gap"]),
+                write_statistic(values["mean_average_precision"]),
+                page.write_number(values["macs"].mean, ",.0f"),
                 page.write_number(values["milliseconds"].mean, ",.3f"),
             )
         )
     header = ("student", "videos stop at k", "frames wanted", "frames seen")
-    header += ("GAP (seeds)", "mAP (seeds)", "multiply-adds", "ms, batch of 64")
+    header += ("GAP (seeds)", "mAP (seeds)", "MACs", "ms, batch of 64")
     return (page.Table(header, tuple(rows), 2),) if rows else ()
 
 

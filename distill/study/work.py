@@ -6,9 +6,9 @@ from distill.settings.schema import DataSchema
 
 # A training step: forward, and twice as much for gradients.
 _TRAINING = 3
-# Multiply-adds for which a video's reading, parsing and bookkeeping stand.
+# MACs for which a video's reading, parsing and bookkeeping stand.
 _A_VIDEO = 1e6
-# Multiply-adds by network and data: building a network takes a second.
+# MACs by network and data: building a network takes a second.
 _MEASURED: dict[str, int] = {}
 
 
@@ -17,7 +17,7 @@ def training_work(
     num_videos: int,
     teachers: dict[str, NetworkSettings],
 ) -> float:
-    """Estimates the multiply-adds of a run.
+    """Estimates the MACs of a run.
 
     Args:
       settings: The run's.
@@ -40,8 +40,8 @@ def training_work(
 
 
 def _network_work(network: NetworkSettings, schema: DataSchema) -> int:
-    """Returns the multiply-adds of one video."""
+    """Returns the MACs of one video."""
     key = repr((network, schema))
     if key not in _MEASURED:
-        _MEASURED[key] = measure_network(network, schema).multiply_adds
+        _MEASURED[key] = measure_network(network, schema).macs
     return _MEASURED[key]

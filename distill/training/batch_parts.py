@@ -85,13 +85,13 @@ def join_parts(
       so that it ranks below all that is rated; and labels, if any.
     """
     joined = {
-        which: np.concatenate(
+        role: np.concatenate(
             [
-                predicted[which].numpy() * _rated(part)
+                predicted[role].numpy() * _rated(part)
                 for part, predicted in zip(parts, predictions, strict=True)
             ]
         )
-        for which in predictions[0]
+        for role in predictions[0]
     }
     labels = [part["labels"] for part in parts] if joined else [[]]
     return joined, np.concatenate(labels)

@@ -14,8 +14,8 @@ from distill.networks.network import Network, video_inputs
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.batch_parts import Batch, count_examples
 from distill.training.distillation_terms import DistillationTerms
+from distill.training.ema import MovingAverage
 from distill.training.mixup import draw_shares, mix_videos
-from distill.training.moving_average import MovingAverage
 from distill.training.optimizers import make_optimizer
 from distill.training.parallel_step import BatchTrainer, ParallelStep
 
@@ -220,7 +220,7 @@ class Distiller(BatchTrainer):
             predictions["teacher"] = outputs["predictions"]
             taught = [outputs]
         frozen = self.frozen_teachers
-        if self.distillation.teacher_average:
+        if self.distillation.teacher_ema:
             frozen = [self.averages["teacher"].average]
         if frozen:
             taught = [
@@ -265,19 +265,19 @@ class Distiller(BatchTrainer):
             return label_weights
         return self.class_weights * label_weights
 
-    def _own_terms(self, which, outputs, labels, weights):
+    def _own_terms(self, role, outputs, labels, weights):
         """Returns a network's weighted label loss and penalty; the loss."""
-        weight = getattr(self.distillation, f"{which}_label_loss_weight")
+        weight = getattr(self.distillation, f"{role}_label_loss_weight")
         label_loss = losses.batch_mean(
             losses.LABEL_LOSSES[self.training.label_loss](
                 labels, outputs["predictions"], weights
             )
         )
-        network = self.teacher if which == "teacher" else self.student
+        network = self.teacher if role == "teacher" else self.student
         penalty = losses.weight_penalty(network.model)
         terms = {
-            f"{which}_label_loss": weight * label_loss,
-            f"{which}_penalty": self.training.regularization_penalty * penalty,
+            f"{role}_label_loss": weight * label_loss,
+            f"{role}_penalty": self.training.regularization_penalty * penalty,
         }
         return terms, label_loss
 

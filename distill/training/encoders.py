@@ -10,7 +10,7 @@ from distill.checkpoints.checkpoint import (
     weight_names,
 )
 from distill.networks.network import Network
-from distill.networks.stored_settings import read_fitting_settings
+from distill.networks.stored_settings import read_validated_settings
 from distill.settings.run import NetworkSettings, RunSettings
 
 _ENCODER = "encoder/"
@@ -38,7 +38,7 @@ def with_encoder(
     trained = read_settings(checkpoint)
     if trained.autoencoder is None:
         raise CheckpointError(f"{checkpoint} holds no autoencoder.")
-    read_fitting_settings(checkpoint, "autoencoder")
+    read_validated_settings(checkpoint, "autoencoder")
     if trained.data.feature_sizes != settings.data.feature_sizes:
         raise CheckpointError(
             f"{checkpoint} encodes features of the sizes "

@@ -53,7 +53,7 @@ def load_from_teacher(
     checkpoint: str | Path,
     student: Network,
     classifier_alone: bool,
-    which: str | None = None,
+    role: str | None = None,
 ) -> list[str]:
     """Loads a trained teacher's weights, or its classifier's, into a student.
 
@@ -61,7 +61,7 @@ def load_from_teacher(
       checkpoint: A file with a group `teacher/` or `student/`.
       student: The network to fill.
       classifier_alone: Whether the rest keeps its fresh weights.
-      which: The network of the file that teaches; None: its teacher, if any.
+      role: The network of the file that teaches; None: its teacher, if any.
 
     Returns:
       Lines that say what was loaded.
@@ -75,9 +75,9 @@ def load_from_teacher(
         if name.startswith(_CLASSIFIER) or not classifier_alone
     }
     part = "classifier" if classifier_alone else "weights"
-    which = which or read_settings(checkpoint).teaching
+    role = role or read_settings(checkpoint).teaching
     try:
-        load_result(checkpoint, which, weights)
+        load_result(checkpoint, role, weights)
     except CheckpointError as error:
         raise CheckpointError(
             f"The student cannot take over the teacher's {part}, which are of "

@@ -57,7 +57,7 @@ class TrainingRun:
         self.export = export
         self.workers = workers or Workers()
         self.messages: list[str] = []
-        with self.workers.name_the_lost():
+        with self.workers.report_lost_worker():
             self._build()
 
     def _build(self) -> None:
@@ -159,7 +159,7 @@ class TrainingRun:
             self.directory.locked(),
             log,
             catch_signals() as caught,
-            self.workers.together(),
+            self.workers.exit_barrier(),
         ):
             for message in self.messages:
                 log.say(message)

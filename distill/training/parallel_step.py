@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from distill.distributed.tracing import AnyBatchSize
+from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.training.batch_parts import Batch, count_examples, mark_part
 from distill.training.optimizers import apply_gradients
 from distill.training.part_seeds import PartSeeds
@@ -90,7 +90,7 @@ class ParallelStep:
         self._finish = finish
         self._seeds = PartSeeds(models)
         self._sums: list[tf.Variable] = []
-        self._graphs: dict[tuple[bool, bool], AnyBatchSize] = {}
+        self._graphs: dict[tuple[bool, bool], BatchPolymorphicFunction] = {}
 
     def __call__(
         self, turns: list[list[Batch]]
@@ -131,11 +131,11 @@ class ParallelStep:
                 for variable in self._variables
             ]
 
-    def _graph(self, is_first: bool, is_last: bool) -> AnyBatchSize:
+    def _graph(self, is_first: bool, is_last: bool) -> BatchPolymorphicFunction:
         """Returns the graph of a turn: traced once for each kind."""
         kind = (is_first, is_last)
         if kind not in self._graphs:
-            self._graphs[kind] = AnyBatchSize(
+            self._graphs[kind] = BatchPolymorphicFunction(
                 lambda parts: self._run_on_replicas(parts, is_first, is_last)
             )
         return self._graphs[kind]

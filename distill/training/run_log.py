@@ -135,11 +135,11 @@ class RunLog:
           labels: bool `[batch, classes]`.
         """
         line: dict[str, Any] = {"kind": "step"} | progress
-        for which, values in predictions.items():
+        for role, values in predictions.items():
             metrics = VideoMetrics(exact_map=False)
             metrics.update(np.asarray(values), np.asarray(labels))
             scores = metrics.result()
-            line |= {f"{which}_{name}": scores[name] for name in _LABELS}
+            line |= {f"{role}_{name}": scores[name] for name in _LABELS}
         line |= {name: float(value) for name, value in terms.items()}
         now = time.perf_counter()
         line["examples_per_second"] = self._examples / (now - self._since)
@@ -180,12 +180,12 @@ class RunLog:
 
 def _format_step(line, networks, terms) -> str:
     parts = [f"step {line['step']} epoch {line['epoch']}"]
-    for which in networks:
+    for role in networks:
         scores = " ".join(
-            f"{label} {line[f'{which}_{name}']:.3f}"
+            f"{label} {line[f'{role}_{name}']:.3f}"
             for name, label in _LABELS.items()
         )
-        parts.append(f"{which} {scores}")
+        parts.append(f"{role} {scores}")
     parts.append(" ".join(f"{name} {line[name]:.4g}" for name in terms))
     parts.append(
         f"{line['examples_per_second']:.0f} examples/s, "

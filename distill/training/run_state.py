@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from distill.checkpoints.checkpoint import (
-    AVERAGE_SUFFIX,
+    EMA_SUFFIX,
     NonFiniteError,
     load_variables,
     read_progress,
@@ -103,7 +103,7 @@ class RunState:
                 {
                     name: group
                     for name, group in self.groups.items()
-                    if name in ("student", "student" + AVERAGE_SUFFIX)
+                    if name in ("student", "student" + EMA_SUFFIX)
                 },
                 self.settings,
                 dataclasses.asdict(self.progress),

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from distill.checkpoints.checkpoint import (
-    AVERAGE_SUFFIX,
+    EMA_SUFFIX,
     optimizer_names,
     random_state_names,
     read_settings,
@@ -22,12 +22,12 @@ from distill.settings.run import RunSettings
 from distill.settings.schema import DataSchema
 from distill.training.class_weights import read_class_weights
 from distill.training.distiller import Distiller
+from distill.training.ema import MovingAverage
 from distill.training.encoders import load_encoders
 from distill.training.initial_weights import (
     load_from_teacher,
     load_initial_student,
 )
-from distill.training.moving_average import MovingAverage
 from distill.training.parallel_step import BatchTrainer
 from distill.training.reconstruction import Reconstructor
 
@@ -88,23 +88,23 @@ def _autoencoder_shape(schema: DataSchema) -> dict[str, tuple]:
     return {"features": (None, schema.num_features)}
 
 
-def _build_network(settings: RunSettings, which: str) -> Network:
+def _build_network(settings: RunSettings, role: str) -> Network:
     """Builds the `teacher` or the `student`, which an error names."""
-    network = settings.network(which)
+    network = settings.network(role)
     try:
         return build_network(
-            network, settings.data, which, settings.training.mixed_precision
+            network, settings.data, role, settings.training.mixed_precision
         )
     except ValueError as error:
-        raise ValueError(f"The {which}'s {network.model}: {error}") from error
+        raise ValueError(f"The {role}'s {network.model}: {error}") from error
 
 
 def _network_trainer(settings: RunSettings) -> Trainer:
     """Builds the teacher, if there is one, the student and their step."""
     networks = {
-        which: _build_network(settings, which)
-        for which in ("teacher", "student")
-        if which == "student" or settings.teacher is not None
+        role: _build_network(settings, role)
+        for role in ("teacher", "student")
+        if role == "student" or settings.teacher is not None
     }
     averages = _moving_averages(settings, networks)
     distiller = Distiller(
@@ -136,7 +136,7 @@ def _network_trainer(settings: RunSettings) -> Trainer:
         return messages
 
     results = networks | {
-        which: average.average for which, average in averages.items()
+        role: average.average for role, average in averages.items()
     }
     return Trainer(
         distiller,
@@ -158,7 +158,7 @@ def _load_from_teacher(settings: RunSettings, student: Network) -> list[str]:
         settings.teacher_checkpoints[0],
         student,
         classifier_alone=not distillation.start_from_teacher,
-        which=next(iter(settings.teacher_networks), None),
+        role=next(iter(settings.teacher_networks), None),
     )
 
 
@@ -178,14 +178,12 @@ def _moving_averages(
     settings: RunSettings, networks: dict[str, Network]
 ) -> dict[str, MovingAverage]:
     """Returns what follows the weights of the networks that train."""
-    half_life = settings.training.average_half_life
+    half_life = settings.training.ema_half_life
     if not half_life:
         return {}
     return {
-        which: MovingAverage(
-            network, _build_network(settings, which), half_life
-        )
-        for which, network in networks.items()
+        role: MovingAverage(network, _build_network(settings, role), half_life)
+        for role, network in networks.items()
     }
 
 
@@ -238,11 +236,10 @@ def _network_groups(
 ) -> Groups:
     """Returns all variables of a run of networks by group and name."""
     groups = {
-        which: weight_names(network.model)
-        for which, network in networks.items()
+        role: weight_names(network.model) for role, network in networks.items()
     }
-    for which, average in distiller.averages.items():
-        groups[which + AVERAGE_SUFFIX] = weight_names(average.average.model)
+    for role, average in distiller.averages.items():
+        groups[role + EMA_SUFFIX] = weight_names(average.average.model)
     groups["optimizer"] = optimizer_names(distiller.optimizer)
     projections = distiller.terms.projections if distiller.terms else []
     for index, projection in enumerate(projections):
@@ -250,8 +247,8 @@ def _network_groups(
             group = f"projection_{index}" if index else "projection"
             groups[group] = weight_names(projection)
     groups["random_state"] = {
-        f"{which}/{name}": variable
-        for which, network in networks.items()
+        f"{role}/{name}": variable
+        for role, network in networks.items()
         for name, variable in random_state_names(network.model).items()
     }
     return groups

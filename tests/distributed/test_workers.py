@@ -81,10 +81,10 @@ def test_a_lost_worker_is_said_to_be_lost():
     )
     message = "worker 1 of 2: another worker is gone .*reset by peer\\)$"
     with pytest.raises(WorkerLostError, match=message):
-        with Workers(index=1, count=2).name_the_lost():
+        with Workers(index=1, count=2).report_lost_worker():
             raise error
     with pytest.raises(tf.errors.UnavailableError):
-        with Workers().name_the_lost():
+        with Workers().report_lost_worker():
             raise error
 
 
@@ -97,14 +97,14 @@ class LeftWorkers(Workers):
 
 def test_who_ends_after_the_work_is_not_missed():
     done = []
-    with LeftWorkers(count=2).together():
+    with LeftWorkers(count=2).exit_barrier():
         done.append("work")
     assert done == ["work"]
     with pytest.raises(WorkerLostError, match="another worker is gone"):
-        with LeftWorkers(count=2).together():
+        with LeftWorkers(count=2).exit_barrier():
             LeftWorkers(count=2).wait()
     with pytest.raises(ValueError, match="its own"):
-        with LeftWorkers(count=2).together():
+        with LeftWorkers(count=2).exit_barrier():
             raise ValueError("its own")
 
 

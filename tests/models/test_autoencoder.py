@@ -79,8 +79,8 @@ def test_one_graph_serves_any_batch_size():
     check_any_batch_size(make_built(), ({"frames": make_frames(5)},))
 
 
-def test_multiply_adds_of_the_encoder_are_counted_by_hand():
-    assert make_built().encoder.multiply_adds() == 6 * 5 + 5 * 3
+def test_macs_of_the_encoder_are_counted_by_hand():
+    assert make_built().encoder.macs() == 6 * 5 + 5 * 3
 
 
 def test_what_is_no_list_of_sizes_is_an_error():

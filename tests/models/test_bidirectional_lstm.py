@@ -88,12 +88,12 @@ def test_dropout_acts_in_training_alone():
     assert np.abs(trained - scored).max() > 0.01
 
 
-def test_multiply_adds_are_one_for_every_matrix_entry():
+def test_macs_are_one_for_every_matrix_entry():
     first = FEATURES * CELLS + 4 * CELLS * (CELLS + CELLS)
     second = CELLS * CELLS + 4 * CELLS * (CELLS + CELLS)
     dense = CELLS * HIDDEN + HIDDEN * CLASSES
     model = make_built(lstm_layers=2)
-    assert model.multiply_adds(7) == 7 * (first + second) + dense
+    assert model.macs(7) == 7 * (first + second) + dense
 
 
 def test_no_layer_is_an_error():

@@ -80,13 +80,13 @@ def test_towers_over_the_mean_frame_join_the_streams(feature_sizes):
     )
 
 
-def test_multiply_adds_are_those_of_towers_streams_and_dense_layers():
+def test_macs_are_those_of_towers_streams_and_dense_layers():
     model = make_built()
     towers = (4 * 12 + 12 * 10) + (2 * 12 + 12 * 10)
     first = 4 * 8 + 4 * 6 * (8 + 6) + 4 * 6 * (6 + 6)
     second = 2 * 8 + 4 * 4 * (8 + 4) + 4 * 4 * (4 + 4)
     dense = (2 * 10 + 6 + 4) * 16 + 16 * 12 + 12 * CLASSES
-    assert model.multiply_adds(7) == towers + 7 * (first + second) + dense
+    assert model.macs(7) == towers + 7 * (first + second) + dense
 
 
 def test_text_that_lists_no_sizes_is_an_error():

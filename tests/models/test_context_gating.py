@@ -52,7 +52,7 @@ def test_training_moves_the_statistics():
     assert np.all(np.asarray(layer.norm.moving_mean) != 0)
 
 
-def test_multiply_adds_are_one_for_every_entry_of_the_matrix():
+def test_macs_are_one_for_every_entry_of_the_matrix():
     layer = ContextGating()
     layer.build((None, DIM))
-    assert layer.multiply_adds() == 16
+    assert layer.macs() == 16

@@ -124,11 +124,11 @@ def test_thirty_frames_are_drawn_in_training_unless_told_otherwise():
     assert make_model(sample_frames=7).sampling.sample_frames == 7
 
 
-def test_multiply_adds_count_projection_and_hidden_layer():
+def test_macs_count_projection_and_hidden_layer():
     model = make_model()
     model.build({"frames": (None, 6, 5), "num_frames": (None,)})
     for num_frames in (1, 6):
-        assert model.multiply_adds(num_frames) == (
+        assert model.macs(num_frames) == (
             num_frames * 5 * 6 + 6 * 5 + 5 * CLASSES
         )
 

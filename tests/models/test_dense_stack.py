@@ -64,5 +64,5 @@ def test_dropout_acts_between_layers_in_training_alone():
     np.testing.assert_array_equal(one(inputs, training=True), one(inputs))
 
 
-def test_multiply_adds_are_one_for_every_matrix_entry():
-    assert make_built().multiply_adds() == 6 * 16 + 16 * 12
+def test_macs_are_one_for_every_matrix_entry():
+    assert make_built().macs() == 6 * 16 + 16 * 12

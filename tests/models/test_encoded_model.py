@@ -130,15 +130,15 @@ def test_a_model_built_before_keeps_its_weights_names():
     ]
 
 
-def test_multiply_adds_count_the_encoder_once_a_frame_or_video():
+def test_macs_count_the_encoder_once_a_frame_or_video():
     encoder = 6 * 5 + 5 * 3
     frame_model = make_model()
     frame_model.build(SHAPES)
-    plain = frame_model.model.multiply_adds(6)
-    assert frame_model.multiply_adds(6) == 6 * encoder + plain
+    plain = frame_model.model.macs(6)
+    assert frame_model.macs(6) == 6 * encoder + plain
     video_model = make_video_model()
     video_model.build({"features": (None, FEATURES)})
-    assert video_model.multiply_adds(6) == encoder + CODE * CLASSES
+    assert video_model.macs(6) == encoder + CODE * CLASSES
 
 
 def test_weight_penalties_are_the_model_s():

@@ -111,14 +111,10 @@ def test_members_built_before_keep_the_names_of_their_weights():
     assert [weight.path for weight in ensemble.weights] == names
 
 
-def test_multiply_adds_are_the_sum_of_the_members():
+def test_macs_are_the_sum_of_the_members():
     ensemble = make_built()
     first, second, third = (member.model for member in ensemble.members)
-    assert ensemble.multiply_adds() == (
-        first.multiply_adds(8)
-        + second.multiply_adds(4)
-        + third.multiply_adds(3)
-    )
+    assert ensemble.macs() == (first.macs(8) + second.macs(4) + third.macs(3))
 
 
 def test_video_level_members_read_features():

@@ -61,12 +61,12 @@ def test_every_stream_reads_its_feature_forward_then_backward(
         )
 
 
-def test_multiply_adds_are_one_for_every_kernel_entry_and_frame():
+def test_macs_are_one_for_every_kernel_entry_and_frame():
     layer = FeatureStreams([4, 2], INPUT, [5, 3])
     layer.build((None, None, FEATURES))
     first = 4 * INPUT + 4 * 5 * (INPUT + 5) + 4 * 5 * (5 + 5)
     second = 2 * INPUT + 4 * 3 * (INPUT + 3) + 4 * 3 * (3 + 3)
-    assert layer.multiply_adds(7) == 7 * (first + second)
+    assert layer.macs(7) == 7 * (first + second)
 
 
 def test_widths_that_do_not_fill_a_frame_are_an_error():

@@ -44,7 +44,7 @@ def test_widths_that_do_not_fill_the_input_are_an_error():
         FeatureTowers([4, 1], TOWER).build((None, 6))
 
 
-def test_multiply_adds_are_those_of_all_towers():
+def test_macs_are_those_of_all_towers():
     layer = FeatureTowers([4, 2], TOWER)
     layer.build((None, 6))
-    assert layer.multiply_adds() == (4 * 12 + 12 * 10) + (2 * 12 + 12 * 10)
+    assert layer.macs() == (4 * 12 + 12 * 10) + (2 * 12 + 12 * 10)

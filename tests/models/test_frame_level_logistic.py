@@ -50,6 +50,6 @@ def test_golden_predictions_are_reproduced():
     )
 
 
-def test_multiply_adds_are_the_classifier_s():
+def test_macs_are_the_classifier_s():
     model = build_for_frames(make_model(), FEATURES)
-    assert model.multiply_adds(300) == FEATURES * CLASSES
+    assert model.macs(300) == FEATURES * CLASSES

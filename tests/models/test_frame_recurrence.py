@@ -7,7 +7,7 @@ import pytest
 from distill.models.frame_recurrence import (
     read_real_frames,
     reverse_real_frames,
-    step_multiply_adds,
+    step_macs,
 )
 from tests.layer_checks import randomise_weights
 from tests.numpy_lstm import final_states
@@ -71,8 +71,8 @@ def test_a_video_without_frames_ends_in_the_zero_state():
 @pytest.mark.parametrize(
     ("layer", "columns"), [(keras.layers.LSTM, 4), (keras.layers.GRU, 3)]
 )
-def test_multiply_adds_are_one_for_every_kernel_entry(layer, columns):
+def test_macs_are_one_for_every_kernel_entry(layer, columns):
     recurrence = layer(CELLS)
     recurrence.build((None, None, FEATURES))
     expected = columns * CELLS * (FEATURES + CELLS)
-    assert step_multiply_adds(recurrence) == expected
+    assert step_macs(recurrence) == expected

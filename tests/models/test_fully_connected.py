@@ -93,12 +93,12 @@ def test_the_embedding_itself_passes_no_dropout():
     assert np.abs(difference).max() > 0.01
 
 
-def test_multiply_adds_are_one_for_every_matrix_entry():
+def test_macs_are_one_for_every_matrix_entry():
     towers = (4 * 12 + 12 * 16) + (2 * 12 + 12 * 16)
     hidden = 2 * 16 * 14 + 14 * 12
     expected = towers + hidden + 12 * CLASSES
-    assert make_built().multiply_adds(1) == expected
-    assert make_built().multiply_adds(300) == expected
+    assert make_built().macs(1) == expected
+    assert make_built().macs(300) == expected
 
 
 @pytest.mark.parametrize("argument", ["tower_sizes", "hidden_sizes"])

@@ -121,10 +121,10 @@ def test_golden_predictions_are_reproduced():
     )
 
 
-def test_multiply_adds_are_one_for_every_kernel_entry_and_frame():
+def test_macs_are_one_for_every_kernel_entry_and_frame():
     per_frame = 3 * CELLS * ((FEATURES + CELLS) + (CELLS + CELLS))
     expected = 7 * per_frame + 2 * CELLS * CLASSES
-    assert make_built().multiply_adds(7) == expected
+    assert make_built().macs(7) == expected
 
 
 def test_no_cell_is_an_error():

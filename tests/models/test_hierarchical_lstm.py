@@ -186,26 +186,26 @@ def make_full_size(max_frames, blocks):
     return model
 
 
-def test_teacher_s_multiply_adds_are_the_derived_ones():
+def test_teacher_s_macs_are_the_derived_ones():
     teacher = make_full_size(300, 20)
-    lower = teacher.lower.multiply_adds(300, 1152)
-    upper = teacher.upper.multiply_adds(20, 4096)
-    classifier = teacher.classifier.multiply_adds()
+    lower = teacher.lower.macs(300, 1152)
+    upper = teacher.upper.macs(20, 4096)
+    classifier = teacher.classifier.macs()
     assert [round(count / 1e9, 2) for count in (lower, upper, classifier)] == [
         5.19,
         0.59,
         0.10,
     ]
-    assert teacher.multiply_adds(300) == lower + upper + classifier
+    assert teacher.macs(300) == lower + upper + classifier
     assert lower == 300 * 4 * 1024 * ((1152 + 1024) + (1024 + 1024))
     assert upper == 20 * 4 * 1024 * ((4096 + 1024) + (1024 + 1024))
     assert classifier == 4096 * 4716 * 5
 
 
 @pytest.mark.parametrize(("frames", "expected"), [(30, 0.76), (10, 0.42)])
-def test_student_s_multiply_adds_are_the_derived_ones(frames, expected):
+def test_student_s_macs_are_the_derived_ones(frames, expected):
     student = make_full_size(frames, 5)
-    assert round(student.multiply_adds(frames) / 1e9, 2) == expected
+    assert round(student.macs(frames) / 1e9, 2) == expected
 
 
 def test_parameters_are_as_many_as_derived():
@@ -214,13 +214,13 @@ def test_parameters_are_as_many_as_derived():
     assert round(teacher.classifier.count_params() / 1e6) == 97
 
 
-def test_multiply_adds_grow_with_the_frames_a_video_has():
+def test_macs_grow_with_the_frames_a_video_has():
     model = make_built()
     per_frame = 4 * CELLS * ((FEATURES + CELLS) + (CELLS + CELLS))
     per_block = 4 * CELLS * ((4 * CELLS + CELLS) + (CELLS + CELLS))
     classifier = 4 * CELLS * CLASSES
     for num_frames, blocks in ((1, 1), (3, 1), (4, 2), (7, 3)):
-        assert model.multiply_adds(num_frames) == (
+        assert model.macs(num_frames) == (
             num_frames * per_frame + blocks * per_block + classifier
         )
 

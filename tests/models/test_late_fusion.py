@@ -123,10 +123,8 @@ def test_frames_are_drawn_in_training_alone():
 
 def test_frames_drawn_at_evaluation_set_the_cost():
     drawn = make_built(sample_frames=2, sample_at_evaluation=True)
-    assert drawn.multiply_adds(6) == make_built().multiply_adds(2)
-    assert make_built(sample_frames=2).multiply_adds(6) == (
-        make_built().multiply_adds(6)
-    )
+    assert drawn.macs(6) == make_built().macs(2)
+    assert make_built(sample_frames=2).macs(6) == (make_built().macs(6))
 
 
 def test_a_training_step_reaches_the_probability_gating():

@@ -47,10 +47,10 @@ def test_penalty_is_half_the_squared_sum_of_the_matrix_alone():
     assert float(penalty) == pytest.approx(expected, rel=1e-6)
 
 
-def test_multiply_adds_are_one_for_every_entry_of_the_matrix():
+def test_macs_are_one_for_every_entry_of_the_matrix():
     layer = Logistic(4)
     layer.build((None, 6))
-    assert layer.multiply_adds() == 24
+    assert layer.macs() == 24
 
 
 def test_golden_predictions_are_reproduced():

@@ -129,14 +129,14 @@ def test_the_embedding_itself_passes_no_dropout():
     assert np.abs(difference).max() > 0.01
 
 
-def test_multiply_adds_grow_with_the_frames_that_are_read():
+def test_macs_grow_with_the_frames_that_are_read():
     per_frame = 4 * CELLS * ((FEATURES + CELLS) + (CELLS + CELLS))
     classifier = CELLS * CLASSES
-    assert make_built().multiply_adds(7) == 7 * per_frame + classifier
+    assert make_built().macs(7) == 7 * per_frame + classifier
     sampled = make_built(sample_frames=2)
-    assert sampled.multiply_adds(7) == 7 * per_frame + classifier
+    assert sampled.macs(7) == 7 * per_frame + classifier
     always = make_built(sample_frames=2, sample_at_evaluation=True)
-    assert always.multiply_adds(7) == 2 * per_frame + classifier
+    assert always.macs(7) == 2 * per_frame + classifier
 
 
 def test_an_unknown_pooling_lists_the_choices():

@@ -83,18 +83,16 @@ def test_penalty_is_half_the_squared_sums_of_both_matrices():
     assert total == pytest.approx(0.1 * squares / 2, rel=1e-6)
 
 
-def test_multiply_adds_count_gates_and_experts():
+def test_macs_count_gates_and_experts():
     layer = make_built(moe_num_mixtures=2)
-    assert layer.multiply_adds() == DIM * CLASSES * (3 + 2)
+    assert layer.macs() == DIM * CLASSES * (3 + 2)
 
 
-def test_multiply_adds_count_probability_gates_and_factored_gates():
+def test_macs_count_probability_gates_and_factored_gates():
     layer = make_built(moe_prob_gating=True)
-    assert layer.multiply_adds() == DIM * CLASSES * (3 + 2) + CLASSES * CLASSES
+    assert layer.macs() == DIM * CLASSES * (3 + 2) + CLASSES * CLASSES
     layer = make_built(moe_low_rank_gating=3)
-    assert layer.multiply_adds() == (
-        DIM * 3 + 3 * CLASSES * 3 + DIM * CLASSES * 2
-    )
+    assert layer.macs() == (DIM * 3 + 3 * CLASSES * 3 + DIM * CLASSES * 2)
 
 
 def test_low_rank_gates_are_those_of_the_product_of_both_matrices():

@@ -117,12 +117,12 @@ def test_golden_predictions_are_reproduced():
     assert_golden_predictions(model, golden)
 
 
-def test_multiply_adds_count_assignment_both_moments_and_the_rest():
+def test_macs_count_assignment_both_moments_and_the_rest():
     model = make_model()
     model.build({"frames": (None, 6, 5), "num_frames": (None,)})
     pooled = 2 * (3 * 4 + 2 * 2)
     for num_frames in (1, 6):
-        assert model.multiply_adds(num_frames) == (
+        assert model.macs(num_frames) == (
             num_frames * 3 * (3 * 4 + 2 * 2) + pooled * 5 + 5 * 5 + 5 * CLASSES
         )
 

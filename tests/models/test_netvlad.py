@@ -109,13 +109,13 @@ def test_golden_predictions_are_reproduced(name):
 
 
 @pytest.mark.parametrize("lightvlad", [True, False])
-def test_multiply_adds_count_assignment_sums_hidden_layer_and_gates(lightvlad):
+def test_macs_count_assignment_sums_hidden_layer_and_gates(lightvlad):
     model = make_model(lightvlad=lightvlad)
     model.build({"frames": (None, 6, 5), "num_frames": (None,)})
     per_frame = 2 * (3 * 4 + 2 * 2)
     pooled = 3 * 4 + 2 * 2
     for num_frames in (1, 6):
-        assert model.multiply_adds(num_frames) == (
+        assert model.macs(num_frames) == (
             num_frames * per_frame + pooled * 5 + 5 * 5 + 5 * CLASSES
         )
 

@@ -81,9 +81,9 @@ def test_padding_has_no_effect_on_a_training_step():
         np.testing.assert_allclose(again, first, atol=1e-6)
 
 
-def test_multiply_adds_are_those_of_the_matrix_products():
+def test_macs_are_those_of_the_matrix_products():
     per_frame = 6 * 12 + 12 * 4 + 12 * (4 * 3) + 12 * 3
-    assert make_built().multiply_adds(7) == 7 * per_frame
+    assert make_built().macs(7) == 7 * per_frame
 
 
 def test_groups_that_do_not_divide_the_width_are_an_error():

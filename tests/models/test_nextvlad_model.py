@@ -135,13 +135,13 @@ def test_dropout_acts_in_training_alone():
     assert np.abs(trained - scored).max() > 0.01
 
 
-def test_multiply_adds_are_those_of_the_matrix_products():
+def test_macs_are_those_of_the_matrix_products():
     first = 4 * 8 + 8 * 2 + 8 * (2 * 4) + 8 * 4
     second = 2 * 4 + 4 * 1 + 4 * (1 * 2) + 4 * 2
     pooled = 8 // 2 * 4 + 4 // 1 * 2
     dense = pooled * HIDDEN + 2 * HIDDEN * HIDDEN // 2 + HIDDEN * CLASSES
     model = make_built(nextvlad_expansion=2)
-    assert model.multiply_adds(7) == 7 * (first + second) + dense
+    assert model.macs(7) == 7 * (first + second) + dense
 
 
 def test_groups_that_do_not_divide_the_width_are_an_error():

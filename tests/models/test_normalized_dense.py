@@ -63,11 +63,11 @@ def test_the_initial_matrix_has_the_deviation_asked_for(stddev, expected):
     assert np.std(layer.kernel) == pytest.approx(expected, rel=0.02)
 
 
-def test_multiply_adds_are_one_for_every_entry_and_frame():
+def test_macs_are_one_for_every_entry_and_frame():
     layer = NormalizedDense(4)
     layer.build((None, None, 3))
-    assert layer.multiply_adds(7) == 7 * 3 * 4
-    assert layer.multiply_adds() == 3 * 4
+    assert layer.macs(7) == 7 * 3 * 4
+    assert layer.macs() == 3 * 4
 
 
 def test_no_unit_is_an_error():

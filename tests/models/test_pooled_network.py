@@ -77,6 +77,6 @@ def test_dropout_acts_in_training_alone():
     assert np.abs(trained - scored).max() > 0.01
 
 
-def test_multiply_adds_are_one_for_every_matrix_entry():
+def test_macs_are_one_for_every_matrix_entry():
     expected = 2 * FEATURES * 16 + 16 * 12 + 12 * CLASSES
-    assert make_built().multiply_adds(300) == expected
+    assert make_built().macs(300) == expected

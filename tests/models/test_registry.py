@@ -124,7 +124,7 @@ def test_every_model_builds_from_its_defaults(name):
         )
         model.build(inputs[registry.get_entry(name).level])
     assert model.name == "student"
-    assert model.multiply_adds(300) > 0
+    assert model.macs(300) > 0
     assert model.classifier.num_classes == 3862
 
 

@@ -42,8 +42,8 @@ def test_the_lstm_s_outputs_are_added_to_what_it_reads(backward):
             )
 
 
-def test_multiply_adds_are_one_for_every_kernel_entry_and_frame():
+def test_macs_are_one_for_every_kernel_entry_and_frame():
     layer = ResidualLstm(CELLS)
     layer.build((None, None, FEATURES))
     per_frame = FEATURES * CELLS + 4 * CELLS * (CELLS + CELLS)
-    assert layer.multiply_adds(7) == 7 * per_frame
+    assert layer.macs(7) == 7 * per_frame

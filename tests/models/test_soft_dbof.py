@@ -143,13 +143,13 @@ def test_the_first_feature_alone_is_gated():
         ("gated_dbof", True, 2 * 3 * 16, 16 + 2 * 2),
     ],
 )
-def test_multiply_adds_count_assignment_gates_and_hidden_layer(
+def test_macs_count_assignment_gates_and_hidden_layer(
     name, maxima, gates, pooled
 ):
     model = make_model(MODELS[name], softdbof_maxpool=maxima)
     model.build({"frames": (None, 6, 5), "num_frames": (None,)})
     for num_frames in (1, 6):
-        assert model.multiply_adds(num_frames) == (
+        assert model.macs(num_frames) == (
             num_frames * (3 * 16 + 2 * 2) + gates + pooled * 5 + 5 * CLASSES
         )
 

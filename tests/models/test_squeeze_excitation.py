@@ -38,8 +38,8 @@ def test_gates_pass_a_narrow_layer(reduction, narrow):
     np.testing.assert_allclose(layer(inputs), inputs * gates, atol=1e-5)
 
 
-def test_multiply_adds_are_those_of_both_matrices():
-    assert make_built(5).multiply_adds() == 12 * 2 + 2 * 12
+def test_macs_are_those_of_both_matrices():
+    assert make_built(5).macs() == 12 * 2 + 2 * 12
 
 
 def test_a_reduction_below_one_is_an_error():

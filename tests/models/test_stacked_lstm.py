@@ -80,10 +80,10 @@ def test_dropout_acts_in_training_alone_and_between_layers_alone():
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_multiply_adds_are_one_for_every_kernel_entry_and_step(layers):
+def test_macs_are_one_for_every_kernel_entry_and_step(layers):
     layer, weights = make_with_weights(layers)
     entries = sum(kernel.size + state.size for kernel, state, _ in weights)
-    assert layer.multiply_adds(7, FEATURES) == 7 * entries
+    assert layer.macs(7, FEATURES) == 7 * entries
 
 
 @pytest.mark.parametrize(("cells", "layers"), [(0, 2), (4, 0)])

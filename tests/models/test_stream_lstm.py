@@ -91,12 +91,12 @@ def test_dropout_acts_in_training_alone(arguments):
     assert np.abs(trained - scored).max() > 0.01
 
 
-def test_multiply_adds_are_those_of_streams_and_dense_layers():
+def test_macs_are_those_of_streams_and_dense_layers():
     model = make_built()
     first = 4 * 8 + 4 * 6 * (8 + 6) + 4 * 6 * (6 + 6)
     second = 2 * 8 + 4 * 4 * (8 + 4) + 4 * 4 * (4 + 4)
     dense = (6 + 4) * 16 + 16 * 12 + 12 * CLASSES
-    assert model.multiply_adds(7) == 7 * (first + second) + dense
+    assert model.macs(7) == 7 * (first + second) + dense
 
 
 @pytest.mark.parametrize("argument", ["stream_cells", "hidden_sizes"])

@@ -33,8 +33,8 @@ def test_predictions_are_the_classifier_s_and_the_embedding_the_features():
     np.testing.assert_allclose(outputs["predictions"], expected, atol=1e-6)
 
 
-def test_multiply_adds_do_not_depend_on_the_frames():
+def test_macs_do_not_depend_on_the_frames():
     model = VideoLevelClassifier(Logistic(CLASSES))
     model.build({"features": (None, FEATURES)})
-    assert model.multiply_adds(1) == FEATURES * CLASSES
-    assert model.multiply_adds(300) == FEATURES * CLASSES
+    assert model.macs(1) == FEATURES * CLASSES
+    assert model.macs(300) == FEATURES * CLASSES

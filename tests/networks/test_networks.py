@@ -43,8 +43,8 @@ def test_at_a_budget_a_network_is_the_same_but_for_its_frames():
     assert (network.num_frames, smaller.num_frames) == (5, 3)
     assert smaller.max_frames == network.max_frames == 5
     assert smaller.num_parameters == network.num_parameters
-    assert smaller.multiply_adds == network.model.multiply_adds(3)
-    assert smaller.multiply_adds < network.multiply_adds
+    assert smaller.macs == network.model.macs(3)
+    assert smaller.macs < network.macs
 
 
 def test_at_evaluation_nothing_is_drawn_that_is_of_training_alone():

@@ -17,4 +17,5 @@ if "--artifact=fake.onnx" in sys.argv:
     if not frame_features:
         sys.argv.remove("--video_level")
     predictor.Predictor.load = lambda path: fake_predictor(frame_features)
-runpy.run_module("distill.cli.serve", {}, "__main__", True)
+sys.argv.insert(1, "serve")
+runpy.run_module("distill", {}, "__main__", True)

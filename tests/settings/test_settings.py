@@ -34,7 +34,7 @@ SURVIVORS = {
         ),
     },
     "an averaged teacher": {
-        "distillation": DistillationSettings(teacher_average=True)
+        "distillation": DistillationSettings(teacher_ema=True)
     },
     "views of random budgets": {
         "teacher": NetworkSettings("MoeModel", {}, RANDOM_BUDGET),
@@ -134,23 +134,23 @@ def test_every_field_of_a_budget_is_compared():
     }
 
 
-@pytest.mark.parametrize("which", ["teacher", "student"])
-def test_a_network_is_found_by_its_name(which):
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_network_is_found_by_its_name(role):
     settings = make_settings()
-    assert settings.network(which) is getattr(settings, which)
+    assert settings.network(role) is getattr(settings, role)
 
 
 @pytest.mark.parametrize(
-    ("fields", "which", "message"),
+    ("fields", "role", "message"),
     [
         (ALONE, "teacher", "no teacher here, only the student."),
         (SERIAL, "teacher", "no teacher here, only the student."),
         ({}, "tutor", "no tutor here, only the teacher and student."),
     ],
 )
-def test_a_network_that_is_not_there_is_an_error(fields, which, message):
+def test_a_network_that_is_not_there_is_an_error(fields, role, message):
     with pytest.raises(ValueError, match=message):
-        make_settings(**fields).network(which)
+        make_settings(**fields).network(role)
 
 
 @pytest.mark.parametrize("part", ["data", "student", "training"])

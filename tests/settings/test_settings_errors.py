@@ -23,8 +23,8 @@ SEGMENTS = dataclasses.replace(
 )
 BOTH_OR_NONE = "Distillation needs a teacher, and a teacher distillation."
 AVERAGE_OF_NONE = (
-    "teacher_average needs a teacher that trains in this run and "
-    "average_half_life above 0."
+    "teacher_ema needs a teacher that trains in this run and "
+    "ema_half_life above 0."
 )
 DRAWN_FRAMES = (
     "student_views above 1 need frames that are drawn: frame_selection "
@@ -57,7 +57,7 @@ DRAWN_FRAMES = (
         *(
             (
                 fields
-                | {"distillation": DistillationSettings(teacher_average=True)},
+                | {"distillation": DistillationSettings(teacher_ema=True)},
                 AVERAGE_OF_NONE,
             )
             for fields in ({"training": make_training()}, SERIAL)
@@ -102,7 +102,7 @@ def test_a_rated_segment_may_be_seen_in_several_views_but_not_mixed():
         ("regularization_penalty", -1.0, 0),
         ("seed", -1, 0),
         ("student_views", 0, 1),
-        ("average_half_life", -1.0, 0),
+        ("ema_half_life", -1.0, 0),
         ("mixup", -0.5, 0),
         ("mixup", math.nan, 0),
     ],

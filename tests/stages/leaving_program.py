@@ -7,7 +7,7 @@ from distill.distributed.devices import choose_devices
 
 if __name__ == "__main__":
     workers = choose_devices(-1, "auto")
-    with workers.together():
+    with workers.exit_barrier():
         workers.wait()
         time.sleep(1)
         if not workers.is_chief:

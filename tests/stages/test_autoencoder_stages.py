@@ -121,14 +121,14 @@ def test_a_frozen_encoder_stays_and_a_free_one_learns(
     trained = read_datasets(autoencoder_run / LAST)
     early = read_datasets(encoded_run / FIRST_EPOCH)
     late = read_datasets(encoded_run / LAST)
-    for which in ("teacher", "student"):
-        names = [name for name in late if name.startswith(f"{which}/encoder/")]
+    for role in ("teacher", "student"):
+        names = [name for name in late if name.startswith(f"{role}/encoder/")]
         assert len(names) == 4
         for name in names:
-            start = trained[name.replace(which, "autoencoder", 1)]
+            start = trained[name.replace(role, "autoencoder", 1)]
             stayed = np.array_equal(late[name], start)
             assert stayed == is_frozen(encoded_run), name
-        name = f"{which}/lower/lstm_0/kernel"
+        name = f"{role}/lower/lstm_0/kernel"
         assert early[name].shape[0] == 4
         assert not np.array_equal(early[name], late[name])
 
@@ -149,7 +149,7 @@ def test_conversion_and_evaluation_need_no_word_of_the_encoder(
     reader = make_reader(videos, read_settings(joint).data)
     expected = evaluate_checkpoint(joint, "student", reader)
     found = evaluate_checkpoint(converted, "student", reader)
-    for name in ("gap", "loss", "parameters", "multiply_adds"):
+    for name in ("gap", "loss", "parameters", "macs"):
         assert found[name] == expected[name]
     network = load_network(converted, "student")
     encoder = network.model.encoder.get_weights()
@@ -157,9 +157,7 @@ def test_conversion_and_evaluation_need_no_word_of_the_encoder(
     np.testing.assert_array_equal(
         encoder[0], datasets["student/encoder/dense_0/kernel"]
     )
-    assert found["multiply_adds"] == 10 * (
-        16 * 8 + 8 * 4
-    ) + network.model.model.multiply_adds(10)
+    assert found["macs"] == 10 * (16 * 8 + 8 * 4) + network.model.model.macs(10)
 
 
 @pytest.mark.parametrize("encoded_run", [True], indirect=True, ids=["frozen"])

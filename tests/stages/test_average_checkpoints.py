@@ -45,7 +45,7 @@ def run(video_level_videos, tmp_path_factory):
         "MoeModel",
         num_epochs=2,
         base_learning_rate=0.3,
-        average_half_life=2.0,
+        ema_half_life=2.0,
     )
     teacher = dataclasses.replace(
         settings.student, arguments={"moe_num_mixtures": 3, "moe_l2": 1e-6}
@@ -70,9 +70,9 @@ def mean(run, tmp_path_factory):
     groups = average_checkpoints([path_of(run, s) for s in (2, 7, 10)], path)
     assert groups == [
         "student",
-        "student_average",
+        "student_ema",
         "teacher",
-        "teacher_average",
+        "teacher_ema",
     ]
     return path
 
@@ -84,11 +84,11 @@ def test_every_weight_is_the_mean_in_double_precision(run, mean):
     expected_names = {
         name
         for name in parts[0]
-        if name.split("/")[0].removesuffix("_average") in networks
+        if name.split("/")[0].removesuffix("_ema") in networks
     }
     assert found.keys() == expected_names
     assert any(name.startswith("optimizer/") for name in parts[0])
-    assert any(name.startswith("student_average/") for name in found)
+    assert any(name.startswith("student_ema/") for name in found)
     for name, values in found.items():
         stacked = np.stack([part[name].astype(np.float64) for part in parts])
         np.testing.assert_array_equal(
@@ -113,7 +113,7 @@ def test_the_mean_is_evaluated_and_converted_as_any_checkpoint(
     reader = VideoReader(video_schema(), files, 16)
     converted = tmp_path / "student.h5"
     convert_to_student(mean, converted)
-    stored = read_datasets(mean, "student_average")
+    stored = read_datasets(mean, "student_ema")
     for path in (mean, converted):
         weights = weight_names(load_network(path, "student").model)
         assert weights.keys() == stored.keys()
@@ -223,7 +223,7 @@ def test_script_averages_a_run_s_last_and_refuses_half_a_choice(run, tmp_path):
         "--last=3",
         f"--output_checkpoint={output}",
     )
-    assert done.stdout.count("averaged student, student_average, teacher") == 3
+    assert done.stdout.count("averaged student, student_ema, teacher") == 3
     assert done.stdout.splitlines()[-1] == f"wrote {output}"
     by_hand = tmp_path / "by_hand.h5"
     average_checkpoints([path_of(run, s) for s in (8, 9, 10)], by_hand)

@@ -94,9 +94,9 @@ def test_video_ends_at_the_first_stage_that_is_sure(network, reader, stages):
     assert run.mean_frames() == pytest.approx(frames.mean())
     shares = [np.mean(last == stage) for stage in range(3)]
     assert run.shares() == pytest.approx(shares)
-    costs = [network.model.multiply_adds(k) for k in BUDGETS]
+    costs = [network.model.macs(k) for k in BUDGETS]
     spent = [sum(costs[: stage + 1]) for stage in last]
-    assert run.mean_multiply_adds() == pytest.approx(np.mean(spent))
+    assert run.mean_macs() == pytest.approx(np.mean(spent))
 
 
 @pytest.mark.parametrize("mean_frames", [1.0, 1.5, 3.0, 6.5, 8.0])
@@ -174,5 +174,5 @@ def test_scripts_calibrate_and_evaluate(checkpoint, videos, reader, tmp_path):
     flags.append(f"--eval_data_pattern={pattern}")
     run_script("evaluate", *flags, f"--metrics_file={scores}")
     assert json.loads(scores.read_text())["frames"] == 8 < MAX_FRAMES
-    refused = run_script("evaluate", *flags, "--which=teacher", status=1)
+    refused = run_script("evaluate", *flags, "--role=teacher", status=1)
     assert "teacher" in error_line(refused)

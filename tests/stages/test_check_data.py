@@ -103,15 +103,15 @@ def find_workers(parent: int) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["all", "child"])
-def test_ctrl_c_and_a_killed_process_end_the_check(which, videos, tmp_path):
+@pytest.mark.parametrize("role", ["all", "child"])
+def test_ctrl_c_and_a_killed_process_end_the_check(role, videos, tmp_path):
     with blocked_check(videos, tmp_path) as (process, child, pipe):
-        if which == "all":
+        if role == "all":
             os.killpg(process.pid, signal.SIGINT)
         else:
             os.kill(child, signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
-    if which == "all":
+    if role == "all":
         assert (process.returncode, errors) == (130, "Interrupted.\n")
     else:
         assert process.returncode == 1

@@ -100,7 +100,7 @@ def predict(network, reader):
 
 
 def load(member):
-    return load_network(member.checkpoint, member.which)
+    return load_network(member.checkpoint, member.role)
 
 
 def test_one_member_is_its_network_bit_for_bit(members, reader, tmp_path):
@@ -144,20 +144,20 @@ def test_predictions_are_the_mean_of_the_members_csv_files(
     scores = evaluate_checkpoint(ensemble_file, "student", reader)
     for name, value in expected.items():
         assert scores[name] == pytest.approx(value, abs=1e-5), name
-    assert (scores["which"], scores["step"]) == ("ensemble", None)
+    assert (scores["role"], scores["step"]) == ("ensemble", None)
 
 
 def test_costs_are_the_members_together(members, ensemble_file):
     network, parts = load_network(ensemble_file, "student"), map(load, members)
     frames, parameters, costs = zip(
-        *((p.num_frames, p.num_parameters, p.multiply_adds) for p in parts),
+        *((p.num_frames, p.num_parameters, p.macs) for p in parts),
         strict=True,
     )
     assert frames == (40, 3, 40)
     assert network.num_frames == 40
     assert network.num_parameters == sum(parameters)
-    assert network.multiply_adds == sum(costs)
-    assert network.raw_model().multiply_adds() == sum(costs)
+    assert network.macs == sum(costs)
+    assert network.raw_model().macs() == sum(costs)
     assert network.schema == read_data_schema(ensemble_file) == frame_schema()
     assert network.budget == ALL_FRAMES
 
@@ -180,7 +180,7 @@ def test_a_file_names_its_members_as_seen_from_where_it_lies(members, tmp_path):
         "members": [
             {
                 "checkpoint": f"../runs/{index}/a.h5",
-                "which": "student",
+                "role": "student",
                 "weight": weight,
             }
             for index, weight in ((0, 0.75), (1, 0.25))
@@ -192,7 +192,7 @@ def test_a_file_names_its_members_as_seen_from_where_it_lies(members, tmp_path):
 
 
 def entry(**fields):
-    member = {"checkpoint": "a.h5", "which": "student", "weight": 1}
+    member = {"checkpoint": "a.h5", "role": "student", "weight": 1}
     return member | fields
 
 
@@ -211,7 +211,7 @@ def entry(**fields):
             "the \"weight\" of member 2 must be a number, got '1'",
         ),
         (
-            {"members": [entry(which="both")]},
+            {"members": [entry(role="both")]},
             "Unknown network 'both'. Choices: student, teacher",
         ),
         ({"members": [entry(weight=-1)]}, "weights must be 0 or more, and one"),
@@ -231,7 +231,7 @@ def test_a_file_that_holds_no_ensemble_is_an_error(tmp_path, held, message):
 
 
 def test_what_an_ensemble_cannot_do_is_an_error(members, ensemble_file):
-    with pytest.raises(ValueError, match="--which=teacher: the members of"):
+    with pytest.raises(ValueError, match="--role=teacher: the members of"):
         load_network(ensemble_file, "teacher")
     with pytest.raises(ValueError, match="cannot be run with every_n=2"):
         load_network(ensemble_file, "student", budget=FrameBudget.every(2))
@@ -369,7 +369,7 @@ def test_building_scores_members_as_evaluation_does(members, reader, tmp_path):
     scores = EnsembleBuilder(reader).build(members, path, search_steps=4)
     assert list(scores) == [*(member.name for member in members), "ensemble"]
     for member in members:
-        expected = evaluate_checkpoint(member.checkpoint, member.which, reader)
+        expected = evaluate_checkpoint(member.checkpoint, member.role, reader)
         found = dict(scores[member.name])
         weight = found.pop("weight")
         assert 0 <= weight <= 1 and (4 * weight % 1 == 0 or 3 * weight % 1 == 0)
@@ -416,7 +416,7 @@ def test_scripts_build_score_and_predict_by_an_ensemble(
     run_script("infer", *flags, f"--output_file={csv_file}")
     assert len(csv_file.read_text().splitlines()) == 41
     for flag, message in (
-        ("--which=teacher", "--which=teacher: the members of"),
+        ("--role=teacher", "--role=teacher: the members of"),
         ("--every_n=2", "keep the frames they were trained on"),
         ("--cascade_file=c.json", "is for a student, not an ensemble"),
     ):

@@ -76,7 +76,7 @@ def test_logistic_regression_scores_as_in_plain_python(
     for name, value in expected.items():
         assert scores[name] == pytest.approx(value, rel=1e-5), name
     assert scores["step"] == 10
-    assert scores["multiply_adds"] == 16 * 10
+    assert scores["macs"] == 16 * 10
     assert scores["parameters"] == 16 * 10 + 10
 
 
@@ -120,13 +120,13 @@ def test_script_scores_both_networks_of_the_newest_checkpoint(
         f"--train_dir={joint_run}",
         f"--eval_data_pattern={videos}/validate-*.tfrecord",
         f"--metrics_file={metrics_file}",
-        "--which=both",
+        "--role=both",
         "--batch_size=16",
         "--gpu=-1",
     )
     checkpoint = joint_run / "checkpoint-00000015.h5"
     networks = json.loads(metrics_file.read_text())
-    assert [network["which"] for network in networks] == ["teacher", "student"]
+    assert [network["role"] for network in networks] == ["teacher", "student"]
     assert [network["frames"] for network in networks] == [40, 10]
     for network in networks:
         assert METRICS < network.keys()
@@ -150,7 +150,7 @@ def test_teacher_of_a_student_alone_is_an_error(videos, student_checkpoint):
         "evaluate",
         f"--checkpoint={student_checkpoint}",
         f"--eval_data_pattern={videos}/validate-*.tfrecord",
-        "--which=teacher",
+        "--role=teacher",
         "--gpu=-1",
         status=1,
     )

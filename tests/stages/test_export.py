@@ -36,13 +36,13 @@ NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
 LIMITS = {"float32": 1e-6, "float16": 2e-3, "int8": 5e-2}
 
 
-def make_export(checkpoint, pattern, which="student", names=NAMES):
+def make_export(checkpoint, pattern, role="student", names=NAMES):
     """Returns an export of a checkpoint, compared on a pattern's videos."""
     schema = read_settings(checkpoint).data
     return Export(
         str(checkpoint),
-        which,
-        load_network(checkpoint, which),
+        role,
+        load_network(checkpoint, role),
         VideoReader(schema, find_files(str(pattern)), 16),
         str(pattern),
         names,
@@ -95,11 +95,11 @@ def test_card_holds_what_is_there(exported, videos, student_checkpoint):
     directory, card = exported
     content = student_checkpoint.read_bytes()
     assert card["source"]["sha256"] == hashlib.sha256(content).hexdigest()
-    assert card["source"]["which"] == "student"
+    assert card["source"]["role"] == "student"
     export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
     scores = evaluate_network(export.network, export.reader, top_k=3)
     assert card["checkpoint"]["gap"] == pytest.approx(scores["gap"], abs=1e-9)
-    for key in ("frames", "parameters", "multiply_adds"):
+    for key in ("frames", "parameters", "macs"):
         assert card["network"][key] == scores[key]
     assert card["data"]["num_videos"] == stage_runs.NUM_VALIDATE_VIDEOS
     rows = {row["path"]: row for row in card["artifacts"]}
@@ -231,7 +231,7 @@ def test_a_teacher_is_exported_too(videos, joint_checkpoint, tmp_path):
         joint_checkpoint, videos / "validate-*.tfrecord", "teacher"
     )
     card = export_to(tmp_path / "teacher", export, ["onnx"], ["float32"])
-    assert card["source"]["which"] == "teacher"
+    assert card["source"]["role"] == "teacher"
     assert card["network"]["frames"] == stage_runs.MAX_FRAMES
 
 
@@ -301,7 +301,7 @@ def test_a_directory_of_something_else_is_not_replaced(
 
 
 def test_a_joint_checkpoint_needs_to_be_told_which(joint_checkpoint):
-    with pytest.raises(ValueError, match="give --which=student or --which=te"):
+    with pytest.raises(ValueError, match="give --role=student or --role=te"):
         choose_network(str(joint_checkpoint), None)
     assert choose_network(str(joint_checkpoint), "teacher") == "teacher"
 
@@ -411,8 +411,8 @@ def test_script_exports_and_asks_which(videos, joint_checkpoint, tmp_path):
         "--gpu=-1",
     )
     message = error_line(run_script("export", *flags, status=1))
-    assert "--which=student or --which=teacher" in message
-    done = run_script("export", *flags, "--which=student")
+    assert "--role=student or --role=teacher" in message
+    done = run_script("export", *flags, "--role=student")
     assert "| model.onnx | float32 |" in done.stdout
     assert "WARNING" not in done.stdout + done.stderr
 
@@ -471,13 +471,11 @@ def test_an_ensemble_is_exported_as_one_network(
     card = export_to(
         tmp_path / "export", export, ["keras", "onnx", "litert"], ["float32"]
     )
-    assert card["source"]["which"] == "ensemble"
+    assert card["source"]["role"] == "ensemble"
     parts = [
         member.weight
         * next(
-            predict_videos(
-                load_network(member.checkpoint, member.which), reader
-            )
+            predict_videos(load_network(member.checkpoint, member.role), reader)
         ).predictions
         for member in members
     ]

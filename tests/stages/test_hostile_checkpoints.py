@@ -37,7 +37,7 @@ from distill.checkpoints.checkpoint import (
 from distill.checkpoints.conversion import convert_to_student
 from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.networks.loading import load_network
-from distill.networks.stored_settings import read_fitting_settings
+from distill.networks.stored_settings import read_validated_settings
 from distill.settings.run_options import RunOptions
 from distill.training.encoders import with_encoder
 from distill.training.initial_weights import load_initial_student
@@ -233,11 +233,11 @@ def test_absurd_sizes_are_refused_before_a_model_is_built(
     field, value, message, recurrent, tmp_path
 ):
     path = shutil.copy(recurrent, tmp_path)
-    read_fitting_settings(path, "student")
+    read_validated_settings(path, "student")
     with h5py.File(path, "a") as file:
         change("settings", f"student.arguments.{field}", value)(file)
     with refused(message):
-        read_fitting_settings(path, "student")
+        read_validated_settings(path, "student")
     with refused(message):
         load_network(path, "student")
 
@@ -262,7 +262,7 @@ def test_comparing_sizes_draws_no_random_number(recurrent, tmp_path):
     random.seed(7)
     expected = random.random()
     random.seed(7)
-    read_fitting_settings(path, "student")
+    read_validated_settings(path, "student")
     assert random.random() == expected
 
 
@@ -345,5 +345,5 @@ def test_whole_numbers_and_empty_variables_are_written(settings, tmp_path):
 
 def test_settings_of_every_kind_are_read_as_they_were_written(settings, good):
     fields = json.loads(json.dumps(dataclasses.asdict(settings)))
-    stored = read_fitting_settings(good, "student")
+    stored = read_validated_settings(good, "student")
     assert json.loads(stored.to_json()) == fields

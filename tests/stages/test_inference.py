@@ -179,8 +179,8 @@ def test_one_csv_for_two_networks_is_refused(joint_checkpoint, tmp_path):
     done = run_script(
         "infer",
         f"--checkpoint={joint_checkpoint}",
-        "--which=both",
+        "--role=both",
         f"--output_file={tmp_path}/predictions.csv",
         status=1,
     )
-    assert "--which=both" in error_line(done)
+    assert "--role=both" in error_line(done)

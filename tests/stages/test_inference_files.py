@@ -91,9 +91,9 @@ def test_artifact_network_predicts_and_scores_as_its_network(
     expected = evaluate_network(network, reader)
     for key in ("gap", "mean_average_precision", "loss", "num_videos"):
         assert found[key] == pytest.approx(expected[key], abs=1e-5)
-    for key in ("frames", "parameters", "multiply_adds"):
+    for key in ("frames", "parameters", "macs"):
         assert found[key] == expected[key]
-    assert found["which"] == "student" and found["step"] == 15
+    assert found["role"] == "student" and found["step"] == 15
 
 
 def test_finished_files_are_kept_and_missing_ones_made(

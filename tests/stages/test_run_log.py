@@ -40,8 +40,8 @@ def test_json_lines_hold_step_metrics_terms_and_speed(
 ):
     lines = read_log({"joint": joint_run, "student": student_run}[regime])
     scores = [
-        f"{which}_{name}"
-        for which in NETWORKS[regime]
+        f"{role}_{name}"
+        for role in NETWORKS[regime]
         for name in ("hit_at_one", "perr", "gap")
     ]
     place = ["kind", "step", "epoch", "learning_rate"]
@@ -76,8 +76,8 @@ def test_line_of_a_step_tells_the_metrics_of_its_batch(tmp_path, capsys):
     }
     teacher_gap = (1 / 3 + 2 / 4 + 3 / 6) / 3
     predictions = {
-        which: np.array(values, np.float32)
-        for which, values in predictions.items()
+        role: np.array(values, np.float32)
+        for role, values in predictions.items()
     }
     terms = {"student_label_loss": 0.25, "loss": tf.constant(12345.0)}
     place = {"step": 7, "epoch": 2, "learning_rate": 0.5}

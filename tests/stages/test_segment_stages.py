@@ -129,11 +129,11 @@ def numpy_segment_map(scores, labels, rated):
     return np.mean(precisions)
 
 
-@pytest.mark.parametrize("which", ["teacher", "student"])
+@pytest.mark.parametrize("role", ["teacher", "student"])
 def test_evaluation_is_that_of_numpy_over_the_rated_pairs(
-    rated, joint_run, which
+    rated, joint_run, role
 ):
-    network = load_network(joint_run / LAST, which)
+    network = load_network(joint_run / LAST, role)
     predict = {
         name: scores
         for batch in predict_videos(network, make_reader(rated))
@@ -141,7 +141,7 @@ def test_evaluation_is_that_of_numpy_over_the_rated_pairs(
     }
     scores, labels, weights = rated_predictions(rated, predict)
     terms = -np.log(np.where(labels, scores, 1 - scores) + 1e-5)
-    found = evaluate_checkpoint(joint_run / LAST, which, make_reader(rated, 7))
+    found = evaluate_checkpoint(joint_run / LAST, role, make_reader(rated, 7))
     assert found["segment_mean_average_precision"] == pytest.approx(
         numpy_segment_map(scores, labels, weights), abs=1e-6
     )

@@ -84,7 +84,7 @@ def one_process(videos, tmp_path_factory):
 
 
 @pytest.fixture
-def together(request, two_workers):
+def exit_barrier(request, two_workers):
     """Returns the directory of two workers, or of two devices."""
     if request.param == "workers":
         return two_workers[0]
@@ -98,9 +98,9 @@ both = pytest.mark.parametrize(
 
 @both
 @pytest.mark.parametrize("run", ["joint", "finetuned"])
-def test_two_train_the_weights_of_one(together, one_process, run):
+def test_two_train_the_weights_of_one(exit_barrier, one_process, run):
     """Bit for bit, with dropout, mixup and averages, of the same parts."""
-    found = read_datasets(together / run / LAST)
+    found = read_datasets(exit_barrier / run / LAST)
     expected = read_datasets(one_process / run / LAST)
     assert found.keys() == expected.keys()
     for name in expected:
@@ -108,9 +108,11 @@ def test_two_train_the_weights_of_one(together, one_process, run):
 
 
 @both
-def test_batch_statistics_are_those_of_the_whole_batch(together, one_process):
+def test_batch_statistics_are_those_of_the_whole_batch(
+    exit_barrier, one_process
+):
     """Against one process that takes every batch at once."""
-    found = read_datasets(together / "batch_norm" / LAST, "student")
+    found = read_datasets(exit_barrier / "batch_norm" / LAST, "student")
     expected = read_datasets(one_process / "batch_norm" / LAST, "student")
     assert any("moving_variance" in name for name in expected)
     for name in expected:

@@ -14,7 +14,7 @@ from distill.distributed.workers import Workers
 def main(videos: Path, directory: Path) -> None:
     """Trains, scores and predicts as one of the workers."""
     workers = choose_devices(-1, "auto")
-    with workers.together():
+    with workers.exit_barrier():
         report = share(videos, directory, workers)
     path = directory / f"report-{workers.index}.json"
     path.write_text(json.dumps(report))

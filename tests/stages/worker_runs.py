@@ -24,7 +24,7 @@ TURNS = 2
 
 def _joint(videos: Path, **training: Any) -> RunSettings:
     settings = stage_runs.joint_settings(
-        videos, mixup=0.3, average_half_life=4.0, num_epochs=2, **training
+        videos, mixup=0.3, ema_half_life=4.0, num_epochs=2, **training
     )
     return dataclasses.replace(
         settings,

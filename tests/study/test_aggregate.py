@@ -138,7 +138,7 @@ def test_a_row_trained_once_says_on_how_many_frames_and_counts_it_once():
 
 
 def test_students_of_equal_costs_are_one_network():
-    dear, cheap = {"frames": 2, "multiply_adds": 9}, {"frames": 2}
+    dear, cheap = {"frames": 2, "macs": 9}, {"frames": 2}
     names = ("Baseline", "A", "B", "C")
     costs = (cheap, dear, cheap, None)
     rows = [
@@ -151,7 +151,7 @@ def test_students_of_equal_costs_are_one_network():
 
 def test_cascades_are_means_over_seeds():
     runs = [
-        {"seed": seed, "gap": gap, "mean_frames": 2.0, "multiply_adds": 8}
+        {"seed": seed, "gap": gap, "mean_frames": 2.0, "macs": 8}
         | {"budgets": [1, 5], "shares": [share, 1 - share]}
         for seed, gap, share in ((0, 0.3, 0.5), (1, 0.4, 0.7))
     ]

@@ -15,20 +15,20 @@ ODD_NAME = "<b>&"
 COST = {
     "frames": 1,
     "bytes_read": 128,
-    "multiply_adds": 250_000,
+    "macs": 250_000,
     "parameters": 1_000,
     "milliseconds_at_1": 1.5,
     "milliseconds_at_64": None,
 }
 TEACHER_COST = COST | {
     "frames": 10,
-    "multiply_adds": 1_000_000,
+    "macs": 1_000_000,
     "milliseconds_at_64": 0.25,
 }
 CASCADE = {
     "seed": 0,
     "mean_frames": 1.5,
-    "multiply_adds": 300_000.0,
+    "macs": 300_000.0,
     "milliseconds": 0.2,
     "gap": 0.35,
     "mean_average_precision": 0.25,
@@ -291,7 +291,7 @@ def test_plots_show_every_row_that_has_a_point(directory):
     assert set(plots) == {
         f"{metric}_{axis}.svg"
         for metric in ("gap", "map")
-        for axis in ("frames", "multiply_adds", "milliseconds_at_1")
+        for axis in ("frames", "macs", "milliseconds_at_1")
     }
     report = (directory / "report.md").read_text()
     for name, plot in plots.items():

@@ -118,11 +118,11 @@ def test_a_file_of_other_names_is_refused(contents, message, tmp_path):
         ([{"checkpoint": 3}], 'the "checkpoint" of member 1 must be a text'),
         (["x"] * 1_001, "it has 1001 members, at most 1000 make one"),
         (
-            [{"checkpoint": "e.json", "which": "student", "weight": 1}],
+            [{"checkpoint": "e.json", "role": "student", "weight": 1}],
             "member 1 is an ensemble itself",
         ),
         (
-            [{"checkpoint": "a.h5", "which": "student", "weight": 10**400}],
+            [{"checkpoint": "a.h5", "role": "student", "weight": 10**400}],
             'the "weight" of member 1 must be a number, got \'1000',
         ),
     ],
@@ -287,7 +287,7 @@ def test_shards_that_are_described_as_nothing_are_named(contents, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "contents", ["[3]", "{}", "[" * 9_000, "nothing", '"which"']
+    "contents", ["[3]", "{}", "[" * 9_000, "nothing", '"role"']
 )
 def test_a_file_of_no_metrics_is_named(contents, tmp_path):
     path = tmp_path / "m.json"

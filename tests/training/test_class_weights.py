@@ -115,11 +115,11 @@ def test_class_weights_and_ratings_multiply_in_both_networks_losses(
         weights = weights * CLASS_WEIGHTS
     teacher, student = make_teacher(), make_student()
     expected = {}
-    for which, network in (("teacher", teacher), ("student", student)):
+    for role, network in (("teacher", teacher), ("student", student)):
         predictions = numpy_outputs(network, batch)["predictions"]
         labels = batch["labels"].numpy().astype(float)
         terms = terms_of_cross_entropy(labels, predictions)
-        expected[which] = (weights * terms).sum(axis=1).mean()
+        expected[role] = (weights * terms).sum(axis=1).mean()
     distiller = Distiller(
         student,
         TRAINING,
@@ -128,8 +128,8 @@ def test_class_weights_and_ratings_multiply_in_both_networks_losses(
         CLASS_WEIGHTS if weighted else None,
     )
     found, _ = distiller.train_step(batch, 0.0)
-    for which, value in expected.items():
-        assert float(found[f"{which}_label_loss"]) == pytest.approx(
+    for role, value in expected.items():
+        assert float(found[f"{role}_label_loss"]) == pytest.approx(
             value, rel=1e-4
         )
 

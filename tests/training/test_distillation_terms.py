@@ -54,13 +54,13 @@ def loss_terms(distiller, batch):
 def numpy_terms(distiller, batch):
     """Returns the two networks' own terms, and their outputs, in NumPy."""
     terms, outputs = {}, {}
-    for which in ("teacher", "student"):
-        network = getattr(distiller, which)
-        outputs[which] = numpy_outputs(network, batch)
-        terms[f"{which}_label_loss"] = numpy_label_loss(
-            batch["labels"].numpy(), outputs[which]["predictions"]
+    for role in ("teacher", "student"):
+        network = getattr(distiller, role)
+        outputs[role] = numpy_outputs(network, batch)
+        terms[f"{role}_label_loss"] = numpy_label_loss(
+            batch["labels"].numpy(), outputs[role]["predictions"]
         )
-        terms[f"{which}_penalty"] = numpy_penalty(network)
+        terms[f"{role}_penalty"] = numpy_penalty(network)
     return terms, outputs
 
 
@@ -85,7 +85,7 @@ def test_terms_are_those_computed_from_the_two_models_outputs(
     batch = make_batch()
     own_terms, outputs = numpy_terms(distiller, batch)
     predictions, embeddings = (
-        [outputs[which][key] for which in ("teacher", "student")]
+        [outputs[role][key] for role in ("teacher", "student")]
         for key in ("predictions", "embedding")
     )
     distance = NUMPY_REPRESENTATION_LOSSES[representation_loss](*embeddings)
@@ -101,9 +101,9 @@ def test_terms_are_those_computed_from_the_two_models_outputs(
     }
     found, found_predictions = loss_terms(distiller, batch)
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
-    for which in ("teacher", "student"):
+    for role in ("teacher", "student"):
         np.testing.assert_allclose(
-            found_predictions[which], outputs[which]["predictions"], atol=1e-6
+            found_predictions[role], outputs[role]["predictions"], atol=1e-6
         )
 
 
@@ -127,8 +127,8 @@ def test_a_student_alone_has_its_label_loss_and_penalty_alone():
 def test_a_term_of_weight_zero_is_left_out():
     terms, _ = loss_terms(make_pair_distiller(NO_TERMS), make_batch())
     assert set(terms) == {
-        f"{which}_{term}"
-        for which in ("teacher", "student")
+        f"{role}_{term}"
+        for role in ("teacher", "student")
         for term in ("label_loss", "penalty")
     }
 

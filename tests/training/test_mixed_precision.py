@@ -54,9 +54,9 @@ def test_a_step_in_bfloat16_is_near_one_in_float32(model):
     for name, value in terms.items():
         assert found[name].dtype == tf.float32
         np.testing.assert_allclose(found[name], value, rtol=0.05, atol=0.02)
-    for which, values in predictions.items():
-        assert scores[which].dtype == tf.float32
-        np.testing.assert_allclose(scores[which], values, atol=0.02)
+    for role, values in predictions.items():
+        assert scores[role].dtype == tf.float32
+        np.testing.assert_allclose(scores[role], values, atol=0.02)
 
 
 def test_the_network_computes_in_bfloat16_and_its_classifier_in_float32():

@@ -34,11 +34,11 @@ SIZES = {
 }
 
 
-def make_network(which, model, every_n):
+def make_network(role, model, every_n):
     keras.utils.set_random_seed(3 + every_n)
     arguments = registry.resolve_arguments(model, SIZES[model])
     settings = NetworkSettings(model, arguments, FrameBudget.every(every_n))
-    return build_network(settings, SCHEMA, which)
+    return build_network(settings, SCHEMA, role)
 
 
 def make_pair(teacher, student):
@@ -70,8 +70,8 @@ def test_every_pair_learns_in_the_same_steps(eager, teacher, student):
         terms, predictions = distiller.train_step(batch, 0.01)
     assert all(np.isfinite(value.numpy()) for value in terms.values())
     assert {"representation_loss", "prediction_loss"} <= set(terms)
-    for which in ("teacher", "student"):
-        assert np.isfinite(predictions[which].numpy()).all()
+    for role in ("teacher", "student"):
+        assert np.isfinite(predictions[role].numpy()).all()
     changed = [
         not np.array_equal(old, new.numpy())
         for old, new in zip(before, distiller.variables, strict=True)

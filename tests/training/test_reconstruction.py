@@ -148,4 +148,4 @@ def test_every_model_takes_an_encoder_before_it(name):
     vectors = 300 if schema.frame_features else 1
     encoding = vectors * (1152 * 512 + 512 * 256)
     model = network.model.model
-    assert network.multiply_adds == encoding + model.multiply_adds(300)
+    assert network.macs == encoding + model.macs(300)

@@ -219,10 +219,10 @@ def load_into(network, variables):
 
 def test_a_student_learns_from_the_average_of_a_teacher_that_trains(eager):
     """At every step: before the first it is the teacher itself."""
-    distillation = dataclasses.replace(BOTH_TERMS, teacher_average=True)
+    distillation = dataclasses.replace(BOTH_TERMS, teacher_ema=True)
     trainer = build_trainer(
         run_settings(
-            training=dataclasses.replace(TRAINING, average_half_life=3.0),
+            training=dataclasses.replace(TRAINING, ema_half_life=3.0),
             teacher=network_settings(),
             distillation=distillation,
         )
@@ -234,7 +234,7 @@ def test_a_student_learns_from_the_average_of_a_teacher_that_trains(eager):
     for step in range(3):
         batch = make_batch(seed=step)
         load_into(teacher, trainer.groups["teacher"])
-        load_into(average, trainer.groups["teacher_average"])
+        load_into(average, trainer.groups["teacher_ema"])
         load_into(student, trainer.groups["student"])
         if step == 0:
             assert_weights(average, weights_of(teacher), atol=0)

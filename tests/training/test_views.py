@@ -167,9 +167,7 @@ def test_the_reader_selects_or_draws_what_the_step_needs(
 
 
 def test_views_mixup_and_average_train_in_one_graph_for_any_batch():
-    training = dataclasses.replace(
-        with_views(2), mixup=0.4, average_half_life=2.0
-    )
+    training = dataclasses.replace(with_views(2), mixup=0.4, ema_half_life=2.0)
     model = "FrameLevelLogisticModel"
     teacher = NetworkSettings(model, registry.resolve_arguments(model, {}))
     trainer = build_trainer(
@@ -178,7 +176,7 @@ def test_views_mixup_and_average_train_in_one_graph_for_any_batch():
             training,
             teacher=teacher,
             distillation=dataclasses.replace(
-                BOTH_TERMS, teacher_average=True, normalize_terms=True
+                BOTH_TERMS, teacher_ema=True, normalize_terms=True
             ),
         )
     )
@@ -187,5 +185,5 @@ def test_views_mixup_and_average_train_in_one_graph_for_any_batch():
         batch = drawn_batch(num_draws, batch_size)
         terms, predictions = trainer.batches.train_step(batch, 0.01, 0.5)
         assert all(np.isfinite(float(term)) for term in terms.values())
-        for which in ("teacher", "student"):
-            assert predictions[which].shape == (batch_size, NUM_CLASSES)
+        for role in ("teacher", "student"):
+            assert predictions[role].shape == (batch_size, NUM_CLASSES)

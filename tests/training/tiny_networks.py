@@ -60,10 +60,10 @@ def network_settings(budget=ALL_FRAMES, **arguments):
     )
 
 
-def make_network(which, *, seed=0, budget=ALL_FRAMES, **arguments):
+def make_network(role, *, seed=0, budget=ALL_FRAMES, **arguments):
     """Returns a network with the weights of a seed."""
     keras.utils.set_random_seed(seed)
-    return build_network(network_settings(budget, **arguments), SCHEMA, which)
+    return build_network(network_settings(budget, **arguments), SCHEMA, role)
 
 
 make_teacher = functools.partial(make_network, "teacher", seed=1)
@@ -72,10 +72,10 @@ make_student = functools.partial(
 )
 
 
-def make_video_level(which, name, **arguments):
+def make_video_level(role, name, **arguments):
     """Returns a network of video-level data, which is traced at once."""
     arguments = registry.resolve_arguments(name, arguments)
-    return build_network(NetworkSettings(name, arguments), VIDEO_SCHEMA, which)
+    return build_network(NetworkSettings(name, arguments), VIDEO_SCHEMA, role)
 
 
 def run_settings(student=None, training=TRAINING, **fields):
@@ -90,9 +90,9 @@ def write_trained(path, network, average=None):
     groups = {"student": weight_names(network.model)}
     half_life = 0.0
     if average is not None:
-        groups["student_average"] = weight_names(average.model)
+        groups["student_ema"] = weight_names(average.model)
         half_life = 5.0
-    training = dataclasses.replace(TRAINING, average_half_life=half_life)
+    training = dataclasses.replace(TRAINING, ema_half_life=half_life)
     settings = run_settings(network.settings, training)
     write_checkpoint(path, groups, settings, {"step": 1})
     return str(path)

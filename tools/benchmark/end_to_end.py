@@ -27,16 +27,16 @@ def measure_end_to_end(
     )
     with tempfile.TemporaryDirectory() as folder:
 
-        def infer(which):
-            output = str(Path(folder) / f"{which}.csv")
-            videos = predict_videos(networks[which], reader)
+        def infer(role):
+            output = str(Path(folder) / f"{role}.csv")
+            videos = predict_videos(networks[role], reader)
             for _ in write_predictions(output, videos, 20):
                 pass
 
         seconds = time_interleaved(
             {
-                which: lambda which=which: infer(which)
-                for which in ("teacher", "student")
+                role: lambda role=role: infer(role)
+                for role in ("teacher", "student")
             },
             repeats,
         )

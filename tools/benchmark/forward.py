@@ -71,12 +71,12 @@ class Predictor(keras.Model):
         return self.model(inputs)["predictions"]
 
 
-def build_model(sizes: Sizes, which: str, precision: str = "float32"):
+def build_model(sizes: Sizes, role: str, precision: str = "float32"):
     """Returns the built `teacher` or `student`."""
     every_n, blocks = {
         "teacher": (1, sizes.teacher_blocks),
         "student": (sizes.every_n, sizes.student_blocks),
-    }[which]
+    }[role]
     max_frames = FrameBudget.every(every_n).width(sizes.max_frames)
     model = registry.build_model(
         MODEL,
@@ -84,7 +84,7 @@ def build_model(sizes: Sizes, which: str, precision: str = "float32"):
         num_classes=sizes.num_classes,
         feature_sizes=sizes.feature_sizes,
         max_frames=max_frames,
-        model_name=which,
+        model_name=role,
         precision=precision,
     )
     width = sum(sizes.feature_sizes)
@@ -110,21 +110,21 @@ def measure_forward(sizes: Sizes, repeats: int) -> list[Row]:
       ValueError: The plain formulation gives other predictions.
     """
     rows = []
-    for which, every_n, target in (
+    for role, every_n, target in (
         ("teacher", 1, "<= 1.1 x floor"),
         ("student", sizes.every_n, "<= 1.2 x floor"),
     ):
         models = {
-            precision: build_model(sizes, which, precision)
+            precision: build_model(sizes, role, precision)
             for precision in registry.PRECISIONS
         }
         models["bfloat16"].set_weights(models["float32"].get_weights())
-        rows += _measure(sizes, models, which, every_n, repeats, target)
+        rows += _measure(sizes, models, role, every_n, repeats, target)
         keras.backend.clear_session()
     return rows
 
 
-def _measure(sizes, models, which, every_n, repeats, target):
+def _measure(sizes, models, role, every_n, repeats, target):
     batch = make_batch(sizes, sizes.max_frames)
     budget = FrameBudget.every(every_n)
     programs: dict[str, keras.Model] = {
@@ -143,19 +143,19 @@ def _measure(sizes, models, which, every_n, repeats, target):
     } | {name: _compiled(product, one) for name, product in products.items()}
     check_equal(functions["plain"](), functions["float32"]())
     seconds = time_interleaved(functions, repeats)
-    multiply_adds = sizes.batch_size * models["float32"].multiply_adds(
+    macs = sizes.batch_size * models["float32"].macs(
         budget.width(sizes.max_frames)
     )
     return [
         Row(
             "forward",
-            f"{which}, {precision}",
+            f"{role}, {precision}",
             "ms a batch",
             1e3 * seconds[precision],
             1e3 * seconds["plain"],
             "a call a block",
             1e3
-            * multiply_adds
+            * macs
             / products[f"product {precision}"].rate(
                 seconds[f"product {precision}"]
             ),

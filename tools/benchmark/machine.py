@@ -38,7 +38,7 @@ class MatrixProduct(keras.Model):
         )
 
     def rate(self, seconds: float) -> float:
-        """Returns the multiply-adds a second of a call in that time."""
+        """Returns the MACs a second of a call in that time."""
         return self.times * _MATRIX**3 / seconds
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from distill.metrics.accumulator import VideoMetrics
 from distill.reporting.timing import time_interleaved
-from tools.benchmark.predictions import read_megabytes
 from tools.benchmark.plain_metrics import PlainVideoMetrics
+from tools.benchmark.predictions import read_memory_megabytes
 from tools.benchmark.timing import Row
 
 _BATCH_SIZE = 32
@@ -112,7 +112,7 @@ def _own_peak_megabytes() -> float:
     """Returns the most memory that this process has had."""
     try:
         # Its own: a process's maximum of `getrusage` is its parent's at first.
-        return read_megabytes("VmHWM")
+        return read_memory_megabytes("VmHWM")
     except OSError:
         pass
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

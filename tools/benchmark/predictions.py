@@ -111,7 +111,7 @@ class Sampler:
         self.samples.append(
             {
                 "videos": self._done,
-                "megabytes": read_megabytes("VmRSS"),
+                "megabytes": read_memory_megabytes("VmRSS"),
                 "temporary_bytes": count_temporary_bytes(),
             }
         )
@@ -178,7 +178,7 @@ def measure(work: str, stream: PredictionStream) -> dict[str, Any]:
         "seconds": seconds,
         "seconds_drawing": sampler.seconds_drawing,
         "samples": sampler.samples,
-        "peak_megabytes": read_megabytes("VmHWM"),
+        "peak_megabytes": read_memory_megabytes("VmHWM"),
         "bytes_per_video": float(growth),
         "result": result,
     }
@@ -225,7 +225,7 @@ if __name__ == "__main__":
     )
 
 
-def read_megabytes(kind: str) -> float:
+def read_memory_megabytes(kind: str) -> float:
     """Returns this process's `VmRSS`, or its peak, `VmHWM`.
 
     Raises:

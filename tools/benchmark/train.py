@@ -27,18 +27,18 @@ _BYTES_A_PARAMETER = 28
 def build_networks(sizes: forward.Sizes, precision: str) -> dict[str, Network]:
     """Returns the `teacher` and the `student` of the sizes."""
     networks = {}
-    for which, every_n, blocks in (
+    for role, every_n, blocks in (
         ("teacher", 1, sizes.teacher_blocks),
         ("student", sizes.every_n, sizes.student_blocks),
     ):
         given = {"lstm_cells": sizes.cells, "num_inputs_to_lstm": blocks}
         arguments = registry.resolve_arguments(forward.MODEL, given)
-        networks[which] = build_network(
+        networks[role] = build_network(
             NetworkSettings(
                 forward.MODEL, arguments, FrameBudget.every(every_n)
             ),
             make_schema_of(sizes),
-            which,
+            role,
             precision,
         )
     return networks
@@ -157,7 +157,7 @@ def measure_train(sizes: forward.Sizes, repeats: int) -> list[Row]:
 
     def floor(batch, precision):
         rate = products[precision].rate(seconds[precision])
-        return 3 * _multiply_adds(distiller, batch) / rate + update
+        return 3 * _macs(distiller, batch) / rate + update
 
     return _rows(
         sizes,
@@ -219,13 +219,13 @@ def make_batch(sizes: forward.Sizes, shortest: int) -> dict[str, tf.Tensor]:
     return {key: tf.constant(value) for key, value in batch.items()}
 
 
-def _multiply_adds(distiller, batch):
+def _macs(distiller, batch):
     """Returns those of both networks on the real frames of a batch."""
     total = 0
     for network in (distiller.teacher, distiller.student):
         every_n = network.budget.every_n
         total += sum(
-            network.model.multiply_adds(max(int(count) // every_n, 1))
+            network.model.macs(max(int(count) // every_n, 1))
             for count in batch["num_frames"].numpy()
         )
     return total
@@ -243,8 +243,8 @@ def check_steps(plain: PlainStep, batch) -> None:
     terms, ours = tf.function(plain.distiller.loss_terms)(
         inputs, batch["labels"]
     )
-    for one, which in zip(predictions, ("teacher", "student"), strict=True):
-        forward.check_equal(one, ours[which])
+    for one, role in zip(predictions, ("teacher", "student"), strict=True):
+        forward.check_equal(one, ours[role])
     total = float(tf.add_n(list(terms.values())))
     if abs(total - float(loss)) > 1e-4 * abs(total):
         raise ValueError(

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from distill.checkpoints.checkpoint import (
-    AVERAGE_SUFFIX,
+    EMA_SUFFIX,
     checkpoint_path,
     open_checkpoint,
     read_progress,
@@ -88,7 +88,7 @@ def _is_of_its_step(path: Path, expected: Path) -> bool:
     held = _variables(path)
     wanted = _variables(checkpoint_path(expected, step))
     if path.name == "best.h5":
-        kept = {"student", "student" + AVERAGE_SUFFIX}
+        kept = {"student", "student" + EMA_SUFFIX}
         wanted = {n: v for n, v in wanted.items() if n.split("/")[0] in kept}
     return held == wanted
 

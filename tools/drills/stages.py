@@ -150,7 +150,7 @@ PIPELINE = (
         (
             *_SCORING,
             "--checkpoint={from}/average/mean.h5",
-            "--which=both",
+            "--role=both",
             "--metrics_file={out}/metrics.json",
         ),
         ["data", "average"],

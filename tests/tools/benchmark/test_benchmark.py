@@ -12,7 +12,7 @@ from distill.reporting.timing import time_interleaved
 from tools.benchmark.suite import PARTS, SMALL, measure_part
 from tools.benchmark.timing import Row
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_ratios_are_ours_over_the_others():

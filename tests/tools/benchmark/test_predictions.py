@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tools.benchmark.predictions import read_megabytes
 
 from distill.metrics.score_store import ScoreStore
 from tools.benchmark.plain_metrics import PlainVideoMetrics
@@ -19,9 +18,10 @@ from tools.benchmark.predictions import (
     evaluate,
     infer,
     measure,
+    read_memory_megabytes,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = PredictionStream(num_videos=700, num_classes=60, batch_size=64)
 
 
@@ -99,10 +99,10 @@ def test_temporary_files_without_a_name_are_counted():
 
 
 def test_memory_is_what_the_system_says():
-    before = read_megabytes("VmRSS")
+    before = read_memory_megabytes("VmRSS")
     held = np.ones(40 << 20, np.uint8)
-    assert 35 < read_megabytes("VmRSS") - before < 60
-    assert read_megabytes("VmHWM") >= before + held.nbytes / 2**20 - 5
+    assert 35 < read_memory_megabytes("VmRSS") - before < 60
+    assert read_memory_megabytes("VmHWM") >= before + held.nbytes / 2**20 - 5
 
 
 def test_too_few_videos_are_refused():

@@ -33,7 +33,7 @@ def in_billions(*counts):
 
 def test_the_teacher_s_parts_cost_what_was_derived():
     """The parts are told apart by what a frame more and a block more cost."""
-    count = build(300, 20).multiply_adds
+    count = build(300, 20).macs
     a_frame = count(2) - count(1)
     a_block = count(16) - count(15) - a_frame  # blocks of 15
     assert (a_frame, a_block, count(0)) == (A_FRAME, A_BLOCK, CLASSIFIER)
@@ -45,7 +45,7 @@ def test_the_teacher_s_parts_cost_what_was_derived():
 @pytest.mark.parametrize(("frames", "billions"), [(30, 0.76), (10, 0.42)])
 def test_the_student_costs_what_was_derived_with_5_blocks(frames, billions):
     """Of 10 frames, blocks of 2: `num_inputs_to_lstm` 5, or 6 to 9 as well."""
-    found = build(frames, 5).multiply_adds(frames)
+    found = build(frames, 5).macs(frames)
     costs = {
         blocks: frames * A_FRAME + blocks * A_BLOCK + CLASSIFIER
         for blocks in range(1, frames + 1)

@@ -20,9 +20,9 @@ from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.training.distiller import Distiller
+from distill.training.ema import MovingAverage
 from distill.training.initial_weights import load_initial_student
 from distill.training.loop import TrainingRun
-from distill.training.moving_average import MovingAverage
 from distill.training.trainers import build_trainer
 from tests.data.record_files import Video, write_records
 from tests.training.tiny_networks import (
@@ -39,7 +39,7 @@ from tests.training.tiny_networks import (
 
 HALF_LIFE = 3.0
 AVERAGED = dataclasses.replace(
-    TRAINING, average_half_life=HALF_LIFE, base_learning_rate=0.1
+    TRAINING, ema_half_life=HALF_LIFE, base_learning_rate=0.1
 )
 
 
@@ -171,20 +171,20 @@ def joint(eager, tmp_path):
 def test_the_average_is_the_result_of_a_run(joint, tmp_path):
     """What is evaluated, converted and gone on from; weights are kept too."""
     path, trainer = joint
-    for which in ("teacher", "student"):
-        average = stored_weights(path, f"{which}_average")
-        weights = stored_weights(path, which)
+    for role in ("teacher", "student"):
+        average = stored_weights(path, f"{role}_ema")
+        weights = stored_weights(path, role)
         assert average.keys() == weights.keys()
         assert any(
             np.abs(average[name] - weights[name]).max() > 1e-3
             for name in weights
         )
-        assert_same_weights(load_network(path, which), average)
+        assert_same_weights(load_network(path, role), average)
     # Now `average` is the student's.
     assert_same_weights(trainer.student, average)
     converted = tmp_path / "student.h5"
     sizes = convert_to_student(path, converted)
-    assert sizes["student_average"] == sizes["student"]
+    assert sizes["student_ema"] == sizes["student"]
     with h5py.File(converted) as file:
         assert set(file) == {"student"}
     stored = stored_weights(converted, "student")
@@ -249,7 +249,7 @@ def test_the_best_checkpoint_holds_the_average_that_was_scored(tmp_path):
     best = directory / "best.h5"
     step = read_progress(best)["step"]
     (at_best,) = (p for p in scored if scored[p]["step"] == step)
-    average = stored_weights(at_best, "student_average")
+    average = stored_weights(at_best, "student_ema")
     weights = stored_weights(at_best, "student")
     assert any(
         np.abs(average[name] - weights[name]).max() > 1e-3 for name in weights

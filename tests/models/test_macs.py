@@ -1,4 +1,4 @@
-"""Multiply-adds of every model: by hand, and as TensorFlow executes them.
+"""MACs of every model: by hand, and as TensorFlow executes them.
 
 Counted is every matrix product of one video; elementwise work is not.
 """
@@ -68,7 +68,7 @@ NEXTVLAD_POOLED = 9 * (21 // 7) + 4 * (15 // 3) + 4 * (9 // 3)
 STREAMS = stream(7, 6) + stream(5, 4) + stream(3, 4)
 TOWERS = dense(7, 9, 17) + dense(5, 9, 17) + dense(3, 9, 17)
 
-# Name, arguments, multiply-adds of a video of n frames.
+# Name, arguments, MACs of a video of n frames.
 CASES: list[tuple[str, Mapping, Callable[[int], int]]] = [
     (
         "HierarchicalLstmModel",  # 5 blocks of 3 frames, states [c, h]
@@ -251,7 +251,7 @@ def build(name, arguments):
 
 
 def execute_and_count(model, inputs):
-    """Returns the multiply-adds of all matrix products that are executed."""
+    """Returns the MACs of all matrix products that are executed."""
     counts = []
 
     def count(operation, operands, attributes, products, *_):
@@ -278,9 +278,9 @@ def test_every_model_of_the_registry_has_a_hand_count():
     assert not missing, f"add to CASES a hand count of {missing}"
 
 
-def test_multiply_adds_are_those_counted_by_hand(case):
+def test_macs_are_those_counted_by_hand(case):
     model, _, hand_count = case
-    found = [model.multiply_adds(num_frames) for num_frames in NUM_FRAMES]
+    found = [model.macs(num_frames) for num_frames in NUM_FRAMES]
     assert found == [hand_count(num_frames) for num_frames in NUM_FRAMES]
 
 
