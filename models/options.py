@@ -1,8 +1,10 @@
-"""One field of a settings dataclass: its default, help and choices."""
+"""Fields of settings dataclasses: default, help, choices and bounds."""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
+
+from distill.models.argument_checks import check_at_least, check_choice
 
 
 def option(
@@ -10,20 +12,45 @@ def option(
     help_text: str = "",
     *,
     choices: Sequence[str] = (),
+    minimum: float | None = None,
     flag: str | None = None,
 ) -> Any:
     """Returns a dataclass field that a command-line flag can be made of.
 
     Args:
       default: The field's default; a field without one must be given.
-      help_text: What it means, in a sentence for the user.
+      help_text: The field's meaning, in a sentence for the user.
       choices: The values it accepts; empty for any of its type.
+      minimum: The least value it accepts; None for any.
       flag: The flag's name where it differs from the field's.
     """
-    metadata = {"help": help_text, "choices": tuple(choices), "flag": flag}
+    metadata = {
+        "help": help_text,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "flag": flag,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def flag_name(field: dataclasses.Field) -> str:
     """Returns the name of the flag that sets a field."""
     return field.metadata.get("flag") or field.name
+
+
+def check_options(settings: Any) -> None:
+    """Checks every field of a dataclass against its choices and minimum.
+
+    A field that holds None is not checked.
+
+    Raises:
+      ValueError: A value is not accepted; the message names the flag.
+    """
+    for field in dataclasses.fields(settings):
+        value, name = getattr(settings, field.name), flag_name(field)
+        if value is None:
+            continue
+        if field.metadata.get("choices"):
+            check_choice(name, value, field.metadata["choices"])
+        if field.metadata.get("minimum") is not None:
+            check_at_least(field.metadata["minimum"], **{name: value})
