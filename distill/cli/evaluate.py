@@ -47,7 +47,7 @@ def main() -> None:
         chosen = [scoring_settings.scored_file()]
     else:
         data_settings.require("train_dir")
-        if workers.count > 1:
+        if workers.num_workers > 1:
             raise ValueError("--run_once=false is for one process.")
         chosen = follow(FLAGS.train_dir, FLAGS.poll_seconds)
     for checkpoint in chosen:

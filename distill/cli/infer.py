@@ -93,7 +93,7 @@ def _infer_videos(scored, reader, workers) -> None:
         sharing,
         reader,
     )
-    total = reader.estimate_num_examples() // workers.count
+    total = reader.estimate_num_examples() // workers.num_workers
     report_progress(counts, total, FLAGS.output_file)
     if workers.is_chief:
         write_flags(FLAGS.output_file)
@@ -111,7 +111,7 @@ def _infer_files(scored, reader, workers) -> None:
     )
     results.prepare(reader.files)
     network = scoring_settings.load_scored_network(scored, FLAGS.role, workers)
-    files = reader.files[workers.index :: workers.count]
+    files = reader.files[workers.rank :: workers.num_workers]
     own = dataclasses.replace(reader, files=files)
     for line in results.write(network, own):
         print(line, flush=True)
@@ -128,7 +128,7 @@ def _infer_segments(scored, reader, workers) -> None:
             "--output_dir and --shard are not for --segment_labels: the best "
             "segments of a class are those of all files."
         )
-    if workers.count > 1:
+    if workers.num_workers > 1:
         raise ValueError(
             "--segment_labels: the best segments of a class are those of all "
             "files; predict them by one process (--strategy=single)."

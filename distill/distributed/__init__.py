@@ -1,1 +1,1 @@
-"""Devices, worker processes and how they meet."""
+"""Devices, worker processes and their rendezvous."""

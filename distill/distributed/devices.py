@@ -1,9 +1,24 @@
-"""Which device computes."""
+"""The devices and processes that compute, by flags and TF_CONFIG."""
+
+import dataclasses
+import faulthandler
+import json
+import os
+import signal
+import sys
 
 import tensorflow as tf
 
-from distill.distributed.startup import start_workers
+from distill.distributed.rendezvous import rendezvous
 from distill.distributed.workers import Workers
+from distill.models.argument_checks import check_choice
+from distill.settings.run_options import STRATEGIES
+
+_CONNECTING_SECONDS = 45
+_FORM = (
+    '{"cluster": {"worker": ["HOST:PORT", ...]}, '
+    '"task": {"type": "worker", "index": 0}}'
+)
 
 
 def choose_devices(
@@ -20,7 +35,7 @@ def choose_devices(
       This process among those that share the work.
 
     Raises:
-      ValueError: There is no such GPU; the message lists those there are. Or
+      ValueError: There is no such GPU (the message lists those there are), or
         the strategy is wrong.
     """
     gpus = tf.config.list_physical_devices("GPU")
@@ -39,8 +54,116 @@ def choose_devices(
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     workers = start_workers(strategy)
-    # TensorFlow says once a process, as an error, that it transposes booleans
-    # without oneDNN, which it does for every mask: let it be said here, where
-    # entry points do not show it.
+    # Without oneDNN, TensorFlow prints once a process, as an error, that it
+    # transposes booleans, which every mask needs. It prints it here, where
+    # entry points hide it.
     tf.transpose(tf.zeros([2, 2], tf.bool))
     return workers
+
+
+def start_workers(strategy: str) -> Workers:
+    """Makes the strategy; several machines wait for one another.
+
+    To be called before anything is computed.
+
+    Args:
+      strategy: `single`: one device; `mirrored`: all visible GPUs;
+        `multi_worker`: those of all machines that TF_CONFIG names; `auto`:
+        `multi_worker` if TF_CONFIG names several machines, else `mirrored`.
+
+    Raises:
+      ValueError: The strategy is unknown, or TF_CONFIG is missing or wrong.
+    """
+    check_choice("strategy", strategy, STRATEGIES)
+    text = os.environ.get("TF_CONFIG", "")
+    cluster = read_cluster(text) if text else None
+    if strategy == "multi_worker" and cluster is None:
+        raise ValueError(f"--strategy=multi_worker needs TF_CONFIG: {_FORM}.")
+    if cluster is not None and (
+        strategy == "multi_worker"
+        or (strategy == "auto" and len(cluster.addresses) > 1)
+    ):
+        return _start_multi_worker(cluster)
+    # TensorFlow would take it for the configuration of several machines.
+    os.environ.pop("TF_CONFIG", None)
+    if strategy == "single" or len(devices := _visible_devices()) < 2:
+        return Workers()
+    mirrored = tf.distribute.MirroredStrategy(devices)
+    return Workers(mirrored, num_replicas=mirrored.num_replicas_in_sync)
+
+
+def _visible_devices() -> list[str]:
+    """Returns the names of the GPUs or, without any, of the CPUs."""
+    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+    return [device.name for device in tf.config.list_logical_devices(kind)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The content of TF_CONFIG.
+
+    Attributes:
+      addresses: `host:port` of every process, the chief first.
+      rank: Number of this process.
+    """
+
+    addresses: tuple[str, ...]
+    rank: int
+
+
+def _start_multi_worker(cluster: Cluster) -> Workers:
+    # TensorFlow logs the number of all-reduces of every graph.
+    tf.get_logger().setLevel("WARNING")
+    rank, num_workers = cluster.rank, len(cluster.addresses)
+    rendezvous(cluster.addresses, rank)
+    handler = signal.getsignal(signal.SIGTERM)
+    with Workers(rank=rank, num_workers=num_workers).report_lost_worker():
+        # TensorFlow waits here for all workers without running any Python
+        # code: a thread ends the process if it waits too long.
+        faulthandler.dump_traceback_later(
+            _CONNECTING_SECONDS, exit=True, file=sys.stdout
+        )
+        try:
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            # TensorFlow has replaced the handler.
+            signal.signal(signal.SIGTERM, handler)
+    num_replicas = strategy.num_replicas_in_sync // num_workers
+    return Workers(strategy, rank, num_workers, num_replicas)
+
+
+def read_cluster(text: str) -> Cluster:
+    """Reads TF_CONFIG.
+
+    Args:
+      text: JSON with `cluster`, the addresses of `worker` and, if there is
+        one, `chief`; and `task`, the `type` and `index` of this process.
+
+    Raises:
+      ValueError: The text has another form; the message says what is wrong.
+    """
+    try:
+        config = json.loads(text)
+        jobs = {
+            name: list(config["cluster"][name]) for name in config["cluster"]
+        }
+        kind, rank = config["task"]["type"], int(config["task"]["index"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"TF_CONFIG is {text!r}, not of the form {_FORM}."
+        ) from error
+    unknown = sorted(set(jobs) - {"chief", "worker"})
+    if unknown:
+        raise ValueError(
+            f"TF_CONFIG names the jobs {unknown}; known are chief and worker."
+        )
+    addresses = [*jobs.get("chief", ()), *jobs.get("worker", ())]
+    if kind not in jobs or not 0 <= rank < len(jobs[kind]):
+        raise ValueError(
+            f"TF_CONFIG names the task {kind} {rank}, which is not among "
+            f"{jobs}."
+        )
+    if kind == "worker":
+        rank += len(jobs.get("chief", ()))
+    return Cluster(tuple(addresses), rank)

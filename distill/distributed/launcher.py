@@ -17,37 +17,37 @@ from typing import IO
 def launch_workers(
     num_workers: int, command: Sequence[str], patience_seconds: float = 60.0
 ) -> int:
-    """Runs a module in several processes that know of one another.
+    """Runs a module as several workers.
 
-    Their output comes line by line, behind each worker's number. Ctrl-C and
-    SIGTERM go to all of them.
+    Each line of their output is printed behind the worker's rank. Ctrl-C,
+    SIGTERM and SIGHUP go to all of them.
 
     Args:
-      num_workers: How many.
+      num_workers: Number of processes.
       command: The module's name and its flags.
-      patience_seconds: How long the others may go on once one has failed.
+      patience_seconds: Time that the others have once one has failed.
 
     Returns:
-      The first status that is not 0, or 0.
+      The first exit status that is not 0, or 0.
     """
     addresses = [f"127.0.0.1:{port}" for port in free_ports(num_workers)]
     processes = [
         subprocess.Popen(
             [sys.executable, "-u", "-m", *command],
-            env=os.environ | {"TF_CONFIG": worker_config(addresses, index)},
+            env=os.environ | {"TF_CONFIG": worker_config(addresses, rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="backslashreplace",
-            # Signals come from here alone, not from the terminal as well.
+            # Else the terminal would send them its signals a second time.
             start_new_session=True,
         )
-        for index in range(num_workers)
+        for rank in range(num_workers)
     ]
     with _forward_signals(processes):
         printers = [
-            threading.Thread(target=_print_lines, args=(index, process.stdout))
-            for index, process in enumerate(processes)
+            threading.Thread(target=_print_lines, args=(rank, process.stdout))
+            for rank, process in enumerate(processes)
         ]
         for printer in printers:
             printer.start()
@@ -55,20 +55,20 @@ def launch_workers(
         for printer in printers:
             printer.join()
     failed = [status for status in statuses if status]
-    # A process that a signal ended has minus its number.
+    # The status of a process that a signal ended is minus its number.
     return (failed[0] if failed[0] > 0 else 128 - failed[0]) if failed else 0
 
 
 def _wait(
     processes: list[subprocess.Popen], patience_seconds: float
 ) -> list[int]:
-    """Waits for all; ends those that go on long after one has failed."""
+    """Waits for all; some time after one has failed, ends the others."""
     end = None
     while None in (statuses := [process.poll() for process in processes]):
         if end is None and any(statuses):
             end = time.monotonic() + patience_seconds
         if end is not None and time.monotonic() > end:
-            # Once: a second signal would keep them from saving.
+            # Once: a second signal would interrupt their saving.
             end = math.inf
             for process in processes:
                 process.terminate()
@@ -76,18 +76,18 @@ def _wait(
     return statuses
 
 
-def worker_config(addresses: Sequence[str], index: int) -> str:
-    """Returns TF_CONFIG of one of the workers at these addresses."""
+def worker_config(addresses: Sequence[str], rank: int) -> str:
+    """Returns TF_CONFIG of the worker of a rank."""
     return json.dumps(
         {
             "cluster": {"worker": list(addresses)},
-            "task": {"type": "worker", "index": index},
+            "task": {"type": "worker", "index": rank},
         }
     )
 
 
 def free_ports(count: int) -> list[int]:
-    """Returns ports of this machine that nothing listens on now."""
+    """Returns ports of this machine that nothing listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -110,7 +110,7 @@ def _forward_signals(processes: list[subprocess.Popen]) -> Iterator[None]:
             signal.signal(kind, handler)
 
 
-def _print_lines(index: int, lines: IO[str]) -> None:
+def _print_lines(rank: int, lines: IO[str]) -> None:
     with lines:
         for line in lines:
-            print(f"[{index}] {line}", end="", flush=True)
+            print(f"[{rank}] {line}", end="", flush=True)

@@ -1,7 +1,7 @@
-"""Workers that wait for one another before TensorFlow does.
+"""The rendezvous of workers, which takes place before TensorFlow's own.
 
-TensorFlow's own waiting can be neither limited nor ended by a signal, and says
-nothing meanwhile.
+TensorFlow's waiting has no time limit, cannot be ended by a signal, and
+prints nothing.
 """
 
 import contextlib
@@ -10,71 +10,74 @@ import socket
 import time
 from collections.abc import Sequence
 
-_PATIENT_SECONDS = 20.0
+_QUIET_SECONDS = 20.0
 _RETRY_SECONDS = 0.2
-_ADDRESS_FORM = "HOST:PORT"
+
+Place = tuple[str, int]
 
 
-class MeetingError(OSError):
-    """Not all workers came."""
+class RendezvousError(OSError):
+    """Not all workers came to the rendezvous."""
 
 
-def meet(
-    addresses: Sequence[str], index: int, most_seconds: float = 600.0
+def rendezvous(
+    addresses: Sequence[str], rank: int, most_seconds: float = 600.0
 ) -> None:
-    """Returns when all workers are there, on all of them.
+    """Returns on every worker once all workers have come.
 
-    All connect to the chief, which lets them go once it has heard of each. One
-    that goes away before and comes again is waited for.
+    All connect to the chief, which releases them once each is connected. It
+    also waits for a worker that disconnects and comes again.
 
     Args:
       addresses: `HOST:PORT` of each, the chief's first; its port is free.
-      index: Number of this worker.
-      most_seconds: How long to wait.
+      rank: Number of this worker.
+      most_seconds: Time limit of the waiting.
 
     Raises:
-      MeetingError: Not all came in time.
-      ValueError: An address is of another form.
+      RendezvousError: Not all workers came in time.
+      ValueError: An address is not `HOST:PORT`.
     """
     places = [_parse(address) for address in addresses]
-    clock = _Clock(f"worker {index} of {len(addresses)}", most_seconds)
-    if index == 0:
+    clock = _Clock(f"worker {rank} of {len(addresses)}", most_seconds)
+    if rank == 0:
         _gather(places, addresses, clock)
     else:
-        _report(places[0], addresses[0], index, clock)
+        _report(places[0], addresses[0], rank, clock)
 
 
-def _parse(address: str) -> tuple[str, int]:
+def _parse(address: str) -> Place:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(
-            f"TF_CONFIG: the address {address!r} is not {_ADDRESS_FORM}."
+            f"TF_CONFIG: the address {address!r} is not HOST:PORT."
         )
     return host.strip("[]"), int(port)
 
 
 class _Clock:
-    """Says what is waited for, and ends the waiting."""
+    """Prints once who is missing, and ends the waiting at its time limit."""
 
     def __init__(self, name: str, most_seconds: float):
         self._name = name
         self._most_seconds = most_seconds
         self._start = time.monotonic()
-        self._said = False
+        self._has_printed = False
 
     def tick(self, missing: str) -> None:
         waited = time.monotonic() - self._start
         if waited >= self._most_seconds:
-            raise MeetingError(
+            raise RendezvousError(
                 f"{self._name}: {missing} did not come within "
                 f"{self._most_seconds:.0f} seconds (TF_CONFIG)."
             )
-        if waited >= _PATIENT_SECONDS and not self._said:
-            self._said = True
+        if waited >= _QUIET_SECONDS and not self._has_printed:
+            self._has_printed = True
             print(f"{self._name} waits for {missing}", flush=True)
 
 
-def _gather(places, addresses, clock) -> None:
+def _gather(
+    places: Sequence[Place], addresses: Sequence[str], clock: _Clock
+) -> None:
     """Waits, as the chief, until every other worker is connected."""
     connected: dict[int, socket.socket] = {}
     with contextlib.ExitStack() as stack:
@@ -82,20 +85,21 @@ def _gather(places, addresses, clock) -> None:
         while len(connected) < len(places) - 1:
             waiting = [server, *connected.values()]
             readable, _, _ = select.select(waiting, [], [], _RETRY_SECONDS)
-            for index, connection in list(connected.items()):
-                if connection in readable:  # closed: it says no more
-                    del connected[index]
+            # A worker sends its rank alone: more to read means it is gone.
+            for rank, connection in list(connected.items()):
+                if connection in readable:
+                    del connected[rank]
             if server in readable:
                 connection, _ = server.accept()
                 stack.enter_context(connection)
                 connection.settimeout(_RETRY_SECONDS * 10)
-                index = _receive_index(connection, len(places))
-                if index is not None:
-                    connected[index] = connection
+                received = _receive_rank(connection, len(places))
+                if received is not None:
+                    connected[received] = connection
             missing = [
-                addresses[i]
-                for i in range(1, len(places))
-                if i not in connected
+                address
+                for rank, address in enumerate(addresses)
+                if rank and rank not in connected
             ]
             clock.tick(f"the workers of {', '.join(missing)}")
         for connection in connected.values():
@@ -103,41 +107,47 @@ def _gather(places, addresses, clock) -> None:
                 connection.sendall(b"go")
 
 
-def _listen(place) -> socket.socket:
+def _listen(place: Place) -> socket.socket:
     _, port = place
     try:
         return socket.create_server(("", port), reuse_port=True)
     except OSError as error:
-        raise MeetingError(
+        raise RendezvousError(
             f"The chief cannot listen on its port {port} (TF_CONFIG): "
             f"{error.strerror}."
         ) from error
 
 
-def _receive_index(connection, count) -> int | None:
+def _receive_rank(connection: socket.socket, num_workers: int) -> int | None:
     try:
         text = connection.recv(16).decode(errors="replace")
     except OSError:
         return None
-    is_index = text.isdecimal() and 0 < int(text) < count
-    return int(text) if is_index else None
+    is_rank = text.isdecimal() and 0 < int(text) < num_workers
+    return int(text) if is_rank else None
 
 
-def _report(place, address, index, clock) -> None:
-    """Tells the chief of this worker until it lets it go."""
+def _report(place: Place, address: str, rank: int, clock: _Clock) -> None:
+    """Connects to the chief until it releases this worker."""
     while True:
-        with contextlib.suppress(OSError):
+        try:
             with socket.create_connection(place, timeout=5) as connection:
-                connection.sendall(str(index).encode())
+                connection.sendall(str(rank).encode())
                 connection.settimeout(_RETRY_SECONDS)
-                if _wait_for_go(connection, address, clock):
+                if _is_released(connection, address, clock):
                     return
+        except RendezvousError:
+            raise
+        except OSError:
+            pass  # the chief is not there yet, or has gone
         clock.tick(f"the chief, {address}")
         time.sleep(_RETRY_SECONDS)
 
 
-def _wait_for_go(connection, address, clock) -> bool:
-    """Returns whether the chief let go; False if it is gone."""
+def _is_released(
+    connection: socket.socket, address: str, clock: _Clock
+) -> bool:
+    """Waits for the chief; returns False if it disconnects."""
     while True:
         try:
             return connection.recv(2) == b"go"

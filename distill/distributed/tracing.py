@@ -1,4 +1,4 @@
-"""Graphs that serve batches of any size."""
+"""Graphs for batches of any size."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +7,10 @@ import tensorflow as tf
 
 
 class BatchPolymorphicFunction:
-    """A function traced once, for whatever batch size comes.
+    """A function traced once, for every batch size.
 
     Args:
-      function: From nests of tensors whose first axis, if they have one, is
+      function: Takes nests of tensors; the first axis, where there is one, is
         the batch.
     """
 

@@ -1,7 +1,7 @@
-"""The processes and devices that share a run, and what they tell each other.
+"""The processes and devices that share a run, and their collective operations.
 
-On one device or several GPUs there is one process. Several machines run one
-process each, which TF_CONFIG tells of one another.
+One device or several GPUs need one process. Several machines run one process
+each; TF_CONFIG tells each of the others.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from distill.distributed.tracing import BatchPolymorphicFunction
 
-# What an operation raises whose peer is gone, and those after it.
-_LOST = (
+# Errors of an operation whose peer is gone, and of the operations after it.
+_PEER_LOST_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -35,22 +35,22 @@ class Workers:
 
     Attributes:
       strategy: TensorFlow's, under whose scope variables are made.
-      index: Number of this process, from 0; the first is the chief.
-      count: How many processes there are.
-      num_replicas: Devices of each that compute at once.
+      rank: Number of this process, from 0; the first is the chief.
+      num_workers: Number of processes.
+      num_replicas: Devices of each process that compute at once.
     """
 
     strategy: tf.distribute.Strategy = dataclasses.field(
         default_factory=tf.distribute.get_strategy
     )
-    index: int = 0
-    count: int = 1
+    rank: int = 0
+    num_workers: int = 1
     num_replicas: int = 1
 
     @property
     def is_chief(self) -> bool:
-        """Whether it is this process that writes."""
-        return self.index == 0
+        """Whether this process writes the files."""
+        return self.rank == 0
 
     def scope(self) -> contextlib.AbstractContextManager:
         """Returns the scope under which variables are made."""
@@ -64,7 +64,7 @@ class Workers:
             or float64.
         """
         values = np.asarray(values)
-        if self.count == 1:
+        if self.num_workers == 1:
             return values
         kind = np.float64 if values.dtype.kind == "f" else np.int64
         add = self._sum_graphs[kind]
@@ -72,7 +72,7 @@ class Workers:
         return summed.reshape(values.shape).astype(values.dtype)
 
     @functools.cached_property
-    def _sum_graphs(self):
+    def _sum_graphs(self) -> dict[type, Callable[[tf.Tensor], tf.Tensor]]:
         def contribute(values):
             context = tf.distribute.get_replica_context()
             is_first = context.replica_id_in_sync_group % self.num_replicas == 0
@@ -96,19 +96,19 @@ class Workers:
         """Returns the arrays of all workers.
 
         Args:
-          values: `[n, ...]`, where n may be another on each worker.
+          values: `[n, ...]`, where n may differ between workers.
         """
         values = np.asarray(values)
-        if self.count == 1:
+        if self.num_workers == 1:
             return [values]
-        sizes = np.zeros(self.count, np.int64)
-        sizes[self.index] = len(values)
+        sizes = np.zeros(self.num_workers, np.int64)
+        sizes[self.rank] = len(values)
         ends = np.cumsum(self.sum(sizes))
         # A sum of arrays that are zeros where the others' values are.
         kind = np.uint8 if values.dtype == bool else values.dtype
         gathered = np.zeros((ends[-1], *values.shape[1:]), kind)
-        start = ends[self.index] - len(values)
-        gathered[start : ends[self.index]] = values
+        start = ends[self.rank] - len(values)
+        gathered[start : ends[self.rank]] = values
         summed = self.sum(gathered).astype(values.dtype)
         return np.split(summed, ends[:-1])
 
@@ -120,7 +120,7 @@ class Workers:
         """Checks that a number is the same on all workers.
 
         Raises:
-          ValueError: It is not; with the message and the numbers.
+          ValueError: It differs; with the message and the numbers.
         """
         values = [int(v[0]) for v in self.gather(np.array([value]))]
         if len(set(values)) > 1:
@@ -130,7 +130,7 @@ class Workers:
     def on_replicas(
         self, predict: Callable[[Any], tf.Tensor]
     ) -> BatchPolymorphicFunction:
-        """Returns a function of a batch that all devices here take a part of.
+        """Returns a function of a batch that all replicas here share.
 
         Args:
           predict: From a nest of tensors whose first axis is the batch to one
@@ -141,14 +141,14 @@ class Workers:
         def run(batch):
             size = tf.shape(tf.nest.flatten(batch)[0])[0]
             bounds = [size * r // count for r in range(count + 1)]
-            parts = [
+            slices = [
                 tf.nest.map_structure(lambda t, a=a, b=b: t[a:b], batch)
                 for a, b in zip(bounds, bounds[1:], strict=False)
             ]
-            part = self.strategy.experimental_distribute_values_from_function(
-                lambda context: parts[context.replica_id_in_sync_group % count]
+            values = self.strategy.experimental_distribute_values_from_function(
+                lambda context: slices[context.replica_id_in_sync_group % count]
             )
-            predicted = self.strategy.run(predict, args=(part,))
+            predicted = self.strategy.run(predict, args=(values,))
             return tf.concat(
                 self.strategy.experimental_local_results(predicted), axis=0
             )
@@ -157,42 +157,42 @@ class Workers:
 
     @contextlib.contextmanager
     def exit_barrier(self) -> Iterator[None]:
-        """Does work that is shared, and ends when all workers have done it.
+        """Ends when all workers have ended their shared work.
 
-        A sum is done for one worker before the others have received all that
-        it sent: if it ended then, they would fail. So there is one more sum,
-        of which nothing depends: where it fails, another has gone after it had
-        done everything.
+        A sum can return on one worker before the others have received all
+        that it sent: if that worker ended then, they would fail. So one more
+        sum follows, whose result nobody needs: if it fails, another worker
+        has already ended its work.
 
         Raises:
           WorkerLostError: Another worker is gone before the work is done.
         """
         with self.report_lost_worker():
             yield
-        with contextlib.suppress(*_LOST):
+        with contextlib.suppress(*_PEER_LOST_ERRORS):
             self.wait()
 
     @contextlib.contextmanager
     def report_lost_worker(self) -> Iterator[None]:
-        """Says clearly that another worker is gone, where an operation fails.
+        """Says clearly that another worker is lost if an operation fails.
 
         Raises:
           WorkerLostError: In place of TensorFlow's own errors.
         """
         try:
             yield
-        except _LOST as error:
-            if self.count == 1:
+        except _PEER_LOST_ERRORS as error:
+            if self.num_workers == 1:
                 raise
             raise WorkerLostError(
-                f"worker {self.index} of {self.count}: another worker is gone "
-                "or cannot be reached; start all workers again, and they go on "
-                f"from the last checkpoint. ({_say_shortly(error)})"
+                f"worker {self.rank} of {self.num_workers}: another worker is "
+                "gone or cannot be reached; start all workers again, and they "
+                f"go on from the last checkpoint. ({_summarize(error)})"
             ) from error
 
 
-def _say_shortly(error: tf.errors.OpError) -> str:
-    """Returns the line of a graph's error that says what happened."""
+def _summarize(error: tf.errors.OpError) -> str:
+    """Returns the line of a graph's error that names the cause."""
     lines = str(error.message).splitlines()
     mark = "aborted by: "
     found = [line.split(mark)[-1] for line in lines if mark in line]

@@ -80,15 +80,15 @@ def write_shared_predictions(
       The number of this worker's videos so far, after every batch.
     """
     workers = sharing.workers
-    if workers.count == 1:
+    if workers.num_workers == 1:
         yield from write_predictions(path, batches, top_k)
         return
     path = Path(path)
     parts = [
-        path.with_name(f".{path.name}.{index}-of-{workers.count}.part")
-        for index in range(workers.count)
+        path.with_name(f".{path.name}.{index}-of-{workers.num_workers}.part")
+        for index in range(workers.num_workers)
     ]
-    yield from write_predictions(parts[workers.index], batches, top_k)
+    yield from write_predictions(parts[workers.rank], batches, top_k)
     workers.wait()
     if not workers.is_chief:
         return

@@ -24,15 +24,15 @@ class SharedReading:
 
     def takes_turns(self, reader: VideoReader) -> bool:
         """Returns whether each worker takes every n-th batch, not file."""
-        return self.by_batch or len(reader.files) < self.workers.count
+        return self.by_batch or len(reader.files) < self.workers.num_workers
 
     def read(self, reader: VideoReader) -> Iterator[dict[str, Any]]:
         """Yields this worker's batches."""
-        index, count = self.workers.index, self.workers.count
+        rank, count = self.workers.rank, self.workers.num_workers
         if self.takes_turns(reader):
-            yield from reader.read_once((index, count))
+            yield from reader.read_once((rank, count))
         else:
-            files = reader.files[index::count]
+            files = reader.files[rank::count]
             yield from dataclasses.replace(reader, files=files).read_once()
 
 

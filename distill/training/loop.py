@@ -76,8 +76,8 @@ class TrainingRun:
         self.plan = PartPlan(
             settings.training.accumulate_steps,
             self.workers.num_replicas,
-            self.workers.count,
-            self.workers.index,
+            self.workers.num_workers,
+            self.workers.rank,
         )
         self.reader = self._make_reader(
             settings.training.train_data_pattern,
@@ -212,7 +212,7 @@ class TrainingRun:
                 self._validate(log)
                 break
             # Workers end together, by what they told one another.
-            several = self.workers.count > 1
+            several = self.workers.num_workers > 1
             interrupted = batch.interrupted if several else bool(caught)
             if interrupted:
                 break

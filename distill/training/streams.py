@@ -58,7 +58,7 @@ class EpochReader:
     def __init__(self, reader: VideoReader, workers: Workers, shard_by: str):
         self.reader = reader
         self.workers = workers
-        self.num_streams = workers.count if shard_by == "file" else 1
+        self.num_streams = workers.num_workers if shard_by == "file" else 1
         if len(reader.files) < self.num_streams:
             raise ValueError(
                 f"{self.num_streams} workers cannot share "
@@ -99,11 +99,11 @@ class EpochReader:
         batches = self.reader.read_shuffled(seed, epoch, buffer_size, position)
         for batch in batches:
             asked = np.array([len(caught)])
-            if self.workers.count > 1:
+            if self.workers.num_workers > 1:
                 asked = self.workers.sum(asked)
             yield StepBatch(
                 batch,
-                [count_examples(batch)] * self.workers.count,
+                [count_examples(batch)] * self.workers.num_workers,
                 True,
                 [int(batch["position"][-1])],
                 bool(asked[0]),
@@ -112,7 +112,7 @@ class EpochReader:
     def _read_streams(self, seed, epoch, buffer_size, positions, caught):
         """Reads streams until none of any worker has a batch left."""
         workers, num_streams = self.workers, len(positions)
-        own = range(workers.index, num_streams, workers.count)
+        own = range(workers.rank, num_streams, workers.num_workers)
         streams = {
             stream: self._stream_reader(stream, num_streams).read_shuffled(
                 seed,
@@ -129,10 +129,10 @@ class EpochReader:
                 for stream, batches in streams.items()
                 if (batch := next(batches, None)) is not None
             }
-            news = np.zeros(num_streams + workers.count + 1, np.int64)
+            news = np.zeros(num_streams + workers.num_workers + 1, np.int64)
             for stream, batch in batches.items():
                 news[stream] = int(batch["position"][-1]) - positions[stream]
-                news[num_streams + workers.index] += count_examples(batch)
+                news[num_streams + workers.rank] += count_examples(batch)
             news[-1] = len(caught)
             news = workers.sum(news)
             counts = news[num_streams:-1].tolist()

@@ -1,4 +1,4 @@
-"""Workers that wait for one another: all go together, or none."""
+"""The rendezvous of workers: all are released, or none."""
 
 import socket
 import threading
@@ -6,25 +6,25 @@ import time
 
 import pytest
 
-from distill.distributed import rendezvous as worker_meeting
+from distill.distributed import rendezvous as module
 from distill.distributed.launcher import free_ports
-from distill.distributed.rendezvous import MeetingError, meet
+from distill.distributed.rendezvous import RendezvousError, rendezvous
 
 
 def make_addresses(count):
     return [f"127.0.0.1:{port}" for port in free_ports(count)]
 
 
-def start(addresses, index, left, delay=0.0, most_seconds=20.0):
-    """Starts a worker; notes when it was let go, or why not."""
+def start(addresses, rank, left, delay=0.0, most_seconds=20.0):
+    """Starts a worker; notes when it was released, or why not."""
 
     def run():
         time.sleep(delay)
         try:
-            meet(addresses, index, most_seconds)
-            left[index] = time.monotonic()
-        except MeetingError as error:
-            left[index] = str(error)
+            rendezvous(addresses, rank, most_seconds)
+            left[rank] = time.monotonic()
+        except RendezvousError as error:
+            left[rank] = str(error)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -32,12 +32,12 @@ def start(addresses, index, left, delay=0.0, most_seconds=20.0):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_none_goes_before_the_last_has_come(order):
+def test_no_worker_is_released_before_the_last_has_come(order):
     addresses, left = make_addresses(3), {}
     begin = time.monotonic()
     threads = [
-        start(addresses, index, left, 0.3 * place)
-        for place, index in enumerate(order)
+        start(addresses, rank, left, 0.3 * place)
+        for place, rank in enumerate(order)
     ]
     for thread in threads:
         thread.join(20)
@@ -48,7 +48,7 @@ def test_none_goes_before_the_last_has_come(order):
 def test_one_worker_waits_for_nobody_and_leaves_its_port():
     addresses = make_addresses(1)
     begin = time.monotonic()
-    meet(addresses, 0, 20.0)
+    rendezvous(addresses, 0, 20.0)
     assert time.monotonic() - begin < 10
     # TensorFlow listens there next.
     port = int(addresses[0].split(":")[1])
@@ -56,12 +56,12 @@ def test_one_worker_waits_for_nobody_and_leaves_its_port():
         assert server.getsockname()[1] == port
 
 
-def test_those_who_do_not_come_are_named():
+def test_missing_workers_are_named():
     addresses, left = make_addresses(3), {}
     seconds = (1.0, 3.0)
     threads = [
-        start(addresses, index, left, most_seconds=most)
-        for index, most in enumerate(seconds)
+        start(addresses, rank, left, most_seconds=most)
+        for rank, most in enumerate(seconds)
     ]
     for thread in threads:
         thread.join(20)
@@ -74,7 +74,7 @@ def test_those_who_do_not_come_are_named():
 
 
 def test_a_worker_that_went_away_is_waited_for(monkeypatch, capsys):
-    monkeypatch.setattr(worker_meeting, "_PATIENT_SECONDS", 0.3)
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 0.3)
     addresses, left = make_addresses(2), {}
     host, port = addresses[0].split(":")
     chief = start(addresses, 0, left)
@@ -87,7 +87,6 @@ def test_a_worker_that_went_away_is_waited_for(monkeypatch, capsys):
         with socket.create_connection((host, int(port))) as other:
             other.sendall(b"GET /")
             time.sleep(0.3)
-        # The chief lets the first go when it comes, and hears no more of it.
     chief.join(20)
     assert 0 in left
 
@@ -115,11 +114,11 @@ def test_a_port_in_use_is_named():
     with socket.create_server(("", 0)) as server:
         port = server.getsockname()[1]
         message = f"cannot listen on its port {port} .*in use"
-        with pytest.raises(MeetingError, match=message):
-            meet([f"127.0.0.1:{port}", "127.0.0.1:1"], 0, 1.0)
+        with pytest.raises(RendezvousError, match=message):
+            rendezvous([f"127.0.0.1:{port}", "127.0.0.1:1"], 0, 1.0)
 
 
 @pytest.mark.parametrize("address", ["host", "host:", ":1", "a:b", "a:99999"])
-def test_an_address_of_another_form_is_refused(address):
+def test_an_address_that_is_not_host_and_port_is_refused(address):
     with pytest.raises(ValueError, match="is not HOST:PORT"):
-        meet(["a:1", address], 1, 1.0)
+        rendezvous(["a:1", address], 1, 1.0)

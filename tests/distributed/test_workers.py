@@ -1,4 +1,4 @@
-"""Where a process stands among those of a run, by TF_CONFIG and flags."""
+"""Ranks by TF_CONFIG and flags, lost workers, and launched ones."""
 
 import json
 import signal
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.distributed.devices import read_cluster, start_workers
 from distill.distributed.launcher import (
     free_ports,
     launch_workers,
     worker_config,
 )
-from distill.distributed.startup import read_cluster, start_workers
 from distill.distributed.workers import WorkerLostError, Workers
 
 
@@ -23,15 +23,15 @@ def config(kind="worker", index=0, **jobs):
     return json.dumps({"cluster": jobs, "task": task})
 
 
-def test_workers_are_numbered_from_the_chief_on():
-    assert read_cluster(config(index=1)).index == 1
+def test_ranks_begin_with_the_chief():
+    assert read_cluster(config(index=1)).rank == 1
     jobs = {"worker": ["a:1", "b:2"], "chief": ["c:3"]}
     cluster = read_cluster(config("worker", 0, **jobs))
     assert cluster.addresses == ("c:3", "a:1", "b:2")
-    assert cluster.index == 1
-    assert read_cluster(config("chief", 0, **jobs)).index == 0
+    assert cluster.rank == 1
+    assert read_cluster(config("chief", 0, **jobs)).rank == 0
     cluster = read_cluster(worker_config(["a:1", "b:2", "c:3"], 2))
-    assert (cluster.addresses, cluster.index) == (("a:1", "b:2", "c:3"), 2)
+    assert (cluster.addresses, cluster.rank) == (("a:1", "b:2", "c:3"), 2)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,11 @@ def test_several_workers_need_tf_config(monkeypatch):
 def test_one_device_needs_no_strategy(monkeypatch, strategy):
     monkeypatch.setenv("TF_CONFIG", config(worker=["a:1"]))
     workers = start_workers(strategy)
-    assert (workers.index, workers.count, workers.num_replicas) == (0, 1, 1)
+    assert (workers.rank, workers.num_workers, workers.num_replicas) == (
+        0,
+        1,
+        1,
+    )
     assert workers.is_chief
     assert workers.strategy is tf.distribute.get_strategy()
     values = np.arange(3)
@@ -75,13 +79,13 @@ def test_one_device_needs_no_strategy(monkeypatch, strategy):
     workers.check_equal(3, "never")
 
 
-def test_a_lost_worker_is_said_to_be_lost():
+def test_a_lost_worker_is_reported():
     error = tf.errors.UnavailableError(
         None, None, "Graph error:\n\nOps is aborted by: reset by peer\n[[x]]"
     )
     message = "worker 1 of 2: another worker is gone .*reset by peer\\)$"
     with pytest.raises(WorkerLostError, match=message):
-        with Workers(index=1, count=2).report_lost_worker():
+        with Workers(rank=1, num_workers=2).report_lost_worker():
             raise error
     with pytest.raises(tf.errors.UnavailableError):
         with Workers().report_lost_worker():
@@ -95,16 +99,16 @@ class LeftWorkers(Workers):
         raise tf.errors.UnavailableError(None, None, "Socket closed")
 
 
-def test_who_ends_after_the_work_is_not_missed():
+def test_a_worker_that_ends_after_the_work_is_not_lost():
     done = []
-    with LeftWorkers(count=2).exit_barrier():
+    with LeftWorkers(num_workers=2).exit_barrier():
         done.append("work")
     assert done == ["work"]
     with pytest.raises(WorkerLostError, match="another worker is gone"):
-        with LeftWorkers(count=2).exit_barrier():
-            LeftWorkers(count=2).wait()
+        with LeftWorkers(num_workers=2).exit_barrier():
+            LeftWorkers(num_workers=2).wait()
     with pytest.raises(ValueError, match="its own"):
-        with LeftWorkers(count=2).exit_barrier():
+        with LeftWorkers(num_workers=2).exit_barrier():
             raise ValueError("its own")
 
 
@@ -118,27 +122,27 @@ def program(tmp_path, monkeypatch):
     (tmp_path / "worker_to_try.py").write_text(
         "import json, os, signal, sys, time\n"
         "def save(*_): print('saves', flush=True)\n"
-        "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
-        "print(f'worker {index} of {sys.argv[1:]}', flush=True)\n"
-        "if sys.argv[1] == 'fail' and index == 0: time.sleep(60)\n"
-        "if sys.argv[1] == 'save' and index == 0:\n"
+        "rank = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
+        "print(f'worker {rank} of {sys.argv[1:]}', flush=True)\n"
+        "if sys.argv[1] == 'fail' and rank == 0: time.sleep(60)\n"
+        "if sys.argv[1] == 'save' and rank == 0:\n"
         "    signal.signal(signal.SIGTERM, save)\n"
         "    open(__file__ + '.ready', 'w').close()\n"
         "    time.sleep(4)\n"
-        "if sys.argv[1] == 'save' and index:\n"
+        "if sys.argv[1] == 'save' and rank:\n"
         "    while not os.path.exists(__file__ + '.ready'): time.sleep(0.01)\n"
-        "fails = sys.argv[1] == 'fail' or (sys.argv[1] == 'save' and index)\n"
+        "fails = sys.argv[1] == 'fail' or (sys.argv[1] == 'save' and rank)\n"
         "sys.exit(3 if fails else 0)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return "worker_to_try"
 
 
-def test_workers_are_launched_with_their_numbers(program, capsys):
+def test_workers_are_launched_with_their_ranks(program, capsys):
     assert launch_workers(2, [program, "--a", "b"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sorted(lines) == [
-        f"[{index}] worker {index} of ['--a', 'b']" for index in range(2)
+        f"[{rank}] worker {rank} of ['--a', 'b']" for rank in range(2)
     ]
 
 
@@ -149,7 +153,7 @@ def test_launched_workers_end_once_one_has_failed(program):
     assert time.monotonic() - begin < 30
 
 
-def test_a_launched_worker_that_saves_is_asked_once(program, capsys):
-    """The second signal would keep it from saving."""
+def test_a_launched_worker_that_saves_is_terminated_once(program, capsys):
+    """A second signal would interrupt its saving."""
     assert launch_workers(2, [program, "save"], patience_seconds=0.5) == 3
     assert capsys.readouterr().out.count("saves") == 1

@@ -1,4 +1,4 @@
-"""Two workers, of which the second ends before the chief comes to its end."""
+"""Program of two workers; the second ends before the chief does."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Makes the runs on two logical devices: `VIDEOS DIRECTORY`."""
+"""Program of one process with two replicas: `VIDEOS DIRECTORY`."""
 
 import sys
 from pathlib import Path
@@ -9,12 +9,12 @@ from distill.distributed.devices import choose_devices
 
 
 def main(videos: Path, directory: Path) -> None:
-    """Trains in one process with two replicas."""
+    """Trains and predicts on two logical devices."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     device = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [device, device])
     workers = choose_devices(-1, "mirrored")
-    assert (workers.count, workers.num_replicas) == (1, 2)
+    assert (workers.num_workers, workers.num_replicas) == (1, 2)
     from worker_runs import predict, train
 
     for name in ("joint", "finetuned", "batch_norm"):

@@ -1,4 +1,4 @@
-"""Two worker processes on this machine, against one process."""
+"""Two workers, or two replicas, give the results of one process."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def finish(processes):
 def run_two(program, *arguments):
     """Runs a program as two workers; returns what each printed."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    configs = [worker_config(addresses, index) for index in range(2)]
+    configs = [worker_config(addresses, rank) for rank in range(2)]
     return finish(
         [start(program, *arguments, TF_CONFIG=config) for config in configs]
     )
@@ -55,64 +55,62 @@ def run_two(program, *arguments):
 
 @pytest.fixture(scope="module")
 def two_workers(videos, tmp_path_factory):
-    """Returns the directory of what two workers did and its reports."""
+    """Returns the directory, the reports and the output of two workers."""
     directory = tmp_path_factory.mktemp("two_workers")
     outputs = run_two("worker_program.py", videos, directory)
     reports = [
-        json.loads((directory / f"report-{index}.json").read_text())
-        for index in range(2)
+        json.loads((directory / f"report-{rank}.json").read_text())
+        for rank in range(2)
     ]
     return directory, reports, outputs
 
 
 @pytest.fixture(scope="module")
-def two_devices(videos, tmp_path_factory):
-    """Returns the directory of what one process did on two devices."""
-    directory = tmp_path_factory.mktemp("two_devices")
+def two_replicas(videos, tmp_path_factory):
+    """Returns the directory of one process with two replicas."""
+    directory = tmp_path_factory.mktemp("two_replicas")
     finish([start("mirrored_program.py", videos, directory)])
     return directory
 
 
 @pytest.fixture(scope="module")
 def one_process(videos, tmp_path_factory):
-    """Returns the directory of the same by one process, in two turns."""
+    """Returns the directory of one process with two accumulation steps."""
     directory = tmp_path_factory.mktemp("one_process")
-    for name in ("joint", "finetuned", "batch_norm"):
-        turns = 1 if name == "batch_norm" else worker_runs.TURNS
-        worker_runs.train(name, videos, directory, num_turns=turns)
+    for name, accumulate_steps in (
+        ("joint", 2),
+        ("finetuned", 2),
+        ("batch_norm", 1),
+    ):
+        worker_runs.train(
+            name, videos, directory, accumulate_steps=accumulate_steps
+        )
     return directory
 
 
-@pytest.fixture
-def exit_barrier(request, two_workers):
-    """Returns the directory of two workers, or of two devices."""
+@pytest.fixture(params=["workers", "replicas"])
+def directory_of_two(request):
+    """Returns the directory of two workers, or of two replicas."""
     if request.param == "workers":
-        return two_workers[0]
-    return request.getfixturevalue("two_devices")
+        return request.getfixturevalue("two_workers")[0]
+    return request.getfixturevalue("two_replicas")
 
 
-both = pytest.mark.parametrize(
-    "together", ["workers", "devices"], indirect=True
-)
-
-
-@both
 @pytest.mark.parametrize("run", ["joint", "finetuned"])
-def test_two_train_the_weights_of_one(exit_barrier, one_process, run):
-    """Bit for bit, with dropout, mixup and averages, of the same parts."""
-    found = read_datasets(exit_barrier / run / LAST)
+def test_two_train_the_weights_of_one(directory_of_two, one_process, run):
+    """Bit for bit, with dropout, mixup and EMA, of equal micro-batches."""
+    found = read_datasets(directory_of_two / run / LAST)
     expected = read_datasets(one_process / run / LAST)
     assert found.keys() == expected.keys()
     for name in expected:
         assert found[name].tobytes() == expected[name].tobytes(), name
 
 
-@both
 def test_batch_statistics_are_those_of_the_whole_batch(
-    exit_barrier, one_process
+    directory_of_two, one_process
 ):
-    """Against one process that takes every batch at once."""
-    found = read_datasets(exit_barrier / "batch_norm" / LAST, "student")
+    """Compared with one process that takes every batch at once."""
+    found = read_datasets(directory_of_two / "batch_norm" / LAST, "student")
     expected = read_datasets(one_process / "batch_norm" / LAST, "student")
     assert any("moving_variance" in name for name in expected)
     for name in expected:
@@ -141,9 +139,9 @@ def test_losses_and_validation_are_logged_for_all_workers(
         assert found["num_videos"] == stage_runs.NUM_VALIDATE_VIDEOS
 
 
-def test_the_chief_alone_writes_and_speaks(two_workers):
+def test_the_chief_alone_writes_and_prints(two_workers):
     directory, reports, outputs = two_workers
-    assert [report["index"] for report in reports] == [0, 1]
+    assert [report["rank"] for report in reports] == [0, 1]
     assert "validation after step 10" in outputs[0]
     assert "step" not in outputs[1]
     names = {path.name for path in (directory / "joint").iterdir()}
@@ -169,7 +167,7 @@ def test_workers_with_files_of_their_own_train_on_every_record(two_workers):
 def test_one_process_goes_on_from_the_middle_of_two_workers_epoch(
     two_workers, videos, tmp_path
 ):
-    """It ends their two streams, and makes the next epoch one of its own."""
+    """It ends their two streams; its next epoch has one stream."""
     directory = tmp_path / "files"
     directory.mkdir()
     name = "checkpoint-00000004.h5"
@@ -211,21 +209,21 @@ def test_scores_of_two_workers_are_those_of_one(two_workers, videos, shard_by):
 
 
 def test_predictions_of_two_are_those_of_one(
-    two_workers, two_devices, videos, tmp_path
+    two_workers, two_replicas, videos, tmp_path
 ):
-    """By turns the bytes of one file, by files its lines."""
+    """Shared by batch the same bytes, shared by file the same lines."""
     directory = two_workers[0]
     alone = Workers()
     worker_runs.predict(directory / "joint", videos, tmp_path, alone, "file")
     expected = (tmp_path / "predictions-file.csv").read_text()
     assert (directory / "predictions-batch.csv").read_text() == expected
-    for found in (directory, two_devices):
+    for found in (directory, two_replicas):
         found = (found / "predictions-file.csv").read_text()
         assert_same_predictions(found, expected)
 
 
 def assert_same_predictions(found, expected):
-    """Asserts that two CSV files say the same of the same videos."""
+    """Asserts that two CSV files hold the same scores of the same videos."""
     scores = [
         {
             video: np.array(pairs.split(), float)
@@ -242,6 +240,6 @@ def assert_same_predictions(found, expected):
         )
 
 
-def test_the_last_may_end_when_the_others_are_gone():
+def test_the_chief_may_end_after_the_others():
     outputs = run_two("leaving_program.py")
     assert "the chief has ended" in outputs[0]

@@ -1,4 +1,4 @@
-"""What each of several workers does in the tests: `VIDEOS DIRECTORY`."""
+"""Program of each of several workers: `VIDEOS DIRECTORY`."""
 
 import contextlib
 import json
@@ -15,28 +15,28 @@ def main(videos: Path, directory: Path) -> None:
     """Trains, scores and predicts as one of the workers."""
     workers = choose_devices(-1, "auto")
     with workers.exit_barrier():
-        report = share(videos, directory, workers)
-    path = directory / f"report-{workers.index}.json"
+        report = run(videos, directory, workers)
+    path = directory / f"report-{workers.rank}.json"
     path.write_text(json.dumps(report))
 
 
-def share(videos: Path, directory: Path, workers: Workers) -> dict:
-    """Returns what it was told by the others."""
+def run(videos: Path, directory: Path, workers: Workers) -> dict:
+    """Returns the results of the collective operations, runs and scores."""
     from worker_runs import RUNS, predict, score, train
 
     arrays = {
-        "float64": np.array([0.5, workers.index]),
-        "int32": np.full(workers.index + 1, workers.index, np.int32),
-        "bool": np.array([True, False][: 2 - workers.index]),
-        "float32": np.full((workers.index, 2), 0.1, np.float32),
+        "float64": np.array([0.5, workers.rank]),
+        "int32": np.full(workers.rank + 1, workers.rank, np.int32),
+        "bool": np.array([True, False][: 2 - workers.rank]),
+        "float32": np.full((workers.rank, 2), 0.1, np.float32),
     }
     gathered = {
         name: [part.tolist() for part in workers.gather(values)]
         for name, values in arrays.items()
     }
     report = {
-        "index": workers.index,
-        "sum": workers.sum(np.array([1.5, workers.index])).tolist(),
+        "rank": workers.rank,
+        "sum": workers.sum(np.array([1.5, workers.rank])).tolist(),
         "gathered": gathered,
     }
     for name in RUNS:
@@ -48,13 +48,13 @@ def share(videos: Path, directory: Path, workers: Workers) -> dict:
     return report | {"wrong": disagree(workers)}
 
 
-def disagree(workers) -> str:
-    """Returns what workers are told that would go on from other steps."""
+def disagree(workers: Workers) -> str:
+    """Returns the error of workers that are at different steps."""
     with contextlib.suppress(ValueError):
         workers.check_equal(7, "equal")
-        workers.check_equal(workers.index, "different")
+        workers.check_equal(workers.rank, "different")
     try:
-        workers.check_equal(workers.index, "Different steps")
+        workers.check_equal(workers.rank, "Different steps")
     except ValueError as error:
         return str(error)
     return ""

@@ -1,4 +1,4 @@
-"""The runs that one process and several workers both make."""
+"""Runs of one process as well as of several workers."""
 
 import dataclasses
 import json
@@ -19,8 +19,6 @@ from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
 
-TURNS = 2
-
 
 def _joint(videos: Path, **training: Any) -> RunSettings:
     settings = stage_runs.joint_settings(
@@ -40,7 +38,7 @@ def _student(videos: Path, **training: Any) -> RunSettings:
 
 
 def _batch_norm(videos: Path, **training: Any) -> RunSettings:
-    """Returns a student with batch statistics, and nothing drawn."""
+    """Returns a student with batch statistics and without dropout."""
     settings = _student(videos, optimizer="SGD", **training)
     student = _change(
         settings.student, input_batch_norm=True, dropout=0.0, input_dropout=0.0
@@ -52,7 +50,7 @@ def _change(network: NetworkSettings, **arguments: Any) -> NetworkSettings:
     return dataclasses.replace(network, arguments=network.arguments | arguments)
 
 
-# By name, the settings and how the workers share the records.
+# Settings and `shard_by`, by name.
 RUNS = {
     "joint": (_joint, "batch"),
     "finetuned": (_student, "batch"),
@@ -66,11 +64,11 @@ def train(
     videos: Path,
     directory: Path,
     workers: Workers | None = None,
-    num_turns: int = 1,
+    accumulate_steps: int = 1,
 ) -> None:
-    """Makes one of the runs; fine-tuning goes on from `joint`'s student."""
+    """Trains one of the runs; `finetuned` begins with `joint`'s student."""
     make_settings, shard_by = RUNS[name]
-    settings = make_settings(videos, accumulate_steps=num_turns)
+    settings = make_settings(videos, accumulate_steps=accumulate_steps)
     if name == "finetuned":
         checkpoint = str(newest_checkpoint(directory / "joint"))
         settings = dataclasses.replace(settings, initial_checkpoint=checkpoint)
@@ -110,7 +108,7 @@ def score(
 def predict(
     run: Path, videos: Path, directory: Path, workers: Workers, shard_by: str
 ) -> None:
-    """Writes what a run's newest checkpoint predicts, as CSV."""
+    """Writes the predictions of a run's newest checkpoint as CSV."""
     with workers.scope():
         network = load_network(newest_checkpoint(run), "student")
     sharing = SharedReading(workers, shard_by == "batch")

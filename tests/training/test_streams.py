@@ -25,14 +25,14 @@ class ThreadWorkers(Workers):
     def make(cls, count):
         barrier = threading.Barrier(count)
         shared = [None] * count
-        members = [cls(index=index, count=count) for index in range(count)]
+        members = [cls(rank=rank, num_workers=count) for rank in range(count)]
         for member in members:
             object.__setattr__(member, "barrier", barrier)
             object.__setattr__(member, "shared", shared)
         return members
 
     def sum(self, values):
-        self.shared[self.index] = np.array(values)
+        self.shared[self.rank] = np.array(values)
         self.barrier.wait(30)
         total = np.sum(self.shared, axis=0)
         self.barrier.wait(30)
@@ -174,7 +174,7 @@ def test_a_worker_asked_to_end_ends_all_at_the_same_step(files):
         for number, batch in enumerate(epochs.read(SEED, 0, 4, [], caught)):
             if batch.interrupted:
                 return number
-            if workers.index == 1 and number == 1:
+            if workers.rank == 1 and number == 1:
                 caught.append("SIGTERM")
 
     members = ThreadWorkers.make(3)
@@ -184,8 +184,8 @@ def test_a_worker_asked_to_end_ends_all_at_the_same_step(files):
 def test_more_workers_than_files_are_told_to_share_batches(files):
     reader = VideoReader(VIDEO_SCHEMA, files[:2], 6)
     with pytest.raises(ValueError, match="3 workers cannot share 2 files"):
-        EpochReader(reader, Workers(count=3), "file")
-    EpochReader(reader, Workers(count=3), "batch")
+        EpochReader(reader, Workers(num_workers=3), "file")
+    EpochReader(reader, Workers(num_workers=3), "batch")
 
 
 def test_files_without_records_are_refused(files):
