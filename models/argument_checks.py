@@ -15,19 +15,6 @@ def check_at_least(minimum: float, **values: float) -> None:
             raise ValueError(f"{name} must be {minimum} or more, got {value}.")
 
 
-def check_share(**values: float) -> None:
-    """Checks shares of values to be dropped by the names the user knows.
-
-    Raises:
-      ValueError: One is not from 0 to below 1; the message names the first.
-    """
-    for name, value in values.items():
-        if not 0 <= value < 1:
-            raise ValueError(
-                f"{name} must be a share from 0 to below 1, got {value}."
-            )
-
-
 def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
     """Returns `name` if it is among `choices`.
 

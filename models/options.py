@@ -13,6 +13,7 @@ def option(
     *,
     choices: Sequence[str] = (),
     minimum: float | None = None,
+    below: float | None = None,
     flag: str | None = None,
 ) -> Any:
     """Returns a dataclass field that a command-line flag can be made of.
@@ -22,12 +23,14 @@ def option(
       help_text: The field's meaning, in a sentence for the user.
       choices: The values it accepts; empty for any of its type.
       minimum: The least value it accepts; None for any.
+      below: The bound that a value must stay below; None for no bound.
       flag: The flag's name where it differs from the field's.
     """
     metadata = {
         "help": help_text,
         "choices": tuple(choices),
         "minimum": minimum,
+        "below": below,
         "flag": flag,
     }
     return dataclasses.field(default=default, metadata=metadata)
@@ -39,7 +42,7 @@ def flag_name(field: dataclasses.Field) -> str:
 
 
 def check_options(settings: Any) -> None:
-    """Checks every field of a dataclass against its choices and minimum.
+    """Checks every field of a dataclass against its choices and bounds.
 
     A field that holds None is not checked.
 
@@ -54,3 +57,6 @@ def check_options(settings: Any) -> None:
             check_choice(name, value, field.metadata["choices"])
         if field.metadata.get("minimum") is not None:
             check_at_least(field.metadata["minimum"], **{name: value})
+        below = field.metadata.get("below")
+        if below is not None and not value < below:
+            raise ValueError(f"{name} must be below {below}, got {value}.")

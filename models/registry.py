@@ -4,19 +4,22 @@ Importing this module imports no Keras, so that names and defaults can be
 listed and checked at once.
 """
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from distill.models.argument_checks import check_choice, check_share
-from distill.models.argument_help import ARGUMENT_HELP
-from distill.models.model_entries import (
+from distill.models.argument_checks import check_choice
+from distill.models.configs import (
     CLASSIFIERS,
     MODELS,
     ArgumentValue,
+    ClassifierChoice,
+    ModelConfig,
     ModelEntry,
 )
+from distill.models.options import flag_name
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -26,20 +29,22 @@ def get_entry(name: str) -> ModelEntry:
     return MODELS[check_choice("model", name, MODELS)]
 
 
-def argument_types() -> dict[str, type]:
-    """Returns the type of every argument that some model takes, by name."""
-    types: dict[str, type] = {"video_level_classifier_model": str}
-    for entry in (*MODELS.values(), *CLASSIFIERS.values()):
-        types |= {name: type(value) for name, value in entry.arguments.items()}
-    return dict(sorted(types.items()))
+def argument_fields() -> dict[str, dataclasses.Field]:
+    """Returns every setting of all models and classifiers, by flag name.
 
-
-def argument_help() -> dict[str, str]:
-    """Returns what every argument means, by name."""
-    texts = dict(ARGUMENT_HELP)
-    for entry in (*MODELS.values(), *CLASSIFIERS.values()):
-        texts |= entry.argument_help
-    return texts
+    A flag that several models share has one field; its default is that of
+    the first, its type, help and choices are those of all.
+    """
+    entries = (*MODELS.values(), *CLASSIFIERS.values())
+    configs: list[type[ModelConfig]] = [
+        ClassifierChoice,
+        *(entry.config for entry in entries),
+    ]
+    fields: dict[str, dataclasses.Field] = {}
+    for config in configs:
+        for field in dataclasses.fields(config):
+            fields.setdefault(flag_name(field), field)
+    return dict(sorted(fields.items()))
 
 
 def resolve_arguments(
@@ -57,13 +62,13 @@ def resolve_arguments(
     """
     entry = get_entry(name)
     for argument in given:
-        check_choice("model argument", argument, argument_types())
+        check_choice("model argument", argument, argument_fields())
     values = dict(entry.arguments)
     classifier = entry.classifier
     if classifier is None:
-        classifier = str(given.get("video_level_classifier_model", "MoeModel"))
+        choice = ClassifierChoice.from_arguments(given)
+        classifier = choice.classifier
         values["video_level_classifier_model"] = classifier
-    check_choice("classifier", classifier, CLASSIFIERS)
     values |= CLASSIFIERS[classifier].arguments
     values |= {key: given[key] for key in given if key in values}
     return values
@@ -97,7 +102,7 @@ def build_model(
     """
     entry = get_entry(name)
     values = resolve_arguments(name, arguments)
-    check_share(**{key: values[key] for key in values if "dropout" in key})
+    entry.config.from_arguments(values)
     chosen = values.pop("video_level_classifier_model", entry.classifier)
     classifier_entry = CLASSIFIERS[str(chosen)]
     classifier = _load(classifier_entry.factory)(

@@ -216,9 +216,8 @@ def _define_network_flags() -> None:
         bool: flags.DEFINE_boolean,
         str: flags.DEFINE_string,
     }
-    help_texts = registry.argument_help()
-    for name, kind in registry.argument_types().items():
-        text = help_texts[name]
+    for name, field in registry.argument_fields().items():
+        kind, text = field.type, field.metadata["help"]
         define[kind](name, None, f"{text} Default: the model's.")
         define[kind](
             STUDENT_PREFIX + name, None, f"The same for the student: --{name}."

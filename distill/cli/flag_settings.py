@@ -208,7 +208,7 @@ def _network(
 def _given_arguments(prefixes: tuple[str, ...]) -> dict[str, Any]:
     given = {}
     for prefix in prefixes:
-        for name in registry.argument_types():
+        for name in registry.argument_fields():
             value = FLAGS[prefix + name].value
             if value is not None:
                 given[name] = value

@@ -95,7 +95,10 @@ def _check_sizes(network, schema, held) -> None:
     sizes: dict[str, Any] = {"encoder_sizes": network.encoder_sizes}
     if isinstance(network, NetworkSettings):
         sizes |= network.arguments
-    types = registry.argument_types() | {"encoder_sizes": str}
+    types: dict[str, Any] = {
+        name: field.type for name, field in registry.argument_fields().items()
+    }
+    types["encoder_sizes"] = str
     for name, value in sizes.items():
         check_choice("model argument", name, types)
         if not is_of_type(types[name], value):

@@ -2,11 +2,8 @@
 
 import pytest
 
-from distill.models.argument_checks import (
-    check_at_least,
-    check_choice,
-    check_share,
-)
+from distill.models.argument_checks import check_at_least, check_choice
+from distill.models.configs import DropoutConfig
 
 
 def test_sizes_at_the_minimum_or_above_pass():
@@ -21,15 +18,23 @@ def test_the_first_size_too_small_is_named():
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 0.999])
-def test_a_share_from_0_to_below_1_passes(value):
-    check_share(dropout=value)
+def test_a_dropout_rate_from_0_to_below_1_passes(value):
+    assert DropoutConfig(dropout=value).dropout == value
 
 
-@pytest.mark.parametrize("value", [-0.1, 1, 1.5, float("nan")])
-def test_any_other_share_is_an_error(value):
-    message = rf"^dropout must be a share from 0 to below 1, got {value}\.$"
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        (-0.1, "0 or more"),
+        (float("nan"), "0 or more"),
+        (1, "below 1"),
+        (1.5, "below 1"),
+    ],
+)
+def test_any_other_dropout_rate_is_an_error(value, bound):
+    message = rf"^dropout must be {bound}, got {value}\.$"
     with pytest.raises(ValueError, match=message):
-        check_share(hidden_dropout=0.5, dropout=value)
+        DropoutConfig(dropout=value)
 
 
 def test_a_choice_is_handed_back():

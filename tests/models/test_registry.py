@@ -1,5 +1,6 @@
 """Models by name: choices, defaults, what is given over them."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -7,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 from distill.models import registry
+from distill.models.configs import ModelConfig
+from distill.models.options import flag_name
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,8 @@ def test_an_unknown_classifier_lists_the_choices():
     with pytest.raises(ValueError) as error:
         registry.resolve_arguments("HierarchicalLstmModel", given)
     message = str(error.value)
-    assert "Unknown classifier 'MoeModle'. Did you mean 'MoeModel'?" in message
+    assert "Unknown video_level_classifier_model 'MoeModle'." in message
+    assert "Did you mean 'MoeModel'?" in message
     assert ", ".join(sorted(registry.CLASSIFIERS)) in message
 
 
@@ -87,11 +91,12 @@ def test_the_chosen_classifier_brings_its_arguments():
 
 @pytest.mark.parametrize("value", [False, 0, 0.0])
 def test_an_explicit_false_or_zero_is_kept(monkeypatch, value):
+    @dataclasses.dataclass(frozen=True)
+    class OnByDefault(ModelConfig):
+        input_batch_norm: bool = True
+
     entry = registry.ModelEntry(
-        factory="nowhere:Nothing",
-        level="frame",
-        arguments={"input_batch_norm": True},
-        classifier="MoeModel",
+        "nowhere:Nothing", OnByDefault, classifier="MoeModel"
     )
     monkeypatch.setitem(registry.MODELS, "OnByDefaultModel", entry)
     values = registry.resolve_arguments(
@@ -148,12 +153,42 @@ def test_sizes_and_classifier_reach_the_model():
     assert model.classifier.logistic_l2 == 0.5
 
 
-def test_every_argument_has_one_type_and_a_help_text():
-    types = registry.argument_types()
-    assert set(types) == set(registry.argument_help())
-    for entry in (*registry.MODELS.values(), *registry.CLASSIFIERS.values()):
-        for name, value in entry.arguments.items():
-            assert type(value) is types[name], name
+def test_a_flag_has_one_type_and_help_in_all_models():
+    shared = registry.argument_fields()
+    assert list(shared) == sorted(shared)
+    entries = (*registry.MODELS.values(), *registry.CLASSIFIERS.values())
+    for entry in entries:
+        for field in dataclasses.fields(entry.config):
+            stated = shared[flag_name(field)]
+            assert type(field.default) is field.type is stated.type
+            assert field.metadata == stated.metadata
+            assert field.metadata["help"]
+
+
+def test_the_classifiers_are_the_choices_of_their_flag():
+    field = registry.argument_fields()["video_level_classifier_model"]
+    assert field.default == "MoeModel"
+    assert field.metadata["choices"] == tuple(registry.CLASSIFIERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("DbofModel", {"dbof_activation": "tanh"}, "relu6, sigmoid"),
+        ("DbofModel", {"dbof_pooling_method": "sum"}, "average, max"),
+        ("LstmModel", {"recurrent_pooling": "max"}, "mean, state"),
+        ("NetVLADModelLF", {"netvlad_cluster_size": 0}, "must be 1 or more"),
+        ("GruModel", {"dropout": 1.0}, "must be below 1, got 1.0"),
+        ("MoeModel", {"moe_low_rank_gating": -1}, "must be 0 or more"),
+    ],
+)
+def test_a_value_out_of_range_is_named_by_its_flag(name, arguments, message):
+    entry = registry.get_entry(name)
+    if name == "MoeModel":
+        entry = registry.CLASSIFIERS[name]
+    (flag,) = arguments
+    with pytest.raises(ValueError, match=f"{flag}.*{message}"):
+        entry.config.from_arguments(arguments)
 
 
 def test_importing_the_registry_imports_no_keras():

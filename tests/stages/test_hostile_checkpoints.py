@@ -225,7 +225,7 @@ def recurrent(video_level_videos, tmp_path_factory):
         ("lstm_layers", 10**9, "lstm_layers=1000000000 is more than"),
         ("lstm_layers", 900, "lstm_layers makes more layers than there are"),
         ("num_inputs_to_lstm", 900, "settings make no student: num_inputs_to"),
-        ("dropout", 2.0, "settings make no student: dropout must be a share"),
+        ("dropout", 2.0, "settings make no student: dropout must be below 1"),
         ("moe_num_mixtures", 900, "its model needs"),
     ],
 )

@@ -1,0 +1,569 @@
+"""Settings of every model and classifier, and their table by name.
+
+A field has a short name in code (`cluster_size`) and states its flag
+(`netvlad_cluster_size`), under which checkpoints and results store its value.
+The defaults are the references' sizes. Importing this module imports no Keras.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+from distill.models.options import check_options, flag_name, option
+
+ArgumentValue = int | float | bool | str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Base of all settings; on its own those of a model without any.
+
+    Raises:
+      ValueError: A value is not accepted; the message names the flag.
+    """
+
+    def __post_init__(self) -> None:
+        """Checks every field."""
+        check_options(self)
+
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, ArgumentValue]) -> Self:
+        """Returns the settings of arguments by flag name, others ignored."""
+        values: dict[str, Any] = {
+            field.name: arguments[flag_name(field)]
+            for field in dataclasses.fields(cls)
+            if flag_name(field) in arguments
+        }
+        return cls(**values)
+
+
+def _default(base: type[ModelConfig], name: str, value: Any) -> Any:
+    """Returns a field of `base` with another default."""
+    metadata = base.__dataclass_fields__[name].metadata
+    return dataclasses.field(default=value, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogisticConfig(ModelConfig):
+    """Settings of the logistic classifier."""
+
+    l2: float = option(
+        1e-8,
+        "L2 penalty of the logistic classifier's matrix.",
+        flag="logistic_l2",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MixtureConfig(ModelConfig):
+    """Settings of the mixture of experts.
+
+    `low_rank_gating` above 0 is the number of columns through which the
+    gates' matrix is factored.
+    """
+
+    num_mixtures: int = option(
+        2,
+        "Experts per class of the mixture of experts.",
+        minimum=1,
+        flag="moe_num_mixtures",
+    )
+    l2: float = option(
+        1e-8, "L2 penalty of the mixture of experts' matrices.", flag="moe_l2"
+    )
+    prob_gating: bool = option(
+        False,
+        "Context gating of the mixture of experts' probabilities.",
+        flag="moe_prob_gating",
+    )
+    prob_gating_remove_diag: bool = option(
+        False,
+        "Exclude each class from its own probability gate.",
+        flag="moe_prob_gating_remove_diag",
+    )
+    low_rank_gating: int = option(
+        0,
+        "Rank of the mixture's factored gate matrix; 0: one full matrix.",
+        minimum=0,
+        flag="moe_low_rank_gating",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DropoutConfig(ModelConfig):
+    """A dropout, which each model applies where its docstring says."""
+
+    dropout: float = option(
+        0.0,
+        "Dropout rate in training; the model's docstring says where.",
+        minimum=0,
+        below=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputNormConfig(ModelConfig):
+    """Batch normalisation of the inputs; padding is left out of it."""
+
+    input_batch_norm: bool = option(
+        False, "Batch-normalise every input feature over real frames."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplingConfig(ModelConfig):
+    """Frames drawn at random in training."""
+
+    sample_frames: int = option(
+        0, "Frames drawn of each video in training; 0: all.", minimum=0
+    )
+    sample_random_frames: bool = option(
+        True, "Draw each frame alone; otherwise a run of consecutive frames."
+    )
+    sample_at_evaluation: bool = option(
+        False, "Draw frames outside training too."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HiddenConfig(DropoutConfig):
+    """Dense layers before the classifier."""
+
+    hidden_sizes: str = option(
+        "1024",
+        "Widths of the dense layers before the classifier, comma-separated.",
+    )
+    batch_norm: bool = option(
+        False, "Batch-normalise every dense layer before its ReLU."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TowersConfig(HiddenConfig):
+    """A tower of dense layers for each feature, joined by dense layers."""
+
+    tower_sizes: str = option(
+        "512,1024,4096,8192,4096",
+        "Widths of the dense layers of each feature's tower, comma-separated.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FullyConnectedConfig(TowersConfig, InputNormConfig):
+    """Settings of `FullyConnectedModel`."""
+
+    hidden_sizes: str = _default(HiddenConfig, "hidden_sizes", "4096")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PooledNetworkConfig(DropoutConfig, InputNormConfig):
+    """Settings of `PooledNetworkModel`."""
+
+    hidden_sizes: str = _default(HiddenConfig, "hidden_sizes", "1024")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamLstmConfig(HiddenConfig):
+    """Settings of `StreamLstmModel`."""
+
+    stream_input_size: int = option(
+        512, "Width of the dense layer each stream begins with.", minimum=1
+    )
+    stream_cells: str = option(
+        "1024,128",
+        "LSTM cells of each feature's stream, comma-separated; the last "
+        "number serves all further features.",
+    )
+    hidden_sizes: str = _default(HiddenConfig, "hidden_sizes", "8192,4096")
+    dropout: float = _default(DropoutConfig, "dropout", 0.5)
+    hidden_dropout: float = option(
+        0.0,
+        "Dropout rate before each dense layer after the first and before the "
+        "classifier.",
+        minimum=0,
+        below=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CombinedConfig(StreamLstmConfig, TowersConfig):
+    """Settings of `CombinedModel`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LstmLayersConfig(DropoutConfig, InputNormConfig):
+    """Stacked LSTM layers."""
+
+    cells: int = option(
+        1024, "Cells of every LSTM layer.", minimum=1, flag="lstm_cells"
+    )
+    layers: int = option(
+        2, "Number of stacked LSTM layers.", minimum=1, flag="lstm_layers"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HierarchicalLstmConfig(LstmLayersConfig):
+    """Settings of `HierarchicalLstm`."""
+
+    num_blocks: int = option(
+        20,
+        "Blocks the video is cut into: steps of the upper LSTM.",
+        flag="num_inputs_to_lstm",
+    )
+    input_dropout: float = option(
+        0.0,
+        "Dropout rate of the input features in training.",
+        minimum=0,
+        below=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BiLstmConfig(LstmLayersConfig):
+    """Settings of `BiLstmModel`."""
+
+    cells: int = _default(LstmLayersConfig, "cells", 2304)
+    layers: int = _default(LstmLayersConfig, "layers", 4)
+    hidden_size: int = option(
+        2048, "Width of the dense layer before the classifier.", minimum=1
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecurrentConfig(DropoutConfig, InputNormConfig, SamplingConfig):
+    """Settings that `LstmModel` and `GruModel` share."""
+
+    cells: int
+    layers: int
+    reversed_time: bool = option(False, "Read the real frames last to first.")
+    pooling: str = option(
+        "state",
+        "state: final state (GRU: of all layers); mean: of the last layer's "
+        "outputs over real frames.",
+        choices=("state", "mean"),
+        flag="recurrent_pooling",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LstmConfig(RecurrentConfig):
+    """Settings of `LstmModel`."""
+
+    cells: int = _default(LstmLayersConfig, "cells", 1024)
+    layers: int = _default(LstmLayersConfig, "layers", 2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GruConfig(RecurrentConfig):
+    """Settings of `GruModel`."""
+
+    cells: int = option(
+        1200, "Cells of every GRU layer.", minimum=1, flag="gru_cells"
+    )
+    layers: int = option(
+        2, "Number of stacked GRU layers.", minimum=1, flag="gru_layers"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PoolingConfig(SamplingConfig):
+    """Settings that all models share that pool frames by clusters."""
+
+    cluster_size: int
+    hidden_size: int
+    add_batch_norm: bool
+    mask_padding: bool = option(
+        True, "Leave padding out of pooling and batch statistics."
+    )
+    # Fields in `GatedPoolingConfig`.
+    gating = False
+    gating_remove_diag = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GatedPoolingConfig(PoolingConfig):
+    """Settings of the pooling models with context gating."""
+
+    gating: bool = option(True, "Context gating of the hidden layer.")
+    gating_remove_diag: bool = option(
+        False, "Exclude each value from its own context gate."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DbofSizesConfig(PoolingConfig):
+    """Settings that the three DBoF models share."""
+
+    cluster_size: int = option(
+        8192,
+        "Clusters of the DBoF models (of the first feature in the LF ones).",
+        minimum=1,
+        flag="dbof_cluster_size",
+    )
+    hidden_size: int = option(
+        1024,
+        "Width of the DBoF models' hidden layer, the embedding.",
+        minimum=1,
+        flag="dbof_hidden_size",
+    )
+    add_batch_norm: bool = option(
+        True,
+        "Batch norms in the DBoF models; biases otherwise.",
+        flag="dbof_add_batch_norm",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DbofConfig(DbofSizesConfig):
+    """Settings of `DbofModel`.
+
+    The starter code of 2017 has the activation relu6, that of 2019 sigmoid.
+    """
+
+    sample_frames: int = _default(SamplingConfig, "sample_frames", 30)
+    pooling_method: str = option(
+        "max",
+        "Pooling of DBoF over frames.",
+        choices=("max", "average"),
+        flag="dbof_pooling_method",
+    )
+    activation: str = option(
+        "relu6",
+        "Activation of DBoF's projection and hidden layer.",
+        choices=("relu6", "sigmoid"),
+        flag="dbof_activation",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SoftDbofConfig(DbofSizesConfig):
+    """Settings of `SoftDbofModel`."""
+
+    cluster_size: int = _default(DbofSizesConfig, "cluster_size", 8000)
+    relu: bool = option(
+        False,
+        "Batch norm and relu6 in place of the hidden layer's bias (Soft, "
+        "Gated DBoF).",
+        flag="dbof_relu",
+    )
+    max_pool: bool = option(
+        False,
+        "Append the maxima of Soft DBoF's assignments to their sums.",
+        flag="softdbof_maxpool",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GatedDbofConfig(SoftDbofConfig):
+    """Settings of `GatedDbofModel`."""
+
+    cluster_size: int = _default(DbofSizesConfig, "cluster_size", 4096)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetVladConfig(GatedPoolingConfig):
+    """Settings of `NetVladModel`."""
+
+    cluster_size: int = option(
+        256,
+        "Clusters of NetVLAD for the first feature; later ones get half.",
+        minimum=1,
+        flag="netvlad_cluster_size",
+    )
+    hidden_size: int = option(
+        1024,
+        "Width of NetVLAD's hidden layer, the embedding.",
+        minimum=1,
+        flag="netvlad_hidden_size",
+    )
+    relu: bool = option(
+        False,
+        "Batch norm and relu6 in place of NetVLAD's hidden bias.",
+        flag="netvlad_relu",
+    )
+    add_batch_norm: bool = option(
+        True,
+        "Batch norms in NetVLAD; biases otherwise.",
+        flag="netvlad_add_batch_norm",
+    )
+    lightvlad: bool = option(False, "NetVLAD without centres (NetRVLAD).")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetFvConfig(GatedPoolingConfig):
+    """Settings of `NetFvModel`."""
+
+    cluster_size: int = option(
+        128,
+        "Clusters of NetFV for the first feature; later ones get half.",
+        minimum=1,
+        flag="fv_cluster_size",
+    )
+    hidden_size: int = option(
+        1024,
+        "Width of NetFV's hidden layer, the embedding.",
+        minimum=1,
+        flag="fv_hidden_size",
+    )
+    relu: bool = option(
+        False,
+        "Batch norm and relu6 in place of NetFV's hidden bias.",
+        flag="fv_relu",
+    )
+    add_batch_norm: bool = option(
+        True,
+        "Batch norms in NetFV; biases otherwise.",
+        flag="fv_add_batch_norm",
+    )
+    couple_weights: bool = option(
+        False,
+        "Take NetFV's centres from the assignment's matrix.",
+        flag="fv_couple_weights",
+    )
+    coupling_factor: float = option(
+        0.01,
+        "Factor of that matrix where weights are coupled.",
+        flag="fv_coupling_factor",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NeXtVladConfig(DropoutConfig):
+    """Settings of `NeXtVladModel`."""
+
+    cluster_size: int = option(
+        128,
+        "NeXtVLAD: clusters of the first feature; later ones have half.",
+        minimum=1,
+        flag="nextvlad_cluster_size",
+    )
+    groups: int = option(
+        8,
+        "NeXtVLAD: groups of the first feature; later ones have half.",
+        minimum=1,
+        flag="nextvlad_groups",
+    )
+    expansion: int = option(
+        2,
+        "NeXtVLAD: expanded width of a feature over its own.",
+        minimum=1,
+        flag="nextvlad_expansion",
+    )
+    hidden_size: int = option(
+        2048,
+        "NeXtVLAD: width of the embedding.",
+        minimum=1,
+        flag="nextvlad_hidden_size",
+    )
+    gating_reduction: int = option(
+        8, "How many times narrower the gating's middle layer is.", minimum=1
+    )
+    dropout: float = _default(DropoutConfig, "dropout", 0.5)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEntry:
+    """One named model or classifier.
+
+    Attributes:
+      factory: `module:attribute` of the class that builds it.
+      config: The class of its settings.
+      level: `frame` (reads `frames` and `num_frames`) or `video` (reads
+        `features`).
+      classifier: Name of its classifier; None where the user chooses one by
+        the argument `video_level_classifier_model`.
+    """
+
+    factory: str
+    config: type[ModelConfig]
+    level: str = "frame"
+    classifier: str | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The default of every setting, by flag name."""
+        fields = dataclasses.fields(self.config)
+        return {flag_name(field): field.default for field in fields}
+
+
+CLASSIFIERS = {
+    "LogisticModel": ModelEntry(
+        "distill.models.logistic:Logistic", LogisticConfig, "video"
+    ),
+    "MoeModel": ModelEntry(
+        "distill.models.mixture_of_experts:MixtureOfExperts",
+        MixtureConfig,
+        "video",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierChoice(ModelConfig):
+    """The classifier of a model that has no fixed one."""
+
+    classifier: str = option(
+        "MoeModel",
+        "Classifier of a frame-level model.",
+        choices=tuple(CLASSIFIERS),
+        flag="video_level_classifier_model",
+    )
+
+
+MODELS = {
+    "HierarchicalLstmModel": ModelEntry(
+        "distill.models.hierarchical_lstm:HierarchicalLstm",
+        HierarchicalLstmConfig,
+    ),
+    "FrameLevelLogisticModel": ModelEntry(
+        "distill.models.frame_level_logistic:FrameLevelLogisticModel",
+        ModelConfig,
+        classifier="LogisticModel",
+    ),
+    "PooledNetworkModel": ModelEntry(
+        "distill.models.pooled_network:PooledNetworkModel", PooledNetworkConfig
+    ),
+    "DbofModel": ModelEntry("distill.models.dbof:DbofModel", DbofConfig),
+    "SoftDbofModelLF": ModelEntry(
+        "distill.models.soft_dbof:SoftDbofModel", SoftDbofConfig
+    ),
+    "GatedDbofModelLF": ModelEntry(
+        "distill.models.soft_dbof:GatedDbofModel", GatedDbofConfig
+    ),
+    "LstmModel": ModelEntry("distill.models.lstm:LstmModel", LstmConfig),
+    "GruModel": ModelEntry("distill.models.gru:GruModel", GruConfig),
+    "BiLstmModel": ModelEntry(
+        "distill.models.bidirectional_lstm:BiLstmModel", BiLstmConfig
+    ),
+    "StreamLstmModel": ModelEntry(
+        "distill.models.stream_lstm:StreamLstmModel", StreamLstmConfig
+    ),
+    "CombinedModel": ModelEntry(
+        "distill.models.combined:CombinedModel", CombinedConfig
+    ),
+    "NetVLADModelLF": ModelEntry(
+        "distill.models.netvlad:NetVladModel", NetVladConfig
+    ),
+    "NetFVModelLF": ModelEntry("distill.models.netfv:NetFvModel", NetFvConfig),
+    "NeXtVLADModel": ModelEntry(
+        "distill.models.nextvlad_model:NeXtVladModel", NeXtVladConfig
+    ),
+    "LogisticModel": ModelEntry(
+        "distill.models.video_level:VideoLevelClassifier",
+        ModelConfig,
+        level="video",
+        classifier="LogisticModel",
+    ),
+    "MoeModel": ModelEntry(
+        "distill.models.video_level:VideoLevelClassifier",
+        ModelConfig,
+        level="video",
+        classifier="MoeModel",
+    ),
+    "FullyConnectedModel": ModelEntry(
+        "distill.models.fully_connected:FullyConnectedModel",
+        FullyConnectedConfig,
+        level="video",
+    ),
+}
