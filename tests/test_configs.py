@@ -26,9 +26,9 @@ READ_STUDIES = """
 import json, sys
 from absl import flags
 from absl.testing import flagsaver
-from distill.cli import study as frame_budget_study
+from distill.cli import study
 from distill.cli.study_settings import study_plan
-frame_budget_study.define_flags()
+study.define_flags()
 import tensorflow as tf
 from distill.networks.network import build_network
 for config in sys.argv[1:]:
@@ -36,13 +36,13 @@ for config in sys.argv[1:]:
         given = ["train", "eval", "calibration"]
         given = [f"--{name}_data_pattern=x" for name in given]
         flags.FLAGS(["study", *given, f"--flagfile={config}"])
-        study = study_plan("command")
+        plan = study_plan("command")
         built = {}
-        for unit in (*study.teachers, *study.units):
+        for unit in (*plan.teachers, *plan.units):
             for stage in unit.stages:
                 network = build_network(stage.student, stage.data, "student")
                 built[unit.row] = network.num_parameters
-        print(json.dumps({"rows": built, "trainings": len(study.units)}))
+        print(json.dumps({"rows": built, "trainings": len(plan.units)}))
 """
 # Builds the networks of every flagfile in a graph, which takes no memory.
 READ_FLAGFILES = """
@@ -62,10 +62,10 @@ for config in sys.argv[1:]:
         else:
             settings = flag_settings.joint_settings()
         networks = {"train_dir": flags.FLAGS.train_dir}
-        for which in ("teacher", "student"):
-            part = getattr(settings, which)
+        for role in ("teacher", "student"):
+            part = getattr(settings, role)
             if part is not None:
-                network = build_network(part, settings.data, which)
+                network = build_network(part, settings.data, role)
                 networks[role] = dataclasses.asdict(part) | {
                     "max_frames": network.max_frames,
                     "parameters": network.num_parameters,

@@ -43,9 +43,8 @@ def test_concurrent_requests_share_calls_and_get_their_own_answers():
     bodies = [instances(*range(v, v + 1 + v % 3)) for v in range(14, 54)]
     answers = talk(bodies, predictor, batch_delay_ms=50.0)
     calls = predictor._runtime.calls
-    assert len(calls) <= 5 and sum(calls) == sum(
-        1 + v % 3 for v in range(14, 54)
-    )
+    assert len(calls) <= 5
+    assert sum(calls) == sum(1 + v % 3 for v in range(14, 54))
     for value, answer in zip(range(14, 54), answers, strict=True):
         assert means_of(answer) == list(range(value, value + 1 + value % 3))
 

@@ -263,7 +263,8 @@ def test_an_export_is_replaced_whole(videos, student_checkpoint, tmp_path):
     export_to(directory, export, ["onnx"], ["float32", "int8"])
     export_to(directory, export, ["keras"])
     names = {path.name for path in directory.iterdir()}
-    assert "model.keras" in names and "model.onnx" not in names
+    assert "model.keras" in names
+    assert "model.onnx" not in names
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 

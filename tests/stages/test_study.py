@@ -22,18 +22,32 @@ from distill.evaluation.evaluate import evaluate_network
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 
-ROWS = {
-    "No teacher": "--regime=labels",
-    "Serial": "--regime=serial --random_offset --num_teachers=1",
-    "Two stages": "--regime=mimic --representation_loss_weight=1 THEN "
-    "--num_epochs=1 --base_learning_rate=0.001",
-    "All budgets": "--regime=serial --frame_selection=random_k "
-    "--fewest_frames=1 --evaluation_selection=nested_k",
-}
+NAMES = ["No teacher", "Serial", "Two stages", "All budgets"]
+NO_TEACHER = 'row("No teacher", regime="labels"),'
+ROWS = f"""{NO_TEACHER}
+row("Serial", regime="serial", random_offset=True, num_teachers=1),
+row(
+    "Two stages",
+    regime="mimic",
+    representation_loss_weight=1,
+    then={{"num_epochs": 1, "base_learning_rate": 0.001}},
+),
+row(
+    "All budgets",
+    regime="serial",
+    frame_selection="random_k",
+    fewest_frames=1,
+    evaluation_selection="nested_k",
+),
+"""
 
 
 def study_flags(videos, study_dir, rows=ROWS, **changed):
-    """Returns the flags of a study of a few seconds."""
+    """Returns the flags of a study of a few seconds, and writes its rows."""
+    file = study_dir.parent / f"{study_dir.name}_rows.py"
+    file.write_text(
+        f"from distill.study.rows import row\nROWS = [\n{rows}\n]\n"
+    )
     networks = [
         flag for flag in network_flags() if not flag.startswith("--every_n")
     ]
@@ -42,6 +56,7 @@ def study_flags(videos, study_dir, rows=ROWS, **changed):
         "eval_data_pattern": f"{videos}/validate-*.tfrecord",
         "calibration_data_pattern": f"{videos}/validate-*.tfrecord",
         "study_dir": study_dir,
+        "study_rows": file,
         "batch_size": 16,
         "num_epochs": 1,
         "ema_half_life": 5,
@@ -49,13 +64,10 @@ def study_flags(videos, study_dir, rows=ROWS, **changed):
         "seeds": "3",
         "teacher_seeds": "0,1",
         "teacher_flags": "--num_epochs=2",
-        "cascade_rows": "All budgets",
+        "cascade_rows": "All budgets" if "All budgets" in rows else "",
         "cascade_means": "3.5",
-    } | changed
-    if "All budgets" not in rows:
-        flags["cascade_rows"] = ""
-    rows = [f"--study_rows={name}: {text}" for name, text in rows.items()]
-    return networks + to_flags(flags) + rows
+    }
+    return networks + to_flags(flags | changed)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +111,7 @@ def test_results_are_those_of_the_checkpoints(study, videos):
     results = read_json(directory / "results.json")
     assert results["budgets"] == [2, 6]
     assert results["baseline"] == "No teacher"
-    assert [row["name"] for row in results["rows"]] == list(ROWS)
+    assert [row["name"] for row in results["rows"]] == NAMES
     files = find_files(f"{videos}/validate-*.tfrecord")
     reader = VideoReader(frame_schema(), files, 16)
     for row in results["rows"]:
@@ -116,7 +128,7 @@ def test_results_are_those_of_the_checkpoints(study, videos):
             cost = row["costs"][str(run["k"])]
             assert cost["macs"] == network.macs
             assert cost["bytes_read"] == run["k"] * 16
-            assert 0 < cost["milliseconds_at_64"]
+            assert cost["milliseconds_at_64"] > 0
     assert len(results["teacher"]["runs"]) == 2
     (cascade,) = results["cascades"][0]["runs"]
     assert cascade["mean_frames"] == pytest.approx(3.5, abs=0.7)
@@ -146,12 +158,12 @@ def test_report_and_table_name_every_row(study):
     directory, _ = study
     report = (directory / "report.md").read_text()
     page = (directory / "report.html").read_text()
-    for name in ROWS:
+    for name in NAMES:
         assert name in report
         assert name in page
     with open(directory / "results.csv", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert {line["row"] for line in lines} >= set(ROWS)
+    assert {line["row"] for line in lines} >= set(NAMES)
 
 
 def test_dry_run_shows_what_is_left_and_writes_nothing(videos, tmp_path):
@@ -164,9 +176,11 @@ def test_dry_run_shows_what_is_left_and_writes_nothing(videos, tmp_path):
 
 @pytest.mark.slow
 def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
-    rows = {"No teacher": ROWS["No teacher"]}
-    flags = study_flags(videos, tmp_path, rows, budgets="6", teacher_seeds="0")
-    done = tmp_path / "teachers/teacher/seed0/unit.json"
+    directory = tmp_path / "study"
+    flags = study_flags(
+        videos, directory, NO_TEACHER, budgets="6", teacher_seeds="0"
+    )
+    done = directory / "teachers/teacher/seed0/unit.json"
     process = start_script("study", *flags)
     wait_until(done.exists, process)
     process.send_signal(signal.SIGTERM)
@@ -175,28 +189,47 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
     assert "run the same command to go on" in output
     run_script("study", *flags)
     result = "runs/no_teacher/k6/seed3/result.json"
-    again, straight = (read_json(d / result) for d in (tmp_path, study[0]))
+    again, straight = (read_json(d / result) for d in (directory, study[0]))
     assert again["scores"]["6"]["gap"] == straight["scores"]["6"]["gap"]
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"rows": {"A": "--regime=nothing"}}, "'A' at 2 frames: flag --regime"),
-        ({"rows": {"A": "--epochs=3"}}, "'A' at 2 frames: Unknown command"),
-        ({"rows": {"A": "word"}}, "'A' at 2 frames: not a flag: 'word'"),
-        ({"rows": {"A @ 2": "--num_epochs=2"}}, "adds to a row that does not"),
-        ({"rows": {"A b": "", "A-b": ""}}, "'A b' and 'A-b' have the same"),
         (
-            {"rows": {"A": "--num_teachers=3"}},
-            "must be from 1 to 2, the",
+            {"rows": 'row("A", regime="nothing")'},
+            "study_rows.py, row 'A' at 2 frames: flag --regime=nothing",
         ),
-        ({"cascade_rows": "Serial"}, "that row has no --fewest_frames"),
-        ({"baseline_row": "B"}, "--baseline_row=B is none of the rows"),
         (
-            {"rows": {"A": "--budgets=5"}},
-            "'A' has --budgets=5, which is none of --budgets=2,6",
+            {"rows": 'row("A", epochs=3)'},
+            "study_rows.py, row 'A' at 2 frames: Unknown command line flag",
         ),
+        (
+            {"rows": 'row("A", at={6: {"num_epochs": "many"}})'},
+            "row 'A' at 6 frames: flag --num_epochs=many",
+        ),
+        (
+            {"rows": 'row("A b"), row("A-b")'},
+            "study_rows.py: the rows 'A b' and 'A-b' have the same letters",
+        ),
+        ({"rows": 'row("A"), row("A")'}, "two rows have the name 'A'"),
+        ({"rows": 'row("A", seeds=3)'}, "study_rows.py, line 3: TypeError"),
+        ({"rows": 'row("A", num_epochs={})'}, "num_epochs must be a text, a"),
+        ({"rows": 'row("A", num_teachers=3)'}, "must be from 1 to 2, the"),
+        (
+            {"rows": 'row("A", budgets=[5])'},
+            "row 'A': budgets must be among --budgets=2,6, each once, got [5]",
+        ),
+        ({"rows": 'row("A", at={5: {}})'}, "among --budgets=2,6, each once"),
+        (
+            {"rows": 'row("A", baseline_row="B")'},
+            "row 'A': baseline_row=B is not one of the rows ['A']",
+        ),
+        ({"rows": ""}, "study_rows.py must define ROWS, a list of rows"),
+        ({"study_rows": "none.py"}, "There is no file of rows none.py."),
+        ({"cascade_rows": "Serial"}, "that row has no fewest_frames"),
+        ({"baseline_row": "B"}, "--baseline_row=B is not one of the rows"),
+        ({"teacher_flags": "word"}, "not a flag: 'word'"),
         ({"budgets": "2,x"}, "--budgets must be whole numbers, got 'x'"),
         ({"budgets": "2,99"}, "frame_budget must be at most max_frames 40"),
         ({"cascade_means": "few"}, "--cascade_means must be numbers"),

@@ -108,7 +108,8 @@ def test_a_missing_part_leaves_gain_and_share_out():
     missing = compare_student(two_rows(student=()))
     assert (missing.gain, missing.share) == (None, None)
     no_teacher = compare_student(two_rows(), teacher=())
-    assert no_teacher.gain is not None and no_teacher.share is None
+    assert no_teacher.gain is not None
+    assert no_teacher.share is None
 
 
 def test_a_teacher_below_the_baseline_leaves_shares_out():
@@ -164,7 +165,8 @@ def test_cascades_are_means_over_seeds():
     assert done.values["gap"] == summarize([0.3, 0.4])
     assert done.values["milliseconds"].mean is None
     assert done.shares == {1: pytest.approx(0.6), 5: pytest.approx(0.4)}
-    assert missing.shares == {} and missing.values["gap"].num_seeds == 0
+    assert missing.shares == {}
+    assert missing.values["gap"].num_seeds == 0
 
 
 def test_an_unknown_baseline_is_named_with_the_rows():
@@ -190,7 +192,7 @@ def test_a_row_may_be_held_against_another_row():
 
 
 def test_what_is_wanted_is_what_each_row_has():
-    rows = two_rows() + [make_row("One seed", (0.3,))]
+    rows = [*two_rows(), make_row("One seed", (0.3,))]
     assert summarize_study(make_results(rows)).num_wanted_scores == 9
     rows[2]["num_wanted"] = 1
     summary = summarize_study(make_results(rows))

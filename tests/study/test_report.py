@@ -199,7 +199,8 @@ def test_runs_are_a_line_each(directory):
     assert [line["row"] for line in lines] == names
     last = lines[-1]
     assert (last["k"], last["seed"], last["gap"]) == ("2", "0", "0.3")
-    assert last["frames"] == "2" and last["milliseconds_at_64"] == ""
+    assert last["frames"] == "2"
+    assert last["milliseconds_at_64"] == ""
 
 
 def test_one_seed_has_no_deviation(monkeypatch, tmp_path):
@@ -218,21 +219,24 @@ def test_a_study_without_a_run_is_reported(monkeypatch, tmp_path):
         row["runs"] = []
     report = write_without_plots(monkeypatch, tmp_path, results)
     assert "| Plain | - | - |" in report
-    assert "Incomplete: 0 of 12" in report and "## Cascades" not in report
+    assert "Incomplete: 0 of 12" in report
+    assert "## Cascades" not in report
 
 
 def test_without_matplotlib_the_report_says_how_to_get_plots(
     monkeypatch, tmp_path
 ):
     report = write_without_plots(monkeypatch, tmp_path, make_results())
-    assert "`pip install -e .[study]`" in report and ".svg" not in report
+    assert "`pip install -e .[study]`" in report
+    assert ".svg" not in report
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"report.md", "report.html", "results.csv"}
 
 
 def test_the_page_is_well_formed_and_needs_nothing_else(page):
     ElementTree.fromstring(page)
-    assert "http" not in page and "<script" not in page
+    assert "http" not in page
+    assert "<script" not in page
     assert not re.findall(r'\b(?:src|href)="[^#]', page)
     assert not re.findall(r"url\([^#]", page)
 
@@ -247,7 +251,8 @@ def test_a_name_is_a_name_once_in_the_page(page):
 def test_the_page_escapes_what_it_is_given(page):
     parser = TableParser()
     parser.feed(page)
-    assert ODD_NAME in parser.cells and ODD_NAME not in page
+    assert ODD_NAME in parser.cells
+    assert ODD_NAME not in page
 
 
 def test_the_page_s_tables_are_the_markdown_s(page, markdown):
