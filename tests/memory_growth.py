@@ -1,21 +1,21 @@
-"""How much memory this process takes at most while something runs."""
+"""A bound on the memory that this process takes while something runs."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.benchmark.predictions import read_memory_megabytes
+from tools.process_memory import peak_bytes, resident_bytes
 
 
 @contextlib.contextmanager
 def memory_grows_by_at_most(num_bytes: float) -> Iterator[None]:
-    """Checks the most memory that was resident in the body at any time.
+    """Checks the peak of the resident memory in the body.
 
     Args:
-      num_bytes: What that may be beyond what is resident before.
+      num_bytes: Largest growth over the memory before the body.
     """
-    # Forgets the most that was resident so far.
+    # Resets the peak.
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = read_memory_megabytes("VmRSS")
+    before = resident_bytes()
     yield
-    assert read_memory_megabytes("VmHWM") - before < num_bytes / 2**20
+    assert peak_bytes() - before < num_bytes

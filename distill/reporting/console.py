@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from distill.checkpoints.conversion import GroupSize
     from distill.networks.model_list import ModelSize
     from distill.settings.schema import DataSchema
-    from tools.backends.comparison import BackendResult
 
 _SCORES = {
     "gap": "GAP",
@@ -181,44 +180,6 @@ def print_models(models: list["ModelSize"], schema: "DataSchema") -> None:
 
 def _format_sizes(sizes: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={size}" for name, size in sizes.items())
-
-
-def print_frameworks(
-    results: list["BackendResult"], missing: Iterable[str]
-) -> None:
-    """Prints a row a model and backend, and one a missing backend."""
-    table = rich.table.Table()
-    for title in ("model", "backend", "device"):
-        table.add_column(title, no_wrap=True)
-    for title in ("largest difference", "forward", "gradient step"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for index, result in enumerate(results):
-        table.add_row(
-            result.model,
-            result.backend,
-            result.device,
-            f"{result.difference:.1e}",
-            *map(_format_time, (result.forward, result.gradient_step)),
-            end_section=result.model
-            != next((r.model for r in results[index + 1 :]), None),
-        )
-    for backend in missing:
-        table.add_row("every model", backend, "not installed")
-    _print(table)
-
-
-def _format_time(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1e3 * seconds:.1f} ms"
-
-
-def print_cells(rows: list[list[str]]) -> None:
-    """Prints a table of its titles and its rows."""
-    table = rich.table.Table()
-    for index, title in enumerate(rows[0]):
-        table.add_column(title, justify="right" if index else "left")
-    for row in rows[1:]:
-        table.add_row(*row)
-    _print(table)
 
 
 def print_shard(path: Path, written: bool) -> None:

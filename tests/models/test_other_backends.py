@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from distill.models import registry
-from distill.reporting.console import print_frameworks
 from tools.backends import program as backend_program
 from tools.backends.comparison import (
     REFERENCE,
     ComparisonSettings,
-    compare_frameworks,
+    compare_backends,
     installed_backends,
     run_backend,
     write_job,
 )
+from tools.backends.report import print_backends
 
 OTHERS = [name for name in installed_backends() if name != REFERENCE]
 SETTINGS = ComparisonSettings(batch_size=4, frames=9, repeats=0)
@@ -81,7 +81,7 @@ def test_the_comparison_holds_a_row_a_model_and_backend(capsys):
     settings = ComparisonSettings(
         ("MoeModel", "DbofModel"), batch_size=3, frames=5, repeats=1
     )
-    results = compare_frameworks(settings, OTHERS, gpu=-1)
+    results = compare_backends(settings, OTHERS, gpu=-1)
     assert [(result.model, result.backend) for result in results] == [
         (model, backend)
         for model in settings.models
@@ -90,7 +90,7 @@ def test_the_comparison_holds_a_row_a_model_and_backend(capsys):
     for result in results:
         assert result.difference <= 1e-4
         assert result.forward > 0 and result.gradient_step > 0
-    print_frameworks(results, ["theano"])
+    print_backends(results, ["theano"])
     rows = capsys.readouterr().out.splitlines()
     assert any("theano" in row and "not installed" in row for row in rows)
     assert sum("MoeModel" in row for row in rows) == 1 + len(OTHERS)

@@ -9,7 +9,7 @@ from server_process import server
 
 from distill.deployment.interface import CARD, CLASS_NAMES
 from distill.predictor import Predictor
-from tools.service_load.load_test import LoadTest, run_load_test
+from tools.service_load.load import LoadSettings, run_load_test
 
 WEIGHTS = np.linspace(-2, 2, NUM_CLASSES).astype(np.float32)
 
@@ -66,9 +66,9 @@ def test_an_onnx_artifact_is_served_without_tensorflow(tmp_path):
         atol=1e-6,
     )
     with server(artifact=path) as (_, port):
-        test = LoadTest(
+        settings = LoadSettings(
             f"http://127.0.0.1:{port}", "student", 4, num_requests=200
         )
-        result = run_load_test(test, predictor)
+        result = run_load_test(settings, predictor)
     assert result.wrong == 0, result.errors
     assert result.statuses[200] > 150

@@ -49,7 +49,7 @@ SCRIPTS = [
     "tools.service_load",
     "check_data",
     "download_yt8m",
-    "tools.benchmark.predictions_main",
+    "tools.predictions",
     "tools.drills",
 ]
 

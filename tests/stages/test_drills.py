@@ -1,4 +1,4 @@
-"""Drills: that they find what is wrong, and that nothing is."""
+"""Drills: they find broken files, and the stages leave none."""
 
 import json
 import random
@@ -22,7 +22,7 @@ NAME = "checkpoint-00000005.h5"
 
 @pytest.fixture(scope="module")
 def finished(video_level_videos, tmp_path_factory):
-    """Returns the directory of a finished run with every step's checkpoint."""
+    """Returns the directory of a run that kept every step's checkpoint."""
     directory = tmp_path_factory.mktemp("finished")
     train_in_process(
         video_level_settings(video_level_videos, num_epochs=1),
@@ -37,7 +37,7 @@ def finished(video_level_videos, tmp_path_factory):
 
 @pytest.fixture
 def killed(finished, tmp_path):
-    """Returns a copy of its directory."""
+    """Returns a copy of the finished directory."""
     shutil.copytree(finished, tmp_path / "killed")
     return tmp_path / "killed"
 
@@ -52,9 +52,7 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-40])
 
 
-def test_run_like_the_undisturbed_one_is_equal_whatever_its_speed(
-    finished, killed
-):
+def test_runs_that_differ_in_speed_alone_are_equal(finished, killed):
     log = killed / "log.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     texts = [json.dumps(line | {"examples_per_second": 7.5}) for line in lines]
@@ -64,16 +62,16 @@ def test_run_like_the_undisturbed_one_is_equal_whatever_its_speed(
 
 
 @pytest.mark.parametrize("name", [NAME, "best.h5"])
-@pytest.mark.parametrize("spoil", [change_weight, cut])
-def test_spoiled_checkpoint_is_found(finished, killed, name, spoil):
-    spoil(killed / name)
+@pytest.mark.parametrize("damage", [change_weight, cut])
+def test_broken_checkpoint_is_found(finished, killed, name, damage):
+    damage(killed / name)
     (line,) = find_broken(killed, finished)
     assert line.startswith(f"{name} ")
-    if spoil is change_weight:
+    if damage is change_weight:
         assert find_differences(killed, finished) == [f"{name} differs"]
 
 
-def test_half_a_file_under_a_final_name_is_found(finished, killed):
+def test_half_written_file_under_a_final_name_is_found(finished, killed):
     (killed / "predictions.csv").write_text("a,1 0.5\n")
     assert find_broken(killed, finished) == [
         "predictions.csv is not that of the undisturbed run"
@@ -89,8 +87,8 @@ def test_files_that_are_missing_or_new_differ_at_the_end(finished, killed):
     ]
 
 
-def test_best_weights_of_an_earlier_step_are_whole(finished, killed):
-    """As they are when a run is killed before it finds better ones."""
+def test_best_weights_of_an_earlier_step_are_not_broken(finished, killed):
+    """A run may be killed before it finds better ones."""
     shutil.copy(killed / "checkpoint-00000002.h5", killed / "best.h5")
     with h5py.File(killed / "best.h5", "r+") as file:
         for group in set(file) - {"student"}:
@@ -107,13 +105,13 @@ def test_moments_follow_from_the_seed_and_lie_within_the_stage():
         for draws in (random.Random(1), random.Random(1))
     ]
     assert drawn[0] == drawn[1]
-    most = {"in a write": 0.1, "at the start": 4.0, "at random": 10.0}
+    upper = {"in a write": 0.1, "at the start": 4.0, "at random": 10.0}
     for moment in drawn[0]:
-        assert 0 <= moment.seconds < most.get(moment.kind, 3.0)
+        assert 0 <= moment.seconds < upper.get(moment.kind, 3.0)
         assert ("write" in moment.kind) == (moment.number in (1, 2))
 
 
-def test_a_stage_brings_what_it_reads():
+def test_a_stage_brings_the_stages_that_it_needs():
     (convert,) = choose_stages(["convert"])
     names = [stage.name for stage in with_needs([convert])]
     assert names == ["data", "train", "convert"]
@@ -122,7 +120,7 @@ def test_a_stage_brings_what_it_reads():
         choose_stages(["trian"])
 
 
-def test_report_says_what_went_wrong():
+def test_report_names_the_problems():
     kill = Kill(Moment("in a write", 2, 0.1), "half of student.h5", 1)
     drills = [
         Drill("convert", (kill,), ()),
@@ -139,7 +137,7 @@ def test_report_says_what_went_wrong():
 
 
 def check_drills(tmp_path, num_kills, *flags, **options):
-    """Runs drills; checks that all went well and what they report."""
+    """Runs drills; checks that all went well, and their report."""
     report = tmp_path / "report.md"
     done = run_script(
         "tools.drills",
@@ -150,7 +148,8 @@ def check_drills(tmp_path, num_kills, *flags, **options):
         **options,
     )
     drills = re.findall(r"^ *\d+ \w+ \| .*", done.stdout, re.MULTILINE)
-    assert drills and all(line.endswith("| equal") for line in drills)
+    assert drills
+    assert all(line.endswith("| equal") for line in drills)
     assert done.stdout.splitlines()[-1].startswith(f"{num_kills} kills in ")
     text = report.read_text()
     assert all(line.strip() in text for line in drills)

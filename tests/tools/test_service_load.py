@@ -1,27 +1,23 @@
-"""The load test against a real process, and against wrong answers."""
+"""The load test, against a real service and against wrong answers."""
 
 import dataclasses
 import json
 
-import fake_predictor as fakes
 import pytest
-from server_process import server
 
-from tools.service_load.load_report import load_rows, print_load_result
-from tools.service_load.load_requests import LoadRequests
-from tools.service_load.load_test import (
-    LoadTest,
-    find_problem,
-    resident_bytes,
-    run_load_test,
-)
+from tests.serving import fake_predictor as fakes
+from tests.serving.server_process import server
+from tools.process_memory import resident_bytes
+from tools.service_load.load import LoadSettings, find_problem, run_load_test
+from tools.service_load.report import load_rows, print_load_result
+from tools.service_load.requests import LoadRequests
 
 
 @pytest.mark.parametrize("frame_features", [True, False])
-def test_a_service_answers_every_request_as_it_should(frame_features, capsys):
+def test_a_service_answers_every_request_rightly(frame_features, capsys):
     flags = ["--model_name=m"] + ["--video_level"] * (not frame_features)
     with server(*flags) as (process, port):
-        test = LoadTest(
+        settings = LoadSettings(
             f"http://127.0.0.1:{port}",
             "m",
             num_clients=4,
@@ -30,7 +26,7 @@ def test_a_service_answers_every_request_as_it_should(frame_features, capsys):
             server_pid=process.pid,
         )
         predictor = fakes.fake_predictor(frame_features)
-        result = run_load_test(test, predictor)
+        result = run_load_test(settings, predictor)
     assert result.wrong == 0, result.errors
     assert "no answer" not in result.statuses
     kinds = LoadRequests(predictor, "m", 0).malformed()
@@ -40,7 +36,8 @@ def test_a_service_answers_every_request_as_it_should(frame_features, capsys):
     print_load_result(result)
     shown = capsys.readouterr().out
     for name, value in load_rows(result):
-        assert name in shown and value in shown
+        assert name in shown
+        assert value in shown
 
 
 def test_requests_follow_from_the_seed():
@@ -96,20 +93,20 @@ def test_a_missing_row_and_a_wrong_status_are_found():
         ({"url": "https://x"}, "url must be http://HOST:PORT"),
         ({"url": "localhost:8501"}, "url must be http://HOST:PORT"),
         ({"num_clients": 0}, "num_clients must be 1 or more"),
-        ({"malformed_share": 1.5}, "malformed_share must be a share"),
+        ({"malformed_share": 1.5}, "malformed_share must be 0 to 1"),
     ],
 )
-def test_a_wrong_test_is_refused(change, message):
+def test_settings_out_of_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        LoadTest(**{"url": "http://x", "model_name": "m"} | change)
+        LoadSettings(**{"url": "http://x", "model_name": "m"} | change)
 
 
-def test_memory_of_no_process_is_an_error():
-    with pytest.raises(OSError):
+def test_memory_of_an_unknown_process_is_an_error():
+    with pytest.raises(FileNotFoundError, match="status"):
         resident_bytes(2**22 + 1)
 
 
-def test_no_service_is_an_error():
+def test_a_missing_service_is_an_error():
     url = "http://127.0.0.1:9"
     with pytest.raises(OSError, match=f"{url}: Connection refused."):
-        run_load_test(LoadTest(url, "m"), fakes.fake_predictor())
+        run_load_test(LoadSettings(url, "m"), fakes.fake_predictor())

@@ -4,15 +4,16 @@ import dataclasses
 
 from absl import flags
 
-from distill.cli import flag_sets
 from distill.cli.entry_point import run, start_tensorflow
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_device_flags()
+    """Defines the tool's flags."""
+    flags.DEFINE_integer(
+        "gpu", None, "GPU to compute on; -1: the CPU. Default: what there is."
+    )
     flags.DEFINE_list(
         "models", None, "Names of models, comma-separated; default: all."
     )
@@ -30,13 +31,13 @@ def define_flags() -> None:
 def main() -> None:
     """Compares the backends and prints the table."""
     start_tensorflow(gpu=-1)  # of this process, which makes the weights
-    from distill.reporting.console import print_frameworks
     from tools.backends.comparison import (
         MODULES,
         ComparisonSettings,
-        compare_frameworks,
+        compare_backends,
         installed_backends,
     )
+    from tools.backends.report import print_backends
 
     names = [f.name for f in dataclasses.fields(ComparisonSettings)]
     values = {name: FLAGS[name].value for name in names}
@@ -44,8 +45,8 @@ def main() -> None:
         del values["models"]
     settings = ComparisonSettings(**values)
     installed = installed_backends()
-    results = compare_frameworks(settings, installed, FLAGS.gpu)
-    print_frameworks(results, [b for b in MODULES if b not in installed])
+    results = compare_backends(settings, installed, FLAGS.gpu)
+    print_backends(results, [b for b in MODULES if b not in installed])
 
 
 if __name__ == "__main__":

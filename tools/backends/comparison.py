@@ -1,7 +1,7 @@
-"""The same weights and videos on Keras's backends: differences and times.
+"""Compares the predictions and times of models on Keras's backends.
 
-Keras's backend is fixed when Keras is imported, so every backend runs in a
-process of its own, `tools.backends.program`.
+Keras fixes its backend at import, so every backend runs in a process of its
+own, `tools.backends.program`. All get the same weights and videos.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from distill.models.argument_checks import check_at_least
 from distill.settings.schema import DataSchema, make_schema
 from tools.backends import program as backend_program
 
-# What must be installed for a backend, in the order of the report.
+# The module that each backend needs, in the order of the report.
 MODULES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 REFERENCE = "tensorflow"
 
@@ -50,14 +50,14 @@ SMALL_SIZES = {
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonSettings:
-    """What is compared.
+    """Settings of a comparison.
 
     Attributes:
       models: Models of the registry.
       batch_size: Videos of the batch.
       frames: Frames of the longest video; others have fewer.
-      small_sizes: Whether the models, features and classes are small; if not
-        they are the registry's defaults and those of `yt8m_2018`.
+      small_sizes: Use small models, features and classes instead of the
+        registry's defaults and those of `yt8m_2018`.
       repeats: Steps whose median time is taken; 0 for no times.
     """
 
@@ -93,17 +93,17 @@ class ComparisonSettings:
 
 @dataclasses.dataclass(frozen=True)
 class BackendResult:
-    """What one backend made of one model.
+    """Difference and times of one model on one backend.
 
     Attributes:
       model: The model's name.
       backend: `tensorflow`, `torch` or `jax`.
-      device: The device it computed on, `CPU` or `GPU`.
+      device: The device that computed, `CPU` or `GPU`.
       difference: The largest difference of a prediction from TensorFlow's.
       forward: Median seconds from raw videos to predictions; None without
         times.
-      gradient_step: Median seconds of that, the gradient of the binary
-        cross-entropy and an SGD step; None without times.
+      gradient_step: Median seconds of a forward pass, the gradient of the
+        binary cross-entropy and an SGD step; None without times.
     """
 
     model: str
@@ -123,7 +123,7 @@ def installed_backends() -> tuple[str, ...]:
     )
 
 
-def compare_frameworks(
+def compare_backends(
     settings: ComparisonSettings,
     backends: Iterable[str],
     gpu: int | None = None,
@@ -131,15 +131,15 @@ def compare_frameworks(
     """Runs the models on every backend, one backend after the other.
 
     Args:
-      settings: What is compared.
+      settings: Settings of the comparison.
       backends: Installed backends; TensorFlow runs in any case.
-      gpu: Index of the GPU; -1 for the CPU; None for what there is.
+      gpu: Index of the GPU; -1 for the CPU; None for the backend's choice.
 
     Returns:
       A result for every model and backend, model by model.
 
     Raises:
-      ChildProcessError: A backend failed; the message ends in its words.
+      ChildProcessError: A backend failed; the message holds its output.
     """
     backends = (REFERENCE, *(b for b in backends if b != REFERENCE))
     with tempfile.TemporaryDirectory() as name:
@@ -171,7 +171,7 @@ def write_job(folder: Path, settings: ComparisonSettings) -> None:
     np.savez(folder / backend_program.BATCH_NAME, **batch)
     for name in settings.models:
         model = backend_program.build_model(name, job)
-        # Off their start, where many are zeros or ones.
+        # Random offsets: many initial weights are all zeros or ones.
         weights = {
             weight.path: np.asarray(weight)
             + rng.uniform(0, 0.1, weight.shape).astype(np.float32)
@@ -199,16 +199,16 @@ def run_backend(folder: Path, backend: str, gpu: int | None = None) -> None:
     """Runs a job on a backend in a process of its own.
 
     Raises:
-      ChildProcessError: It failed.
+      ChildProcessError: The process failed.
     """
-    # Threads that spin while they wait slow PyTorch down many times over
-    # where other programs compute too.
+    # Waiting threads that spin slow PyTorch down many times over while other
+    # programs compute.
     environment = (
         {"OMP_WAIT_POLICY": "PASSIVE"}
         | os.environ
         | {
             "KERAS_BACKEND": backend,
-            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
     )

@@ -1,15 +1,12 @@
-"""Runs models on whatever backend Keras has, from files to files.
+"""Runs models on the current Keras backend, from files to files.
 
-`python -m tools.backends.program FOLDER` is started by
-`tools.backends.comparison`, once a backend, with `KERAS_BACKEND` set. It
-imports Keras, NumPy and the models, and nothing that needs TensorFlow.
+`tools.backends.comparison` starts `python -m tools.backends.program FOLDER`
+for each backend, with `KERAS_BACKEND` set. It imports nothing that needs
+TensorFlow.
 """
 
 import json
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,14 @@ import numpy as np
 
 from distill.models import registry
 from distill.models.preprocessing import preprocess
+from distill.reporting.timing import time_interleaved
 
 JOB_NAME = "job.json"
 BATCH_NAME = "batch.npz"
 
 
 class Predictor(keras.Model):
-    """Raw videos to predictions.
+    """Maps raw videos to predictions.
 
     Args:
       model: A built model of the registry.
@@ -35,7 +33,7 @@ class Predictor(keras.Model):
         self.model = model
 
     def call(self, inputs, training=False):
-        """Returns `[batch, classes]` predictions of videos as read."""
+        """Returns the predictions `[batch, classes]` of raw videos."""
         return self.model(preprocess(inputs), training=training)["predictions"]
 
 
@@ -84,15 +82,15 @@ def model_inputs(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
 def run_models(folder: Path) -> None:
     """Runs the models of a job and writes `results-BACKEND.npz`.
 
-    The results are `MODEL/predictions` `[batch, classes]`, and if the job's
-    `repeats` is not 0 the medians of as many times in seconds:
-    `MODEL/forward` and `MODEL/gradient_step`; besides, `device`.
+    The results are `device` and, for each model, `MODEL/predictions`
+    `[batch, classes]`. If the job's `repeats` is not 0, `MODEL/forward` and
+    `MODEL/gradient_step` are the median seconds of that many calls.
 
     Args:
       folder: Holds `job.json` (`arguments` by model, `num_classes`,
         `feature_sizes`, `max_frames`, `repeats`), `batch.npz` (`frames`,
-        `num_frames`, `features`, `labels`) and a file of weights a model,
-        by their paths.
+        `num_frames`, `features`, `labels`) and a file for each model with its
+        weights by path.
     """
     job = json.loads((folder / JOB_NAME).read_text())
     with np.load(folder / BATCH_NAME) as stored:
@@ -112,7 +110,7 @@ def run_models(folder: Path) -> None:
 
 
 def _device(model: keras.Model) -> str:
-    """Returns where a model's weights lie: `GPU` or `CPU`."""
+    """Returns the device of a model's weights: `GPU` or `CPU`."""
     name = str(model.weights[0].value.device).lower()
     return "GPU" if "gpu" in name or "cuda" in name else "CPU"
 
@@ -123,32 +121,27 @@ def _run_model(
     batch: dict[str, np.ndarray],
     repeats: int,
 ) -> dict[str, Any]:
-    """Returns `predictions`, and times if they are to be repeated."""
+    """Returns `predictions` and, if `repeats` is not 0, the times."""
     predictor.compile(
         optimizer=keras.optimizers.SGD(1e-3),
         loss="binary_crossentropy",
         jit_compile=keras.backend.backend() == "jax",
     )
-    found = {"predictions": np.asarray(predictor.predict_on_batch(inputs))}
+    found: dict[str, Any] = {
+        "predictions": np.asarray(predictor.predict_on_batch(inputs))
+    }
     if repeats:
-        found["forward"] = _median_seconds(
-            lambda: predictor.predict_on_batch(inputs), repeats
-        )
-        found["gradient_step"] = _median_seconds(
-            lambda: predictor.train_on_batch(inputs, batch["labels"]), repeats
+        labels = batch["labels"]
+        found |= time_interleaved(
+            {
+                "forward": lambda: predictor.predict_on_batch(inputs),
+                "gradient_step": lambda: predictor.train_on_batch(
+                    inputs, labels
+                ),
+            },
+            repeats,
         )
     return found
-
-
-def _median_seconds(step: Callable[[], Any], repeats: int) -> float:
-    """Returns the median time of a step, after one that may compile."""
-    step()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Times the toolkit: benchmark [train|forward|read|metrics|end_to_end|memory].
 
-Without a part, or with `all`, everything is timed. With KERAS_BACKEND=jax or
-torch `forward` alone runs, and needs no TensorFlow.
+Without a part, or with `all`, it times everything. With KERAS_BACKEND=jax or
+torch it runs `forward` alone, which needs no TensorFlow.
 """
 
 import dataclasses
@@ -9,7 +9,6 @@ import os
 
 from absl import flags
 
-from distill.cli import flag_sets
 from distill.cli.entry_point import run, start_tensorflow
 from distill.models.argument_checks import check_choice
 
@@ -17,16 +16,18 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_device_flags()
+    """Defines the benchmark's flags."""
     flags.DEFINE_integer(
-        "repeats", None, "Timed calls of everything, whose median is taken."
+        "gpu", None, "GPU to compute on; -1: the CPU. Default: what there is."
+    )
+    flags.DEFINE_integer(
+        "repeats", None, "Timed calls of each function; the median counts."
     )
     flags.DEFINE_boolean(
         "small_sizes", False, "Tiny networks and data, to try the benchmark."
     )
     flags.DEFINE_string(
-        "output_json", "runs/benchmark.json", "Where the figures are written."
+        "output_json", "runs/benchmark.json", "File for the figures."
     )
 
 
@@ -35,8 +36,8 @@ def main(*parts: str) -> None:
     with_tensorflow = os.environ["KERAS_BACKEND"] == "tensorflow"
     if with_tensorflow:
         start_tensorflow(FLAGS.gpu)
-    from tools.benchmark.report import print_report, write_report
-    from tools.benchmark.suite import PARTS, SMALL, Plan, measure_part
+    from tools.benchmark.plan import PARTS, SMALL, Plan, measure_part
+    from tools.benchmark.rows import print_rows, write_report
 
     for part in parts:
         check_choice("part", part, [*PARTS, "all"])
@@ -53,8 +54,14 @@ def main(*parts: str) -> None:
     for part in chosen:
         print(f"timing {part} ...", flush=True)
         rows += measure_part(part, plan)
-    print_report(rows, plan)
-    write_report(FLAGS.output_json, rows, plan)
+    print_rows(rows, plan.repeats)
+    write_report(
+        FLAGS.output_json,
+        {
+            "plan": dataclasses.asdict(plan),
+            "rows": [row.to_json() for row in rows],
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From records to a CSV of predictions, teacher and student."""
+"""From records to a CSV of predictions: teacher and student."""
 
 import tempfile
 from pathlib import Path
@@ -7,27 +7,25 @@ from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import predict_videos
 from distill.evaluation.inference import write_predictions
 from distill.reporting.timing import time_interleaved
-from tools.benchmark import forward, train
-from tools.benchmark.timing import Row
+from tools.benchmark.plan import Plan
+from tools.benchmark.rows import Row
+from tools.benchmark.train import build_networks
+from tools.benchmark.videos import make_schema_of, written_videos
 
 
-def measure_end_to_end(
-    files: list[str], sizes: forward.Sizes, repeats: int
-) -> list[Row]:
-    """Returns the row of the student's time against the teacher's.
+def measure(plan: Plan) -> list[Row]:
+    """Returns the row of the student's time; the teacher's is the baseline."""
+    sizes = plan.sizes
+    networks = build_networks(sizes, "float32")
+    with (
+        written_videos(plan) as files,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        reader = VideoReader(
+            make_schema_of(sizes), files, sizes.batch_size, need_labels=False
+        )
 
-    Args:
-      files: Frame-level files of the sizes.
-      sizes: The networks.
-      repeats: Passes over the files by each network.
-    """
-    networks = train.build_networks(sizes, "float32")
-    reader = VideoReader(
-        train.make_schema_of(sizes), files, sizes.batch_size, need_labels=False
-    )
-    with tempfile.TemporaryDirectory() as folder:
-
-        def infer(role):
+        def infer(role: str) -> None:
             output = str(Path(folder) / f"{role}.csv")
             videos = predict_videos(networks[role], reader)
             for _ in write_predictions(output, videos, 20):
@@ -35,10 +33,10 @@ def measure_end_to_end(
 
         seconds = time_interleaved(
             {
-                role: lambda role=role: infer(role)
-                for role in ("teacher", "student")
+                "teacher": lambda: infer("teacher"),
+                "student": lambda: infer("student"),
             },
-            repeats,
+            plan.repeats,
         )
     return [
         Row(

@@ -1,9 +1,9 @@
-"""Predictions of the full-size hierarchical LSTM, beside their floor.
+"""Forward passes of the hierarchical LSTM, beside their floor.
 
-Runs on any Keras backend: it needs Keras, NumPy and the models alone.
+Runs on any Keras backend.
 """
 
-import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -13,46 +13,22 @@ from distill.models.frame_budget import FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.models.preprocessing import preprocess
 from distill.reporting.timing import time_interleaved
-from tools.benchmark.machine import MatrixProduct
+from tools.benchmark.limits import MatrixProduct
 from tools.benchmark.plain_networks import run_block_by_block
-from tools.benchmark.timing import Row
+from tools.benchmark.plan import Plan, Sizes
+from tools.benchmark.rows import Row
 
 MODEL = "HierarchicalLstmModel"
 _TOLERANCE = 1e-4
 
 
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    """The network and the batch that are timed.
-
-    Attributes:
-      batch_size: Videos a batch.
-      max_frames: Frames of a video.
-      feature_sizes: Widths of a frame's features.
-      num_classes: Classes.
-      cells: Cells of every LSTM layer.
-      teacher_blocks: Blocks of the teacher, which sees every frame.
-      student_blocks: Blocks of the student.
-      every_n: The student sees every n-th frame.
-    """
-
-    batch_size: int = 32
-    max_frames: int = 300
-    feature_sizes: tuple[int, ...] = (1024, 128)
-    num_classes: int = 3862
-    cells: int = 1024
-    teacher_blocks: int = 20
-    student_blocks: int = 5
-    every_n: int = 10
-
-
 class Predictor(keras.Model):
-    """Videos as read to predictions.
+    """Maps stored videos to predictions.
 
     Args:
       model: A built hierarchical LSTM.
       budget: The frames that the model sees.
-      plainly: Whether it is run block by block.
+      plainly: Run the model block by block.
     """
 
     def __init__(
@@ -71,7 +47,9 @@ class Predictor(keras.Model):
         return self.model(inputs)["predictions"]
 
 
-def build_model(sizes: Sizes, role: str, precision: str = "float32"):
+def build_model(
+    sizes: Sizes, role: str, precision: str = "float32"
+) -> keras.Model:
     """Returns the built `teacher` or `student`."""
     every_n, blocks = {
         "teacher": (1, sizes.teacher_blocks),
@@ -93,7 +71,7 @@ def build_model(sizes: Sizes, role: str, precision: str = "float32"):
 
 
 def make_batch(sizes: Sizes, shortest: int) -> dict[str, np.ndarray]:
-    """Returns videos of lengths spread evenly from `shortest` frames on."""
+    """Returns videos whose lengths lie evenly from `shortest` to the most."""
     rng = np.random.default_rng(0)
     shape = (sizes.batch_size, sizes.max_frames, sum(sizes.feature_sizes))
     lengths = np.linspace(shortest, sizes.max_frames, sizes.batch_size)
@@ -103,7 +81,7 @@ def make_batch(sizes: Sizes, shortest: int) -> dict[str, np.ndarray]:
     }
 
 
-def measure_forward(sizes: Sizes, repeats: int) -> list[Row]:
+def measure(plan: Plan) -> list[Row]:
     """Returns the rows of teacher and student, in float32 and bfloat16.
 
     Raises:
@@ -112,66 +90,64 @@ def measure_forward(sizes: Sizes, repeats: int) -> list[Row]:
     rows = []
     for role, every_n, target in (
         ("teacher", 1, "<= 1.1 x floor"),
-        ("student", sizes.every_n, "<= 1.2 x floor"),
+        ("student", plan.sizes.every_n, "<= 1.2 x floor"),
     ):
-        models = {
-            precision: build_model(sizes, role, precision)
-            for precision in registry.PRECISIONS
-        }
-        models["bfloat16"].set_weights(models["float32"].get_weights())
-        rows += _measure(sizes, models, role, every_n, repeats, target)
+        rows += _measure_role(plan, role, FrameBudget.every(every_n), target)
         keras.backend.clear_session()
     return rows
 
 
-def _measure(sizes, models, role, every_n, repeats, target):
+def _measure_role(
+    plan: Plan, role: str, budget: FrameBudget, target: str
+) -> list[Row]:
+    sizes = plan.sizes
+    models = {
+        precision: build_model(sizes, role, precision)
+        for precision in registry.PRECISIONS
+    }
+    models["bfloat16"].set_weights(models["float32"].get_weights())
     batch = make_batch(sizes, sizes.max_frames)
-    budget = FrameBudget.every(every_n)
-    programs: dict[str, keras.Model] = {
-        "plain": Predictor(models["float32"], budget, plainly=True)
-    }
-    programs |= {
-        precision: Predictor(model, budget)
-        for precision, model in models.items()
-    }
-    products = {
-        f"product {precision}": MatrixProduct(precision) for precision in models
-    }
     one = np.zeros((1, 1), np.float32)
-    functions = {
-        name: _compiled(program, batch) for name, program in programs.items()
-    } | {name: _compiled(product, one) for name, product in products.items()}
+    products = {precision: MatrixProduct(precision) for precision in models}
+    plain = Predictor(models["float32"], budget, plainly=True)
+    functions = {"plain": _compiled(plain, batch)}
+    for precision, model in models.items():
+        functions[precision] = _compiled(Predictor(model, budget), batch)
+    for precision, product in products.items():
+        functions[f"product {precision}"] = _compiled(product, one)
     check_equal(functions["plain"](), functions["float32"]())
-    seconds = time_interleaved(functions, repeats)
+    seconds = time_interleaved(functions, plan.repeats)
     macs = sizes.batch_size * models["float32"].macs(
         budget.width(sizes.max_frames)
     )
-    return [
-        Row(
-            "forward",
-            f"{role}, {precision}",
-            "ms a batch",
-            1e3 * seconds[precision],
-            1e3 * seconds["plain"],
-            "a call a block",
-            1e3
-            * macs
-            / products[f"product {precision}"].rate(
-                seconds[f"product {precision}"]
-            ),
-            target if precision == "float32" else "",
+    rows = []
+    for precision, product in products.items():
+        rate = product.rate(seconds[f"product {precision}"])
+        rows.append(
+            Row(
+                "forward",
+                f"{role}, {precision}",
+                "ms a batch",
+                1e3 * seconds[precision],
+                1e3 * seconds["plain"],
+                "a call a block",
+                1e3 * macs / rate,
+                target if precision == "float32" else "",
+            )
         )
-        for precision in models
-    ]
+    return rows
 
 
-def _compiled(model, inputs):
+def _compiled(
+    model: keras.Model, inputs: np.ndarray | dict[str, np.ndarray]
+) -> Callable[[], np.ndarray]:
+    """Returns a function that predicts the inputs."""
     model.compile(jit_compile=keras.backend.backend() == "jax")
     return lambda: model.predict_on_batch(inputs)
 
 
-def check_equal(plain, ours) -> None:
-    """Raises a ValueError where two formulations' predictions differ."""
+def check_equal(plain: np.ndarray, ours: np.ndarray) -> None:
+    """Raises a ValueError if the predictions of two formulations differ."""
     difference = float(np.abs(np.asarray(plain) - np.asarray(ours)).max())
     if not difference <= _TOLERANCE:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Records read one at a time, each into float32, as the references do it."""
+"""A plain reader: one record at a time, each into float32."""
 
 import tensorflow as tf
 

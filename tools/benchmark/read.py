@@ -1,5 +1,7 @@
 """Reading frame-level records, beside the rate of the raw records."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -7,39 +9,38 @@ from distill.data.pipeline import VideoReader
 from distill.models.frame_budget import FrameBudget
 from distill.models.preprocessing import dequantize
 from distill.reporting.timing import time_interleaved
-from distill.settings.schema import DataSchema
 from tools.benchmark.plain_reading import read_plainly
-from tools.benchmark.timing import Row
+from tools.benchmark.plan import Plan
+from tools.benchmark.rows import Row
+from tools.benchmark.videos import make_schema_of, written_videos
 
 _BATCH_SIZE = 32
 _PASSES = 16
 
 
-def measure_reading(
-    files: list[str], schema: DataSchema, every_n: int, repeats: int
-) -> list[Row]:
+def measure(plan: Plan) -> list[Row]:
     """Returns the rows of whole videos and of every n-th frame.
-
-    Args:
-      files: Frame-level files, which one pass has brought to memory.
-      schema: Their layout.
-      every_n: Step of the frames that a student alone reads.
-      repeats: Passes over the files.
 
     Raises:
       ValueError: The plain reader gives other videos.
     """
+    with written_videos(plan) as files:
+        return _measure_files(files, plan)
+
+
+def _measure_files(files: list[str], plan: Plan) -> list[Row]:
+    schema = make_schema_of(plan.sizes)
+    # This pass also brings the files to memory.
     num_videos = check_videos(
         read_plainly(files, schema, _BATCH_SIZE),
         VideoReader(schema, files, _BATCH_SIZE),
     )
-    # Several passes are timed as one, lest its start count for much.
+    # Several passes are timed as one, so that the start counts for little.
     num_videos *= _PASSES
     files = files * _PASSES
+    budget = FrameBudget.every(plan.sizes.every_n)
     whole = VideoReader(schema, files, _BATCH_SIZE)
-    selected = VideoReader(
-        schema, files, _BATCH_SIZE, budget=FrameBudget.every(every_n)
-    )
+    selected = VideoReader(schema, files, _BATCH_SIZE, budget=budget)
     seconds = time_interleaved(
         {
             "plain": lambda: _drain(read_plainly(files, schema, _BATCH_SIZE)),
@@ -47,17 +48,10 @@ def measure_reading(
             "selected": lambda: _drain(selected.read_once()),
             "raw": lambda: _drain(tf.data.TFRecordDataset(files)),
         },
-        repeats,
+        plan.repeats,
     )
     rates = {name: num_videos / taken for name, taken in seconds.items()}
-    kept = selected.budget.width(schema.max_frames)
-    names = {
-        "whole": ("whole videos", ">= 1.4 x baseline"),
-        "selected": (
-            f"{kept} of {schema.max_frames} frames",
-            ">= 2.3 x baseline",
-        ),
-    }
+    kept = budget.width(schema.max_frames)
     return [
         Row(
             "read",
@@ -69,20 +63,24 @@ def measure_reading(
             rates["raw"],
             target,
         )
-        for name, (title, target) in names.items()
+        for name, title, target in (
+            ("whole", "whole videos", ">= 1.4 x baseline"),
+            (
+                "selected",
+                f"{kept} of {schema.max_frames} frames",
+                ">= 2.3 x baseline",
+            ),
+        )
     ]
 
 
-def _drain(examples) -> None:
+def _drain(examples: Iterable) -> None:
     for _ in examples:
         pass
 
 
 def check_videos(plain: tf.data.Dataset, reader: VideoReader) -> int:
-    """Compares every video of two readers, by id.
-
-    Returns:
-      How many there are.
+    """Compares every video of two readers by id; returns their number.
 
     Raises:
       ValueError: A video is missing or has other frames or labels.
@@ -106,7 +104,9 @@ def check_videos(plain: tf.data.Dataset, reader: VideoReader) -> int:
     return num_videos
 
 
-def _videos(batches):
+def _videos(
+    batches: Iterable[dict[str, tf.Tensor]],
+) -> Iterator[tuple[bytes, tuple[np.ndarray, np.ndarray]]]:
     """Yields each video's id, its real frames and its labels."""
     for batch in batches:
         arrays = [batch[key].numpy() for key in ("frames", "labels")]

@@ -1,4 +1,6 @@
-"""Joint training steps of the full-size networks, beside their floor."""
+"""Joint training steps, beside a plain formulation and their floor."""
+
+import functools
 
 import keras
 import numpy as np
@@ -11,20 +13,23 @@ from distill.models.preprocessing import preprocess
 from distill.networks.network import Network, build_network
 from distill.reporting.timing import time_interleaved
 from distill.settings.run import NetworkSettings
-from distill.settings.schema import DataSchema, make_schema
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.distiller import Distiller
 from tools.benchmark import forward
-from tools.benchmark.machine import MatrixProduct, MemoryCopy
+from tools.benchmark.limits import MatrixProduct, MemoryCopy
 from tools.benchmark.plain_networks import run_block_by_block
-from tools.benchmark.timing import Row
+from tools.benchmark.plan import Plan, Sizes
+from tools.benchmark.rows import Row
+from tools.benchmark.videos import make_schema_of
 
 _SHORTEST = 120
-# What Adam reads and writes of a weight, its gradient and its two moments.
+# Adam reads a weight, its gradient and its two moments; it writes three.
 _BYTES_A_PARAMETER = 28
 
+Batch = dict[str, tf.Tensor]
 
-def build_networks(sizes: forward.Sizes, precision: str) -> dict[str, Network]:
+
+def build_networks(sizes: Sizes, precision: str) -> dict[str, Network]:
     """Returns the `teacher` and the `student` of the sizes."""
     networks = {}
     for role, every_n, blocks in (
@@ -44,8 +49,8 @@ def build_networks(sizes: forward.Sizes, precision: str) -> dict[str, Network]:
     return networks
 
 
-def make_distiller(sizes: forward.Sizes, precision: str) -> Distiller:
-    """Returns teacher and student of the sizes, to be trained together."""
+def make_distiller(sizes: Sizes, precision: str) -> Distiller:
+    """Returns teacher and student of the sizes for joint training."""
     networks = build_networks(sizes, precision)
     return Distiller(
         networks["student"],
@@ -55,25 +60,14 @@ def make_distiller(sizes: forward.Sizes, precision: str) -> Distiller:
     )
 
 
-def make_schema_of(sizes: forward.Sizes) -> DataSchema:
-    """Returns the layout of records that fit the sizes."""
-    return make_schema(
-        "yt8m_2018",
-        feature_names=("rgb", "audio"),
-        feature_sizes=sizes.feature_sizes,
-        num_classes=sizes.num_classes,
-        max_frames=sizes.max_frames,
-    )
-
-
 class PlainStep:
-    """The joint step as the references make it, on a distiller's weights.
+    """A plain joint step, on a distiller's weights.
 
-    A network's blocks are read in a Python loop, each network preprocesses
-    its own frames, and Keras's Adam clips and updates.
+    A Python loop reads a network's blocks, each network preprocesses its own
+    frames, and Keras's Adam clips and updates.
 
     Args:
-      distiller: Whose networks are trained.
+      distiller: Holds the networks and their weights.
     """
 
     def __init__(self, distiller: Distiller):
@@ -82,11 +76,11 @@ class PlainStep:
         self.optimizer.build(distiller.variables)
         self._step = tf.function(self._train_step, reduce_retracing=True)
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> tf.Tensor:
         """Changes the weights; returns the loss."""
         return self._step(batch)
 
-    def _train_step(self, batch):
+    def _train_step(self, batch: Batch) -> tf.Tensor:
         distiller = self.distiller
         with tf.GradientTape() as tape:
             loss, _ = self.loss(batch)
@@ -96,7 +90,9 @@ class PlainStep:
         )
         return loss
 
-    def loss(self, batch):
+    def loss(
+        self, batch: Batch
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         """Returns the loss and each network's predictions."""
         labels = tf.cast(batch["labels"], tf.float32)
         teacher = self._run(self.distiller.teacher, batch)
@@ -121,23 +117,23 @@ class PlainStep:
         )
         return loss, (teacher["predictions"], student["predictions"])
 
-    def _run(self, network: Network, batch):
+    def _run(self, network: Network, batch: Batch) -> Batch:
         inputs = {key: batch[key] for key in ("frames", "num_frames")}
         inputs = preprocess(network.select(inputs))
         return run_block_by_block(network.model, inputs)
 
 
-def measure_train(sizes: forward.Sizes, repeats: int) -> list[Row]:
+def measure(plan: Plan) -> list[Row]:
     """Returns the rows of the joint step.
 
     Raises:
       ValueError: The plain formulation gives other predictions.
     """
-    distiller = make_distiller(sizes, "float32")
-    mixed = make_distiller(sizes, "bfloat16")
+    distiller = make_distiller(plan.sizes, "float32")
+    mixed = make_distiller(plan.sizes, "bfloat16")
     plain = PlainStep(distiller)
-    full = make_batch(sizes, sizes.max_frames)
-    short = make_batch(sizes, min(_SHORTEST, sizes.max_frames))
+    full = make_batch(plan.sizes, plan.sizes.max_frames)
+    short = make_batch(plan.sizes, _shortest(plan.sizes))
     check_steps(plain, short)
     products = {name: MatrixProduct(name) for name in registry.PRECISIONS}
     one, copy = np.zeros((1, 1), np.float32), MemoryCopy()
@@ -148,57 +144,32 @@ def measure_train(sizes: forward.Sizes, repeats: int) -> list[Row]:
         "mixed": lambda: _step(mixed, full),
         "copy": copy,
     } | {
-        name: lambda model=model: model.predict_on_batch(one)
+        name: functools.partial(model.predict_on_batch, one)
         for name, model in products.items()
     }
-    seconds = time_interleaved(functions, repeats)
-    weights = sum(int(np.prod(v.shape)) for v in distiller.variables)
-    update = weights * _BYTES_A_PARAMETER / copy.rate(seconds["copy"])
+    seconds = time_interleaved(functions, plan.repeats)
+    num_weights = sum(int(np.prod(v.shape)) for v in distiller.variables)
+    update = num_weights * _BYTES_A_PARAMETER / copy.rate(seconds["copy"])
 
-    def floor(batch, precision):
+    def floor(batch: Batch, precision: str) -> float:
         rate = products[precision].rate(seconds[precision])
         return 3 * _macs(distiller, batch) / rate + update
 
-    return _rows(
-        sizes,
-        seconds,
-        {
-            "full": floor(full, "float32"),
-            "short": floor(short, "float32"),
-            "mixed": floor(full, "bfloat16"),
-        },
-    )
+    floors = {
+        "full": floor(full, "float32"),
+        "short": floor(short, "float32"),
+        "mixed": floor(full, "bfloat16"),
+    }
+    return _rows(plan.sizes, seconds, floors)
 
 
-def _rows(sizes, seconds, floors):
-    shortest = min(_SHORTEST, sizes.max_frames)
-    works = (
-        (
-            "full",
-            f"joint step, all videos {sizes.max_frames} frames",
-            "plain",
-            "a call a block",
-            "<= 1.2 x floor",
-        ),
-        (
-            "short",
-            f"joint step, {shortest} to {sizes.max_frames} frames",
-            "full",
-            "ours, full length",
-            "<= 0.85 x baseline",
-        ),
-        (
-            "mixed",
-            "joint step in bfloat16",
-            "full",
-            "ours, float32",
-            "<= 0.62 x baseline",
-        ),
-    )
+def _rows(
+    sizes: Sizes, seconds: dict[str, float], floors: dict[str, float]
+) -> list[Row]:
     return [
         Row(
             "train",
-            title,
+            work,
             "s a step",
             seconds[name],
             seconds[baseline],
@@ -206,11 +177,37 @@ def _rows(sizes, seconds, floors):
             floors[name],
             target,
         )
-        for name, title, baseline, baseline_name, target in works
+        for name, work, baseline, baseline_name, target in (
+            (
+                "full",
+                f"joint step, all videos {sizes.max_frames} frames",
+                "plain",
+                "a call a block",
+                "<= 1.2 x floor",
+            ),
+            (
+                "short",
+                f"joint step, {_shortest(sizes)} to {sizes.max_frames} frames",
+                "full",
+                "ours, full length",
+                "<= 0.85 x baseline",
+            ),
+            (
+                "mixed",
+                "joint step in bfloat16",
+                "full",
+                "ours, float32",
+                "<= 0.62 x baseline",
+            ),
+        )
     ]
 
 
-def make_batch(sizes: forward.Sizes, shortest: int) -> dict[str, tf.Tensor]:
+def _shortest(sizes: Sizes) -> int:
+    return min(_SHORTEST, sizes.max_frames)
+
+
+def make_batch(sizes: Sizes, shortest: int) -> Batch:
     """Returns videos of lengths from `shortest` frames on, with labels."""
     batch = forward.make_batch(sizes, shortest)
     rng = np.random.default_rng(1)
@@ -219,8 +216,8 @@ def make_batch(sizes: forward.Sizes, shortest: int) -> dict[str, tf.Tensor]:
     return {key: tf.constant(value) for key, value in batch.items()}
 
 
-def _macs(distiller, batch):
-    """Returns those of both networks on the real frames of a batch."""
+def _macs(distiller: Distiller, batch: Batch) -> int:
+    """Returns the MACs of both networks on the real frames of a batch."""
     total = 0
     for network in (distiller.teacher, distiller.student):
         every_n = network.budget.every_n
@@ -231,13 +228,13 @@ def _macs(distiller, batch):
     return total
 
 
-def _step(distiller, batch):
+def _step(distiller: Distiller, batch: Batch) -> np.ndarray:
     terms, _ = distiller.train_step(batch, 1e-3)
     return terms["loss"].numpy()
 
 
-def check_steps(plain: PlainStep, batch) -> None:
-    """Raises a ValueError where plain and own loss or predictions differ."""
+def check_steps(plain: PlainStep, batch: Batch) -> None:
+    """Raises a ValueError if the plain loss or predictions differ from ours."""
     loss, predictions = tf.function(plain.loss)(batch)
     inputs = {key: batch[key] for key in ("frames", "num_frames")}
     terms, ours = tf.function(plain.distiller.loss_terms)(

@@ -1,4 +1,4 @@
-"""Whether two directories hold the same results, but for times."""
+"""Compares the results in two directories, without times."""
 
 import io
 import json
@@ -21,11 +21,10 @@ from distill.checkpoints.checkpoint import (
 )
 from tools.drills.folder import results
 
-# Times, and the size of a SavedModel, whose graph is written in an order of its
-# own; its variables are compared, read by their index, but for the states of
-# random generators, which an exported network has no use for. card.md repeats
-# card.json in words.
-_OF_NO_RESULT = re.compile(
+# Times, and the size of a SavedModel: the order of its graph varies. Of a
+# SavedModel the floating-point variables are compared; an exported network does
+# not use the states of random generators. card.md repeats card.json in words.
+_IGNORED_KEYS = re.compile(
     r"examples_per_second|share_waiting|milliseconds_at_\d+|seconds|bytes"
 )
 _VARIABLES = "variables.index"
@@ -35,12 +34,12 @@ _IN_ANY_ORDER = (
     "variables.data-00000-of-00001",
     "card.md",
 )
-# Differ while a run goes on, and are compared at its end.
+# These change during a run; they are compared at its end.
 _GROWING = ("best.h5", "log.jsonl", "settings.json")
 
 
 def find_differences(found: Path, expected: Path) -> list[str]:
-    """Says in which files two finished directories differ."""
+    """Describes the differences between two finished directories."""
     ours, theirs = results(found), results(expected)
     lines = [f"{name} is missing" for name in theirs.keys() - ours.keys()]
     lines += [f"{name} is new" for name in ours.keys() - theirs.keys()]
@@ -52,18 +51,18 @@ def find_differences(found: Path, expected: Path) -> list[str]:
 
 
 def find_broken(found: Path, expected: Path) -> list[str]:
-    """Says what a kill left under a final name that is not whole.
+    """Describes the files that a kill left broken under a final name.
 
     A checkpoint must hold the variables of the undisturbed run after the same
-    step; so must the best weights so far. (How far a run has come is written
-    twice after the last step of an epoch: before and after its validation.)
-    Any other file is finished or not there.
+    step; so must the best weights so far. (The progress is not compared: a run
+    writes it twice after the last step of an epoch, before and after
+    validation.) Any other file must be complete or missing.
     """
     lines = []
     for name, path in results(found).items():
         try:
             if path.name == "best.h5" or path.name.startswith("checkpoint-"):
-                good = _is_of_its_step(path, expected)
+                good = _has_variables_of_its_step(path, expected)
             elif path.name in _GROWING:
                 good = path.suffix != ".json" or bool(
                     json.loads(path.read_text())
@@ -81,8 +80,8 @@ def find_broken(found: Path, expected: Path) -> list[str]:
     return lines
 
 
-def _is_of_its_step(path: Path, expected: Path) -> bool:
-    """Returns whether a file holds the variables after its step."""
+def _has_variables_of_its_step(path: Path, expected: Path) -> bool:
+    """Compares a checkpoint with the undisturbed run after the same step."""
     read_settings(path)
     step = read_progress(path)["step"]
     held = _variables(path)
@@ -99,7 +98,7 @@ def _variables(path: Path) -> dict[str, tuple]:
 
 
 def read_content(path: Path, directory: Path) -> Any:
-    """Returns what is compared of a file, its directory's name left out."""
+    """Returns the content to compare, without the directory's name."""
     if path.suffix == ".h5":
         with open_checkpoint(path):
             return _read_hdf5(path)
@@ -147,7 +146,7 @@ def _without_times(value: Any) -> Any:
         return {
             name: _without_times(inner)
             for name, inner in value.items()
-            if not _OF_NO_RESULT.fullmatch(name)
+            if not _IGNORED_KEYS.fullmatch(name)
         }
     if isinstance(value, list):
         return [_without_times(inner) for inner in value]

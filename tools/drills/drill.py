@@ -1,4 +1,4 @@
-"""Drills: kill, check what is left, run again, compare."""
+"""Drills: kill a stage, check its files, run it again, compare."""
 
 import dataclasses
 import random
@@ -14,11 +14,11 @@ from tools.drills.moments import MOMENTS, Moment, Timing, draw_moment, measure
 from tools.drills.processes import Processes
 from tools.drills.stages import Stage, with_needs
 
-# Of three drills one kills the second run as well.
-_SECOND_KILL = 3
+# One drill in so many kills the second run as well.
+_DRILLS_A_SECOND_KILL = 3
 _ENDED = "it had ended"
-_MOST_SECONDS_WITHOUT_A_WORKER = 60.0
-_MOST_DRILLS_A_KILL = 20
+_TIMEOUT_OF_WORKERS = 60.0
+_MAX_DRILLS_A_KILL = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Kill:
     """A process that was killed.
 
     Attributes:
-      moment: When.
-      hit: What it was doing, as far as its directory says.
-      leftovers: Temporary files it left.
+      moment: When it was killed.
+      hit: What it was doing, to judge by its directory.
+      leftovers: Number of temporary files that it left.
     """
 
     moment: Moment
@@ -37,7 +37,7 @@ class Kill:
 
     @property
     def came_late(self) -> bool:
-        """Whether the process had ended before."""
+        """The process had ended before."""
         return self.hit == _ENDED
 
 
@@ -46,10 +46,10 @@ class Drill:
     """A stage that was killed and run again to its end.
 
     Attributes:
-      stage: Its name.
-      kills: One or two.
-      problems: What was not whole after a kill, or differs at the end from the
-        undisturbed run; empty if all is well.
+      stage: The stage's name.
+      kills: One or two kills.
+      problems: Files that were broken after a kill, or that differ in the end
+        from the undisturbed run; empty if all is well.
     """
 
     stage: str
@@ -57,7 +57,7 @@ class Drill:
     problems: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Returns a line."""
+        """Describes the drill in one line."""
         kills = ", then ".join(
             f"{kill.moment}: {kill.hit}, {kill.leftovers} left over"
             for kill in self.kills
@@ -70,9 +70,10 @@ class Drills:
     """Runs stages undisturbed, then kills them.
 
     Args:
-      work_dir: A directory of its own: what an earlier call left is removed.
-      processes: Starts the stages' processes.
-      seed: Of the moments.
+      work_dir: A directory for the drills; files of earlier drills there are
+        removed.
+      processes: Starts the processes of the stages.
+      seed: Seed of the moments.
     """
 
     def __init__(self, work_dir: Path, processes: Processes, seed: int = 0):
@@ -80,7 +81,7 @@ class Drills:
         self._killed = work_dir / "killed"
         self._output = work_dir / "output"
         self._processes = processes
-        self._draws = random.Random(seed)
+        self._rng = random.Random(seed)
         for folder in (self._undisturbed, self._killed, self._output):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -91,8 +92,8 @@ class Drills:
         """Yields a line for every undisturbed stage, then the drills.
 
         Args:
-          stages: What is killed, by turns.
-          num_kills: How often; a kill that comes late does not count.
+          stages: Stages to kill, in turn.
+          num_kills: Number of kills; one that comes late does not count.
 
         Raises:
           ValueError: A stage fails undisturbed.
@@ -105,9 +106,9 @@ class Drills:
                 f"{len(timing.writes)} writes"
             )
         done = number = 0
-        while done < num_kills and number < _MOST_DRILLS_A_KILL * num_kills:
+        while done < num_kills and number < _MAX_DRILLS_A_KILL * num_kills:
             stage = stages[number % len(stages)]
-            # Every stage meets every kind of moment in turn.
+            # Every stage gets every kind of moment in turn.
             turn = number % len(stages) + number // len(stages)
             kind = MOMENTS[turn % len(MOMENTS)]
             moments = self._draw_moments(timings[stage.name], kind)
@@ -117,11 +118,11 @@ class Drills:
             yield drill
 
     def _draw_moments(self, timing: Timing, kind: str) -> list[Moment]:
-        moments = [draw_moment(self._draws, timing, kind, None)]
-        if self._draws.randrange(_SECOND_KILL) == 0:
-            # What goes on where the first one ended may write little.
-            kind = self._draws.choice(MOMENTS)
-            moments.append(draw_moment(self._draws, timing, kind, 2))
+        moments = [draw_moment(self._rng, timing, kind, None)]
+        if self._rng.randrange(_DRILLS_A_SECOND_KILL) == 0:
+            # A resumed run may have few writes left.
+            kind = self._rng.choice(MOMENTS)
+            moments.append(draw_moment(self._rng, timing, kind, 2))
         return moments
 
     def _run_undisturbed(self, stage: Stage) -> Timing:
@@ -152,10 +153,10 @@ class Drills:
     def _kill(
         self, stage: Stage, moment: Moment, directory: Path
     ) -> tuple[Kill, list[str]]:
-        """Kills a process of a stage; returns it and what went wrong."""
+        """Kills a process of a stage; returns the kill and the problems."""
         before = leftovers(directory)
         running = self._start(stage, directory)
-        chosen = self._draws.choice(running)
+        chosen = self._rng.choice(running)
         alive = moment.wait(chosen, directory)
         if alive:
             chosen.kill()
@@ -164,17 +165,20 @@ class Drills:
         hit = _describe(directory, left) if alive else _ENDED
         return Kill(moment, hit, len(left)), problems
 
-    def _wait_for_others(self, stage, running, chosen) -> list[str]:
-        """Waits for all to end; says which workers do not end as they should.
+    def _wait_for_others(
+        self, stage: Stage, running: list[BaseProcess], chosen: BaseProcess
+    ) -> list[str]:
+        """Waits for all processes to end; returns the workers' problems.
 
-        One that had not met the killed one yet waits for it: it is ended.
+        A worker that still waits for the killed one at the rendezvous is ended
+        here.
         """
         problems = []
         for index, process in enumerate(running):
             if process is chosen or not stage.are_workers:
                 process.join()
                 continue
-            process.join(_MOST_SECONDS_WITHOUT_A_WORKER)
+            process.join(_TIMEOUT_OF_WORKERS)
             output = self._output_file(stage, index).read_text()
             if process.is_alive():
                 process.kill()
@@ -202,7 +206,7 @@ class Drills:
         return self._output / f"{stage.name}_{index}.txt"
 
     def _finish(self, stage: Stage, running: list[BaseProcess]) -> list[str]:
-        """Waits for the processes; says which failed, and with what."""
+        """Waits for the processes; describes those that failed."""
         problems = []
         for index, process in enumerate(running):
             process.join()
@@ -217,7 +221,7 @@ class Drills:
 
 
 def _environments(stage: Stage) -> list[dict[str, str]]:
-    """Returns the variables of each process: of workers, how they meet."""
+    """Returns the environment of each process: `TF_CONFIG` for workers."""
     count = len(stage.commands)
     if not stage.are_workers:
         return [{}] * count
@@ -228,7 +232,7 @@ def _environments(stage: Stage) -> list[dict[str, str]]:
 
 
 def _describe(directory: Path, left: list[str]) -> str:
-    """Says what a killed process was writing, or had written last."""
+    """Describes what a killed process was writing, or had written last."""
     if left:
         return f"half of {', '.join(sorted(map(final_name, left)))}"
     written = results(directory).items()

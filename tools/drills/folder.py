@@ -1,17 +1,17 @@
-"""What a stage has left in its directory so far."""
+"""Finished and temporary files in the directory of a stage."""
 
 import os
 from pathlib import Path
 
 _LEFTOVERS = (".tmp", ".old")
-# Of TensorBoard, whose files are named by time and process.
+# TensorBoard names its files by time and process.
 _UNCOMPARED = ("events",)
 
 
 def results(directory: Path) -> dict[str, Path]:
-    """Returns the files under their final names, by their relative paths.
+    """Returns the finished files by relative path.
 
-    Directories may come and go meanwhile.
+    Directories may appear and vanish meanwhile.
     """
     found = {}
     for folder, inner, files in os.walk(directory):
@@ -39,5 +39,5 @@ def leftovers(directory: Path) -> list[str]:
 
 
 def final_name(leftover: str) -> str:
-    """Returns the name that a temporary file was to have."""
+    """Returns the final name of a temporary file."""
     return leftover[1:].rsplit(".", 2)[0]

@@ -1,4 +1,4 @@
-"""When a process is killed, and how long its writes took undisturbed."""
+"""Moments at which a process is killed, and the times they are drawn from."""
 
 import dataclasses
 import random
@@ -9,7 +9,7 @@ from pathlib import Path
 from tools.drills.folder import leftovers, results
 from tools.drills.processes import wait_for, wait_seconds
 
-# Writes are short and matter most: they are met more often.
+# Writes are short and matter most, so they are drawn more often.
 MOMENTS = (
     "in a write",
     "after a write",
@@ -18,20 +18,21 @@ MOMENTS = (
     "in a write",
     "at random",
 )
-# Of the seconds of a write and of all: the later ones come too late.
-_LAST_SHARE = 0.9
-_LAST_SHARE_OF_A_WRITE = 0.5
+# Latest moments, as fractions of the stage and of a write: a later kill tends
+# to miss.
+_LAST_OF_STAGE = 0.9
+_LAST_OF_WRITE = 0.5
 
 
 @dataclasses.dataclass
 class Timing:
-    """How an undisturbed stage went.
+    """Times of an undisturbed stage.
 
     Attributes:
-      seconds: What it took.
-      first_write: Seconds to its first write.
+      seconds: Duration of the stage.
+      first_write: Seconds until its first write.
       writes: Seconds of every write, in order.
-      num_files: Files it left.
+      num_files: Number of its finished files.
     """
 
     seconds: float
@@ -64,12 +65,12 @@ def measure(process: BaseProcess, directory: Path) -> Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """When to kill.
+    """When to kill a process.
 
     Attributes:
       kind: One of `MOMENTS`.
-      number: The write in or after which it is, from 1.
-      seconds: To wait, from the start or from that write's.
+      number: Number of the write in or after which to kill, from 1.
+      seconds: Seconds to wait from the start or from that write.
     """
 
     kind: str
@@ -77,17 +78,17 @@ class Moment:
     seconds: float
 
     def __str__(self) -> str:
-        """Returns it in words."""
+        """Describes the moment."""
         if "write" in self.kind:
             return f"{self.kind} (no. {self.number})"
         return f"{self.kind} ({self.seconds:.2f} s)"
 
     def wait(self, process: BaseProcess, directory: Path) -> bool:
-        """Waits for the moment; False if the process ends before.
+        """Waits for the moment; returns False if the process ends before.
 
         Args:
-          process: The process to be killed.
-          directory: Where its stage writes.
+          process: The process to kill.
+          directory: Directory of its stage.
         """
         if self.kind == "in a write":
             seen = set(leftovers(directory))
@@ -111,25 +112,25 @@ class Moment:
 
 
 def draw_moment(
-    draws: random.Random, timing: Timing, kind: str, most_writes: int | None
+    rng: random.Random, timing: Timing, kind: str, last_write: int | None
 ) -> Moment:
     """Draws a moment.
 
     Args:
-      draws: The drills' random numbers.
-      timing: How the stage went undisturbed.
+      rng: Random numbers of the drills.
+      timing: Times of the undisturbed stage.
       kind: One of `MOMENTS`.
-      most_writes: The last write that may be chosen; None: the last of all.
+      last_write: Number of the last write to choose from; None for all.
     """
-    share = _LAST_SHARE * draws.random()
+    fraction = _LAST_OF_STAGE * rng.random()
     if kind == "at the start":
-        return Moment(kind, 0, share * timing.first_write)
+        return Moment(kind, 0, fraction * timing.first_write)
     if kind == "at random" or not timing.writes:
-        return Moment("at random", 0, share * timing.seconds)
+        return Moment("at random", 0, fraction * timing.seconds)
     if kind == "in a write":
-        number = 1 + draws.randrange(len(timing.writes[:most_writes]))
-        seconds = _LAST_SHARE_OF_A_WRITE * timing.writes[number - 1]
-        return Moment(kind, number, share * seconds)
-    number = 1 + draws.randrange(len(range(timing.num_files)[:most_writes]))
+        number = 1 + rng.randrange(len(timing.writes[:last_write]))
+        seconds = _LAST_OF_WRITE * timing.writes[number - 1]
+        return Moment(kind, number, fraction * seconds)
+    number = 1 + rng.randrange(len(range(timing.num_files)[:last_write]))
     pause = (timing.seconds - timing.first_write) / timing.num_files
-    return Moment(kind, number, share * pause)
+    return Moment(kind, number, fraction * pause)

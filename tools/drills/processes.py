@@ -1,4 +1,4 @@
-"""The processes that are killed: entry points, run as a user runs them."""
+"""Processes to kill: the command `distill`, run as a user runs it."""
 
 import multiprocessing
 import os
@@ -10,9 +10,7 @@ from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tools.drills.stages import Command
-
-# Imported once, by the server from which the warm processes are forked.
+# The server imports these once; warm processes are forked from it.
 _PRELOADED = [
     "tensorflow",
     "keras",
@@ -20,15 +18,15 @@ _PRELOADED = [
     "distill.evaluation.evaluate",
     "distill.deployment.export",
 ]
-_MOST_SECONDS = 300.0
+_TIMEOUT_SECONDS = 300.0
 
 
 class Processes:
     """Starts commands.
 
     Args:
-      warm: Whether processes are forked from one that has imported TensorFlow,
-        or start from nothing, which takes seconds each.
+      warm: Fork processes from one that has imported TensorFlow, instead of
+        starting each afresh, which takes seconds.
     """
 
     def __init__(self, warm: bool = True):
@@ -40,26 +38,21 @@ class Processes:
 
     def start(
         self,
-        command: Command,
+        words: Sequence[str],
         output: Path,
         environment: Mapping[str, str] | None = None,
     ) -> BaseProcess:
         """Starts a command.
 
         Args:
-          command: What to run, its directories filled in.
-          output: File to which it prints.
-          environment: Variables for it.
+          words: A verb of `distill` and its flags.
+          output: File for what it prints.
+          environment: Additional environment variables.
         """
         process = self._context.Process(
             target=_run,
-            args=(
-                command.script,
-                command.flags,
-                str(output),
-                dict(environment or {}),
-            ),
-            # It does not outlive the drills.
+            args=(words, str(output), dict(environment or {})),
+            # Ends with the drills.
             daemon=True,
         )
         process.start()
@@ -67,7 +60,7 @@ class Processes:
 
 
 def _start_server() -> None:
-    """Starts the server, whose imports say more than anyone wants to know."""
+    """Starts the server without the messages of its imports."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -80,17 +73,14 @@ def _start_server() -> None:
 
 
 def _run(
-    script: str,
-    flags: Sequence[str],
-    output: str,
-    environment: Mapping[str, str],
+    words: Sequence[str], output: str, environment: Mapping[str, str]
 ) -> None:
-    """Runs an entry point in this process, as `python -m` does."""
+    """Runs `python -m distill` in this process."""
     os.environ.update(environment)
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    sys.argv = ["distill", script, *flags]
+    sys.argv = ["distill", *words]
     runpy.run_module("distill", None, "__main__", True)
 
 
@@ -99,12 +89,12 @@ def wait_for(
     condition: Callable[[], bool],
     poll_seconds: float = 0.0005,
 ) -> bool:
-    """Waits until a condition holds; False if the process ends before.
+    """Waits for a condition; returns False if the process ends before.
 
     Raises:
-      TimeoutError: Neither comes.
+      TimeoutError: Neither happens in five minutes.
     """
-    end = time.monotonic() + _MOST_SECONDS
+    end = time.monotonic() + _TIMEOUT_SECONDS
     while time.monotonic() < end:
         if condition():
             return True
@@ -112,10 +102,10 @@ def wait_for(
             return False
         time.sleep(poll_seconds)
     process.kill()
-    raise TimeoutError(f"A process took more than {_MOST_SECONDS:.0f} s.")
+    raise TimeoutError(f"A process takes more than {_TIMEOUT_SECONDS:.0f} s.")
 
 
 def wait_seconds(process: BaseProcess, seconds: float) -> bool:
-    """Waits some seconds; False if the process ends before."""
+    """Waits some seconds; returns False if the process ends before."""
     process.join(seconds)
     return process.is_alive()

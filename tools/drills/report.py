@@ -1,10 +1,10 @@
-"""The summary of drills: a row a stage."""
+"""The summary of drills: a row for each stage."""
 
 from collections.abc import Sequence
 
 from tools.drills.drill import Drill
 
-_TITLES = (
+TITLES = (
     "stage",
     "drills",
     "kills",
@@ -18,13 +18,13 @@ _TITLES = (
 
 
 def summarize(drills: Sequence[Drill]) -> list[list[str]]:
-    """Returns the cells of a table: its titles, a row a stage, the sums."""
+    """Returns the rows of a table: one for each stage, then the sums."""
     names = list(dict.fromkeys(drill.stage for drill in drills))
     rows = [
         [name, *_count([d for d in drills if d.stage == name])]
         for name in names
     ]
-    return [list(_TITLES), *rows, ["all", *_count(drills)]]
+    return [*rows, ["all", *_count(drills)]]
 
 
 def _count(drills: Sequence[Drill]) -> list[str]:
@@ -48,7 +48,7 @@ def _count_kills(drills: Sequence[Drill]) -> int:
 
 
 def conclude(drills: Sequence[Drill]) -> str:
-    """Returns the drills' outcome in a sentence."""
+    """Returns the outcome of all drills in a sentence."""
     kills = _count_kills(drills)
     bad = sum(bool(drill.problems) for drill in drills)
     if bad:
@@ -60,14 +60,10 @@ def conclude(drills: Sequence[Drill]) -> str:
 
 
 def render_markdown(command: str, drills: Sequence[Drill]) -> str:
-    """Returns the command, the summary and a line a drill, as Markdown."""
-    titles, *rows = summarize(drills)
+    """Returns the command, the summary and a line for each drill."""
     lines = ["# Drills", "", f"`{command}`", "", conclude(drills) + ".", ""]
-    lines += [_row(titles), _row(["---"] * len(titles)), *map(_row, rows)]
+    rows = [TITLES, ["---"] * len(TITLES), *summarize(drills)]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
     lines += ["", "```"]
     lines += [f"{n:3d} {drill}" for n, drill in enumerate(drills, start=1)]
     return "\n".join([*lines, "```", ""])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,6 +1,7 @@
-"""What is drilled: the stages of the pipeline on small data."""
+"""The stages to drill: the pipeline on small data."""
 
 import dataclasses
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,24 +10,20 @@ from distill.models.argument_checks import check_choice
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A process: an entry point and its flags.
+    """A command line of `distill`.
 
     Attributes:
-      script: Its name.
-      flags: Its flags, in which `{out}` stands for the directory where the
-        stage leaves everything and `{from}` for that of the undisturbed runs,
-        in which every stage has one of its name.
+      words: The verb and its flags, as a shell reads them. `{out}` stands for
+        the stage's own directory, `{from}` for the directory of the
+        undisturbed runs, which holds a directory for each stage by name.
     """
 
-    script: str
-    flags: tuple[str, ...]
+    words: str
 
-    def fill(self, out: Path, undisturbed: Path) -> "Command":
-        """Returns the command with its directories."""
-        places = {"out": str(out), "from": str(undisturbed)}
-        return Command(
-            self.script, tuple(flag.format(**places) for flag in self.flags)
-        )
+    def fill(self, out: Path, undisturbed: Path) -> list[str]:
+        """Returns the verb and the flags with the directories filled in."""
+        places = {"out": out, "from": undisturbed}
+        return [word.format(**places) for word in shlex.split(self.words)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +31,11 @@ class Stage:
     """A stage of the pipeline.
 
     Attributes:
-      name: Its name.
-      commands: The processes that make its result, all at the same time; one
-        of them is killed.
-      needs: Stages whose results it reads.
-      are_workers: Whether they are workers of one run, of which none goes on
-        without the others; else each does its share alone.
+      name: The stage's name.
+      commands: Concurrent processes that make its result; one is killed.
+      needs: Names of the stages whose results it reads.
+      are_workers: The processes are workers of one run, which end when one
+        is lost; otherwise they do not depend on one another.
     """
 
     name: str
@@ -48,136 +44,85 @@ class Stage:
     are_workers: bool = False
 
 
-_DATA = (
-    "--feature_sizes=12,4",
-    "--num_classes=8",
-    "--max_frames=20",
-)
+def _stage(name: str, *words: str, needs: Iterable[str] = ()) -> Stage:
+    return Stage(name, (Command(" ".join(words)),), tuple(needs))
+
+
+_LAYOUT = "--feature_sizes=12,4 --num_classes=8 --max_frames=20"
 _TRAINING = (
-    *_DATA,
-    "--train_data_pattern={from}/data/train-*.tfrecord",
-    "--train_dir={out}",
-    "--gpu=-1",
-    "--batch_size=16",
-    "--seed=3",
-    "--shuffle_buffer_size=20",
-    "--log_every_steps=1",
-    "--checkpoint_every_steps=1",
-    "--model=PooledNetworkModel",
-    "--hidden_sizes=6",
-    "--every_n=4",
-    "--dropout=0.3",
+    f"{_LAYOUT} --train_data_pattern={{from}}/data/train-*.tfrecord "
+    "--train_dir={out} --gpu=-1 --batch_size=16 --seed=3 "
+    "--shuffle_buffer_size=20 --log_every_steps=1 --checkpoint_every_steps=1 "
+    "--model=PooledNetworkModel --hidden_sizes=6 --every_n=4 --dropout=0.3"
 )
-_SCORING = (
-    "--gpu=-1",
-    "--eval_data_pattern={from}/data/validate-*.tfrecord",
-)
-_INFERENCE = (*_SCORING, "--checkpoint={from}/finetune/best.h5")
-_LAST_STEP = 9
-_LAST = f"checkpoint-{_LAST_STEP:08d}.h5"
-
-
-def _stage(
-    name: str, script: str, flags: Iterable[str], needs: Iterable[str] = ()
-) -> Stage:
-    return Stage(name, (Command(script, tuple(flags)),), tuple(needs))
-
-
-def _infer_files() -> Stage:
-    """Returns inference by two processes that share a directory."""
-    commands = tuple(
-        Command(
-            "infer", (*_INFERENCE, "--output_dir={out}", f"--shard={index},2")
-        )
-        for index in range(2)
-    )
-    return Stage("infer_files", commands, ("data", "finetune"))
-
-
-def _train_workers() -> Stage:
-    """Returns training by two workers with files of their own."""
-    command = Command("train", (*_TRAINING, "--num_epochs=2"))
-    return Stage("workers", (command, command), ("data",), are_workers=True)
-
+_SCORING = "--gpu=-1 --eval_data_pattern={from}/data/validate-*.tfrecord"
+_INFERENCE = f"{_SCORING} --checkpoint={{from}}/finetune/best.h5"
 
 PIPELINE = (
     _stage(
         "data",
-        "make_synthetic_data",
-        (
-            *_DATA,
-            "--output_dir={out}",
-            "--num_train_videos=40",
-            "--num_validate_videos=24",
-            "--num_shards=6",
-        ),
+        f"make_synthetic_data {_LAYOUT} --output_dir={{out}} --num_shards=6",
+        "--num_train_videos=40 --num_validate_videos=24",
     ),
-    _stage("train", "train", (*_TRAINING, "--num_epochs=3"), ["data"]),
-    _train_workers(),
+    _stage("train", "train", _TRAINING, "--num_epochs=3", needs=["data"]),
+    Stage(
+        "workers",
+        (Command(f"train {_TRAINING} --num_epochs=2"),) * 2,
+        ("data",),
+        are_workers=True,
+    ),
     _stage(
         "convert",
-        "convert",
-        (
-            f"--checkpoint={{from}}/train/{_LAST}",
-            "--student_checkpoint={out}/student.h5",
-        ),
-        ["train"],
+        "convert --checkpoint={from}/train/checkpoint-00000009.h5",
+        "--student_checkpoint={out}/student.h5",
+        needs=["train"],
     ),
     _stage(
         "finetune",
-        "finetune",
-        (
-            *_TRAINING,
-            *_SCORING[1:],
-            "--num_epochs=3",
-            "--student_checkpoint={from}/convert/student.h5",
-        ),
-        ["data", "convert"],
+        f"finetune {_SCORING} {_TRAINING} --num_epochs=3",
+        "--student_checkpoint={from}/convert/student.h5",
+        needs=["data", "convert"],
     ),
     _stage(
         "average",
-        "average_checkpoints",
-        (
-            "--train_dir={from}/train",
-            "--last=4",
-            "--output_checkpoint={out}/mean.h5",
-        ),
-        ["train"],
+        "average_checkpoints --train_dir={from}/train --last=4",
+        "--output_checkpoint={out}/mean.h5",
+        needs=["train"],
     ),
     _stage(
         "evaluate",
-        "evaluate",
-        (
-            *_SCORING,
-            "--checkpoint={from}/average/mean.h5",
-            "--role=both",
-            "--metrics_file={out}/metrics.json",
-        ),
-        ["data", "average"],
+        f"evaluate {_SCORING} --checkpoint={{from}}/average/mean.h5",
+        "--role=both --metrics_file={out}/metrics.json",
+        needs=["data", "average"],
     ),
     _stage(
         "infer",
-        "infer",
-        (*_INFERENCE, "--output_file={out}/predictions.csv"),
-        ["data", "finetune"],
+        f"infer {_INFERENCE} --output_file={{out}}/predictions.csv",
+        needs=["data", "finetune"],
     ),
-    _infer_files(),
+    Stage(
+        "infer_files",
+        tuple(
+            Command(f"infer {_INFERENCE} --output_dir={{out}} --shard={i},2")
+            for i in range(2)
+        ),
+        ("data", "finetune"),
+    ),
     _stage(
         "export",
-        "export",
-        (
-            *_INFERENCE,
-            "--export_dir={out}/export",
-            "--formats=saved_model,keras",
-            "--precisions=float32",
-        ),
-        ["data", "finetune"],
+        f"export {_INFERENCE} --export_dir={{out}}/export",
+        "--formats=saved_model,keras --precisions=float32",
+        needs=["data", "finetune"],
     ),
 )
 
 
 def choose_stages(names: Iterable[str] | None) -> list[Stage]:
-    """Returns the stages of some names, or all; ValueError for others."""
+    """Returns the stages of the given names, in order; all for None.
+
+    Raises:
+      ValueError: There is no stage of a name.
+    """
     known = [stage.name for stage in PIPELINE]
     wanted = known if names is None else list(names)
     for name in wanted:
@@ -186,7 +131,7 @@ def choose_stages(names: Iterable[str] | None) -> list[Stage]:
 
 
 def with_needs(stages: Iterable[Stage]) -> list[Stage]:
-    """Returns the stages and those whose results they read, in order."""
+    """Returns the stages and all stages that they need, in order."""
     wanted = {stage.name for stage in stages}
     for stage in reversed(PIPELINE):
         if stage.name in wanted:

@@ -1,4 +1,4 @@
-"""The benchmark's rows, its report and its command line."""
+"""The benchmark: its rows, its report and its command line."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from distill.reporting.timing import time_interleaved
-from tools.benchmark.suite import PARTS, SMALL, measure_part
-from tools.benchmark.timing import Row
+from tools.benchmark.plan import PARTS, SMALL, measure_part
+from tools.benchmark.rows import Row
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,7 +20,8 @@ def test_ratios_are_ours_over_the_others():
     assert (row.over_baseline, row.over_floor) == (2, 3)
     assert row.baseline_over_floor == 1.5
     row = Row("read", "x", "s", 6.0, 3.0, "plain")
-    assert row.over_floor is None and row.baseline_over_floor is None
+    assert row.over_floor is None
+    assert row.baseline_over_floor is None
 
 
 def test_functions_take_turns_after_one_call_each():
@@ -29,7 +30,8 @@ def test_functions_take_turns_after_one_call_each():
         {name: lambda name=name: calls.append(name) for name in "ab"}, 3
     )
     assert calls == list("abababab")
-    assert set(seconds) == {"a", "b"} and min(seconds.values()) >= 0
+    assert set(seconds) == {"a", "b"}
+    assert min(seconds.values()) >= 0
 
 
 SLOW_PARTS = ("train", "forward")
@@ -46,8 +48,11 @@ def test_every_part_has_rows_with_figures(part):
     rows = measure_part(part, SMALL)
     assert rows
     for row in rows:
-        assert row.part == part and row.name and row.unit
-        assert row.figure > 0 and row.baseline > 0
+        assert row.part == part
+        assert row.name
+        assert row.unit
+        assert row.figure > 0
+        assert row.baseline > 0
         assert row.floor is None or row.floor > 0
 
 
@@ -72,7 +77,8 @@ def run_benchmark(tmp_path, *arguments, backend="tensorflow"):
 def test_the_report_has_the_machine_and_the_rows(tmp_path):
     done = run_benchmark(tmp_path, "metrics")
     assert done.returncode == 0, done.stderr
-    assert "timing metrics" in done.stdout and "row by row" in done.stdout
+    assert "timing metrics" in done.stdout
+    assert "row by row" in done.stdout
     report = json.loads((tmp_path / "figures/benchmark.json").read_text())
     assert {"processor", "cores", "tensorflow"} <= set(report["machine"])
     assert report["plan"]["repeats"] == SMALL.repeats

@@ -10,11 +10,11 @@ from distill.datasets.synthetic import write_synthetic_data
 from distill.datasets.synthetic_settings import SyntheticSettings
 from distill.metrics.accumulator import VideoMetrics
 from distill.models.preprocessing import preprocess
-from tools.benchmark import forward, metrics, read, train
+from tools.benchmark import forward, metrics, read, train, videos
 from tools.benchmark.plain_metrics import PlainVideoMetrics
 from tools.benchmark.plain_networks import run_block_by_block
 from tools.benchmark.plain_reading import read_plainly
-from tools.benchmark.suite import SMALL
+from tools.benchmark.plan import SMALL
 
 SIZES = SMALL.sizes
 
@@ -92,13 +92,13 @@ def files(tmp_path_factory):
 
 
 def test_the_reader_gives_the_plain_one_s_videos_byte_for_byte(files):
-    schema = train.make_schema_of(SIZES)
+    schema = videos.make_schema_of(SIZES)
     plain = read_plainly(files, schema, 7)
     assert read.check_videos(plain, VideoReader(schema, files, 9)) == 40
 
 
 def test_other_videos_than_the_plain_ones_are_an_error(files):
-    schema = train.make_schema_of(SIZES)
+    schema = videos.make_schema_of(SIZES)
     reader = VideoReader(schema, files, 9)
     with pytest.raises(ValueError, match="does not give"):
         read.check_videos(read_plainly(files[:1], schema, 7), reader)

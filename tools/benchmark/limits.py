@@ -1,4 +1,4 @@
-"""What the machine is, and what it can do at most."""
+"""The machine's limits: rates of matrix products and of memory copies."""
 
 import keras
 import numpy as np
@@ -13,14 +13,14 @@ class MatrixProduct(keras.Model):
 
     Args:
       precision: `float32` or `bfloat16`, of both factors.
-      times: Products of a call.
+      times: Products in a call.
     """
 
     def __init__(self, precision: str, times: int = 1):
         super().__init__()
         self.precision = precision
         self.times = times
-        # Orthogonal columns would be dear to make; small ones stay finite.
+        # With this deviation products of products stay finite.
         self.factor = self.add_weight(
             shape=(_MATRIX, _MATRIX),
             initializer=keras.initializers.RandomNormal(0, _MATRIX**-0.5),
@@ -29,7 +29,7 @@ class MatrixProduct(keras.Model):
         )
 
     def call(self, inputs):
-        """Returns a part of the last product, `[batch, 1]`."""
+        """Returns inputs and one element of the last product, `[batch, 1]`."""
         product = self.factor
         for _ in range(self.times):
             product = ops.matmul(product, self.factor)
@@ -38,7 +38,7 @@ class MatrixProduct(keras.Model):
         )
 
     def rate(self, seconds: float) -> float:
-        """Returns the MACs a second of a call in that time."""
+        """Returns the MACs a second of a call that took so long."""
         return self.times * _MATRIX**3 / seconds
 
 
@@ -55,5 +55,5 @@ class MemoryCopy:
 
     @staticmethod
     def rate(seconds: float) -> float:
-        """Returns the bytes read and written a second of a copy."""
+        """Returns the bytes copied a second by a copy that took so long."""
         return _COPIED_BYTES / seconds

@@ -1,7 +1,4 @@
-"""Requests to try a service with: good ones with answers, and malformed ones.
-
-All follow from a seed and from what the predictor says of its videos.
-"""
+"""Requests for a load test: good ones with their answers, malformed ones."""
 
 import base64
 import dataclasses
@@ -14,22 +11,23 @@ import numpy as np
 if TYPE_CHECKING:
     from distill.predictor import Predictor
 
-_MOST_VIDEOS = 3
+_MAX_VIDEOS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadRequest:
-    """A request and what has to come of it.
+    """A request and the expected answer.
 
     Attributes:
-      kind: What it is, in words.
-      path: Its address.
-      body: Its body.
-      status: The status it has to be answered with.
-      probabilities: float32 `[videos, classes]` of a good one, else None.
-      columnar: Whether a good one's answer is in the columnar format.
-      method: Its method.
-      headers: Its headers.
+      kind: `good`, or what is malformed, in words.
+      path: Path of the URL.
+      body: Content of the request.
+      status: Expected HTTP status.
+      probabilities: Expected float32 `[videos, classes]` of a good request;
+        None for a malformed one.
+      columnar: The answer of a good request is in the columnar format.
+      method: HTTP method.
+      headers: HTTP headers.
     """
 
     kind: str
@@ -46,9 +44,9 @@ class LoadRequests:
     """Draws requests for a predictor's service.
 
     Args:
-      predictor: The same model as the service's.
-      model_name: Its name there.
-      seed: What is drawn follows from it.
+      predictor: The model that the service serves.
+      model_name: The model's name in the service.
+      seed: Seed of the requests.
     """
 
     def __init__(self, predictor: "Predictor", model_name: str, seed: int):
@@ -58,15 +56,15 @@ class LoadRequests:
         self._key = "frames" if predictor.frame_features else "features"
 
     def good(self, number: int) -> list[LoadRequest]:
-        """Returns good requests, their answers predicted here.
+        """Returns good requests with the answers of the predictor.
 
-        They have 1 to 3 videos of any number of frames, as lists of bytes or
-        of floats or as base64, in both formats, some with padding.
+        Each has 1 to 3 videos of any length, as lists of bytes, lists of
+        floats or base64, in either format; some videos are padded.
         """
         return [self._good_request() for _ in range(number)]
 
     def _good_request(self) -> LoadRequest:
-        num_videos = int(self._random.integers(1, _MOST_VIDEOS + 1))
+        num_videos = int(self._random.integers(1, _MAX_VIDEOS + 1))
         videos, rows = [], []
         for _ in range(num_videos):
             video, row = self._video()
@@ -88,7 +86,7 @@ class LoadRequests:
         )
 
     def _video(self) -> tuple[np.ndarray, dict[str, Any]]:
-        """Returns a video and its row of a request."""
+        """Returns a video and its row in a request."""
         width = self._predictor.num_features
         encoded = self._random.random() < 0.5
         if not self._predictor.frame_features:
@@ -119,7 +117,8 @@ class LoadRequests:
         body = json.dumps({"instances": [self._video()[1]]}).encode()
         too_long = {"Content-Length": str(2**50)}
         gzip = {"Content-Encoding": "gzip"}
-        return requests + [
+        return [
+            *requests,
             LoadRequest("unknown model", "/v1/models/no:predict", body, 404),
             LoadRequest("unknown verb", f"{self._place}:guess", body, 404),
             LoadRequest("unknown path", "/v2", b"", 404, method="GET"),
@@ -129,7 +128,7 @@ class LoadRequests:
         ]
 
     def _bad_bodies(self) -> Iterator[tuple[str, Any]]:
-        """Yields a kind and a body, JSON or bytes."""
+        """Yields a kind and a body: an object for JSON, or bytes."""
         key, width = self._key, self._predictor.num_features
         good = self._video()[1]
         yield "cut off", json.dumps({"instances": [good]}).encode()[:-3]
@@ -150,11 +149,11 @@ class LoadRequests:
         yield "columns differ", {"inputs": {"num_frames": [1, 2], key: [1]}}
         frame = [1] * width
         for kind, values in {
-            "wrong width": frame + [1],
-            "a null": frame[:-1] + [None],
-            "a string": frame[:-1] + ["1"],
-            "a NaN": frame[:-1] + [float("nan")],
-            "an infinity": frame[:-1] + [float("inf")],
+            "wrong width": [*frame, 1],
+            "a null": [*frame[:-1], None],
+            "a string": [*frame[:-1], "1"],
+            "a NaN": [*frame[:-1], float("nan")],
+            "an infinity": [*frame[:-1], float("inf")],
         }.items():
             value = values if key == "features" else [values]
             yield kind, {"instances": [{key: value}]}

@@ -1,27 +1,22 @@
 """The table of a load test."""
 
 import numpy as np
-import rich.console
-import rich.table
 
-from tools.service_load.load_test import LoadResult
+from tools.service_load.load import LoadResult
+from tools.tables import print_table
 
 _PERCENTILES = (50, 90, 99)
 
 
 def print_load_result(result: LoadResult) -> None:
     """Prints rate, latencies, statuses, wrong answers and memory."""
-    table = rich.table.Table("measure")
-    table.add_column("value", justify="right")
-    for name, value in load_rows(result):
-        table.add_row(name, value)
-    rich.console.Console(highlight=False, width=100).print(table)
+    print_table(("measure", "value"), load_rows(result))
     for error in result.errors:
         print(f"WRONG {error}")
 
 
 def load_rows(result: LoadResult) -> list[tuple[str, str]]:
-    """Returns the table's rows: what is measured, and how much it is."""
+    """Returns the table's rows: a name and a value each."""
     answers = sum(map(len, result.latencies.values()))
     rows = [
         ("requests/s", f"{answers / result.seconds:,.1f}"),

@@ -1,4 +1,4 @@
-"""Drawn predictions through evaluation and inference, and their memory."""
+"""Evaluation and inference of drawn predictions: results and memory."""
 
 import csv
 import json
@@ -11,17 +11,21 @@ import pytest
 
 from distill.metrics.score_store import ScoreStore
 from tools.benchmark.plain_metrics import PlainVideoMetrics
-from tools.benchmark.predictions import (
+from tools.predictions.measurement import (
     PredictionStream,
     Sampler,
     count_temporary_bytes,
     evaluate,
     infer,
     measure,
-    read_memory_megabytes,
+)
+from tools.process_memory import (
+    peak_bytes,
+    resident_bytes,
+    run_in_new_process,
 )
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 SMALL = PredictionStream(num_videos=700, num_classes=60, batch_size=64)
 
 
@@ -44,10 +48,13 @@ def average_precision(scores, labels):
 def test_predictions_follow_from_the_seed_and_hold_labels():
     scores, labels = all_of(SMALL)
     assert scores.shape == labels.shape == (700, 60)
-    assert scores.dtype == np.float32 and labels.dtype == bool
-    assert 0 <= scores.min() and scores.max() < 1
+    assert scores.dtype == np.float32
+    assert labels.dtype == bool
+    assert scores.min() >= 0
+    assert scores.max() < 1
     counts = labels.sum(axis=1)
-    assert counts.min() >= 1 and counts.max() == 3
+    assert counts.min() >= 1
+    assert counts.max() == 3
     np.testing.assert_array_equal(scores, all_of(SMALL)[0])
     ids = [name for batch in SMALL.batches() for name in batch.ids]
     assert len(set(ids)) == 700
@@ -68,7 +75,9 @@ def test_evaluation_of_the_stream_is_that_of_all_at_once():
     )
     assert 0.1 < found["gap"] < 0.99
     videos = [sample["videos"] for sample in sampler.samples]
-    assert len(videos) == 11 and videos[0] == 0 and videos[-1] == 700
+    assert len(videos) == 11
+    assert videos[0] == 0
+    assert videos[-1] == 700
     for index, count in enumerate(videos[1:], start=1):
         assert index * 70 <= count < index * 70 + SMALL.batch_size
 
@@ -98,11 +107,16 @@ def test_temporary_files_without_a_name_are_counted():
     assert count_temporary_bytes() == before
 
 
-def test_memory_is_what_the_system_says():
-    before = read_memory_megabytes("VmRSS")
+def test_memory_is_what_the_system_reports():
+    before = resident_bytes()
     held = np.ones(40 << 20, np.uint8)
-    assert 35 < read_memory_megabytes("VmRSS") - before < 60
-    assert read_memory_megabytes("VmHWM") >= before + held.nbytes / 2**20 - 5
+    assert 35 < (resident_bytes() - before) / 2**20 < 60
+    assert peak_bytes() >= before + held.nbytes - 5 * 2**20
+
+
+def test_a_new_process_has_a_peak_of_its_own():
+    held = np.ones(200 << 20, np.uint8)
+    assert run_in_new_process(peak_bytes) < peak_bytes() - held.nbytes / 2
 
 
 def test_too_few_videos_are_refused():
@@ -114,33 +128,27 @@ def test_too_few_videos_are_refused():
 @pytest.mark.parametrize("work", ["evaluation", "inference"])
 def test_memory_does_not_grow_with_the_scores(work):
     stream = PredictionStream(num_videos=250_000, num_classes=400)
-    code = (
-        "import json\nfrom tools.benchmark.predictions import *\n"
-        f"print(json.dumps(measure({work!r}, {stream!r})))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = run_in_new_process(measure, work, stream)
     score_megabytes = 250_000 * 400 * 4 / 2**20
     grown = [sample["megabytes"] for sample in found["samples"]]
     # Of 381 MB of scores 64 are held, and of each video's best as many; 13
     # bytes a label stay.
     bound = 200 if work == "evaluation" else 40
-    assert score_megabytes > 300 and max(grown) - grown[1] < bound
+    assert score_megabytes > 300
+    assert max(grown) - grown[1] < bound
     assert found["peak_megabytes"] - grown[0] < score_megabytes
     temporary = found["samples"][-1]["temporary_bytes"]
     assert (temporary > 3e8) == (work == "evaluation")
 
 
 @pytest.mark.slow
-def test_the_script_prints_and_writes_the_figures(tmp_path):
+def test_the_tool_prints_and_writes_the_figures(tmp_path):
     path = tmp_path / "figures" / "a.json"
     done = subprocess.run(
         [
             sys.executable,
             "-m",
-            "tools.benchmark.predictions_main",
+            "tools.predictions",
             "--num_videos=700",
             "--num_classes=60",
             "--batch_size=64",
@@ -160,7 +168,7 @@ def test_the_script_prints_and_writes_the_figures(tmp_path):
     assert inference["videos_per_second"] > 0
 
 
-def test_what_is_measured_is_told():
+def test_a_measurement_holds_times_samples_and_the_result():
     found = measure("inference", SMALL)
     assert found["seconds"] > found["seconds_drawing"] > 0
     assert found["result"]["csv_megabytes"] > 0.1

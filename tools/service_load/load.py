@@ -1,4 +1,4 @@
-"""Many clients at once against a service, every answer checked."""
+"""A load test of a service: concurrent clients, every answer checked."""
 
 import collections
 import dataclasses
@@ -7,38 +7,38 @@ import json
 import threading
 import time
 import urllib.parse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill.models.argument_checks import check_at_least
-from tools.service_load.load_requests import LoadRequest, LoadRequests
+from tools.process_memory import resident_bytes
+from tools.service_load.requests import LoadRequest, LoadRequests
 
 if TYPE_CHECKING:
     from distill.predictor import Predictor
 
-_DISTINCT = 64
+_DISTINCT_REQUESTS = 64
 _TOLERANCE = 1e-5
 _TIMEOUT_SECONDS = 60
 _ERRORS_KEPT = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class LoadTest:
-    """What a load test does.
+class LoadSettings:
+    """Settings of a load test.
 
     Attributes:
-      url: The service's, as `http://HOST:PORT`.
-      model_name: The model's name there.
-      num_clients: Clients that ask at once, a connection each.
-      num_requests: Requests of all of them.
-      malformed_share: Share of requests that are malformed.
-      seed: What is asked follows from it.
-      server_pid: The service's process, whose memory is read; None: none.
+      url: Address of the service, `http://HOST:PORT`.
+      model_name: The model's name in the service.
+      num_clients: Concurrent clients, a connection each.
+      num_requests: Requests of all clients together.
+      malformed_share: Fraction of the requests that are malformed.
+      seed: Seed of the requests.
+      server_pid: Process whose memory is read; None to read none.
 
     Raises:
-      ValueError: A value is not as it should be.
+      ValueError: A value is out of its range, or the URL has another form.
     """
 
     url: str
@@ -52,42 +52,33 @@ class LoadTest:
     def __post_init__(self):
         """Checks the values."""
         parts = urllib.parse.urlsplit(self.url)
-        if (
-            parts.scheme != "http"
-            or not parts.hostname
-            or parts.path
-            not in (
-                "",
-                "/",
-            )
-        ):
+        has_path = parts.path not in ("", "/")
+        if parts.scheme != "http" or not parts.hostname or has_path:
             raise ValueError(f"url must be http://HOST:PORT, got {self.url!r}.")
         check_at_least(
             1, num_clients=self.num_clients, num_requests=self.num_requests
         )
         if not 0 <= self.malformed_share <= 1:
             raise ValueError(
-                "malformed_share must be a share from 0 to 1, got "
-                f"{self.malformed_share}."
+                f"malformed_share must be 0 to 1, got {self.malformed_share}."
             )
 
 
 @dataclasses.dataclass
 class LoadResult:
-    """What came of a load test.
+    """Counts and times of a load test.
 
     Attributes:
-      seconds: How long it took.
-      num_videos: Videos whose answers were right.
-      latencies: Seconds of every answer to a good request, and to a malformed
-        one, by `good` and `malformed`.
-      statuses: Answers by status; `no answer` among them.
-      refused: Malformed requests that were answered as they should be, by
-        kind.
+      seconds: Duration of the test.
+      num_videos: Videos with right answers.
+      latencies: Seconds of every answer, by `good` and `malformed` request.
+      statuses: Number of answers by status, or by `no answer`.
+      refused: Number of malformed requests that were refused with the right
+        status, by kind.
       wrong: Number of wrong answers.
-      errors: The first of them in words.
-      memory: The service's resident bytes at the start, in the middle and at
-        the end, as far as they were read.
+      errors: The first wrong answers in words.
+      memory: Resident bytes of the service at `start`, `middle` and `end`;
+        empty without a process id.
     """
 
     seconds: float = 0.0
@@ -106,31 +97,34 @@ class LoadResult:
     memory: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
-def run_load_test(test: LoadTest, predictor: "Predictor") -> LoadResult:
-    """Asks the service, and the predictor for what it should answer.
+def run_load_test(settings: LoadSettings, predictor: "Predictor") -> LoadResult:
+    """Compares the service's answers with the predictor's.
 
     A 503 is a right answer to any request: the queue may be full.
 
     Raises:
       OSError: There is no service at the address.
     """
-    requests = LoadRequests(predictor, test.model_name, test.seed)
-    run = _Run(test, requests.good(_DISTINCT), requests.malformed())
+    requests = LoadRequests(predictor, settings.model_name, settings.seed)
+    run = _Run(
+        settings, requests.good(_DISTINCT_REQUESTS), requests.malformed()
+    )
     return run.result()
 
 
 class _Run:
     def __init__(
         self,
-        test: LoadTest,
+        settings: LoadSettings,
         good: list[LoadRequest],
         malformed: list[LoadRequest],
     ):
-        self._test = test
+        self._settings = settings
         self._good, self._malformed = good, malformed
-        draws = np.random.default_rng([test.seed, 1])
-        self._is_bad = draws.random(test.num_requests) < test.malformed_share
-        self._choices = draws.integers(0, 2**31, test.num_requests)
+        rng = np.random.default_rng([settings.seed, 1])
+        count = settings.num_requests
+        self._is_bad = rng.random(count) < settings.malformed_share
+        self._choices = rng.integers(0, 2**31, count)
         self._next = 0
         self._lock = threading.Lock()
         self._result = LoadResult()
@@ -140,11 +134,11 @@ class _Run:
         try:
             connection.connect()
         except OSError as error:
-            raise OSError(f"{self._test.url}: {error.strerror}.") from error
+            raise OSError(f"{self._settings.url}: {error.strerror}.") from error
         connection.close()
         threads = [
             threading.Thread(target=self._client)
-            for _ in range(self._test.num_clients)
+            for _ in range(self._settings.num_clients)
         ]
         self._read_memory("start")
         start = time.perf_counter()
@@ -157,7 +151,7 @@ class _Run:
         return self._result
 
     def _connect(self) -> http.client.HTTPConnection:
-        parts = urllib.parse.urlsplit(self._test.url)
+        parts = urllib.parse.urlsplit(self._settings.url)
         return http.client.HTTPConnection(
             parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS
         )
@@ -183,9 +177,9 @@ class _Run:
         with self._lock:
             index = self._next
             self._next += 1
-        if index >= self._test.num_requests:
+        if index >= self._settings.num_requests:
             return None
-        if index == self._test.num_requests // 2:
+        if index == self._settings.num_requests // 2:
             self._read_memory("middle")
         pool = self._malformed if self._is_bad[index] else self._good
         return pool[self._choices[index] % len(pool)]
@@ -213,8 +207,8 @@ class _Run:
                 result.refused[request.kind] += 1
 
     def _read_memory(self, moment: str) -> None:
-        if self._test.server_pid is not None:
-            memory = resident_bytes(self._test.server_pid)
+        if self._settings.server_pid is not None:
+            memory = resident_bytes(self._settings.server_pid)
             self._result.memory[moment] = memory
 
 
@@ -229,10 +223,10 @@ def _ask(
 
 
 def find_problem(request: LoadRequest, status: int, body: bytes) -> str | None:
-    """Returns what is wrong with an answer, None if nothing is.
+    """Describes what is wrong with an answer; None if it is right.
 
-    A good answer's classes must be as probable as the best ones here, each of
-    them as probable as here, to 1e-5.
+    The classes of an answer must be the best ones, with the expected
+    probabilities, to 1e-5.
     """
     if status != request.status:
         return f"status {status} instead of {request.status}: {body[:200]!r}"
@@ -274,16 +268,3 @@ def _find_difference(row: dict, expected: np.ndarray) -> str | None:
         if not difference <= _TOLERANCE:
             return f"differs by {difference:.2e}"
     return None
-
-
-def resident_bytes(pid: int) -> int:
-    """Returns a process's resident memory, by `/proc`.
-
-    Raises:
-      OSError: There is no such process.
-    """
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "VmRSS":
-            return int(value.split()[0]) * 1024
-    raise OSError(f"/proc/{pid}/status names no memory.")

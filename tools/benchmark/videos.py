@@ -1,0 +1,37 @@
+"""Videos of the benchmark's sizes on disk."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+
+from distill.datasets.synthetic import write_synthetic_data
+from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.settings.schema import DataSchema, make_schema
+from tools.benchmark.plan import Plan, Sizes
+
+
+def make_schema_of(sizes: Sizes) -> DataSchema:
+    """Returns the layout of records that fit the sizes."""
+    return make_schema(
+        "yt8m_2018",
+        feature_names=("rgb", "audio"),
+        feature_sizes=sizes.feature_sizes,
+        num_classes=sizes.num_classes,
+        max_frames=sizes.max_frames,
+    )
+
+
+@contextlib.contextmanager
+def written_videos(plan: Plan) -> Iterator[list[str]]:
+    """Writes full-length synthetic videos; yields the files."""
+    sizes = plan.sizes
+    settings = SyntheticSettings(
+        split="validate",
+        num_videos=plan.num_videos,
+        feature_sizes=sizes.feature_sizes,
+        num_classes=sizes.num_classes,
+        max_frames=sizes.max_frames,
+        min_frames=sizes.max_frames,
+    )
+    with tempfile.TemporaryDirectory(prefix="distill-benchmark-") as folder:
+        yield [str(path) for path, _ in write_synthetic_data(settings, folder)]

@@ -1,0 +1,1 @@
+"""Speed and memory of evaluation and inference of very many videos."""
