@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from distill.models.argument_checks import check_at_least, check_choice
+from distill.models.options import check_options, option
 
 EVERY_N = "every_n"
 SELECTIONS = (
@@ -20,30 +20,40 @@ _WITH_OFFSET = (EVERY_N, "uniform_k")
 
 @dataclasses.dataclass(frozen=True)
 class FrameBudget:
-    """Which frames of a video a network sees.
+    """Frames of a video that a network sees."""
 
-    Attributes:
-      selection: The rule, see `distill.models.frame_selection`.
-      every_n: Of `every_n` alone: the step n; 1 keeps every frame.
-      num_frames: Of the others alone: their number k; a video of fewer frames
-        gives all it has.
-      random_offset: Of `every_n` and `uniform_k`: whether the frames are
-        shifted by a random offset in training, drawn for each video anew.
-      fewest_frames: Not of `every_n`: in training the number of frames is
-        drawn for each video from here to `num_frames`; None: always k.
-    """
-
-    selection: str = EVERY_N
-    every_n: int = 1
-    num_frames: int | None = None
-    random_offset: bool = False
-    fewest_frames: int | None = None
+    selection: str = option(
+        EVERY_N,
+        f"The student's frames: {', '.join(SELECTIONS)}.",
+        choices=SELECTIONS,
+        flag="frame_selection",
+    )
+    every_n: int = option(
+        1, "The student sees every n-th frame; 1: all.", minimum=1
+    )
+    num_frames: int | None = option(
+        None,
+        "Frames k that the student sees of a video; a video of fewer frames "
+        "gives all it has.",
+        minimum=1,
+        flag="frame_budget",
+    )
+    random_offset: bool = option(
+        False,
+        "Shift the frames of every_n or uniform_k by a random offset in "
+        "training, drawn for each video anew.",
+    )
+    fewest_frames: int | None = option(
+        None,
+        "Draw the number of frames of every video from here to --frame_budget "
+        "in training, so that one student serves every budget.",
+        minimum=1,
+    )
 
     def __post_init__(self):
         """Checks the fields, alone and against each other."""
-        check_choice("frame_selection", self.selection, SELECTIONS)
+        check_options(self)
         if self.selection == EVERY_N:
-            check_at_least(1, every_n=self.every_n)
             if self.num_frames is not None or self.fewest_frames is not None:
                 raise ValueError(
                     "frame_selection every_n keeps every n-th frame whatever "
@@ -64,19 +74,16 @@ class FrameBudget:
                 f"frame_selection {self.selection} needs frame_budget, its "
                 "number of frames."
             )
-        check_at_least(1, frame_budget=self.num_frames)
         if self.every_n != 1:
             raise ValueError(
                 f"every_n={self.every_n} belongs to frame_selection every_n, "
                 f"not to {self.selection}."
             )
-        if self.fewest_frames is not None:
-            check_at_least(1, fewest_frames=self.fewest_frames)
-            if self.fewest_frames > self.num_frames:
-                raise ValueError(
-                    f"fewest_frames must be at most the frame_budget "
-                    f"{self.num_frames}, got {self.fewest_frames}."
-                )
+        if (self.fewest_frames or 0) > self.num_frames:
+            raise ValueError(
+                f"fewest_frames must be at most the frame_budget "
+                f"{self.num_frames}, got {self.fewest_frames}."
+            )
 
     @property
     def keeps_all(self) -> bool:

@@ -1,35 +1,41 @@
 """Averages the weights of several checkpoints of one run."""
 
+import dataclasses
+
 from absl import flags
 
-from distill.cli import data_settings
-from distill.cli.entry_point import run, start_tensorflow
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flags.DEFINE_list(
-        "checkpoints", None, "Checkpoints to average, comma-separated."
+@dataclasses.dataclass(frozen=True)
+class AverageFlags:
+    """Flags of the average."""
+
+    checkpoints: tuple[str, ...] | None = option(
+        None, "Checkpoints to average, comma-separated."
     )
-    flags.DEFINE_string(
-        "train_dir", None, "In their place: the directory of a run."
+    train_dir: str | None = option(
+        None, "In their place: the directory of a run."
     )
-    flags.DEFINE_string(
-        "steps", None, "With --train_dir: FROM-TO, the steps, both included."
+    steps: str | None = option(
+        None, "With --train_dir: FROM-TO, the steps, both included."
     )
-    flags.DEFINE_integer(
-        "last", None, "With --train_dir: how many of the newest checkpoints."
+    last: int | None = option(
+        None, "With --train_dir: number of the newest checkpoints."
     )
-    flags.DEFINE_string(
-        "output_checkpoint", None, "The checkpoint to write, like any other."
-    )
+    output_checkpoint: str | None = option(None, "The checkpoint to write.")
+
+
+FLAG_GROUPS = (specs(AverageFlags),)
 
 
 def main() -> None:
     """Writes the mean and says of what it is."""
-    data_settings.require("output_checkpoint")
+    require("output_checkpoint")
     given = [
         name
         for name in ("checkpoints", "steps", "last")
@@ -56,9 +62,3 @@ def main() -> None:
     for checkpoint in checkpoints:
         print(f"averaged {', '.join(groups)} of {checkpoint}")
     print(f"wrote {FLAGS.output_checkpoint}")
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

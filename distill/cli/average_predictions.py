@@ -1,30 +1,36 @@
-"""Averages prediction CSV files of the same videos."""
+"""Averages files of predictions."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import data_settings
-from distill.cli.entry_point import run, write_flags
+from distill.cli.entry_point import write_flags
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flags.DEFINE_list(
-        "predictions", None, "Prediction CSV files, comma-separated."
+@dataclasses.dataclass(frozen=True)
+class AverageFlags:
+    """Flags of the average."""
+
+    predictions: tuple[str, ...] | None = option(
+        None, "Prediction CSV files, comma-separated."
     )
-    flags.DEFINE_list(
-        "weights",
-        None,
-        "Weight of each file, scaled to sum 1; default: equal ones.",
+    weights: tuple[str, ...] | None = option(
+        None, "Weight of each file, scaled to sum 1. Default: equal weights."
     )
-    flags.DEFINE_integer("top_k", 20, "Classes a video that are written.")
-    flags.DEFINE_string("output_file", None, "The CSV file to write.")
+    top_k: int = option(20, "Classes a video that are written.")
+    output_file: str | None = option(None, "The CSV file to write.")
+
+
+FLAG_GROUPS = (specs(AverageFlags),)
 
 
 def main() -> None:
     """Writes the mean and says of how many videos."""
-    data_settings.require("predictions", "output_file")
+    require("predictions", "output_file")
 
     from distill.evaluation.prediction_files.averaging import (
         average_predictions,
@@ -40,9 +46,3 @@ def main() -> None:
     )
     write_flags(FLAGS.output_file)
     print(f"wrote the mean of {count} videos to {FLAGS.output_file}")
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -3,57 +3,58 @@
 Exits with status 1 if anything is bad.
 """
 
+import dataclasses
 import os
 import time
 
 from absl import flags
 
-from distill.cli import data_settings, flag_sets, flag_settings
-from distill.cli.entry_point import run, start_tensorflow
-from distill.models.frame_budget import ALL_FRAMES
-
-FLAGS = flags.FLAGS
+from distill.cli import flag_groups as groups
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.experiment import data_schema, frame_budget
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
+from distill.settings.training import TrainingSettings
 
 _SPLITS = ("train", "eval", "test")
 
+FLAGS = flags.FLAGS
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_layout_flags()
-    flag_sets.define_budget_flags()
-    flags.DEFINE_string(
-        "train_data_pattern", None, "Globs of training files, comma-separated."
+
+@dataclasses.dataclass(frozen=True)
+class CheckFlags:
+    """Flags of the check."""
+
+    test_data_pattern: str | None = option(
+        None, "Globs of the files to predict, which need no labels."
     )
-    flags.DEFINE_string(
-        "eval_data_pattern", None, "Globs of the files to score on."
+    output_dir: str | None = option(
+        None, "Directory of the report; an earlier one's files are replaced."
     )
-    flags.DEFINE_string(
-        "test_data_pattern",
-        None,
-        "Globs of the files to predict, which need no labels.",
+    num_processes: int = option(
+        os.cpu_count(), "Files to read at once, each by a process of its own."
     )
-    flags.DEFINE_string(
-        "output_dir",
-        None,
-        "Where the report goes; an earlier one's files are replaced.",
-    )
-    flags.DEFINE_integer(
-        "num_processes",
-        os.cpu_count(),
-        "Files to read at once, each by a process of its own.",
-    )
+
+
+FLAG_GROUPS = (
+    specs(TrainingSettings, "train_data_pattern"),
+    groups.EVALUATION_FILES,
+    specs(CheckFlags),
+    groups.LAYOUT,
+    groups.BUDGET,
+)
 
 
 def main() -> int:
     """Checks the splits, prints the table and writes the report."""
-    data_settings.require("output_dir")
+    require("output_dir")
     patterns = {name: FLAGS[f"{name}_data_pattern"].value for name in _SPLITS}
     patterns = {name: text for name, text in patterns.items() if text}
     if not patterns:
         names = " or ".join(f"--{name}_data_pattern" for name in _SPLITS)
         raise ValueError(f"Give a value to {names}.")
-    schema = data_settings.data_schema()
-    budget = flag_settings.frame_budget(ALL_FRAMES).at_evaluation()
+    schema = data_schema()
+    budget = frame_budget().at_evaluation()
 
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
@@ -77,9 +78,3 @@ def main() -> int:
     print_findings(found, seconds)
     print(f"wrote {', '.join(files)} to {FLAGS.output_dir}")
     return int(found.is_bad)
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

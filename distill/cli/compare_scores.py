@@ -1,33 +1,33 @@
-"""Prints several networks' metrics files as one table."""
+"""Prints the scores of several networks as one table."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import data_settings
-from distill.cli.entry_point import run
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flags.DEFINE_list(
-        "metrics_files",
+@dataclasses.dataclass(frozen=True)
+class CompareFlags:
+    """Flags of the comparison."""
+
+    metrics_files: tuple[str, ...] | None = option(
         None,
         "Comma-separated NAME=FILE, each a file of --metrics_file; for one of "
         "--role=both NAME=FILE:teacher or NAME=FILE:student.",
     )
 
 
+FLAG_GROUPS = (specs(CompareFlags),)
+
+
 def main() -> None:
     """Reads the files and prints the table."""
-    data_settings.require("metrics_files")
+    require("metrics_files")
 
     from distill.reporting.console import print_comparison, read_named_scores
 
     print_comparison(read_named_scores(FLAGS.metrics_files))
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -2,21 +2,22 @@
 
 from absl import flags
 
-from distill.cli import data_settings, flag_sets, scoring_flags
-from distill.cli.entry_point import run, start_tensorflow
+from distill.cli import flag_groups as groups
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.settings_flags import require, specs
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_experiment_flags()
-    scoring_flags.define_scoring_flags()
+FLAG_GROUPS = (
+    groups.CHECKPOINT,
+    specs(groups.StudentFileFlags),
+)
 
 
 def main() -> None:
     """Converts --checkpoint, or --train_dir's newest."""
-    data_settings.require("student_checkpoint")
+    require("student_checkpoint")
 
     start_tensorflow(gpu=-1)
     from distill.checkpoints.checkpoint import choose_checkpoint
@@ -26,9 +27,3 @@ def main() -> None:
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
     sizes = convert_to_student(checkpoint, FLAGS.student_checkpoint)
     print_conversion(checkpoint, FLAGS.student_checkpoint, sizes)
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -1,31 +1,38 @@
-"""Converts predictions from JSON lines to the prediction CSV."""
+"""Converts predictions in JSON lines to the CSV of inference."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import data_settings
-from distill.cli.entry_point import run, write_flags
+from distill.cli.entry_point import write_flags
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flags.DEFINE_string(
-        "predictions",
+@dataclasses.dataclass(frozen=True)
+class ConvertFlags:
+    """Flags of the conversion."""
+
+    predictions: str | None = option(
         None,
         "Globs of files of JSON lines, comma-separated: objects of video_id, "
         "class_indexes and predictions or probabilities.",
     )
-    flags.DEFINE_integer("top_k", 20, "Classes a video that are written.")
-    flags.DEFINE_integer(
-        "num_classes", None, "Number of classes, to check against."
+    top_k: int = option(20, "Classes a video that are written.")
+    num_classes: int | None = option(
+        None, "Number of classes, to check against."
     )
-    flags.DEFINE_string("output_file", None, "The CSV file to write.")
+    output_file: str | None = option(None, "The CSV file to write.")
+
+
+FLAG_GROUPS = (specs(ConvertFlags),)
 
 
 def main() -> None:
     """Writes the CSV and says of how many videos."""
-    data_settings.require("predictions", "output_file")
+    require("predictions", "output_file")
 
     from distill.evaluation.prediction_files.conversion import (
         convert_predictions,
@@ -40,9 +47,3 @@ def main() -> None:
     )
     write_flags(FLAGS.output_file)
     print(f"wrote the predictions of {count} videos to {FLAGS.output_file}")
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

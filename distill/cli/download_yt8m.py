@@ -1,42 +1,43 @@
-"""Downloads YouTube-8M: what lacks, checked by its hash, several at a time.
+"""Downloads YouTube-8M; another call continues."""
 
-Exits with status 1 if a file could not be fetched; another call continues.
-"""
-
+import dataclasses
 import sys
 
 from absl import flags
 
-from distill.cli import data_settings
-from distill.cli.entry_point import run
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flags.DEFINE_string(
-        "partition",
+@dataclasses.dataclass(frozen=True)
+class DownloadFlags:
+    """Flags of the download."""
+
+    partition: str | None = option(
         None,
         "VERSION/LEVEL/SPLIT, such as 2/frame/train, 2/video/validate or "
         "3/frame/test.",
     )
-    flags.DEFINE_string("mirror", None, "Nearest servers: us, eu or asia.")
-    flags.DEFINE_string(
-        "shard", None, "m,n: part m, from 1, of n parts. Default: all files."
+    mirror: str | None = option(None, "Nearest servers: us, eu or asia.")
+    shard: str | None = option(
+        None, "m,n: part m, from 1, of n parts. Default: all files."
     )
-    flags.DEFINE_integer("jobs", 4, "Files to fetch at once.")
-    flags.DEFINE_string(
-        "server",
+    jobs: int = option(4, "Files to fetch at once.")
+    server: str = option(
         "http://{host}",
         "Address of the servers; {host} stands for their own names.",
     )
-    flags.DEFINE_string("output_dir", None, "Where the files go.")
+    output_dir: str | None = option(None, "Directory of the files.")
+
+
+FLAG_GROUPS = (specs(DownloadFlags),)
 
 
 def main() -> int:
     """Fetches what lacks and lists what failed."""
-    data_settings.require("partition", "mirror", "output_dir")
+    require("partition", "mirror", "output_dir")
 
     from distill.datasets.download import Download
     from distill.datasets.download_plan import Source
@@ -60,9 +61,3 @@ def main() -> int:
         print("Interrupted: another call continues.", file=sys.stderr)
         return 130
     return int(bool(result.failed))
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -1,58 +1,67 @@
 """Writes an ensemble of checkpoints and scores it beside its members."""
 
+import dataclasses
+
 from absl import flags
 
-from distill.cli import data_settings, flag_sets, scoring_settings
-from distill.cli.entry_point import run, start_tensorflow, write_flags
+from distill.cli import flag_groups as groups
+from distill.cli import scoring
+from distill.cli.entry_point import start_tensorflow, write_flags
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
+from distill.networks.ensemble_file import Member, parse_member, parse_weights
+from distill.settings.run_options import RunOptions
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_experiment_flags()
-    flags.DEFINE_list(
-        "checkpoints",
+@dataclasses.dataclass(frozen=True)
+class EnsembleFlags:
+    """Flags of the ensemble."""
+
+    checkpoints: tuple[str, ...] | None = option(
         None,
-        "Members, comma-separated; FILE:teacher and FILE:student say which "
+        "Members, comma-separated; FILE:teacher and FILE:student name the "
         "network of a file, else --role.",
     )
-    flags.DEFINE_enum(
-        "role",
+    role: str = option(
         "student",
-        ["student", "teacher"],
-        "Network of the checkpoints that do not say.",
+        "Network of the checkpoints without a role.",
+        choices=("student", "teacher"),
     )
-    flags.DEFINE_list(
-        "weights",
-        None,
-        "Weight of each member, scaled to sum 1; default: equal ones.",
+    weights: tuple[str, ...] | None = option(
+        None, "Weight of each member, scaled to sum 1. Default: equal weights."
     )
-    flags.DEFINE_boolean(
-        "search_weights",
+    search_weights: bool = option(
         False,
         "Search the weights of the best GAP on --eval_data_pattern; report "
         "scores on other files.",
     )
-    flags.DEFINE_integer(
-        "search_steps",
-        20,
-        "Steps of the search, each of which adds a member to the mean.",
+    search_steps: int = option(
+        20, "Steps of the search, each of which adds a member to the mean."
     )
-    flags.DEFINE_string(
-        "ensemble_file",
-        None,
-        "The file to write, .json; --checkpoint takes it in place of one.",
+    ensemble_file: str | None = option(
+        None, "The file to write, .json; --checkpoint accepts it."
     )
-    flags.DEFINE_string(
-        "metrics_file", None, "JSON file for the scores of all, a list."
+    metrics_file: str | None = option(
+        None, "JSON file for the scores of all, a list."
     )
+
+
+FLAG_GROUPS = (
+    specs(EnsembleFlags),
+    groups.EVALUATION_FILES,
+    groups.LAYOUT,
+    groups.READING,
+    specs(RunOptions, "top_k"),
+    groups.GPU,
+)
 
 
 def main() -> None:
     """Writes the file and prints a row a member and one of all."""
-    data_settings.require("checkpoints", "eval_data_pattern", "ensemble_file")
-    members = scoring_settings.ensemble_members()
+    require("checkpoints", "eval_data_pattern", "ensemble_file")
+    members = _members()
 
     start_tensorflow(FLAGS.gpu)
     from distill.evaluation.ensemble_building import EnsembleBuilder
@@ -60,9 +69,7 @@ def main() -> None:
     from distill.reporting.console import print_comparison
 
     builder = EnsembleBuilder(
-        scoring_settings.evaluation_reader(
-            members[0].checkpoint, need_labels=True
-        ),
+        scoring.evaluation_reader(members[0].checkpoint, need_labels=True),
         FLAGS.top_k,
         FLAGS.mixed_precision,
     )
@@ -77,7 +84,17 @@ def main() -> None:
         write_metrics(FLAGS.metrics_file, list(scores.values()))
 
 
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)
+def _members() -> list[Member]:
+    """Returns the members of --checkpoints with their --weights.
+
+    Raises:
+      ValueError: The weights are not numbers, or not one for each.
+    """
+    names = FLAGS.checkpoints
+    if FLAGS.weights is not None and FLAGS.search_weights:
+        raise ValueError("--weights are given, or searched, not both.")
+    weights = parse_weights(FLAGS.weights, len(names), "checkpoints")
+    return [
+        parse_member(name, FLAGS.role, weight)
+        for name, weight in zip(names, weights, strict=True)
+    ]

@@ -1,61 +1,116 @@
-"""How every entry point runs: flags, device, errors as one clear line."""
+"""The frame of every verb: flags, signals, errors as one clear line."""
 
 import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO
 
 from absl import app, flags, logging
 
+from distill.cli.settings_flags import FlagSpec, define
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.signals import Terminated, end_by_signals
 
-# Of a process that SIGPIPE ends, as it ends other programs.
+# The status of a program that SIGPIPE ends.
 _OUTPUT_CLOSED = 141
 
 
-def run(main: Callable[..., int | None], words: bool = False) -> None:
-    """Parses the flags, runs `main` and exits with its status.
+def run(
+    main: Callable[..., int | None],
+    groups: Sequence[Sequence[FlagSpec]] = (),
+    words: bool = False,
+) -> None:
+    """Defines and parses flags, runs `main` and exits with its status.
 
-    `main` takes no arguments or, with `words`, what is given beside flags.
+    A flag in a flagfile that another verb knows is passed over, so that stages
+    can share a flagfile.
 
     A ValueError or OSError is printed as one line and exits with status 1;
     with `--verbosity=1` its trace is shown. Ctrl-C exits with status 130,
     SIGTERM with 143, a closed terminal with 129; where nobody reads the output
     any more (`| head`) the status is 141.
+
+    Args:
+      main: Takes no arguments or, with `words`, the arguments beside flags.
+      groups: The flags of the verb.
+      words: Whether arguments beside flags are allowed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    # `--help` shows the flags of the script itself: these are among them.
-    for module, defined in flags.FLAGS.flags_by_module_dict().items():
-        if module.startswith("distill.cli."):
-            for flag in defined:
-                flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    before = set(flags.FLAGS)
+    define(groups)
+    # `--help` shows key flags; a tool has defined its own before.
+    own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+    for name in {*set(flags.FLAGS) - before, *(flag.name for flag in own)}:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     def run_main(arguments: list[str]) -> None:
-        if len(arguments) > 1 and not words:
-            raise app.UsageError(
-                f"Not a flag: {arguments[1]!r} (flags begin with --)."
-            )
         status = main(*arguments[1:])
         sys.stdout.flush()
         sys.exit(status)
 
+    def parse(arguments: list[str]) -> list[str]:
+        try:
+            rest = flags.FLAGS(expand_flagfiles(arguments))
+        except flags.Error as error:
+            raise ValueError(_describe_wrong_flag(error)) from error
+        if len(rest) > 1 and not words:
+            raise ValueError(f"Not a flag: {rest[1]!r} (flags begin with --).")
+        return rest
+
     end_by_signals()
     try:
         with _clear_endings():
-            app.run(run_main)
+            app.run(run_main, flags_parser=parse)
     finally:
         _drop_output(sys.stdout)
         _drop_output(sys.stderr)
 
 
+def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
+    """Returns a command line with the flags of its flagfiles in their places.
+
+    Flags of a flagfile that this verb does not define are left out if another
+    verb defines them.
+    """
+    expanded: list[str] = []
+    known: set[str] | None = None
+    for argument in arguments:
+        if not argument.lstrip("-").startswith("flagfile="):
+            expanded.append(argument)
+            continue
+        for line in flags.FLAGS.read_flags_from_files([argument]):
+            name = line.lstrip("-").partition("=")[0]
+            if not {name, name.removeprefix("no")} & set(flags.FLAGS):
+                known = known or _flags_of_all_verbs()
+                if {name, name.removeprefix("no")} & known:
+                    continue
+            expanded.append(line)
+    return expanded
+
+
+def _describe_wrong_flag(error: flags.Error) -> str:
+    name = getattr(error, "flagname", None)
+    if name and name in _flags_of_all_verbs():
+        return (
+            f"--{name} is a flag of other verbs; `{sys.argv[0]} --help` lists "
+            "the flags of this one."
+        )
+    return " ".join(str(error).split())
+
+
+def _flags_of_all_verbs() -> set[str]:
+    from distill.cli.main import all_flags
+
+    return all_flags()
+
+
 @contextlib.contextmanager
 def _clear_endings() -> Iterator[None]:
-    """Exits with a line and a status for what may end a program."""
+    """Turns errors and signals into a line and an exit status."""
     try:
         yield
     except BrokenPipeError:
@@ -69,14 +124,14 @@ def _clear_endings() -> Iterator[None]:
     except Terminated as error:
         _exit("Terminated.", 128 + error.number)
     except SystemExit as error:
-        # What rich makes of a closed pipe.
+        # rich raises SystemExit for a closed pipe.
         if isinstance(error.__context__, BrokenPipeError):
             sys.exit(_OUTPUT_CLOSED)
         raise
 
 
 def _describe(error: Exception) -> str:
-    """Returns what went wrong; what is written without a name is the output."""
+    """Returns an error's text; an error without a file is of the output."""
     unnamed = isinstance(error, OSError) and error.filename is None
     if unnamed and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"standard output cannot be written: {error.strerror}."
@@ -90,7 +145,7 @@ def _exit(line: str, status: int) -> None:
 
 
 def _drop_output(stream: TextIO) -> None:
-    """Lets what cannot be written be lost, not raise once more at the exit."""
+    """Drops output that cannot be written, lest the exit raises again."""
     try:
         stream.flush()
     except OSError:
@@ -100,7 +155,7 @@ def _drop_output(stream: TextIO) -> None:
 
 
 def write_flags(result: str) -> None:
-    """Leaves the flags that were given beside a result, as `RESULT.flags`.
+    """Writes the given flags beside a result, as `RESULT.flags`.
 
     The file is a flagfile: `--flagfile=RESULT.flags` makes the result again.
     """
@@ -118,19 +173,19 @@ def start_tensorflow(
 ) -> Any:
     """Imports TensorFlow and chooses the devices.
 
-    What TensorFlow's C++ code says of itself at its start is kept back; with
-    `--verbosity=1`, or after an error, it is shown.
+    The messages of TensorFlow's C++ code are shown with `--verbosity=1`, or
+    after an error, alone.
 
     Args:
-      gpu: Index of the GPU; -1 for the CPU; None for what there is.
-      strategy: Which devices and machines compute together.
+      gpu: Index of the GPU; -1 for the CPU; None for every device found.
+      strategy: The devices and machines that compute together.
       deterministic: Whether every operation gives the same bits again.
 
     Returns:
       `Workers`: this process among those that share the work.
 
     Raises:
-      ValueError: There is no such GPU, or the strategy is wrong.
+      ValueError: The GPU does not exist, or the strategy does not fit.
     """
     shows_all = logging.get_verbosity() >= logging.DEBUG
     nothing = contextlib.nullcontext()

@@ -1,30 +1,67 @@
 """Exports a trained network to files that other programs run."""
 
+import dataclasses
+
 from absl import flags
 
-from distill.cli import (
-    data_settings,
-    deployment_flags,
-    flag_sets,
-    scoring_flags,
-    scoring_settings,
-)
-from distill.cli.entry_point import run, start_tensorflow
+from distill.cli import flag_groups as groups
+from distill.cli import scoring
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.experiment import class_names
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
+from distill.settings.run_options import RunOptions
+
+_FORMATS = ("saved_model", "keras", "onnx", "litert")
+_PRECISIONS = ("float32", "float16", "int8")
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_experiment_flags()
-    scoring_flags.define_scoring_flags()
-    deployment_flags.define_export_flags()
-    FLAGS.set_default("role", None)
+@dataclasses.dataclass(frozen=True)
+class ExportFlags:
+    """Flags of the export."""
+
+    export_dir: str | None = option(
+        None, "Directory of the artifacts; an export is replaced."
+    )
+    role: str | None = option(
+        None,
+        "Network of the checkpoint. Default: its student, or else its teacher.",
+        choices=("student", "teacher"),
+    )
+    formats: tuple[str, ...] = option(_FORMATS, f"Of {', '.join(_FORMATS)}.")
+    precisions: tuple[str, ...] = option(
+        _PRECISIONS, f"Number formats of the weights: {', '.join(_PRECISIONS)}."
+    )
+    archive: str | None = option(
+        None,
+        "Artifact to pack with model_flags.json into ARCHIVE.tar.gz, such as "
+        "saved_model_float16.",
+    )
+    max_bytes: int = option(
+        1_000_000_000,
+        "The archive's most bytes: the YouTube-8M challenge's 1 GB.",
+    )
+
+
+FLAG_GROUPS = (
+    specs(ExportFlags),
+    specs(groups.ClassNameFlags),
+    groups.EVALUATION_FILES,
+    groups.LAYOUT,
+    groups.READING,
+    groups.BUDGET,
+    groups.CHECKPOINT,
+    specs(groups.ScoringFlags, "cascade_file"),
+    specs(RunOptions, "top_k"),
+    groups.GPU,
+)
 
 
 def main() -> None:
     """Writes the artifacts, compares them and prints the card."""
-    data_settings.require("export_dir", "eval_data_pattern")
+    require("export_dir", "eval_data_pattern")
     for flag in ("cascade_file", "artifact"):
         if FLAGS[flag].present:
             raise ValueError(f"--{flag}: what is exported is a checkpoint.")
@@ -41,23 +78,17 @@ def main() -> None:
     kinds = choose_kinds(FLAGS.formats, FLAGS.precisions)
     checkpoint = str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
     role = choose_network(checkpoint, FLAGS.role)
-    reader = scoring_settings.evaluation_reader(checkpoint, need_labels=True)
+    reader = scoring.evaluation_reader(checkpoint, need_labels=True)
     export = Export(
         checkpoint,
         role,
-        scoring_settings.load_scored_network(checkpoint, role),
+        scoring.load_scored_network(checkpoint, role),
         reader,
         FLAGS.eval_data_pattern,
-        deployment_flags.class_names(reader.schema.num_classes),
+        class_names(reader.schema.num_classes),
         FLAGS.top_k,
     )
     for line in export.write(FLAGS.export_dir, kinds):
         print(line, flush=True)
     if FLAGS.archive is not None:
         print(write_archive(FLAGS.export_dir, FLAGS.archive, FLAGS.max_bytes))
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

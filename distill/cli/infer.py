@@ -4,53 +4,61 @@
 """
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 
-from distill.cli import (
-    distribution_flags,
-    flag_sets,
-    scoring_flags,
-    scoring_settings,
-)
-from distill.cli.entry_point import run, write_flags
+from distill.cli import flag_groups as groups
+from distill.cli import scoring
+from distill.cli.entry_point import write_flags
+from distill.cli.experiment import start_workers
+from distill.cli.settings_flags import specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_experiment_flags()
-    scoring_flags.define_scoring_flags()
-    flags.DEFINE_string("output_file", None, "The CSV file to write.")
-    flags.DEFINE_string(
-        "output_dir",
+@dataclasses.dataclass(frozen=True)
+class InferFlags:
+    """Flags of inference alone."""
+
+    input_data_pattern: str | None = option(
+        None,
+        "Globs of the videos, comma-separated. Default: --eval_data_pattern.",
+    )
+    output_file: str | None = option(None, "The CSV file to write.")
+    output_dir: str | None = option(
         None,
         "In place of --output_file: directory for a CSV file of each input; "
-        "those that are there are kept.",
+        "finished ones are kept.",
     )
-    flags.DEFINE_string(
-        "shard",
+    shard: str | None = option(
         None,
         "i,n: predict every n-th file, from file i on, counted from 0; n such "
         "processes share the work.",
     )
-    flags.DEFINE_string(
-        "input_data_pattern",
+    segment_max_per_class: int = option(
+        100_000, "With --segment_labels: most segments written of each class."
+    )
+    segment_label_ids_file: str | None = option(
         None,
-        "Globs of the videos, comma-separated; default: --eval_data_pattern.",
+        "With --segment_labels: file of the classes to write, an index a line. "
+        "Default: all.",
     )
-    flags.DEFINE_integer(
-        "segment_max_per_class",
-        100_000,
-        "With --segment_labels: segments written of each class at most.",
-    )
-    flags.DEFINE_string(
-        "segment_label_ids_file",
-        None,
-        "With --segment_labels: file of the classes to write, an index a line; "
-        "default: all.",
-    )
+
+
+FLAG_GROUPS = (
+    groups.EVALUATION_FILES,
+    specs(InferFlags),
+    groups.LAYOUT,
+    groups.READING,
+    groups.BUDGET,
+    groups.CHECKPOINT,
+    groups.SCORING,
+    groups.DEVICES,
+    groups.SHARING,
+)
 
 
 def main() -> None:
@@ -60,11 +68,11 @@ def main() -> None:
     if FLAGS.role == "both":
         raise ValueError("--role=both: a CSV holds one network's predictions.")
 
-    workers = distribution_flags.start_workers()
+    workers = start_workers()
     from distill.evaluation.inference_files import choose_shard
 
-    scored = scoring_settings.scored_file()
-    reader = scoring_settings.evaluation_reader(
+    scored = scoring.scored_file()
+    reader = scoring.evaluation_reader(
         scored, need_labels=False, pattern=FLAGS.input_data_pattern
     )
     reader = dataclasses.replace(
@@ -84,8 +92,8 @@ def _infer_videos(scored, reader, workers) -> None:
     from distill.evaluation.inference import write_shared_predictions
     from distill.reporting.console import report_progress
 
-    network = scoring_settings.load_scored_network(scored, FLAGS.role, workers)
-    sharing = distribution_flags.sharing(workers)
+    network = scoring.load_scored_network(scored, FLAGS.role, workers)
+    sharing = scoring.sharing(workers)
     counts = write_shared_predictions(
         FLAGS.output_file,
         predict_videos(network, reader, sharing),
@@ -100,17 +108,15 @@ def _infer_videos(scored, reader, workers) -> None:
 
 
 def _infer_files(scored, reader, workers) -> None:
-    from pathlib import Path
-
     from distill.evaluation.inference_files import InferenceFiles
 
     results = InferenceFiles(
         Path(FLAGS.output_dir),
-        scoring_settings.describe_scored(scored, FLAGS.role),
+        _describe(scored, FLAGS.role),
         FLAGS.top_k,
     )
     results.prepare(reader.files)
-    network = scoring_settings.load_scored_network(scored, FLAGS.role, workers)
+    network = scoring.load_scored_network(scored, FLAGS.role, workers)
     files = reader.files[workers.rank :: workers.num_workers]
     own = dataclasses.replace(reader, files=files)
     for line in results.write(network, own):
@@ -133,11 +139,11 @@ def _infer_segments(scored, reader, workers) -> None:
             "--segment_labels: the best segments of a class are those of all "
             "files; predict them by one process (--strategy=single)."
         )
-    network = scoring_settings.load_scored_network(scored, FLAGS.role, workers)
+    network = scoring.load_scored_network(scored, FLAGS.role, workers)
     counts = write_segments(
         FLAGS.output_file,
         predict_videos(network, reader),
-        scoring_settings.top_segments(reader.schema.num_classes),
+        _top_segments(reader.schema.num_classes),
     )
     report_progress(
         counts, reader.estimate_num_examples(), FLAGS.output_file, "segments"
@@ -145,7 +151,28 @@ def _infer_segments(scored, reader, workers) -> None:
     write_flags(FLAGS.output_file)
 
 
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)
+def _describe(scored: str, role: str) -> dict[str, Any]:
+    """Returns what predictions depend on: the file, the network, its frames."""
+    from distill.deployment.card import path_hash
+
+    names = ("frame_selection", "frame_budget", "every_n", "mixed_precision")
+    given = {name: FLAGS[name].value for name in names}
+    if FLAGS.cascade_file is not None:
+        given["cascade"] = path_hash(FLAGS.cascade_file)
+    return given | {"sha256": path_hash(scored), "role": role}
+
+
+def _top_segments(num_classes: int) -> Any:
+    """Returns the collector of the best segments of the classes to write."""
+    from distill.evaluation.segment_inference import (
+        TopSegments,
+        read_class_list,
+    )
+
+    file = FLAGS.segment_label_ids_file
+    classes = (
+        range(num_classes)
+        if file is None
+        else read_class_list(file, num_classes)
+    )
+    return TopSegments(classes, FLAGS.segment_max_per_class)

@@ -1,46 +1,52 @@
-"""Joins short clips to long videos: frame-level TFRecords of either."""
+"""Writes long videos, each several clips one after another."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import data_settings, flag_sets
-from distill.cli.entry_point import run, start_tensorflow
+from distill.cli import flag_groups as groups
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.experiment import data_schema
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_layout_flags()
-    flags.DEFINE_string(
-        "input_data_pattern",
-        None,
-        "Globs of the clips' files, comma-separated; not compressed.",
+@dataclasses.dataclass(frozen=True)
+class JoinFlags:
+    """Flags of the joined videos."""
+
+    input_data_pattern: str | None = option(
+        None, "Globs of the clips' files, comma-separated; not compressed."
     )
-    flags.DEFINE_string("output_dir", None, "Where the videos' files go.")
-    flags.DEFINE_string(
-        "output_prefix",
+    output_dir: str | None = option(None, "Directory of the videos' files.")
+    output_prefix: str | None = option(
         None,
         "Beginning of the files' names and of the videos' ids, another for "
         "each split: train, validate.",
     )
-    flags.DEFINE_integer(
-        "num_clips",
+    num_clips: int | None = option(
         None,
         "Clips a video, one after another; of each its first --max_frames.",
     )
-    flags.DEFINE_integer("num_shards", 4, "Files to write.")
-    flags.DEFINE_integer(
-        "repeats", 1, "Passes over the clips, each in an order of its own."
+    num_shards: int = option(4, "Files to write.")
+    repeats: int = option(
+        1, "Passes over the clips, each in an order of its own."
     )
-    flags.DEFINE_integer("seed", 0, "Seed of the clips' orders.")
+    seed: int = option(0, "Seed of the clips' orders.")
+
+
+FLAG_GROUPS = (
+    groups.LAYOUT,
+    specs(JoinFlags),
+)
 
 
 def main() -> None:
     """Writes the videos and says how many and how long they are."""
-    data_settings.require(
-        "input_data_pattern", "output_dir", "output_prefix", "num_clips"
-    )
-    schema = data_settings.data_schema()
+    require("input_data_pattern", "output_dir", "output_prefix", "num_clips")
+    schema = data_schema()
 
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
@@ -64,9 +70,3 @@ def main() -> None:
             print_shard(path, written)
     for line in videos.summarize():
         print(line)
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

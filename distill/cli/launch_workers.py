@@ -1,16 +1,16 @@
-"""Runs several workers of a command on this machine.
+"""Runs several workers of a verb on this machine.
 
 Usage: python -m distill launch_workers N VERB FLAG ...
 """
 
 import sys
+from collections.abc import Sequence
 
 from distill.distributed.launcher import launch_workers
 
 
-def main() -> int:
+def main(words: Sequence[str]) -> int:
     """Runs the workers; returns the first status that is not 0."""
-    words = sys.argv[1:]
     if len(words) < 2 or not words[0].isdecimal() or int(words[0]) < 1:
         print(
             "Usage: bash scripts/launch_workers.sh N VERB FLAG ... (N: 1 or "
@@ -19,8 +19,3 @@ def main() -> int:
         )
         return 2
     return launch_workers(int(words[0]), ["distill", *words[1:]])
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    sys.exit(main())

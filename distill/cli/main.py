@@ -1,8 +1,11 @@
-"""The command `distill`: finds a verb's module and runs it."""
+"""The command `distill`: its verbs, each a module of this package."""
 
 import difflib
 import importlib
 import sys
+from types import ModuleType
+
+from distill.cli import entry_point
 
 VERBS = {
     "train": "Train a student beside its teacher, from one, or on labels.",
@@ -55,6 +58,24 @@ def main() -> None:
 
 def run_verb(verb: str, arguments: list[str]) -> None:
     """Runs a verb with flags; does not return."""
-    module = importlib.import_module(f"distill.cli.{verb}")
+    module = _load(verb)
     sys.argv = [f"distill {verb}", *arguments]
-    module.start()
+    # The summary that --help prints.
+    sys.modules["__main__"].__doc__ = module.__doc__
+    if verb == "launch_workers":
+        sys.exit(module.main(arguments))
+    entry_point.run(module.main, module.FLAG_GROUPS)
+
+
+def all_flags() -> set[str]:
+    """Returns the names of the flags of all verbs."""
+    groups = (
+        group
+        for verb in VERBS
+        for group in getattr(_load(verb), "FLAG_GROUPS", ())
+    )
+    return {spec.name for group in groups for spec in group}
+
+
+def _load(verb: str) -> ModuleType:
+    return importlib.import_module(f"distill.cli.{verb}")

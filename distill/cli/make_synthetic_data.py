@@ -1,36 +1,50 @@
-"""Writes learnable synthetic videos as frame-level TFRecords."""
+"""Writes a synthetic data set of videos whose labels show in scenes."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import data_settings, flag_sets, flag_settings
-from distill.cli.entry_point import run, start_tensorflow
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.settings_flags import read, require, specs
+from distill.models.options import option
+from distill.settings.synthetic import SyntheticSettings
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_synthetic_flags()
+@dataclasses.dataclass(frozen=True)
+class SplitFlags:
+    """Size and place of the splits."""
+
+    output_dir: str | None = option(None, "Directory of the files.")
+    num_train_videos: int = option(2000, "Videos to train on.")
+    num_validate_videos: int = option(500, "Videos to score on.")
+
+
+FLAG_GROUPS = (
+    specs(SplitFlags),
+    specs(SyntheticSettings, skip=("split", "num_videos")),
+)
 
 
 def main() -> None:
     """Writes the training and the validation split."""
-    data_settings.require("output_dir")
+    require("output_dir")
+    splits = [
+        read(SyntheticSettings, split=split, num_videos=num_videos)
+        for split, num_videos in (
+            ("train", FLAGS.num_train_videos),
+            ("validate", FLAGS.num_validate_videos),
+        )
+    ]
 
     start_tensorflow(gpu=-1)
     from distill.datasets.synthetic import write_synthetic_data
     from distill.reporting.console import print_shard
     from distill.system.directory_lock import DirectoryLock
 
-    splits = flag_settings.synthetic_settings()
     with DirectoryLock(FLAGS.output_dir):
         for settings in splits:
             shards = write_synthetic_data(settings, FLAGS.output_dir)
             for path, written in shards:
                 print_shard(path, written)
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -1,40 +1,46 @@
-"""Scores prediction CSV files against label CSV files."""
+"""Scores files of predictions against files of labels."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import data_settings
-from distill.cli.entry_point import run, write_flags
+from distill.cli.entry_point import write_flags
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flags.DEFINE_string(
-        "predictions", None, "Globs of prediction CSV files, comma-separated."
+@dataclasses.dataclass(frozen=True)
+class ScoreFlags:
+    """Flags of the scores."""
+
+    predictions: str | None = option(
+        None, "Globs of prediction CSV files, comma-separated."
     )
-    flags.DEFINE_string(
-        "labels",
+    labels: str | None = option(
         None,
-        "Globs of label CSV files (distill write_labels), comma-separated.",
+        "Globs of label CSV files (`distill write_labels`), comma-separated.",
     )
-    flags.DEFINE_integer("top_k", 20, "Classes a video in GAP and mAP at k.")
-    flags.DEFINE_integer(
-        "num_classes", None, "Number of classes, to check against."
+    top_k: int = option(20, "Classes a video in GAP and mAP at k.")
+    num_classes: int | None = option(
+        None, "Number of classes, to check against."
     )
-    flags.DEFINE_enum(
-        "missing",
+    missing: str = option(
         "error",
-        ["error", "zero"],
-        "A labelled video without a prediction: an error, or counted as one "
-        "of which nothing was found.",
+        "A labelled video without a prediction is an error, or counts as a "
+        "video without any predicted class (zero).",
+        choices=("error", "zero"),
     )
-    flags.DEFINE_string("metrics_file", None, "JSON file for the metrics.")
+    metrics_file: str | None = option(None, "JSON file for the metrics.")
+
+
+FLAG_GROUPS = (specs(ScoreFlags),)
 
 
 def main() -> None:
     """Scores the files and prints the table."""
-    data_settings.require("predictions", "labels")
+    require("predictions", "labels")
 
     from distill.evaluation.prediction_files.files import match_files
     from distill.evaluation.prediction_files.scores import (
@@ -59,9 +65,3 @@ def main() -> None:
     if FLAGS.metrics_file:
         write_scores(FLAGS.metrics_file, scores)
         write_flags(FLAGS.metrics_file)
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

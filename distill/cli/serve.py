@@ -1,62 +1,40 @@
 """Serves a trained model over HTTP, in TensorFlow Serving's REST form."""
 
+import dataclasses
+
 from absl import flags
 
-from distill.cli import data_settings, flag_sets
-from distill.cli.entry_point import run, start_tensorflow
+from distill.cli import flag_groups as groups
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.settings_flags import read, require, specs
+from distill.models.options import option
+from distill.serving.options import ServiceOptions
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_device_flags()
-    flags.DEFINE_string(
-        "artifact", None, "The exported model, or a checkpoint."
-    )
-    flags.DEFINE_string("host", "127.0.0.1", "Address to listen at.")
-    flags.DEFINE_integer("port", 8501, "Port to listen at; 0: a free one.")
-    flags.DEFINE_string("model_name", "student", "Name in /v1/models/NAME.")
-    flags.DEFINE_integer("top_k", 20, "Classes of an answer, best first.")
-    flags.DEFINE_integer(
-        "max_body_bytes", 16 * 2**20, "Most bytes of a request's body."
-    )
-    flags.DEFINE_integer(
-        "max_batch_size", 64, "Most videos of one call of the model."
-    )
-    flags.DEFINE_float(
-        "batch_delay_ms", 2.0, "How long a video waits for others to join it."
-    )
-    flags.DEFINE_integer(
-        "max_queue", 1024, "Videos that may wait; beyond: status 503."
-    )
-    flags.DEFINE_float(
-        "stop_delay_seconds",
-        0.0,
-        "From SIGTERM on: how long requests are still accepted while /healthz "
-        "answers 503.",
-    )
-    flags.DEFINE_integer(
-        "stop_timeout_seconds", 30, "Then: how long answers may take."
-    )
+@dataclasses.dataclass(frozen=True)
+class ServeFlags:
+    """Flags of the process that serves."""
+
+    artifact: str | None = option(None, "The exported model, or a checkpoint.")
+    host: str = option("127.0.0.1", "Address to listen at.")
+    port: int = option(8501, "Port to listen at; 0: a free one.")
+
+
+FLAG_GROUPS = (
+    specs(ServeFlags),
+    specs(ServiceOptions),
+    groups.GPU,
+)
 
 
 def main() -> None:
     """Serves --artifact until SIGTERM or SIGINT."""
-    data_settings.require("artifact")
+    require("artifact")
     from distill.deployment.runtimes import import_extra
-    from distill.serving.options import ServiceOptions
 
-    options = ServiceOptions(
-        model_name=FLAGS.model_name,
-        top_k=FLAGS.top_k,
-        max_body_bytes=FLAGS.max_body_bytes,
-        max_batch_size=FLAGS.max_batch_size,
-        batch_delay_ms=FLAGS.batch_delay_ms,
-        max_queue=FLAGS.max_queue,
-        stop_delay_seconds=FLAGS.stop_delay_seconds,
-        stop_timeout_seconds=FLAGS.stop_timeout_seconds,
-    )
+    options = read(ServiceOptions)
     for module in ("starlette", "uvicorn"):
         import_extra(module, "serve")
     from distill.serving.server import open_socket, serve
@@ -67,9 +45,3 @@ def main() -> None:
     from distill.predictor import Predictor
 
     serve(Predictor.load(FLAGS.artifact), options, listener, FLAGS.artifact)
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -1,67 +1,80 @@
 """Studies accuracy and cost over frame budgets: a grid from one teacher."""
 
+import dataclasses
 import sys
 
 from absl import flags
 
-from distill.cli import flag_sets
-from distill.cli.entry_point import run, start_tensorflow
-from distill.cli.study_settings import study_plan
+from distill.cli import flag_groups as groups
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.settings_flags import specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_experiment_flags()
-    flag_sets.define_regime_flag()
-    flags.DEFINE_string("study_dir", None, "Directory of the study.")
-    flags.DEFINE_string(
-        "study_rows",
+@dataclasses.dataclass(frozen=True)
+class StudyFlags:
+    """The grid, the teachers, the cascades and the work of one call."""
+
+    study_dir: str | None = option(None, "Directory of the study.")
+    study_rows: str | None = option(
         None,
         "Python file that defines ROWS, the list of the study's methods; "
         "configs/study_audioset.py is an example.",
     )
-    flags.DEFINE_list("budgets", None, "Numbers of frames, the columns.")
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of every row.")
-    flags.DEFINE_string(
-        "teacher_flags", "", "Flags of the teacher's training, on labels."
+    budgets: tuple[int, ...] | None = option(
+        None, "Numbers of frames, the columns.", minimum=1
     )
-    flags.DEFINE_list("teacher_seeds", ["0"], "Seeds of the teachers.")
-    flags.DEFINE_list(
-        "cascade_rows",
-        [],
-        "Rows with fewest_frames that are reported as a cascade too.",
+    seeds: tuple[int, ...] = option((0, 1, 2), "Seeds of every row.", minimum=0)
+    teacher_flags: str = option(
+        "", "Flags of the teacher's training, on labels."
     )
-    flags.DEFINE_list(
-        "cascade_means", [], "Mean frames a video of those cascades."
+    teacher_seeds: tuple[int, ...] = option(
+        (0,), "Seeds of the teachers.", minimum=0
     )
-    flags.DEFINE_list(
-        "cascade_budgets",
+    cascade_rows: tuple[str, ...] = option(
+        (), "Rows with fewest_frames that are reported as a cascade too."
+    )
+    cascade_means: tuple[float, ...] = option(
+        (), "Mean frames a video of those cascades."
+    )
+    cascade_budgets: tuple[int, ...] | None = option(
         None,
-        "Frames that a cascade's stages see; default: --budgets.",
+        "Frames that a cascade's stages see. Default: --budgets.",
+        minimum=1,
     )
-    flags.DEFINE_string(
-        "calibration_data_pattern",
+    calibration_data_pattern: str | None = option(
         None,
         "Globs of videos whose confidences (no labels) set the thresholds.",
     )
-    flags.DEFINE_string(
-        "baseline_row",
+    baseline_row: str | None = option(
         None,
-        "The row without a teacher, over which gains are counted; default: "
+        "The row without a teacher, against which gains are counted. Default: "
         "the first.",
     )
-    flags.DEFINE_boolean(
-        "dry_run", False, "Only show the grid and its estimated time."
+    dry_run: bool = option(False, "Show the grid and its estimated time alone.")
+    max_runs: int | None = option(
+        None, "Trainings of this call; the next call continues."
     )
-    flags.DEFINE_integer(
-        "max_runs", None, "Trainings of this call; the next call goes on."
-    )
+
+
+FLAG_GROUPS = (
+    groups.LAYOUT,
+    groups.NETWORKS,
+    groups.TRAINING_BUDGET,
+    groups.TRAINING,
+    groups.DISTILLATION,
+    specs(groups.StudentFileFlags),
+    groups.GPU,
+    specs(StudyFlags),
+)
 
 
 def main() -> int:
-    """Runs what is not done yet and writes the report; 1 after a signal."""
+    """Runs the missing trainings, writes the report; 1 after a signal."""
+    from distill.cli.study_settings import study_plan
+
     study = study_plan(" ".join(["python -m distill study", *sys.argv[1:]]))
 
     start_tensorflow(FLAGS.gpu)
@@ -71,9 +84,3 @@ def main() -> int:
         show_plan(study)
         return 0
     return 0 if run_study(study, FLAGS.max_runs) else 1
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -9,8 +9,8 @@ from pathlib import Path
 from absl import flags
 from absl.testing import flagsaver
 
-from distill.cli import flag_settings
-from distill.cli.data_settings import require, whole_numbers
+from distill.cli.experiment import finetuning_settings, run_settings
+from distill.cli.settings_flags import require
 from distill.models.frame_budget import FrameBudget
 from distill.settings.run import RunSettings
 from distill.study.plan import (
@@ -39,7 +39,7 @@ def study_plan(command: str) -> Study:
         "study_rows",
         "budgets",
     )
-    budgets, seeds = whole_numbers("budgets"), whole_numbers("seeds")
+    budgets, seeds = _each_once("budgets"), _each_once("seeds")
     rows = read_rows(FLAGS.study_rows)
     baseline = FLAGS.baseline_row or rows[0].name
     _check_references(rows, baseline)
@@ -47,7 +47,7 @@ def study_plan(command: str) -> Study:
         _check_numbers(row, "budgets", row.budgets, budgets)
         _check_numbers(row, "seeds", row.seeds, seeds)
         _check_numbers(row, "budgets", list(row.at) or None, budgets)
-    teachers = tuple(map(_teacher_unit, whole_numbers("teacher_seeds")))
+    teachers = tuple(map(_teacher_unit, _each_once("teacher_seeds")))
     units = [
         unit
         for seed in seeds
@@ -68,6 +68,14 @@ def study_plan(command: str) -> Study:
             row.name: row.baseline_row for row in rows if row.baseline_row
         },
     )
+
+
+def _each_once(flag: str) -> list[int]:
+    """Returns the numbers of a flag; ValueError unless each stands once."""
+    numbers = list(FLAGS[flag].value)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"--{flag} must name each number once: {numbers}.")
+    return numbers
 
 
 def _check_references(rows: Sequence[Row], baseline: str) -> None:
@@ -112,15 +120,9 @@ def _cascade_plans(budgets: list[int]) -> Iterator[CascadePlan]:
         return
     require("cascade_means", "calibration_data_pattern")
     if FLAGS.cascade_budgets is not None:
-        budgets = whole_numbers("cascade_budgets")
+        budgets = _each_once("cascade_budgets")
     for row in FLAGS.cascade_rows:
-        for text in FLAGS.cascade_means:
-            try:
-                mean = float(text)
-            except ValueError as error:
-                raise ValueError(
-                    f"--cascade_means must be numbers, got {text!r}."
-                ) from error
+        for mean in FLAGS.cascade_means:
             yield CascadePlan(
                 row, tuple(budgets), mean, FLAGS.calibration_data_pattern
             )
@@ -129,7 +131,7 @@ def _cascade_plans(budgets: list[int]) -> Iterator[CascadePlan]:
 def _teacher_unit(seed: int) -> Unit:
     """Returns the training of one teacher."""
     with _flags(shlex.split(FLAGS.teacher_flags)):
-        settings = _with_seed(flag_settings.teacher_settings(), seed)
+        settings = _with_seed(run_settings("teacher"), seed)
     budget = settings.student.budget
     return Unit(
         TEACHER,
@@ -204,10 +206,10 @@ def _first_stage(row: Row, teachers: tuple[Unit, ...]) -> RunSettings:
         )
     if FLAGS.regime == "mimic":
         number = 1
-    FLAGS["teacher_checkpoints"].value = [
+    FLAGS["teacher_checkpoints"].value = tuple(
         str(teacher.checkpoint) for teacher in teachers[:number]
-    ]
-    return flag_settings.REGIMES[FLAGS.regime]()
+    )
+    return run_settings(FLAGS.regime)
 
 
 def _next_stage(
@@ -215,7 +217,7 @@ def _next_stage(
 ) -> RunSettings:
     checkpoint = stage_checkpoint(directory, index - 1)
     FLAGS["student_checkpoint"].value = str(checkpoint)
-    return flag_settings.finetuning_settings(trained)
+    return finetuning_settings(trained)
 
 
 @contextlib.contextmanager

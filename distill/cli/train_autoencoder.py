@@ -1,49 +1,45 @@
-"""Trains a feature autoencoder, without labels."""
+"""Trains a feature autoencoder, whose encoder can stand before a network."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import (
-    data_settings,
-    distribution_flags,
-    flag_sets,
-    flag_settings,
-)
-from distill.cli.entry_point import run
+from distill.cli import experiment
+from distill.cli import flag_groups as groups
+from distill.cli.settings_flags import read, require, specs
+from distill.models.options import option
 from distill.settings.run import AutoencoderSettings, RunSettings
+from distill.settings.training import TrainingSettings
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_experiment_flags()
-    flags.DEFINE_string(
-        "encoder_sizes",
+@dataclasses.dataclass(frozen=True)
+class AutoencoderFlags:
+    """Flags of the autoencoder."""
+
+    encoder_sizes: str = option(
         "512,256",
         "Widths of the encoder's layers, comma-separated: ReLU after all but "
-        "the last, which is the code; the decoder mirrors them.",
+        "the last, the code; the decoder mirrors them.",
     )
+
+
+FLAG_GROUPS = (
+    groups.LAYOUT,
+    groups.TRAINING,
+    specs(AutoencoderFlags),
+    groups.DEVICES,
+)
 
 
 def main() -> int:
     """Trains; returns 1 if a signal ended training early."""
-    data_settings.require("train_data_pattern", "train_dir")
+    require("train_data_pattern", "train_dir")
     settings = RunSettings(
-        data=data_settings.data_schema(),
+        data=experiment.data_schema(),
         student=None,
-        training=flag_settings.training_settings(),
+        training=read(TrainingSettings),
         autoencoder=AutoencoderSettings(FLAGS.encoder_sizes),
     )
-
-    workers = distribution_flags.start_workers()
-    from distill.settings.run_options import RunOptions
-    from distill.training.loop import TrainingRun
-
-    options = RunOptions(**flag_settings.run_option_values())
-    return 0 if TrainingRun(settings, options, workers=workers).train() else 1
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)
+    return experiment.train(settings, experiment.start_workers())

@@ -1,42 +1,48 @@
-"""Writes shards of k frames a video from shards of whole videos."""
+"""Writes shards of the frames of a budget alone."""
 
+import dataclasses
 import os
 import time
 
 from absl import flags
 
-from distill.cli import data_settings, flag_sets, flag_settings
-from distill.cli.entry_point import run, start_tensorflow
-from distill.models.frame_budget import ALL_FRAMES
+from distill.cli import flag_groups as groups
+from distill.cli.entry_point import start_tensorflow
+from distill.cli.experiment import data_schema, frame_budget
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_layout_flags()
-    flag_sets.define_budget_flags()
-    flags.DEFINE_string(
-        "input_data_pattern",
+@dataclasses.dataclass(frozen=True)
+class ShardFlags:
+    """Flags of the shards."""
+
+    input_data_pattern: str | None = option(
         None,
         "Globs of the whole videos' files, comma-separated; not compressed.",
     )
-    flags.DEFINE_string(
-        "output_dir",
+    output_dir: str | None = option(
         None,
-        "Where the shards go, each under its source's name; a directory for "
-        "each budget.",
+        "Directory of the shards, each under its source's name; one for each "
+        "budget.",
     )
-    flags.DEFINE_integer(
-        "num_workers", os.cpu_count(), "Files to read at once."
-    )
+    num_workers: int = option(os.cpu_count(), "Files to read at once.")
+
+
+FLAG_GROUPS = (
+    groups.LAYOUT,
+    groups.BUDGET,
+    specs(ShardFlags),
+)
 
 
 def main() -> None:
     """Writes the shards and says how much smaller they are."""
-    data_settings.require("input_data_pattern", "output_dir")
-    schema = data_settings.data_schema()
-    budget = flag_settings.frame_budget(ALL_FRAMES)
+    require("input_data_pattern", "output_dir")
+    schema = data_schema()
+    budget = frame_budget()
 
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
@@ -53,9 +59,3 @@ def main() -> None:
         started = time.monotonic()
         sizes = shards.write(print_shard, FLAGS.num_workers)
         print(sizes.describe(time.monotonic() - started))
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

@@ -1,29 +1,45 @@
-"""Writes the labels of records as a CSV file: `VideoId,Labels`."""
+"""Writes the labels of records as CSV."""
+
+import dataclasses
 
 from absl import flags
 
-from distill.cli import data_settings, flag_sets, flag_settings
-from distill.cli.entry_point import run, start_tensorflow, write_flags
-from distill.models.frame_budget import ALL_FRAMES
+from distill.cli import flag_groups as groups
+from distill.cli.entry_point import start_tensorflow, write_flags
+from distill.cli.experiment import data_schema, frame_budget
+from distill.cli.settings_flags import require, specs
+from distill.models.options import option
+from distill.settings.run_options import ReadingOptions
+from distill.settings.training import TrainingSettings
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines this script's flags."""
-    flag_sets.define_experiment_flags()
-    flags.DEFINE_string(
-        "input_data_pattern", None, "Globs of the videos, comma-separated."
+@dataclasses.dataclass(frozen=True)
+class LabelFlags:
+    """Flags of the file of labels."""
+
+    input_data_pattern: str | None = option(
+        None, "Globs of the videos, comma-separated."
     )
-    flags.DEFINE_string("output_file", None, "The CSV file to write.")
+    output_file: str | None = option(None, "The CSV file to write.")
+
+
+FLAG_GROUPS = (
+    groups.LAYOUT,
+    groups.BUDGET,
+    specs(ReadingOptions),
+    specs(TrainingSettings, "batch_size"),
+    specs(LabelFlags),
+)
 
 
 def main() -> None:
     """Writes the labels of every video."""
-    data_settings.require("input_data_pattern", "output_file")
-    schema = data_settings.data_schema()
+    require("input_data_pattern", "output_file")
+    schema = data_schema()
     # Of whole videos any frames do; shards of a budget are read with it.
-    budget = flag_settings.frame_budget(ALL_FRAMES).at_evaluation()
+    budget = frame_budget().at_evaluation()
 
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
@@ -41,9 +57,3 @@ def main() -> None:
     *_, count = write_labels(FLAGS.output_file, reader)
     write_flags(FLAGS.output_file)
     print(f"wrote the labels of {count} videos to {FLAGS.output_file}")
-
-
-def start() -> None:
-    """Defines the flags and runs the verb."""
-    define_flags()
-    run(main)

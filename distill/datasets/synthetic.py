@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.settings.synthetic import SyntheticSettings
 from distill.models.preprocessing import MAX_QUANTIZED, MIN_QUANTIZED
 from distill.system.atomic_files import replace_atomically
 

@@ -1,4 +1,4 @@
-"""A run's settings: frozen dataclasses, checked, stored with every result."""
+"""All settings of a run, stored with its results."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from distill.system.typed_json import read_dataclass
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSettings:
-    """One network: its architecture and the frames it sees.
+    """Settings of one network: its architecture and the frames it sees.
 
     Attributes:
       model: Name of the model in the registry.
@@ -36,7 +36,7 @@ class NetworkSettings:
 
 @dataclasses.dataclass(frozen=True)
 class AutoencoderSettings:
-    """A feature autoencoder.
+    """Settings of a feature autoencoder.
 
     Attributes:
       encoder_sizes: Width of the encoder's layers, comma-separated; the
@@ -48,25 +48,25 @@ class AutoencoderSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
-    """All that defines a run's result.
+    """All settings that a run's result depends on.
 
     Attributes:
       data: The records' layout.
       student: The network that is kept; None where an autoencoder is trained.
-      training: How it trains.
+      training: Batches, epochs, optimiser and label loss.
       teacher: The network beside it; None for a student alone.
-      distillation: How the teacher's knowledge enters the loss; None without
-        a teacher.
+      distillation: Terms of the loss against the teacher; None without one.
       initial_checkpoint: File whose student the run starts from, if any.
       encoder_checkpoint: File of the autoencoder whose encoder the networks
         start with, if any.
-      autoencoder: What is trained without labels in place of a student.
-      teacher_checkpoints: Files of trained networks that teach the student by
-        the mean of what they say; they stay as they are.
-      teacher_weights: Share of each of them in that mean, summing to 1; empty:
-        equal ones.
-      teacher_networks: `teacher` or `student` for each of them: the network
-        that teaches; empty: the file's teacher, or else its student.
+      autoencoder: The network that is trained without labels, in place of a
+        student.
+      teacher_checkpoints: Files of trained, frozen networks; the student
+        learns from the mean of their embeddings and predictions.
+      teacher_weights: Weight of each in that mean, summing to 1; empty: equal
+        weights.
+      teacher_networks: Role (`teacher` or `student`) of the network of each
+        file; empty: the file's teacher, or else its student.
     """
 
     data: DataSchema
@@ -152,7 +152,7 @@ class RunSettings:
 
     @property
     def teaching(self) -> str:
-        """Which network of the run teaches others: the teacher, if any."""
+        """Role of the network that teaches others: the teacher, if any."""
         return "student" if self.teacher is None else "teacher"
 
     def network(self, role: str) -> NetworkSettings:
@@ -179,16 +179,10 @@ class RunSettings:
         """Returns the settings that `to_json` wrote.
 
         Raises:
-          ValueError: The text is no JSON object, a field is missing, unknown
-            or of another type, or the settings do not fit one another.
+          ValueError: The text is not a JSON object, a field is missing,
+            unknown or of a wrong type, or the settings contradict each other.
         """
-        fields = parse_json_object(text)
-        for role in ("student", "teacher"):
-            network = fields.get(role)
-            # As checkpoints had it before other selections.
-            if isinstance(network, dict) and "every_n" in network:
-                network["budget"] = {"every_n": network.pop("every_n")}
-        return read_dataclass(cls, fields)
+        return read_dataclass(cls, parse_json_object(text))
 
 
 def changed_settings(old: RunSettings, new: RunSettings) -> dict[str, str]:

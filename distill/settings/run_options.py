@@ -1,63 +1,98 @@
-"""What a training run writes, and how far it has come."""
+"""Settings of a run that do not change its weights."""
 
 import dataclasses
 
-from distill.models.argument_checks import check_at_least, check_choice
+from distill.models.options import check_options, option
 
 STRATEGIES = ("auto", "single", "mirrored", "multi_worker")
-SHARD_BY = ("file", "batch")
-ON_NAN = ("stop", "rollback")
 
 
-@dataclasses.dataclass(frozen=True)
-class RunOptions:
-    """What a run writes and when; no option changes the trained weights.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """Treatment of the records that are read."""
 
-    Attributes:
-      train_dir: The run's directory.
-      start_new_model: Whether to remove an earlier run there and start over.
-      log_every_steps: Steps between two lines of the log.
-      checkpoint_every_steps: Steps between two checkpoints; 0 for none.
-      checkpoint_every_minutes: Minutes between two; 0 for none.
-      checkpoint_every_epoch: Whether there is one after each epoch, beside the
-        last.
-      export_model_steps: Steps between two exports of the student; 0: none.
-      keep_checkpoints: How many of the newest to keep; 0 keeps all.
-      on_bad_record: `fail` or `skip`.
-      eval_data_pattern: Validation files for a score after every epoch of a
-        student alone, by which `best.h5` is kept; None for none.
-      top_k: Classes a video that enter the validation GAP.
-      quiet: Whether lines go to the log's files alone, and no bar is shown.
-      on_nan: When the loss is not finite, `stop`, or `rollback` to the last
-        checkpoint and go on without the batches since.
-      shard_by: Of several workers: each reads files of its own (`file`), or
-        all read everything and share every batch (`batch`).
-    """
-
-    train_dir: str
-    start_new_model: bool = False
-    log_every_steps: int = 10
-    checkpoint_every_steps: int = 0
-    checkpoint_every_minutes: float = 30.0
-    checkpoint_every_epoch: bool = True
-    export_model_steps: int = 0
-    keep_checkpoints: int = 0
-    on_bad_record: str = "fail"
-    eval_data_pattern: str | None = None
-    top_k: int = 20
-    quiet: bool = False
-    on_nan: str = "stop"
-    shard_by: str = "file"
+    on_bad_record: str = option(
+        "fail",
+        "Stop at the first bad record, or leave bad ones out and report them.",
+        choices=("fail", "skip"),
+    )
 
     def __post_init__(self):
         """Checks the fields."""
-        check_at_least(1, log_every_steps=self.log_every_steps)
-        for name in (
-            "checkpoint_every_steps",
-            "checkpoint_every_minutes",
-            "export_model_steps",
-            "keep_checkpoints",
-        ):
-            check_at_least(0, **{name: getattr(self, name)})
-        check_choice("on_nan", self.on_nan, ON_NAN)
-        check_choice("shard_by", self.shard_by, SHARD_BY)
+        check_options(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceOptions:
+    """Devices and machines that compute together."""
+
+    gpu: int | None = option(
+        None, "GPU to compute on; -1: the CPU. Default: every device found."
+    )
+    strategy: str = option(
+        "auto",
+        "single: one device; mirrored: all GPUs of this machine; multi_worker: "
+        "those of all machines that TF_CONFIG names; auto: multi_worker where "
+        "it names several, else mirrored.",
+        choices=STRATEGIES,
+    )
+    deterministic: bool = option(
+        False,
+        "Give the same bits again on the same machine, at the cost of speed.",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SharingOptions:
+    """Division of the data among several workers."""
+
+    shard_by: str = option(
+        "file",
+        "Division among several workers: each reads files of its own (file), "
+        "or all read every file and share each batch (batch), as one process.",
+        choices=("file", "batch"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions(ReadingOptions, SharingOptions):
+    """Directory, checkpoints and log of a run."""
+
+    train_dir: str = option(help_text="Directory of the run.")
+    start_new_model: bool = option(
+        False, "Remove an earlier run in --train_dir first."
+    )
+    log_every_steps: int = option(10, "Steps between log lines.", minimum=1)
+    checkpoint_every_steps: int = option(
+        0, "Steps between checkpoints; 0: none.", minimum=0
+    )
+    checkpoint_every_minutes: float = option(
+        30.0, "Minutes between checkpoints; 0: none.", minimum=0
+    )
+    checkpoint_every_epoch: bool = option(
+        True, "Write a checkpoint after each epoch, not only after the last."
+    )
+    export_model_steps: int = option(
+        0,
+        "Steps between two exports of the student as a SavedModel, to "
+        "--train_dir/export; 0: none.",
+        minimum=0,
+    )
+    keep_checkpoints: int = option(
+        0, "Newest checkpoints to keep; 0: all.", minimum=0
+    )
+    eval_data_pattern: str | None = option(
+        None,
+        "Globs of the files to score on. In training: after every epoch of a "
+        "student alone; the best is kept as best.h5.",
+    )
+    top_k: int = option(20, "Classes a video in GAP and the CSV.", minimum=1)
+    quiet: bool = option(
+        False, "Write log lines to the log's files alone; show no bar."
+    )
+    on_nan: str = option(
+        "stop",
+        "When the loss is not finite: stop, or go back to the last checkpoint "
+        "and skip the batches since.",
+        choices=("stop", "rollback"),
+    )

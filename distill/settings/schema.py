@@ -2,6 +2,9 @@
 
 import dataclasses
 
+from distill.models.argument_checks import check_at_least
+from distill.models.options import check_options, option
+
 SEGMENT_FRAMES = 5
 
 FRAME_LEVEL = {
@@ -39,30 +42,29 @@ VIDEO_LEVEL = {
 
 @dataclasses.dataclass(frozen=True)
 class DataSchema:
-    """The layout of a data set's records.
+    """Layout of a data set's records."""
 
-    Attributes:
-      frame_features: True for SequenceExamples with one list of 8-bit frames a
-        feature, False for Examples with one list of floats a feature.
-      feature_names: Keys of the features, in the order they are concatenated.
-      feature_sizes: Width of each feature: bytes a frame, or floats.
-      id_key: Key of the video's id.
-      labels_key: Key of the list of class indexes.
-      num_classes: Classes; labels are from 0 to one less.
-      max_frames: Frames kept of a video; later ones are left out. Of segments
-        5, the frames of each.
-      segment_labels: Whether an example is not a whole video but a segment of
-        one whose classes people rated (YouTube-8M Segments, 2019).
-    """
-
-    frame_features: bool
-    feature_names: tuple[str, ...]
-    feature_sizes: tuple[int, ...]
-    id_key: str
-    labels_key: str
-    num_classes: int
-    max_frames: int
-    segment_labels: bool = False
+    frame_features: bool = option(
+        help_text="Frame-level SequenceExamples with a list of 8-bit frames a "
+        "feature, or video-level Examples with a list of floats a feature."
+    )
+    feature_names: tuple[str, ...] = option(
+        help_text="Keys of the features in their order, comma-separated."
+    )
+    feature_sizes: tuple[int, ...] = option(
+        help_text="Width of each feature, comma-separated."
+    )
+    id_key: str = option(help_text="Key of the video's id.")
+    labels_key: str = option(help_text="Key of the class indexes.")
+    num_classes: int = option(help_text="Number of classes.", minimum=1)
+    max_frames: int = option(
+        help_text="Frames kept of a video; of segments 5.", minimum=1
+    )
+    segment_labels: bool = option(
+        False,
+        "Train and score on the rated segments of five frames (YouTube-8M "
+        "Segments, 2019); predict all segments.",
+    )
 
     def __post_init__(self):
         """Checks the fields against one another."""
@@ -77,11 +79,9 @@ class DataSchema:
             raise ValueError(
                 f"feature_names holds a name twice: {list(self.feature_names)}."
             )
-        sizes = {"num_classes": self.num_classes, "max_frames": self.max_frames}
-        sizes |= dict(zip(self.feature_names, self.feature_sizes, strict=True))
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be 1 or more, got {size}.")
+        check_options(self)
+        sizes = zip(self.feature_names, self.feature_sizes, strict=True)
+        check_at_least(1, **dict(sizes))
         if self.segment_labels:
             self._check_segments()
 

@@ -1,8 +1,8 @@
-"""How a run trains and what a student learns from its teacher."""
+"""Settings of the training and of the distillation from a teacher."""
 
 import dataclasses
 
-from distill.models.argument_checks import check_at_least, check_choice
+from distill.models.options import check_options, option
 
 LABEL_LOSSES = ("CrossEntropyLoss", "HingeLoss", "SoftmaxLoss")
 PREDICTION_LOSSES = ("kl", "squared_error", "cross_entropy", "correlation")
@@ -14,69 +14,86 @@ OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
 
 @dataclasses.dataclass(frozen=True)
 class DistillationSettings:
-    """The weights of the joint loss and the form of its terms.
+    """Weights of the joint loss and the form of its terms."""
 
-    Attributes:
-      teacher_label_loss_weight: Weight of the teacher's label loss.
-      student_label_loss_weight: Weight of the student's label loss.
-      representation_loss_weight: Weight of the distance of embeddings.
-      prediction_loss_weight: Weight of the divergence of predictions.
-      relational_loss_weight: Weight of the difference of the distances between
-        a batch's embeddings.
-      prediction_loss: `kl`, `squared_error`, `cross_entropy` or `correlation`.
-      prediction_loss_reduction: `mean` or `sum` over the batch (of the
-        correlation over the classes).
-      representation_loss: `squared_distance`, or `normalized_distance` of
-        embeddings scaled to norm 1.
-      temperature: By which `cross_entropy` divides the logits.
-      normalize_terms: Whether every term against the teacher is scaled, at
-        each step, to the size of the student's label loss, so that weights
-        are shares of it.
-      final_distillation_factor: Factor of the terms against the teacher in the
-        last epoch; it moves there from 1, linearly by epochs.
-      final_label_factor: The same of the student's label loss.
-      teacher_ema: Whether the student learns from the moving average of a
-        teacher that trains beside it.
-      mimic: Whether the student learns the teacher's embedding alone, under a
-        copy of the teacher's classifier.
-      start_from_teacher: Whether the student starts with the weights of the
-        first trained teacher, which is of the same kind and sizes.
-    """
-
-    teacher_label_loss_weight: float = 1.0
-    student_label_loss_weight: float = 1.0
-    representation_loss_weight: float = 0.001
-    prediction_loss_weight: float = 1.0
-    prediction_loss: str = "kl"
-    prediction_loss_reduction: str = "mean"
-    relational_loss_weight: float = 0.0
-    representation_loss: str = "squared_distance"
-    temperature: float = 1.0
-    normalize_terms: bool = False
-    final_distillation_factor: float = 1.0
-    final_label_factor: float = 1.0
-    teacher_ema: bool = False
-    mimic: bool = False
-    start_from_teacher: bool = False
+    teacher_label_loss_weight: float = option(
+        1.0, "Weight of the teacher's label loss.", minimum=0
+    )
+    student_label_loss_weight: float = option(
+        1.0, "Weight of the student's label loss beside a teacher.", minimum=0
+    )
+    representation_loss_weight: float = option(
+        0.001, "Weight of the distance between the embeddings.", minimum=0
+    )
+    prediction_loss_weight: float = option(
+        1.0, "Weight of the divergence between the predictions.", minimum=0
+    )
+    prediction_loss: str = option(
+        "kl",
+        "Divergence of the predictions: kl (of predictions normalised to sum "
+        "1), squared_error, cross_entropy (against the teacher's "
+        "probabilities) or correlation (of each class over the batch).",
+        choices=PREDICTION_LOSSES,
+    )
+    prediction_loss_reduction: str = option(
+        "mean",
+        "Mean or sum of the divergence over the batch (of the correlation "
+        "over the classes).",
+        choices=REDUCTIONS,
+    )
+    relational_loss_weight: float = option(
+        0.0,
+        "Weight of the difference of the distances between a batch's "
+        "embeddings.",
+        minimum=0,
+    )
+    representation_loss: str = option(
+        "squared_distance",
+        "Distance of the embeddings: squared_distance or normalized_distance "
+        "(of embeddings scaled to norm 1).",
+        choices=REPRESENTATION_LOSSES,
+    )
+    temperature: float = option(
+        1.0, "Divisor of the logits in --prediction_loss=cross_entropy."
+    )
+    normalize_terms: bool = option(
+        False,
+        "Scale every term against the teacher, at each step, to the size of "
+        "the student's label loss; weights are fractions of it.",
+    )
+    final_distillation_factor: float = option(
+        1.0,
+        "Factor of the terms against the teacher in the last epoch; linear "
+        "from 1 by epochs.",
+        minimum=0,
+    )
+    final_label_factor: float = option(
+        1.0,
+        "Factor of the student's label loss in the last epoch; linear from 1.",
+        minimum=0,
+    )
+    teacher_ema: bool = option(
+        False,
+        "Learn from the EMA of the teacher that trains beside the student "
+        "(--ema_half_life).",
+    )
+    mimic: bool = option(
+        False,
+        "Learn the teacher's embedding alone, under a copy of its classifier.",
+    )
+    start_from_teacher: bool = option(
+        False,
+        "Start with the weights of the first of --teacher_checkpoints, a "
+        "network of the same kind and sizes.",
+    )
 
     def __post_init__(self):
         """Checks the fields."""
-        for field in dataclasses.fields(self):
-            if field.type is float:
-                check_at_least(0, **{field.name: getattr(self, field.name)})
-        check_choice("prediction_loss", self.prediction_loss, PREDICTION_LOSSES)
-        check_choice(
-            "prediction_loss_reduction",
-            self.prediction_loss_reduction,
-            REDUCTIONS,
-        )
-        check_choice(
-            "representation_loss",
-            self.representation_loss,
-            REPRESENTATION_LOSSES,
-        )
-        if not self.temperature:
-            raise ValueError("temperature must be above 0, got 0.")
+        check_options(self)
+        if not self.temperature > 0:
+            raise ValueError(
+                f"temperature must be above 0, got {self.temperature}."
+            )
         if self.temperature != 1 and self.prediction_loss != "cross_entropy":
             raise ValueError(
                 "temperature is for prediction_loss cross_entropy, not "
@@ -86,86 +103,92 @@ class DistillationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """How a run trains.
+    """Settings of one training run that change its weights."""
 
-    Attributes:
-      train_data_pattern: Globs of the training files, separated by commas.
-      train_share: Share of every training file's records that is used, spread
-        evenly.
-      batch_size: Videos a step; the last batch of an epoch may hold fewer.
-      num_epochs: Passes over the training data.
-      max_steps: Steps after which training ends early; None for no limit.
-      label_loss: The loss against labels.
-      class_weights_file: File of the classes' weights in it; None: 1 each.
-      optimizer: Name of the optimiser.
-      base_learning_rate: Learning rate of the first step.
-      learning_rate_decay: Factor applied every `learning_rate_decay_examples`.
-      learning_rate_decay_examples: Examples between two decays.
-      clip_gradient_norm: Largest norm of each variable's gradient; 0: none.
-      regularization_penalty: Factor of the models' weight penalties.
-      seed: Seed of weights, dropout and the order of the data.
-      shuffle_buffer_size: Records among which the next one is drawn.
-      mixed_precision: What the networks compute in: `float32` or `bfloat16`,
-        beside weights, classifiers, losses and metrics in float32.
-      ema_half_life: Steps after which a weight counts half in the moving
-        average that is the run's result; 0: the weights themselves are.
-      mixup: Parameter of the symmetric beta distribution by which every video
-        is mixed with another; 0: none is mixed.
-      student_views: Random selections of each video a step for the student.
-      accumulate_steps: Parts of a batch taken one after another, whose
-        gradients are summed: the memory is that of a part. Batch statistics
-        and what compares videos with one another are of a part.
-    """
-
-    train_data_pattern: str
-    batch_size: int = 256
-    num_epochs: int = 5
-    max_steps: int | None = None
-    label_loss: str = "CrossEntropyLoss"
-    optimizer: str = "Adam"
-    base_learning_rate: float = 0.001
-    learning_rate_decay: float = 1.0
-    learning_rate_decay_examples: int = 4_000_000
-    clip_gradient_norm: float = 1.0
-    regularization_penalty: float = 1.0
-    seed: int = 0
-    shuffle_buffer_size: int = 1024
-    class_weights_file: str | None = None
-    mixed_precision: str = "float32"
-    ema_half_life: float = 0.0
-    mixup: float = 0.0
-    student_views: int = 1
-    train_share: float = 1.0
-    accumulate_steps: int = 1
+    train_data_pattern: str = option(
+        help_text="Globs of training files, comma-separated."
+    )
+    batch_size: int = option(
+        256,
+        "Videos a step; the last batch of an epoch may hold fewer.",
+        minimum=1,
+    )
+    num_epochs: int = option(5, "Passes over the training data.", minimum=1)
+    max_steps: int | None = option(
+        None, "Steps after which training ends early.", minimum=1
+    )
+    label_loss: str = option(
+        "CrossEntropyLoss", "Loss against labels.", choices=LABEL_LOSSES
+    )
+    optimizer: str = option("Adam", "The optimiser.", choices=OPTIMIZERS)
+    base_learning_rate: float = option(
+        0.001, "Learning rate of the first step.", minimum=0
+    )
+    learning_rate_decay: float = option(
+        1.0,
+        "Factor on the learning rate every --learning_rate_decay_examples.",
+        minimum=0,
+    )
+    learning_rate_decay_examples: int = option(
+        4_000_000, "Examples between two decays.", minimum=1
+    )
+    clip_gradient_norm: float = option(
+        1.0,
+        "Largest norm of each variable's gradient; 0: no clipping.",
+        minimum=0,
+    )
+    regularization_penalty: float = option(
+        1.0, "Factor of the models' weight penalties.", minimum=0
+    )
+    seed: int = option(
+        0, "Seed of weights, dropout and the order of the data.", minimum=0
+    )
+    shuffle_buffer_size: int = option(
+        1024, "Records among which the next one is drawn.", minimum=1
+    )
+    class_weights_file: str | None = option(
+        None,
+        "File of one positive number a line and class: its weight in the loss "
+        "against labels.",
+    )
+    mixed_precision: str = option(
+        "float32",
+        "Precision of the networks' arithmetic: float32, or bfloat16 beside "
+        "float32 weights, classifiers, losses and metrics.",
+        choices=PRECISIONS,
+    )
+    ema_half_life: float = option(
+        0.0,
+        "Half-life, in steps, of the exponential moving average (EMA) of the "
+        "weights, which becomes the run's result; 0: no average.",
+        minimum=0,
+    )
+    mixup: float = option(
+        0.0,
+        "Parameter of the symmetric beta distribution by which each video is "
+        "mixed with another; 0: no mixing.",
+        minimum=0,
+    )
+    student_views: int = option(
+        1,
+        "Random frame selections of each video a step for the student.",
+        minimum=1,
+    )
+    train_share: float = option(
+        1.0, "Share of every training file's records to use, spread evenly."
+    )
+    accumulate_steps: int = option(
+        1,
+        "Micro-batches of a batch, whose gradients are summed to save memory. "
+        "Batch statistics and comparisons of videos are of a micro-batch.",
+        minimum=1,
+    )
 
     def __post_init__(self):
         """Checks the fields."""
-        for name in (
-            "batch_size",
-            "num_epochs",
-            "learning_rate_decay_examples",
-            "shuffle_buffer_size",
-            "student_views",
-            "accumulate_steps",
-        ):
-            check_at_least(1, **{name: getattr(self, name)})
-        if self.max_steps is not None:
-            check_at_least(1, max_steps=self.max_steps)
-        for name in (
-            "base_learning_rate",
-            "learning_rate_decay",
-            "clip_gradient_norm",
-            "regularization_penalty",
-            "seed",
-            "ema_half_life",
-            "mixup",
-        ):
-            check_at_least(0, **{name: getattr(self, name)})
+        check_options(self)
         if not 0 < self.train_share <= 1:
             raise ValueError(
-                f"train_share must be above 0 and at most 1, got "
+                "train_share must be above 0 and at most 1, got "
                 f"{self.train_share}."
             )
-        check_choice("label_loss", self.label_loss, LABEL_LOSSES)
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice("mixed_precision", self.mixed_precision, PRECISIONS)

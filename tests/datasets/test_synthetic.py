@@ -17,7 +17,7 @@ from distill.datasets.synthetic import (
     to_sequence_example,
     write_synthetic_data,
 )
-from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.settings.synthetic import SyntheticSettings
 
 ROOT = Path(__file__).parents[2]
 SMALL = SyntheticSettings(

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from distill.checkpoints.conversion import convert_to_student
 from distill.datasets.synthetic import write_synthetic_data
-from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.settings.synthetic import SyntheticSettings
 
 pytest.register_assert_rewrite("plain_metrics", "stage_runs", "stored_files")
 

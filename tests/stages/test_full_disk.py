@@ -21,7 +21,7 @@ from distill.checkpoints.averaging import average_checkpoints
 from distill.checkpoints.checkpoint import read_progress, write_checkpoint
 from distill.checkpoints.conversion import convert_to_student
 from distill.datasets.synthetic import write_synthetic_data
-from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.settings.synthetic import SyntheticSettings
 from distill.evaluation.evaluate import Prediction, write_metrics
 from distill.evaluation.inference import write_predictions
 from distill.metrics.score_store import ScoreStore

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
-from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.settings.synthetic import SyntheticSettings
 from distill.metrics.accumulator import VideoMetrics
 from distill.models.preprocessing import preprocess
 from tools.benchmark import forward, metrics, read, train, videos

@@ -1,4 +1,4 @@
-"""From the flags' values to what is scored, and the files it reads."""
+"""The network to score, and the reader of its videos, from the flags."""
 
 import contextlib
 from pathlib import Path
@@ -6,26 +6,20 @@ from typing import Any
 
 from absl import flags
 
-from distill.cli.data_settings import data_schema_like, require
-from distill.cli.flag_settings import frame_budget
+from distill.cli.experiment import data_schema_like, frame_budget
+from distill.cli.settings_flags import require
 from distill.models.frame_budget import ALL_FRAMES
-from distill.networks.ensemble_file import (
-    Member,
-    is_ensemble,
-    parse_member,
-    parse_weights,
-)
+from distill.networks.ensemble_file import is_ensemble
 
 FLAGS = flags.FLAGS
 
 
 def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
-    """Returns a checkpoint's network as it is evaluated.
+    """Returns the network of a checkpoint, an ensemble or an artifact.
 
     The flags' budget is the student's; without one it is as it was trained.
-    With --cascade_file the student is run as a cascade. An ensemble's file
-    stands for a checkpoint, and so does an artifact. It computes on the
-    workers' devices, or on one.
+    With --cascade_file the student is run as a cascade. The network computes
+    on the workers' devices, or on one.
     """
     from distill.deployment.runtimes import is_artifact
 
@@ -34,7 +28,7 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
     from distill.networks.cascade import Cascade, CascadeNetwork
     from distill.networks.loading import load_network
 
-    budget = None if role == "teacher" else frame_budget(ALL_FRAMES)
+    budget = None if role == "teacher" else frame_budget()
     scope = contextlib.nullcontext() if workers is None else workers.scope()
     with scope:
         network = load_network(
@@ -45,10 +39,9 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
         )
     if FLAGS.cascade_file is None:
         return network
-    if role == "teacher":
-        raise ValueError("--cascade_file is for the student, not the teacher.")
-    if is_ensemble(checkpoint):
-        raise ValueError("--cascade_file is for a student, not an ensemble.")
+    if role == "teacher" or is_ensemble(checkpoint):
+        other = "the teacher" if role == "teacher" else "an ensemble"
+        raise ValueError(f"--cascade_file is for a student, not {other}.")
     return CascadeNetwork(network, Cascade.read(FLAGS.cascade_file))
 
 
@@ -56,7 +49,7 @@ def _load_artifact(path: str) -> Any:
     """Returns the network of an artifact.
 
     Raises:
-      ValueError: Another flag says which network, or which frames it sees.
+      ValueError: Another flag chooses a network, or its frames.
     """
     from distill.deployment.artifact_network import ArtifactNetwork
 
@@ -76,22 +69,10 @@ def score(scored: str, role: str, reader: Any, sharing: Any) -> dict[str, Any]:
     from distill.evaluation.evaluate import evaluate_checkpoint
 
     network = load_scored_network(scored, role, sharing.workers)
+    options = {"top_k": FLAGS.top_k, "network": network, "sharing": sharing}
     if is_artifact(scored):
-        return evaluate_artifact(
-            scored,
-            reader,
-            top_k=FLAGS.top_k,
-            network=network,
-            sharing=sharing,
-        )
-    return evaluate_checkpoint(
-        scored,
-        role,
-        reader,
-        top_k=FLAGS.top_k,
-        network=network,
-        sharing=sharing,
-    )
+        return evaluate_artifact(scored, reader, **options)
+    return evaluate_checkpoint(scored, role, reader, **options)
 
 
 def scored_file() -> str:
@@ -105,25 +86,13 @@ def scored_file() -> str:
     return str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
 
 
-def describe_scored(scored: str, role: str) -> dict[str, Any]:
-    """Returns what predictions depend on: the file, the network, its frames."""
-    from distill.deployment.card import path_hash
-
-    kinds = ("frame_selection", "frame_budget", "every_n", "mixed_precision")
-    given = {name: FLAGS[name].value for name in kinds}
-    if FLAGS.cascade_file is not None:
-        given["cascade"] = path_hash(FLAGS.cascade_file)
-    return given | {"sha256": path_hash(scored), "role": role}
-
-
 def evaluation_reader(
     checkpoint: str, *, need_labels: bool, pattern: str | None = None
 ) -> Any:
     """Returns a reader of the files to score or to predict.
 
     Args:
-      checkpoint: The checkpoint, ensemble or artifact whose network will
-        read them.
+      checkpoint: The checkpoint, ensemble or artifact that will predict them.
       need_labels: Whether a record without labels is bad.
       pattern: Globs; None: those of --eval_data_pattern.
     """
@@ -149,33 +118,8 @@ def evaluation_reader(
     )
 
 
-def ensemble_members() -> list[Member]:
-    """Returns the members of --checkpoints with their --weights.
+def sharing(workers: Any) -> Any:
+    """Returns the division of videos among workers."""
+    from distill.evaluation.shared_reading import SharedReading
 
-    Raises:
-      ValueError: The weights are no numbers, or not one for each.
-    """
-    names = FLAGS.checkpoints
-    if FLAGS.weights is not None and FLAGS.search_weights:
-        raise ValueError("--weights are given, or searched, not both.")
-    weights = parse_weights(FLAGS.weights, len(names), "checkpoints")
-    return [
-        parse_member(name, FLAGS.role, weight)
-        for name, weight in zip(names, weights, strict=True)
-    ]
-
-
-def top_segments(num_classes: int) -> Any:
-    """Returns what keeps the best segments of the classes to write."""
-    from distill.evaluation.segment_inference import (
-        TopSegments,
-        read_class_list,
-    )
-
-    file = FLAGS.segment_label_ids_file
-    classes = (
-        range(num_classes)
-        if file is None
-        else read_class_list(file, num_classes)
-    )
-    return TopSegments(classes, FLAGS.segment_max_per_class)
+    return SharedReading(workers, FLAGS.shard_by == "batch")

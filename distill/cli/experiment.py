@@ -1,0 +1,247 @@
+"""The settings of a run, read from the flags."""
+
+import dataclasses
+from typing import Any
+
+from absl import flags
+
+from distill.cli.flag_groups import STUDENT_PREFIX
+from distill.cli.settings_flags import given, read, require
+from distill.models import registry
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.networks.ensemble_file import Ensemble, is_ensemble
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.schema import SEGMENT_FRAMES, DataSchema, make_schema
+from distill.settings.training import DistillationSettings, TrainingSettings
+
+FLAGS = flags.FLAGS
+
+
+def data_schema() -> DataSchema:
+    """Returns the layout of the records that the flags describe."""
+    overrides = given(DataSchema)
+    level = overrides.pop("frame_features", True)
+    return make_schema(
+        FLAGS.dataset or "yt8m_2018", frame_features=level, **overrides
+    )
+
+
+def data_schema_over(trained: DataSchema) -> DataSchema:
+    """Returns a checkpoint's layout with the flags' values over it."""
+    if FLAGS.dataset is not None:
+        return data_schema()
+    overrides = given(DataSchema)
+    if overrides.get("segment_labels"):
+        overrides.setdefault("max_frames", SEGMENT_FRAMES)
+    return dataclasses.replace(trained, **overrides)
+
+
+def data_schema_like(trained: DataSchema) -> DataSchema:
+    """Returns a checkpoint's layout with the keys that the flags give.
+
+    Raises:
+      ValueError: The flags give widths, classes or frames other than those
+        that the checkpoint was trained on.
+    """
+    schema = data_schema_over(trained)
+    for name in (
+        "segment_labels",
+        "frame_features",
+        "feature_sizes",
+        "num_classes",
+        "max_frames",
+    ):
+        old, new = getattr(trained, name), getattr(schema, name)
+        if old != new:
+            raise ValueError(
+                f"--{name}: the checkpoint was trained with {old}, the flags "
+                f"(--dataset among them) give {new}."
+            )
+    return schema
+
+
+def frame_budget(otherwise: FrameBudget = ALL_FRAMES) -> FrameBudget:
+    """Returns the budget of the flags, or another where none is given.
+
+    Raises:
+      ValueError: The flags contradict each other.
+    """
+    fields = given(FrameBudget)
+    if not fields:
+        return otherwise
+    if "num_frames" in fields:
+        fields.setdefault("selection", "uniform_k")
+    return FrameBudget(**fields)
+
+
+def run_settings(regime: str) -> RunSettings:
+    """Returns the settings of a run of one of `flag_groups.REGIMES`.
+
+    Raises:
+      ValueError: A size is given that no network of the flags has, or the
+        flags contradict each other.
+    """
+    teacher, student = _networks()
+    if regime in ("labels", "teacher"):
+        alone = student if regime == "labels" else teacher
+        return RunSettings(data_schema(), alone, read(TrainingSettings))
+    taught: dict[str, Any] = {"teacher": teacher}
+    changes: dict[str, Any] = {}
+    if regime != "parallel":
+        require("teacher_checkpoints")
+        taught = _trained_teachers(FLAGS.teacher_checkpoints)
+    if regime == "mimic":
+        changes = {
+            "mimic": True,
+            "student_label_loss_weight": 0.0,
+            "prediction_loss_weight": 0.0,
+        }
+    return RunSettings(
+        data=data_schema(),
+        student=student,
+        training=read(TrainingSettings),
+        distillation=read(DistillationSettings, **changes),
+        **taught,
+    )
+
+
+def _trained_teachers(checkpoints: tuple[str, ...]) -> dict[str, tuple]:
+    """Returns the fields of `RunSettings` that name trained teachers.
+
+    Raises:
+      ValueError: An ensemble stands beside other files.
+    """
+    ensembles = [file for file in checkpoints if is_ensemble(file)]
+    if not ensembles:
+        return {"teacher_checkpoints": tuple(checkpoints)}
+    if len(checkpoints) > 1:
+        raise ValueError(
+            f"--teacher_checkpoints: the ensemble {ensembles[0]} must be given "
+            f"alone, got {len(checkpoints)} files."
+        )
+    members = Ensemble.read(ensembles[0]).used_members
+    return {
+        "teacher_checkpoints": tuple(m.checkpoint for m in members),
+        "teacher_weights": tuple(member.weight for member in members),
+        "teacher_networks": tuple(member.role for member in members),
+    }
+
+
+def _networks() -> tuple[NetworkSettings, NetworkSettings]:
+    """Returns the teacher and the student of the flags.
+
+    Raises:
+      ValueError: A size is given that neither model has.
+    """
+    teacher_model = FLAGS.model or next(iter(registry.MODELS))
+    student_model = FLAGS.student_model or teacher_model
+    shared, own = _given_sizes(""), _given_sizes(STUDENT_PREFIX)
+    teacher = NetworkSettings(
+        teacher_model, registry.resolve_arguments(teacher_model, shared)
+    )
+    student = NetworkSettings(
+        student_model,
+        registry.resolve_arguments(student_model, shared | own),
+        frame_budget(),
+    )
+    _check_used("", shared, teacher, student)
+    _check_used(STUDENT_PREFIX, own, student)
+    return teacher, student
+
+
+def _given_sizes(prefix: str) -> dict[str, Any]:
+    values = {
+        name: FLAGS[prefix + name].value for name in registry.argument_fields()
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check_used(
+    prefix: str, sizes: dict[str, Any], *networks: NetworkSettings
+) -> None:
+    """Raises a ValueError for a size that none of the networks has."""
+    for name in sizes:
+        if not any(name in network.arguments for network in networks):
+            models = " or ".join(sorted({n.model for n in networks}))
+            known = sorted({a for n in networks for a in n.arguments})
+            raise ValueError(
+                f"--{prefix}{name} is no size of {models}, whose sizes are "
+                f"{', '.join(known)}."
+            )
+
+
+def finetuning_settings(trained: RunSettings) -> RunSettings:
+    """Returns the settings of a student that is trained further on labels.
+
+    Args:
+      trained: The settings of the run that wrote `--student_checkpoint`;
+        sizes and keys that no flag gives are taken from it.
+
+    Raises:
+      ValueError: The flags name another model, or there is no student.
+    """
+    student = trained.network("student")
+    asked = FLAGS.student_model or FLAGS.model
+    if asked not in (None, student.model):
+        raise ValueError(
+            f"--model or --student_model is {asked}; the student of "
+            f"{FLAGS.student_checkpoint} is a {student.model}."
+        )
+    sizes = {
+        **student.arguments,
+        **_given_sizes(""),
+        **_given_sizes(STUDENT_PREFIX),
+    }
+    return RunSettings(
+        data=data_schema_over(trained.data),
+        student=dataclasses.replace(
+            student,
+            arguments=registry.resolve_arguments(student.model, sizes),
+            budget=frame_budget(student.budget),
+        ),
+        training=read(TrainingSettings),
+        initial_checkpoint=FLAGS.student_checkpoint,
+    )
+
+
+def start_workers() -> Any:
+    """Starts TensorFlow as the flags say; returns this process's `Workers`."""
+    from distill.cli.entry_point import start_tensorflow
+
+    return start_tensorflow(FLAGS.gpu, FLAGS.strategy, FLAGS.deterministic)
+
+
+def class_names(num_classes: int) -> tuple[str, ...]:
+    """Returns the classes' names that the flag gives, or their numbers.
+
+    Raises:
+      ValueError: The file does not name every class once.
+    """
+    from distill.deployment.interface import numbered_classes, read_class_names
+
+    if FLAGS.class_names_file is None:
+        return numbered_classes(num_classes)
+    return read_class_names(FLAGS.class_names_file, num_classes)
+
+
+def train(settings: RunSettings, workers: Any) -> int:
+    """Trains; returns 1 if a signal ended training early.
+
+    Raises:
+      ValueError: The student cannot be exported as `--export_model_steps`
+        asks.
+    """
+    from distill.deployment.step_export import StepExport
+    from distill.settings.run_options import RunOptions
+    from distill.training.loop import TrainingRun
+
+    export = None
+    if FLAGS.export_model_steps:
+        export = StepExport(
+            settings,
+            FLAGS.eval_data_pattern or settings.training.train_data_pattern,
+            class_names(settings.data.num_classes),
+            FLAGS.on_bad_record,
+        )
+    run = TrainingRun(settings, read(RunOptions), export, workers)
+    return 0 if run.train() else 1

@@ -1,0 +1,186 @@
+"""Flags made from settings dataclasses, and settings made from flags.
+
+A field made by `distill.models.options.option` states a setting once; `define`
+makes a flag of it and `read` reads it back.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from distill.models.argument_checks import check_at_least, check_choice
+from distill.models.options import flag_name
+
+FLAGS = flags.FLAGS
+_WORDS = {int: "a whole number", float: "a number"}
+
+
+@dataclasses.dataclass(frozen=True)
+class FlagSpec:
+    """A flag to define: its name, type, default, help and accepted values."""
+
+    name: str
+    kind: Any
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+
+
+def specs(
+    settings: type,
+    *names: str,
+    skip: Sequence[str] = (),
+    unset: str = "",
+) -> list[FlagSpec]:
+    """Returns the flags of a settings dataclass.
+
+    Args:
+      settings: The dataclass.
+      *names: The fields to take; none: all.
+      skip: Fields to leave out.
+      unset: What holds where a flag is not given; the flag's default is then
+        None, whatever the field's is. Empty: the field's default holds.
+    """
+    hints = typing.get_type_hints(settings)
+    found = {field.name: field for field in dataclasses.fields(settings)}
+    chosen = names or tuple(name for name in found if name not in skip)
+    return [
+        _spec(flag_name(found[name]), found[name], hints[name], unset)
+        for name in chosen
+    ]
+
+
+def field_specs(
+    fields: Mapping[str, dataclasses.Field], prefix: str, unset: str
+) -> list[FlagSpec]:
+    """Returns the flags of fields by flag name, each behind a prefix."""
+    return [
+        _spec(prefix + name, field, field.type, unset)
+        for name, field in fields.items()
+    ]
+
+
+def _spec(name: str, field: dataclasses.Field, kind: Any, unset: str):
+    default = None if field.default is dataclasses.MISSING else field.default
+    text = field.metadata["help"]
+    choices = field.metadata["choices"]
+    if any(choice not in text for choice in choices):
+        text += f" Choices: {', '.join(choices)}."
+    if unset:
+        default, text = None, f"{text} Default: {unset}."
+    minimum = field.metadata["minimum"]
+    return FlagSpec(name, kind, default, text, choices, minimum)
+
+
+def define(
+    groups: Iterable[Iterable[FlagSpec]], values: flags.FlagValues = FLAGS
+) -> None:
+    """Defines the flags of several groups."""
+    for group in groups:
+        for spec in group:
+            _define(spec, values)
+
+
+def _define(spec: FlagSpec, values: flags.FlagValues) -> None:
+    kind = _without_none(spec.kind)
+    if kind is bool:
+        flags.DEFINE_boolean(spec.name, spec.default, spec.help, values)
+        return
+    is_list = typing.get_origin(kind) is tuple
+    flags.DEFINE(
+        _Parser(spec, typing.get_args(kind)[0] if is_list else kind, is_list),
+        spec.name,
+        spec.default,
+        spec.help,
+        values,
+        flags.ListSerializer(",") if is_list else flags.ArgumentSerializer(),
+    )
+
+
+def _without_none(kind: Any) -> Any:
+    """Returns `int` of `int | None`."""
+    if typing.get_origin(kind) not in (types.UnionType, typing.Union):
+        return kind
+    (kind,) = (k for k in typing.get_args(kind) if k is not types.NoneType)
+    return kind
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses a flag's text and checks the value."""
+
+    def __init__(self, spec: FlagSpec, kind: type, is_list: bool):
+        self._spec, self._kind, self._is_list = spec, kind, is_list
+        self.syntactic_help = "a comma-separated list" if is_list else ""
+
+    def parse(self, argument: Any) -> Any:
+        """Returns the value of a text, or a default as it is."""
+        if not isinstance(argument, str):
+            return argument
+        if not self._is_list:
+            return self._parse_one(argument)
+        texts = [text.strip() for text in argument.split(",")]
+        return tuple(map(self._parse_one, texts)) if argument else ()
+
+    def _parse_one(self, text: str) -> Any:
+        spec, kind = self._spec, self._kind
+        try:
+            value = kind(text)
+        except ValueError as error:
+            words = f"{_WORDS[kind]}s" if self._is_list else _WORDS[kind]
+            words = words.replace("a whole numbers", "whole numbers")
+            words = words.replace("a numbers", "numbers")
+            raise ValueError(
+                f"--{spec.name} must be {words}, got {text!r}."
+            ) from error
+        if spec.choices:
+            # The references name TensorFlow 1's classes: AdamOptimizer.
+            if value not in spec.choices:
+                value = value.removesuffix("Optimizer")
+            check_choice(spec.name, value, spec.choices)
+        if spec.minimum is not None:
+            check_at_least(spec.minimum, **{spec.name: value})
+        return value
+
+    def flag_type(self) -> str:
+        """Returns the type's name, for `--helpxml`."""
+        return (
+            f"list of {self._kind.__name__}"
+            if self._is_list
+            else (self._kind.__name__)
+        )
+
+
+def read(settings: type, **fields: Any) -> Any:
+    """Returns settings of the flags' values, with some fields over them.
+
+    Raises:
+      ValueError: The values contradict each other.
+    """
+    values = {
+        field.name: FLAGS[flag_name(field)].value
+        for field in dataclasses.fields(settings)
+        if flag_name(field) in FLAGS
+    }
+    return settings(**values | fields)
+
+
+def given(settings: type) -> dict[str, Any]:
+    """Returns the fields whose flags have a value, by field name."""
+    names = {f.name: flag_name(f) for f in dataclasses.fields(settings)}
+    return {
+        name: FLAGS[flag].value
+        for name, flag in names.items()
+        if flag in FLAGS and FLAGS[flag].value is not None
+    }
+
+
+def require(*names: str) -> None:
+    """Raises a ValueError that names the flags without a value."""
+    missing = [f"--{name}" for name in names if not FLAGS[name].value]
+    if missing:
+        raise ValueError(f"Give a value to {', '.join(missing)}.")
