@@ -7,6 +7,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 config="${1:?Usage: bash scripts/run_baseline.sh configs/baselines/NAME.cfg [FLAG ...]}"
 shift
 name="$(basename "${config%.cfg}")"
+mkdir -p runs/baselines
+printf '%s\n' "$@" > "runs/baselines/$name.cfg"
+set -- --flagfile="runs/baselines/$name.cfg"
 start=$SECONDS
 bash run_train.sh --flagfile="$config" "$@" --regime=labels --eval_data_pattern=
 seconds=$((SECONDS - start))

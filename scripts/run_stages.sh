@@ -4,13 +4,17 @@
 # Usage: bash scripts/run_stages.sh configs/NAME.cfg [FLAG ...]
 # Reads NAME.cfg, NAME_finetune.cfg and NAME_labels.cfg; where one of the last
 # two is missing, NAME.cfg and configs/finetune_stage.cfg or labels_stage.cfg.
-# The flags go to every stage. A second run goes on where the first one ended.
+# The flags go to every stage, in a flagfile of the run: a stage passes over
+# those that it does not use. A second run goes on where the first one ended.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 config="${1:?Usage: bash scripts/run_stages.sh configs/NAME.cfg [FLAG ...]}"
 shift
 name="$(basename "${config%.cfg}")"
 scores="runs/$name/scores"
+mkdir -p "$scores"
+printf '%s\n' "$@" > "runs/$name/flags.cfg"
+set -- --flagfile="runs/$name/flags.cfg"
 
 # Sets `stage` to the flags of the stage finetune or labels.
 read_stage() {

@@ -27,15 +27,18 @@ import json, sys
 from absl import flags
 from absl.testing import flagsaver
 from distill.cli import study
+from distill.cli.entry_point import expand_flagfiles
+from distill.cli.settings_flags import define
 from distill.cli.study_settings import study_plan
-study.define_flags()
+define(study.FLAG_GROUPS)
 import tensorflow as tf
 from distill.networks.network import build_network
 for config in sys.argv[1:]:
     with flagsaver.flagsaver(), tf.Graph().as_default():
         given = ["train", "eval", "calibration"]
         given = [f"--{name}_data_pattern=x" for name in given]
-        flags.FLAGS(["study", *given, f"--flagfile={config}"])
+        words = ["study", *given, f"--flagfile={config}"]
+        flags.FLAGS(expand_flagfiles(words))
         plan = study_plan("command")
         built = {}
         for unit in (*plan.teachers, *plan.units):
@@ -49,18 +52,22 @@ READ_FLAGFILES = """
 import dataclasses, json, sys
 from absl import flags
 from absl.testing import flagsaver
-from distill.cli import flag_settings, train
-train.define_flags()
+from distill.cli import train
+from distill.cli.entry_point import expand_flagfiles
+from distill.cli.experiment import run_settings
+from distill.cli.settings_flags import define
+define(train.FLAG_GROUPS)
 import tensorflow as tf
 from distill.networks.network import build_network
 for config in sys.argv[1:]:
     with flagsaver.flagsaver(), tf.Graph().as_default():
         pattern = "--train_data_pattern=x"
-        flags.FLAGS(["train", pattern, f"--flagfile={config}"])
+        words = ["train", pattern, f"--flagfile={config}"]
+        flags.FLAGS(expand_flagfiles(words))
         if "baselines" in config or config.endswith("_labels.cfg"):
-            settings = flag_settings.student_settings()
+            settings = run_settings("labels")
         else:
-            settings = flag_settings.joint_settings()
+            settings = run_settings("parallel")
         networks = {"train_dir": flags.FLAGS.train_dir}
         for role in ("teacher", "student"):
             part = getattr(settings, role)

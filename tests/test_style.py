@@ -70,7 +70,7 @@ def test_importing_the_flags_registers_none_and_imports_no_tensorflow():
         "import sys\n"
         "from absl import flags\n"
         "before = set(flags.FLAGS)\n"
-        "import distill.cli.flag_sets, distill.cli.flag_settings\n"
+        "import distill.cli.flag_groups, distill.cli.experiment\n"
         "print(sorted(set(flags.FLAGS) - before))\n"
         "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))\n"
     )

@@ -77,8 +77,11 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
     verb defines them.
     """
     expanded: list[str] = []
-    known: set[str] | None = None
-    for argument in arguments:
+    known: set[str] = set()
+    words = iter(arguments)
+    for argument in words:
+        if argument.lstrip("-") == "flagfile":
+            argument += f"={next(words, '')}"
         if not argument.lstrip("-").startswith("flagfile="):
             expanded.append(argument)
             continue

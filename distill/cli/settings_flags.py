@@ -16,7 +16,7 @@ from distill.models.argument_checks import check_at_least, check_choice
 from distill.models.options import flag_name
 
 FLAGS = flags.FLAGS
-_WORDS = {int: "a whole number", float: "a number"}
+_WORDS = {int: "whole number", float: "number"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +131,11 @@ class _Parser(flags.ArgumentParser):
         try:
             value = kind(text)
         except ValueError as error:
-            words = f"{_WORDS[kind]}s" if self._is_list else _WORDS[kind]
-            words = words.replace("a whole numbers", "whole numbers")
-            words = words.replace("a numbers", "numbers")
+            wanted = (
+                f"{_WORDS[kind]}s" if self._is_list else f"a {_WORDS[kind]}"
+            )
             raise ValueError(
-                f"--{spec.name} must be {words}, got {text!r}."
+                f"{spec.name} must be {wanted}, got {text!r}."
             ) from error
         if spec.choices:
             # The references name TensorFlow 1's classes: AdamOptimizer.

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from distill.settings.synthetic import SyntheticSettings
 from distill.models.preprocessing import MAX_QUANTIZED, MIN_QUANTIZED
+from distill.settings.synthetic import SyntheticSettings
 from distill.system.atomic_files import replace_atomically
 
 

@@ -54,7 +54,9 @@ class DistillationSettings:
         choices=REPRESENTATION_LOSSES,
     )
     temperature: float = option(
-        1.0, "Divisor of the logits in --prediction_loss=cross_entropy."
+        1.0,
+        "Divisor of the logits in --prediction_loss=cross_entropy.",
+        minimum=0,
     )
     normalize_terms: bool = option(
         False,
@@ -90,10 +92,8 @@ class DistillationSettings:
     def __post_init__(self):
         """Checks the fields."""
         check_options(self)
-        if not self.temperature > 0:
-            raise ValueError(
-                f"temperature must be above 0, got {self.temperature}."
-            )
+        if not self.temperature:
+            raise ValueError("temperature must be above 0, got 0.")
         if self.temperature != 1 and self.prediction_loss != "cross_entropy":
             raise ValueError(
                 "temperature is for prediction_loss cross_entropy, not "

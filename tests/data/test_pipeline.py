@@ -23,9 +23,9 @@ from distill.data.files import find_files
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
-from distill.settings.synthetic import SyntheticSettings
 from distill.models.frame_budget import SELECTIONS, FrameBudget
 from distill.models.frame_selection import select_frames
+from distill.settings.synthetic import SyntheticSettings
 
 BUDGETS = [FrameBudget.every(n) for n in (1, 2, 3, 4, 5)] + [
     FrameBudget(selection, num_frames=k)

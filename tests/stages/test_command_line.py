@@ -19,51 +19,18 @@ from stage_runs import (
 )
 from stored_files import true_labels
 
+from distill.cli.main import VERBS
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_checkpoint
 
-SCRIPTS = [
-    "train",
-    "evaluate",
-    "convert",
-    "finetune",
-    "infer",
-    "make_synthetic_data",
-    "compare_scores",
-    "list_models",
-    "tools.backends",
-    "train_autoencoder",
-    "join_clips",
-    "write_budget_shards",
-    "calibrate_cascade",
-    "study",
-    "convert_predictions",
-    "score_predictions",
-    "write_labels",
-    "average_predictions",
-    "ensemble",
-    "average_checkpoints",
-    "export",
-    "serve",
-    "tools.service_load",
-    "check_data",
-    "download_yt8m",
-    "tools.predictions",
-    "tools.drills",
+TOOLS = [
+    f"tools.{n}" for n in ("backends", "service_load", "predictions", "drills")
 ]
+SCRIPTS = [*(verb for verb in VERBS if verb != "launch_workers"), *TOOLS]
 
 # Fails if the script imports TensorFlow or Keras, which takes seconds.
 NO_TENSORFLOW = "import sys; sys.modules.update(tensorflow=None, keras=None)"
-
-
-def test_every_entry_point_is_tested():
-    found = {
-        path.stem
-        for path in (ROOT / "scripts").glob("*.py")
-        if "run(main)" in path.read_text()
-    }
-    assert found == set(SCRIPTS)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -90,6 +57,59 @@ def test_argument_that_is_no_flag_is_refused(script):
     text = done.stdout + done.stderr
     assert "Not a flag: 'train_dir' (flags begin with --)." in text
     assert "Traceback" not in text
+
+
+def test_verbs_are_listed_and_a_wrong_one_suggests_the_nearest():
+    listed = run_script("--help", driver=NO_TENSORFLOW).stdout
+    assert all(f"\n  {verb} " in listed for verb in VERBS)
+    done = run_script("trian", driver=NO_TENSORFLOW, status=1)
+    assert "there is no verb 'trian'. Did you mean train?" in error_line(done)
+
+
+def test_every_module_of_the_command_line_is_a_verb_or_shared():
+    shared = {
+        "__init__",
+        "entry_point",
+        "experiment",
+        "flag_groups",
+        "main",
+        "scoring",
+        "settings_flags",
+        "study_settings",
+    }
+    found = {path.stem for path in (ROOT / "distill/cli").glob("*.py")}
+    assert found == shared | set(VERBS)
+
+
+def test_a_flag_of_another_verb_is_refused_on_the_command_line():
+    done = run_script(
+        "convert", "--dropout=0.9", driver=NO_TENSORFLOW, status=1
+    )
+    assert "--dropout is a flag of other verbs" in error_line(done)
+
+
+def test_a_flagfile_may_hold_flags_of_other_verbs_but_no_unknown_one(tmp_path):
+    shared = tmp_path / "shared.cfg"
+    shared.write_text(
+        "# A comment.\n--dropout=0.9\n--nogating\n--checkpoint=/nowhere.h5\n"
+    )
+    flags = ["convert", f"--flagfile={shared}", "--student_checkpoint=x"]
+    done = run_script(*flags, status=1)
+    assert "/nowhere.h5" in error_line(done)
+    shared.write_text("--dropuot=0.9\n")
+    done = run_script(*flags, driver=NO_TENSORFLOW, status=1)
+    assert "Unknown command line flag 'dropuot'" in error_line(done)
+
+
+def test_a_verb_defines_the_flags_it_uses_alone():
+    done = run_script("convert", "--helpxml", driver=NO_TENSORFLOW, status=None)
+    root = xml.etree.ElementTree.fromstring(done.stdout)
+    own = {
+        flag.findtext("name")
+        for flag in root.iter("flag")
+        if flag.findtext("key") == "yes"
+    }
+    assert own == {"checkpoint", "train_dir", "student_checkpoint"}
 
 
 def test_unknown_flag_suggests_the_nearest():
@@ -144,7 +164,7 @@ def test_missing_flags_are_named(script, flags, missing):
         ),
         ("--label_loss=hinge", "Did you mean 'HingeLoss'? Choices: Cross"),
         ("--dataset=yt8m", "Unknown frame-level dataset 'yt8m'"),
-        ("--feature_sizes=a,b", "--feature_sizes must be whole"),
+        ("--feature_sizes=a,b", "feature_sizes must be whole numbers"),
         ("--every_n=0", "every_n must be 1 or more"),
     ],
 )

@@ -21,12 +21,12 @@ from distill.checkpoints.averaging import average_checkpoints
 from distill.checkpoints.checkpoint import read_progress, write_checkpoint
 from distill.checkpoints.conversion import convert_to_student
 from distill.datasets.synthetic import write_synthetic_data
-from distill.settings.synthetic import SyntheticSettings
 from distill.evaluation.evaluate import Prediction, write_metrics
 from distill.evaluation.inference import write_predictions
 from distill.metrics.score_store import ScoreStore
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.settings.run_options import RunOptions
+from distill.settings.synthetic import SyntheticSettings
 from distill.system import atomic_files
 from distill.system.atomic_files import replace_atomically, replace_directory
 from distill.system.write_errors import WriteError

@@ -216,11 +216,13 @@ def test_weights_that_do_not_fit_the_teachers_are_errors(fields, message):
 READ_TEACHERS = """
 import json, sys
 from absl import flags
-from distill.cli import flag_settings, train
-train.define_flags()
+from distill.cli import train
+from distill.cli.experiment import run_settings
+from distill.cli.settings_flags import define
+define(train.FLAG_GROUPS)
 flags.FLAGS(["train", "--train_data_pattern=x", *sys.argv[1:]])
 try:
-    settings = flag_settings.REGIMES[flags.FLAGS.regime]()
+    settings = run_settings(flags.FLAGS.regime)
     names = ("checkpoints", "weights", "networks")
     print(json.dumps([getattr(settings, f"teacher_{n}") for n in names]))
 except ValueError as error:

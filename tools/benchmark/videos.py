@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 
 from distill.datasets.synthetic import write_synthetic_data
-from distill.datasets.synthetic_settings import SyntheticSettings
+from distill.settings.synthetic import SyntheticSettings
 from distill.settings.schema import DataSchema, make_schema
 from tools.benchmark.plan import Plan, Sizes
 
