@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stage 5: scores a checkpoint with all metrics.
-# Without arguments: on the default data, as configs/quickstart.cfg says.
+# Without arguments it runs on the default data, with configs/quickstart.cfg.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 bash scripts/setup.sh

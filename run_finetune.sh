@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stage 4: trains the student on, on labels alone.
-# Without arguments: on the default data, as configs/quickstart.cfg says.
+# Stage 4: trains the student further, on labels alone.
+# Without arguments it runs on the default data, with configs/quickstart.cfg.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 bash scripts/setup.sh

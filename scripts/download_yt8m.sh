@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Downloads YouTube-8M in the terms of its own downloader; again: what lacks.
+# Downloads YouTube-8M with the variables of its own downloader. A second call
+# fetches the files that are missing.
 # Usage: partition=2/frame/train mirror=us [shard=1,100] [jobs=4] \
 #   [server=http://{host}] bash scripts/download_yt8m.sh DIRECTORY
 set -euo pipefail

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs N workers of one command on this machine, to try what machines would do.
+# Runs N workers of one verb on this machine, to try what several machines do.
 # Usage: bash scripts/launch_workers.sh N VERB FLAG ...
-# for example: bash scripts/launch_workers.sh 2 train --flagfile=...
+# For example: bash scripts/launch_workers.sh 2 train --flagfile=...
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh

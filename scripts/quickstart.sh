@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs into .venv, writes the default data and runs the five stages on it.
-# A second run reuses what is there; delete runs/quickstart to start over.
+# A second run continues the first; delete runs/quickstart to start anew.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The five stages of one experiment, the same student on labels alone for
-# comparison, and the table of all four networks.
+# Runs the five stages of an experiment, trains the same student on labels alone
+# for comparison, and prints the table of all four networks.
 # Usage: bash scripts/run_stages.sh configs/NAME.cfg [FLAG ...]
-# Reads NAME.cfg, NAME_finetune.cfg and NAME_labels.cfg; where one of the last
-# two is missing, NAME.cfg and configs/finetune_stage.cfg or labels_stage.cfg.
-# The flags go to every stage, in a flagfile of the run: a stage passes over
-# those that it does not use. A second run goes on where the first one ended.
+# Reads NAME.cfg, NAME_finetune.cfg and NAME_labels.cfg. If one of the last two
+# is missing, it reads NAME.cfg and configs/finetune_stage.cfg or
+# configs/labels_stage.cfg. The flags go to every stage, in a flagfile of the
+# run: a stage skips those that it does not use. A second run continues.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 config="${1:?Usage: bash scripts/run_stages.sh configs/NAME.cfg [FLAG ...]}"

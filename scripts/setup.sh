@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv and installs the package into it; quick where that was done.
+# Makes .venv and installs the package into it; quick if this was done before.
 # Usage: bash scripts/setup.sh [EXTRA ...], for example `setup.sh dev gpu`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
