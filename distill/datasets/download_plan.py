@@ -1,22 +1,26 @@
-"""What is to be downloaded of YouTube-8M, in its own downloader's terms.
+"""Plans of YouTube-8M's downloads, as its own downloader reads them.
 
-A partition such as `2/frame/train` (version, level, split) has a plan, a JSON
-file that gives every file's MD5 hash, at
-`data.yt8m.org/2/download_plans/frame_train.json`; the files lie at
+A partition such as `2/frame/train` (version, level, split) has a plan: a JSON
+file with every file's MD5 hash at
+`data.yt8m.org/2/download_plans/frame_train.json`. The files lie at
 `MIRROR.data.yt8m.org/2/frame/train/`. Their names end in two letters or
-digits, which on the disk become a number: some names differ by case alone.
+digits, which become a number on the disk: some names differ only by case.
 """
 
 import dataclasses
 import hashlib
+import http.client
 import json
 import re
 import string
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from distill.models.argument_checks import check_choice
+from distill.system.atomic_files import replace_atomically
 
 LEVELS = ("frame", "video", "frame_level", "video_level")
 SPLITS = ("train", "validate", "test")
@@ -28,12 +32,12 @@ _HASH = re.compile("[0-9a-f]{32}")
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Where a partition lies.
+    """The servers of a partition.
 
     Attributes:
       partition: `VERSION/LEVEL/SPLIT`.
       mirror: `us`, `eu` or `asia`.
-      server: Address of the servers; `{host}` in it stands for
+      server: Address of the servers, in which `{host}` stands for
         `data.yt8m.org` or a mirror's `us.data.yt8m.org`.
     """
 
@@ -42,11 +46,7 @@ class Source:
     server: str = "http://{host}"
 
     def __post_init__(self):
-        """Checks the fields.
-
-        Raises:
-          ValueError: One is of another form; the message says what it can be.
-        """
+        """Checks the fields."""
         parts = self.partition.split("/")
         if len(parts) != 3 or not parts[0].isdecimal():
             raise ValueError(
@@ -65,18 +65,18 @@ class Source:
 
     @property
     def plan_address(self) -> str:
-        """Where the plan is."""
+        """Address of the plan."""
         version, level, split = self.partition.split("/")
         server = self.server.replace("{host}", "data.yt8m.org").rstrip("/")
         return f"{server}/{version}/download_plans/{level}_{split}.json"
 
     @property
     def plan_file(self) -> str:
-        """The plan's name on the disk."""
+        """Name of the plan on the disk."""
         return f"{self.partition.replace('/', '_')}_download_plan.json"
 
     def address(self, name: str) -> str:
-        """Returns where a file of the plan is."""
+        """Returns the address of a file of the plan."""
         host = f"{self.mirror}.data.yt8m.org"
         server = self.server.replace("{host}", host).rstrip("/")
         return f"{server}/{self.partition}/{name}"
@@ -88,8 +88,8 @@ class PlannedFile:
 
     Attributes:
       name: Its name on the disk.
-      address: Where it is.
-      md5: The hash that it has.
+      address: Its address.
+      md5: Its MD5 hash.
     """
 
     name: str
@@ -97,27 +97,53 @@ class PlannedFile:
     md5: str
 
 
-def read_plan(path: Path) -> dict[str, str]:
-    """Returns the MD5 hash of every file of a plan, by its name there.
+def load_plan(
+    source: Source, directory: Path, timeout: float
+) -> dict[str, str]:
+    """Returns a partition's plan; fetches it if it is not on the disk.
+
+    Args:
+      source: The partition and its servers.
+      directory: Directory of the plan on the disk.
+      timeout: Seconds in which the server must send something.
+
+    Returns:
+      The MD5 hash of every file, by its name in the plan.
 
     Raises:
-      ValueError: The file is no plan.
+      ValueError: The plan cannot be fetched, or is not a plan.
     """
+    path = directory / source.plan_file
+    if path.exists():
+        try:
+            return parse_plan(path.read_bytes())
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is no download plan ({error}): remove it, and it is "
+                "fetched again."
+            ) from error
+    address = source.plan_address
     try:
-        plan = parse_plan(path.read_bytes())
-    except ValueError as error:
+        with urllib.request.urlopen(address, timeout=timeout) as response:
+            contents = response.read()
+        plan = parse_plan(contents)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise ValueError(
-            f"{path} is no download plan ({error}): remove it, and it is "
-            "fetched again."
+            f"The plan of {source.partition} cannot be fetched from {address}: "
+            f"{error}."
         ) from error
+    with replace_atomically(path) as temporary:
+        temporary.write_bytes(contents)
     return plan
 
 
 def parse_plan(contents: bytes) -> dict[str, str]:
-    """Returns what `read_plan` does, of a plan's bytes.
+    """Returns the MD5 hash of every file of a plan, by its name there.
 
     Raises:
-      ValueError: They are no plan.
+      ValueError: The bytes are not a plan.
     """
     plan: Any = json.loads(contents)
     files = plan.get("files") if isinstance(plan, Mapping) else None
@@ -145,20 +171,13 @@ def local_name(name: str) -> str:
     return f"{stem[:-2]}{number:04d}{dot}{extension}"
 
 
-def parse_shard(shard: str | None) -> tuple[int, int]:
-    """Returns m and n of `m,n`: part m, from 1, of n parts; None: 1, 1.
-
-    Raises:
-      ValueError: It is of another form.
-    """
-    if not shard:
-        return 1, 1
-    numbers = [text.strip() for text in shard.split(",")]
-    if len(numbers) != 2 or not all(text.isdecimal() for text in numbers):
+def _parse_shard(shard: str) -> tuple[int, int]:
+    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", shard)
+    if not match:
         raise ValueError(
             f"shard must be m,n such as 1,100 (part 1 of 100), got {shard!r}."
         )
-    part, count = map(int, numbers)
+    part, count = map(int, match.groups())
     if not 1 <= part <= count:
         raise ValueError(f"shard={shard}: m must be from 1 to n.")
     return part, count
@@ -167,14 +186,19 @@ def parse_shard(shard: str | None) -> tuple[int, int]:
 def choose_files(
     source: Source, plan: Mapping[str, str], shard: str | None
 ) -> list[PlannedFile]:
-    """Returns the files of a plan that fall to a shard, by their names.
+    """Returns the files of a plan that belong to a shard, sorted by name.
 
     A file's shard follows from the MD5 hash of its name in the plan.
 
+    Args:
+      source: The servers.
+      plan: The MD5 hash of every file, by its name there.
+      shard: `m,n` for part m, from 1, of n; None for all.
+
     Raises:
-      ValueError: `shard` is of another form, or no file falls to it.
+      ValueError: `shard` is of another form, or no file belongs to it.
     """
-    part, count = parse_shard(shard)
+    part, count = _parse_shard(shard or "1,1")
     chosen = [
         PlannedFile(local_name(name), source.address(name), md5)
         for name, md5 in plan.items()
@@ -185,7 +209,6 @@ def choose_files(
             f"None of the {len(plan)} files of {source.partition} falls to "
             f"shard={shard or '1,1'}."
         )
-    names = {file.name for file in chosen}
-    if len(names) < len(chosen):
+    if len({file.name for file in chosen}) < len(chosen):
         raise ValueError("The plan gives two files the same name on the disk.")
     return sorted(chosen, key=lambda file: file.name)

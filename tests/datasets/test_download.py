@@ -1,9 +1,11 @@
 """Downloads from a server that breaks off, lies, is slow or says no."""
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,17 +13,16 @@ import time
 from pathlib import Path
 
 import pytest
-from plan_server import PARTITION, serve_files
 
-from distill.datasets import download_file
-from distill.datasets.download import Download
-from distill.datasets.download_file import Patience
+from distill.datasets import download as downloads
+from distill.datasets.download import Download, Patience
 from distill.datasets.download_plan import (
     Source,
     choose_files,
     local_name,
     parse_plan,
 )
+from tests.datasets.plan_server import PARTITION, serve_files
 
 ROOT = Path(__file__).parents[2]
 QUICK = Patience(timeout=5, attempts=3, hash_attempts=2, first_wait=0.01)
@@ -51,7 +52,8 @@ def assert_all_there(server, directory):
 def test_the_files_get_numbers_for_names_and_the_plan_is_kept(server, tmp_path):
     result, lines = download(server, tmp_path / "a" / "b")
     assert (result.num_present, result.num_fetched) == (0, 6)
-    assert result.num_bytes == 6 * 5000 and not result.failed
+    assert result.num_bytes == 6 * 5000
+    assert not result.failed
     assert_all_there(server, tmp_path / "a" / "b")
     plan = tmp_path / "a" / "b" / "2_frame_train_download_plan.json"
     assert plan.read_bytes() == server.plan
@@ -79,12 +81,11 @@ def test_files_known_to_be_right_are_not_read_again(
 ):
     download(server, tmp_path)
     os.utime(tmp_path / "train0004.tfrecord")
-    read = []
+    read, true_hash = [], downloads.hash_file
     monkeypatch.setattr(
         "distill.datasets.download.hash_file",
         lambda path, stop: read.append(path.name) or true_hash(path, stop),
     )
-    true_hash = download_file.hash_file
     for _ in range(2):
         result, _ = download(server, tmp_path)
         assert result.num_present == 6
@@ -117,7 +118,8 @@ def test_a_file_that_gets_no_further_is_given_up_and_kept(server, tmp_path):
     assert result.num_fetched == 5
     assert list(result.failed) == ["train0001.tfrecord"]
     problem = result.failed["train0001.tfrecord"]
-    assert "the server answered 503" in problem and "(3 times; " in problem
+    assert "the server answered 503" in problem
+    assert "(3 times; " in problem
     assert f"{server.address}/{PARTITION}/trainab.tfrecord" in problem
     assert any(line.startswith("FAILED train0001.tfrecord: ") for line in lines)
     part = tmp_path / ".train0001.tfrecord.part"
@@ -207,7 +209,7 @@ def test_a_full_disk_ends_the_download_and_is_named(
             raise OSError(errno.ENOSPC, "No space left on device")
         file.write(chunk)
 
-    monkeypatch.setattr(download_file, "write_all", write)
+    monkeypatch.setattr(downloads, "write_all", write)
     server.faults["trainab.tfrecord"] = ["slow"]
     result, _ = download(server, tmp_path, jobs=1)
     assert list(result.failed) == ["train0001.tfrecord"]
@@ -237,10 +239,8 @@ def test_shards_part_all_files(count):
     source = Source(PARTITION, "eu")
     shards = []
     for part in range(1, count + 1):
-        try:
+        with contextlib.suppress(ValueError):  # A shard without a file.
             shards.append(choose_files(source, plan, f"{part},{count}"))
-        except ValueError as error:
-            assert "falls to shard=" in str(error)
     found = [
         file.address.rsplit("/", 1)[1] for shard in shards for file in shard
     ]
@@ -299,9 +299,8 @@ def test_two_letters_become_a_number(name, expected):
     ],
 )
 def test_wrong_terms_are_explained(fields, says):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(says)):
         Source(*fields)
-    assert says in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -315,9 +314,8 @@ def test_wrong_terms_are_explained(fields, says):
     ],
 )
 def test_wrong_shards_are_explained(shard, says):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(says)):
         choose_files(Source(PARTITION, "us"), {"trainaa.x": "0" * 32}, shard)
-    assert says in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -331,15 +329,14 @@ def test_wrong_shards_are_explained(shard, says):
     ],
 )
 def test_what_is_no_plan_is_refused(plan, says, server, tmp_path):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(says)):
         parse_plan(plan.encode())
-    assert says in str(error.value)
     server.plan = plan.encode()
     with pytest.raises(ValueError, match="cannot be fetched from http"):
         download(server, tmp_path)
     assert not list(tmp_path.iterdir())
     (tmp_path / "2_frame_train_download_plan.json").write_text(plan)
-    with pytest.raises(ValueError, match="is no download plan .* remove it"):
+    with pytest.raises(ValueError, match=r"is no download plan .* remove it"):
         download(server, tmp_path)
 
 
