@@ -60,8 +60,12 @@ def main() -> int:
     from distill.data.files import find_files
     from distill.datasets.check.check import Split, check_splits
     from distill.datasets.check.file_check import Expected
-    from distill.datasets.check.report import make_directory, write_report
-    from distill.datasets.check.tables import print_findings, show_progress
+    from distill.datasets.check.report import (
+        make_directory,
+        print_findings,
+        show_progress,
+        write_report,
+    )
 
     splits = {
         name: Split(

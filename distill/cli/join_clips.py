@@ -51,7 +51,7 @@ def main() -> None:
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
     from distill.datasets.joined_clips import JoinedVideos, JoinSettings
-    from distill.datasets.replaced_files import local_directory
+    from distill.datasets.shards import local_directory
     from distill.reporting.console import print_shard
     from distill.system.directory_lock import DirectoryLock
 

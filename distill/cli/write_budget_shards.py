@@ -46,9 +46,8 @@ def main() -> None:
 
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
-    from distill.datasets.budget_records import KeptFrames
-    from distill.datasets.budget_shards import BudgetShards
-    from distill.datasets.replaced_files import local_directory
+    from distill.datasets.budget_shards import BudgetShards, KeptFrames
+    from distill.datasets.shards import local_directory
     from distill.reporting.console import print_shard
     from distill.system.directory_lock import DirectoryLock
 

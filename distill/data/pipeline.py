@@ -1,48 +1,49 @@
 """From files to batches: reading, order, checking and batching.
 
-The order of training depends on the run's seed and the epoch alone, and every
-batch says how many records of the epoch lie behind it, so that a run can go on
-in the middle of an epoch without parsing what it has seen. Where the examples
-are segments these are counted, and what has been seen is parsed again.
+The order of training follows from the run's seed and the epoch alone. Every
+batch carries its position in the epoch, so a resumed run skips the records it
+has seen without parsing them. Segments are counted one by one instead: those
+seen before are parsed again.
 """
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from distill.data.bad_files import (
+from distill.data.bad_records import (
     PARSER_ERRORS,
+    BadRecordError,
+    describe_bad_record,
     find_bad_record,
-    read_record,
 )
-from distill.data.bad_records import BadRecordError, describe_bad_record
-from distill.data.batch_order import (
-    count_bytes,
-    data_options,
-    flatten,
-    number,
-    take_turns,
-)
-from distill.data.estimation import estimate_num_records, estimate_num_segments
 from distill.data.files import check_files, describe_files
 from distill.data.frame_draws import (
     EVALUATION_KEY,
     draw_for_videos,
     epoch_key,
 )
-from distill.data.raw_records import keep_share, read_raw_records
 from distill.data.records import GOOD, parse_record, parse_records
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
+from distill.data.tfrecords import (
+    FRAMING_BYTES,
+    limit_records,
+    read_raw_records,
+    read_record,
+)
 from distill.models.argument_checks import check_at_least, check_choice
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.settings.schema import DataSchema
 
 ON_BAD_RECORD = ("fail", "skip")
 _MAX_SEED = 2**31
+_RECORDS_OF_ESTIMATES = 64
+
+Record = dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +55,14 @@ class VideoReader:
         record's video but one of its segments.
       files: The files' names.
       batch_size: Examples a batch; the last one of a pass may hold fewer.
-      need_labels: Whether a record without labels is bad; of segments, whether
-        the rated ones are read, or every one of five frames.
-      budget: Only its frames of a video are decoded.
-      share: Share of every file's records that is read, spread evenly.
-      num_draws: Random numbers that every batch brings along for selections
-        inside the graph.
+      need_labels: Whether a record without labels is bad. Of segments: whether
+        the rated ones are read, or all of five frames.
       on_bad_record: `fail` raises at the first bad record, `skip` leaves bad
         records out and reports them after the pass.
+      budget: The frames that are decoded of a video.
+      num_draws: Random numbers per video that every batch brings along for
+        selections inside the graph.
+      share: Share of every file's records that is read, spread evenly.
     """
 
     schema: DataSchema
@@ -72,7 +73,7 @@ class VideoReader:
     budget: FrameBudget = ALL_FRAMES
     num_draws: int = 0
     share: float = 1.0
-    _sizes: dict = dataclasses.field(default_factory=dict, init=False)
+    _sizes: dict[str, int] = dataclasses.field(default_factory=dict, init=False)
 
     def __post_init__(self):
         """Checks the fields."""
@@ -82,7 +83,7 @@ class VideoReader:
     def read_once(
         self, turn: tuple[int, int] = (0, 1)
     ) -> Iterator[dict[str, tf.Tensor]]:
-        """Yields every example once, in an order that the files fix.
+        """Yields every example once, always in the same order.
 
         Args:
           turn: `(i, n)`: only every n-th batch, from the i-th on.
@@ -90,11 +91,12 @@ class VideoReader:
         Yields:
           Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
           `frames` uint8 `[batch, selected frames, features]` with `num_frames`
-          int32 `[batch]`, or `features` float32 `[batch, features]`;
-          `position` int64 `[batch]`: records of the pass up to and with it;
-          of segments, whose `id` is `VIDEO:START`, the good segments up to and
-          with it, and `label_weights` bool `[batch, classes]`, those rated;
-          `draws` float32 `[batch, num_draws]` in [0, 1), if there are any.
+          int32 `[batch]`, or `features` float32 `[batch, features]`.
+          `position` int64 `[batch]` counts the records of the pass up to and
+          including the example. For segments `id` is `VIDEO:START`, `position`
+          counts good segments, and `label_weights` bool `[batch, classes]`
+          marks the rated classes. With `num_draws` also `draws` float32
+          `[batch, num_draws]` in [0, 1).
 
         Raises:
           BadRecordError: A record or file is bad, or there is no record.
@@ -120,7 +122,7 @@ class VideoReader:
           seed: The run's seed.
           epoch: Number of the epoch, from 0.
           buffer_size: Records, or segments, among which the next one is drawn.
-          position: As many of the epoch are left out at its start.
+          position: Examples to leave out at the start of the epoch.
           stream: `(i, n)`: only every n-th file of the epoch, from the i-th on.
 
         Yields:
@@ -148,48 +150,32 @@ class VideoReader:
         return round(self.share * estimate_num_records(self.files))
 
     def estimate_num_examples(self) -> int:
-        """Estimates the number of records or, if so read, of segments."""
+        """Estimates the number of records, or of segments if it reads those."""
         if not self.schema.segment_labels:
             return self.estimate_num_records()
-        segments = estimate_num_segments(
-            self.files, self.schema, self.need_labels
-        )
+
+        def count_segments(serialized):
+            parsed = parse_segments(serialized, self.schema, self.need_labels)
+            return tf.size(parsed["id"])
+
+        counts = _first_records(self.files).map(count_segments).ignore_errors()
+        mean = np.mean(list(counts.as_numpy_iterator()) or [0])
+        segments = round(estimate_num_records(self.files) * mean)
         return round(self.share * segments)
 
-    def _read(self, file_indexes, order, draw_key, position=0, turn=(0, 1)):
+    def _read(
+        self,
+        file_indexes: np.ndarray,
+        order: Callable[[tf.data.Dataset], tf.data.Dataset],
+        draw_key: str,
+        position: int = 0,
+        turn: tuple[int, int] = (0, 1),
+    ) -> Iterator[Record]:
         check_files([self.files[i] for i in file_indexes], self._sizes)
         skipped = SkippedRecords.create(len(self.files))
-        records = read_raw_records(
-            self.files,
-            tf.data.Dataset.from_tensor_slices(file_indexes.astype(np.int64)),
-            self.on_bad_record == "skip",
+        dataset = self._make_batches(
+            file_indexes, order, draw_key, position, turn, skipped
         )
-        one_by_one = self.schema.segment_labels or self.on_bad_record == "skip"
-        count = functools.partial(count_bytes, skipped)
-        count_each = one_by_one or position or self.share < 1
-        if count_each:
-            # What is left out behind this was read as well.
-            records = records.map(count)
-        if self.share < 1:
-            records = keep_share(records, self.share)
-        if self.schema.segment_labels:
-            # A batch may end amid a record's segments: these are counted.
-            segments = self._parse_one_by_one(
-                records, skipped, draw_key
-            ).unbatch()
-            dataset = number(order(segments), position).map(flatten)
-            dataset = take_turns(dataset.batch(self.batch_size), turn)
-        elif one_by_one:
-            numbered = number(order(records), position).map(flatten)
-            dataset = self._parse_one_by_one(numbered, skipped, draw_key)
-            dataset = take_turns(dataset.batch(self.batch_size), turn)
-        else:
-            numbered = number(order(records), position)
-            dataset = numbered.batch(self.batch_size).map(flatten)
-            if not count_each:
-                dataset = dataset.map(count)
-            dataset = self._parse(take_turns(dataset, turn), draw_key)
-        dataset = dataset.prefetch(2).with_options(data_options())
         num_batches = 0
         for batch in self._raise_clearly(dataset):
             self._check_records(batch)
@@ -204,7 +190,53 @@ class VideoReader:
                 f"{describe_files(self.files)}."
             )
 
-    def _finish(self, skipped, file_indexes):
+    def _make_batches(
+        self,
+        file_indexes: np.ndarray,
+        order: Callable[[tf.data.Dataset], tf.data.Dataset],
+        draw_key: str,
+        position: int,
+        turn: tuple[int, int],
+        skipped: SkippedRecords,
+    ) -> tf.data.Dataset:
+        records = read_raw_records(
+            self.files,
+            tf.data.Dataset.from_tensor_slices(file_indexes.astype(np.int64)),
+            self.on_bad_record == "skip",
+        )
+        one_by_one = self.schema.segment_labels or self.on_bad_record == "skip"
+        count = functools.partial(_count_bytes, skipped)
+        count_each = one_by_one or position or self.share < 1
+        if count_each:
+            # Records that are left out further on have been read as well.
+            records = records.map(count)
+        if self.share < 1:
+            records = _keep_share(records, self.share)
+        if self.schema.segment_labels:
+            # Segments are numbered: a batch may end amid a record's segments.
+            segments = self._parse_one_by_one(
+                records, skipped, draw_key
+            ).unbatch()
+            dataset = _number(order(segments), position).map(_flatten)
+            dataset = _take_turns(dataset.batch(self.batch_size), turn)
+        elif one_by_one:
+            numbered = _number(order(records), position).map(_flatten)
+            dataset = self._parse_one_by_one(numbered, skipped, draw_key)
+            dataset = _take_turns(dataset.batch(self.batch_size), turn)
+        else:
+            numbered = _number(order(records), position)
+            dataset = numbered.batch(self.batch_size).map(_flatten)
+            if not count_each:
+                dataset = dataset.map(count)
+            dataset = self._parse(_take_turns(dataset, turn), draw_key)
+        options = tf.data.Options()
+        # One thread for each batch's parser leaves the step its cores.
+        options.threading.max_intra_op_parallelism = 1
+        return dataset.prefetch(2).with_options(options)
+
+    def _finish(
+        self, skipped: SkippedRecords, file_indexes: np.ndarray
+    ) -> None:
         """Reports what a whole pass left out, or raises for damaged files."""
         damaged = skipped.report_damaged_files(self.files, file_indexes)
         if damaged:
@@ -215,8 +247,13 @@ class VideoReader:
         for line in skipped.report(self.files, *layout) + damaged:
             print(f"WARNING: {line}", flush=True)
 
-    def _parse(self, dataset, draw_key, parser=parse_records):
-        """Parses batches of records, or by another parser single ones."""
+    def _parse(
+        self,
+        dataset: tf.data.Dataset,
+        draw_key: str,
+        parser: Callable[..., Record] = parse_records,
+    ) -> tf.data.Dataset:
+        """Parses batches of records, or by another parser single records."""
 
         def parse(record):
             serialized = record.pop("serialized")
@@ -237,10 +274,12 @@ class VideoReader:
             parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
-    def _parse_one_by_one(self, dataset, skipped, draw_key):
-        """Parses records each on its own, so that one may be left out.
+    def _parse_one_by_one(
+        self, dataset: tf.data.Dataset, skipped: SkippedRecords, draw_key: str
+    ) -> tf.data.Dataset:
+        """Parses single records, so that a bad one can be left out.
 
-        What is left out is counted in order, before and after the parser.
+        Records are counted before and after the parser, in order.
         """
         segments = self.schema.segment_labels
         parser = parse_segments if segments else parse_record
@@ -270,15 +309,15 @@ class VideoReader:
             dataset = dataset.filter(lambda parsed: parsed["reason"] == GOOD)
         return dataset.map(repeat_for_segments) if segments else dataset
 
-    def _raise_clearly(self, dataset):
-        """Yields from the dataset; its errors come out as BadRecordError."""
+    def _raise_clearly(self, dataset: tf.data.Dataset) -> Iterator[Record]:
+        """Yields from the dataset and raises its errors as BadRecordError."""
         try:
             yield from dataset
         except PARSER_ERRORS as error:
             problem = find_bad_record(self.files, self.schema, self.need_labels)
             raise BadRecordError(problem or str(error)) from error
 
-    def _check_records(self, batch):
+    def _check_records(self, batch: Record) -> None:
         """Raises for the first bad record of a batch."""
         reasons = batch.pop("reason").numpy()
         bad = np.flatnonzero(reasons != GOOD)
@@ -296,3 +335,57 @@ class VideoReader:
                 f"{file}, record {number}: {problem}. "
                 "(--on_bad_record=skip leaves such records out.)"
             )
+
+
+def estimate_num_records(files: list[str]) -> int:
+    """Estimates the number of records by the mean size of the first 64."""
+    sizes = [
+        len(each.numpy()) + FRAMING_BYTES for each in _first_records(files)
+    ]
+    if not sizes:
+        return 0
+    total = sum(tf.io.gfile.stat(file).length for file in files)
+    return round(total * len(sizes) / sum(sizes))
+
+
+def _first_records(files: list[str]) -> tf.data.Dataset:
+    names = tf.data.Dataset.from_tensor_slices(files)
+    records = names.flat_map(
+        lambda name: tf.data.TFRecordDataset(name).take(limit_records(name))
+    )
+    return records.ignore_errors().take(_RECORDS_OF_ESTIMATES)
+
+
+def _keep_share(records: tf.data.Dataset, share: float) -> tf.data.Dataset:
+    """Leaves a share of every file's records, spread evenly over it."""
+
+    def is_kept(record):
+        number = tf.cast(record["record_number"], tf.float64)
+        return tf.floor((number + 1) * share) > tf.floor(number * share)
+
+    return records.filter(is_kept)
+
+
+def _number(dataset: tf.data.Dataset, position: int) -> tf.data.Dataset:
+    """Numbers examples from 1 and leaves out the first `position`."""
+    numbers = tf.data.Dataset.counter(1)
+    numbered = tf.data.Dataset.zip({"example": dataset, "position": numbers})
+    return numbered.skip(position)
+
+
+def _flatten(numbered: dict[str, Any]) -> Record:
+    """Returns numbered examples, or batches of them, as one dict."""
+    return numbered["example"] | {"position": numbered["position"]}
+
+
+def _take_turns(
+    batches: tf.data.Dataset, turn: tuple[int, int]
+) -> tf.data.Dataset:
+    """Returns every n-th batch, from the i-th on."""
+    index, count = turn
+    return batches if count == 1 else batches.shard(count, index)
+
+
+def _count_bytes(skipped: SkippedRecords, records: Record) -> Record:
+    skipped.count_bytes(records["file_index"], records["serialized"])
+    return records

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from distill.data import records
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
-from distill.data.frame_strings import decode_frames
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.settings.schema import SEGMENT_FRAMES, DataSchema
@@ -191,7 +190,7 @@ def _cut_frames(video_id, features, starts, schema):
     indexes = starts[:, None] + tf.range(SEGMENT_FRAMES, dtype=tf.int64)
     is_real = indexes < num_frames
     indexes = tf.minimum(indexes, num_frames - 1)
-    frames = decode_frames(
+    frames = records.decode_frames(
         [tf.gather(feature, indexes) for feature in features],
         schema,
         SEGMENT_FRAMES,

@@ -6,18 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from distill.data import records
-from distill.data.bad_files import (
+from distill.data.bad_records import describe_bad_record, find_bad_record
+from distill.data.tfrecords import (
+    FRAMING_BYTES,
     count_whole_records,
     describe_corruption,
-    find_bad_record,
     read_record,
 )
-from distill.data.bad_records import describe_bad_record
 from distill.models.frame_budget import FrameBudget
 from distill.settings.schema import DataSchema
-
-# A TFRecord lies in its file behind its length and two checksums.
-FRAMING_BYTES = 16
 
 
 @dataclasses.dataclass

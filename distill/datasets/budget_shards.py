@@ -1,53 +1,173 @@
-"""Shards of k frames a video, made of whole ones file by file.
+"""Shards that hold only the frames of a budget, made of whole videos.
 
 Where no more than k frames of a video are ever read, the others need not be
-stored. Several threads write a file each: much of the time goes to TensorFlow's
+stored. The frames are those that `distill.data.pipeline.VideoReader` selects
+of whole videos at the same budget and `max_frames`, after the cut to
+`max_frames`. Those of random_k are the ones that evaluation draws. Everything
+else in a record stays as it is.
+
+Several threads write a file each: most of the time goes to TensorFlow's
 reader, which runs without Python's lock, and a process would take seconds to
 import TensorFlow.
 """
 
+import collections
 import dataclasses
 import itertools
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.data.files import check_files, describe_files
-from distill.datasets.budget_records import (
-    KeptFrames,
-    describe_obstacle,
-    keep_frames,
-    make_selector,
+from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
+from distill.data.records import BUDGET_KEY
+from distill.datasets.shards import (
+    WholeVideo,
+    check_replaced,
+    check_rewritable,
+    local_directory,
+    read_whole_videos,
+    write_shard,
 )
-from distill.datasets.replaced_files import check_replaced, local_directory
-from distill.datasets.whole_videos import read_whole_videos
 from distill.models.argument_checks import check_at_least
+from distill.models.frame_budget import FrameBudget
+from distill.models.frame_selection import frame_positions
+from distill.settings.schema import DataSchema
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
 
+# Keys of a record with a budget's frames: the name of the file it was made of
+# and the whole video's number of frames.
+FILE_KEY = "source_file"
+NUM_FRAMES_KEY = "source_frames"
 _VIDEOS_AT_ONCE = 32
-# Some hundred bytes a shard.
+# Some hundred bytes per shard.
 _MOST_DESCRIBED = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
+class KeptFrames:
+    """The frames that are kept of every video.
+
+    Attributes:
+      schema: The videos' layout.
+      budget: The budget that selects them.
+    """
+
+    schema: DataSchema
+    budget: FrameBudget
+
+    def __post_init__(self):
+        """Checks the fields against each other."""
+        schema, budget = self.schema, self.budget
+        check_rewritable(schema, (BUDGET_KEY, FILE_KEY, NUM_FRAMES_KEY))
+        if budget.keeps_all:
+            raise ValueError(
+                "every_n=1 keeps every frame: give frame_budget, or an "
+                "every_n of 2 or more."
+            )
+        if budget != budget.at_evaluation():
+            raise ValueError(
+                "random_offset and fewest_frames take other frames in every "
+                "epoch; a shard holds the same frames for all epochs."
+            )
+        budget.width(schema.max_frames)
+
+
+def make_selector(
+    settings: KeptFrames,
+) -> Callable[[list[bytes], list[int]], list[np.ndarray]]:
+    """Returns a function that selects frames; threads may share it.
+
+    It takes videos' ids and numbers of frames, and returns the positions of
+    each video's frames, in time order.
+    """
+    budget, most = settings.budget, settings.schema.max_frames
+
+    def select(ids, num_frames):
+        draws = draw_for_videos(ids, budget.num_draws(most), EVALUATION_KEY)
+        positions, kept = frame_positions(
+            tf.minimum(num_frames, most), budget, most, draws
+        )
+        if positions is None:
+            firsts = tf.zeros_like(num_frames)[:, None]
+            positions = firsts + budget.every_n * tf.range(budget.width(most))
+        return positions, kept
+
+    compiled = tf.function(select, autograph=False).get_concrete_function(
+        tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
+    )
+
+    def select_positions(ids, num_frames):
+        positions, kept = compiled(tf.constant(ids), tf.constant(num_frames))
+        pairs = zip(positions.numpy(), kept.numpy(), strict=True)
+        return [row[:count] for row, count in pairs]
+
+    return select_positions
+
+
+def describe_obstacle(
+    message: tf.train.SequenceExample, num_frames: int
+) -> str | None:
+    """Says why frames of a good record cannot be removed; None if they can."""
+    for key in (FILE_KEY, NUM_FRAMES_KEY):
+        if key in message.context.feature:
+            return f"it has the key {key!r}, under which its source is noted"
+    for name, entries in message.feature_lists.feature_list.items():
+        count = len(entries.feature)
+        if count not in (0, num_frames):
+            return (
+                f"the feature list {name!r} has {count} entries and the video "
+                f"{num_frames} frames, so which entries to keep is unknown"
+            )
+    return None
+
+
+def keep_frames(
+    message: tf.train.SequenceExample,
+    positions: np.ndarray,
+    budget: FrameBudget,
+    source: str,
+) -> None:
+    """Removes all frames but a budget's from a record; notes their source.
+
+    Args:
+      message: A whole video for which `describe_obstacle` returns None.
+      positions: The frames to keep of every feature list.
+      budget: The budget of these frames.
+      source: Name of the file they come from.
+    """
+    lists = message.feature_lists.feature_list
+    num_frames = max(len(entries.feature) for entries in lists.values())
+    for entries in lists.values():
+        if entries.feature:
+            kept = [entries.feature[position] for position in positions]
+            entries.CopyFrom(tf.train.FeatureList(feature=kept))
+    context = message.context.feature
+    context[BUDGET_KEY].bytes_list.value[:] = [budget.name.encode()]
+    context[FILE_KEY].bytes_list.value.append(source.encode())
+    context[NUM_FRAMES_KEY].int64_list.value.append(num_frames)
+
+
+@dataclasses.dataclass(frozen=True)
 class ShardSizes:
-    """What some shards hold, and what their sources did.
+    """Sizes of some shards and of the files they were made of.
 
     Attributes:
       num_shards: Shards.
       num_videos: Videos.
       source_frames: Frames of the whole videos.
       num_frames: Frames kept.
-      source_bytes: Size of the sources' files.
-      num_bytes: Size of the shards' files.
+      source_bytes: Bytes of the sources.
+      num_bytes: Bytes of the shards.
     """
 
     num_shards: int = 0
@@ -65,7 +185,7 @@ class ShardSizes:
         return ShardSizes(*map(sum, pairs))
 
     def describe(self, seconds: float) -> str:
-        """Returns a line on what was written in a time."""
+        """Returns a line on the shards written in some seconds."""
         if not self.num_shards:
             return "every shard was there already"
         ratio = self.num_bytes / max(self.source_bytes, 1)
@@ -78,12 +198,12 @@ class ShardSizes:
 
 
 class BudgetShards:
-    """The shards that some files become, one each of the same name.
+    """The shards that some files become, one of the same name for each.
 
     Args:
-      settings: Which frames are kept.
+      settings: The frames that are kept.
       files: The whole videos' files.
-      output_dir: Where the shards go. It holds those of one budget alone.
+      output_dir: Where the shards go; it holds shards of one budget only.
 
     Raises:
       ValueError: `output_dir` is not local or holds shards of other settings,
@@ -113,7 +233,7 @@ class BudgetShards:
         )
         self._select = make_selector(settings)
 
-    def _name_shards(self, files):
+    def _name_shards(self, files: list[str]) -> list[tuple[Path, str]]:
         """Returns every shard's path and source."""
         sources: dict[str, str] = {}
         for file in files:
@@ -128,51 +248,46 @@ class BudgetShards:
             (self.output_dir / name, file) for name, file in sources.items()
         ]
 
-    def _read_description(self):
-        """Returns the source of every shard that is there, by its name."""
+    def _read_description(self) -> dict[str, dict[str, Any]]:
+        """Returns the source of every existing shard, by the shard's name."""
         if not self.description.exists():
             return {}
         try:
             described = read_json_object(self.description, _MOST_DESCRIBED)
-        except ValueError as error:
-            raise ValueError(
-                f"{self.description} describes no shards: {error}."
-            ) from error
-        try:
-            sources, settings = described["sources"], described["settings"]
             known = {
                 name: source
-                for name, source in sources.items()
+                for name, source in described["sources"].items()
                 if (self.output_dir / name).exists()
             }
-            if known:
-                self._check_same_settings(settings)
-            made_of = {name: known[name]["file"] for name in known}
-        except (AttributeError, KeyError, TypeError) as error:
+            held = described["settings"]
+            settings = {
+                f"{group} {name}": (held[group][name], value)
+                for group, fields in self._describe_settings().items()
+                for name, value in fields.items()
+            }
+            made_of = {name: source["file"] for name, source in known.items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self.description} describes no shards: {error!r}."
             ) from error
-        for name in known.keys() & self._inputs.keys():
-            old, new = made_of[name], self._inputs[name]["file"]
-            if old != new:
+        for name, (old, new) in settings.items():
+            if known and old != new:
                 raise ValueError(
-                    f"{self.output_dir / name} was made of {old}, not of "
-                    f"{new}: give another output_dir."
+                    f"{self.output_dir} holds shards written with "
+                    f"{name}={old!r}, not {new!r}: give another output_dir "
+                    "or remove them."
+                )
+        for name in known.keys() & self._inputs.keys():
+            new = self._inputs[name]["file"]
+            if made_of[name] != new:
+                raise ValueError(
+                    f"{self.output_dir / name} was made of {made_of[name]}, "
+                    f"not of {new}: give another output_dir."
                 )
         return known
 
-    def _check_same_settings(self, described):
-        for group, fields in self._describe_settings().items():
-            for name, value in fields.items():
-                if described[group][name] != value:
-                    raise ValueError(
-                        f"{self.output_dir} holds shards written with {group} "
-                        f"{name}={described[group][name]!r}, not {value!r}: "
-                        "give another output_dir or remove them."
-                    )
-
     def _describe_settings(self) -> dict[str, Any]:
-        """Returns the settings as JSON gives them back."""
+        """Returns the settings as read back from JSON."""
         return json.loads(json.dumps(dataclasses.asdict(self.settings)))
 
     def write(
@@ -180,11 +295,12 @@ class BudgetShards:
     ) -> ShardSizes:
         """Writes the shards, each whole or not at all.
 
-        Shards that the same settings made of files of the same names and
-        sizes are kept.
+        Existing shards are kept if their sources have the same names and
+        sizes as when they were written.
 
         Args:
-          report: Is told every shard's path and whether it was written now.
+          report: Called with every shard's path and whether it was written
+            now.
           num_workers: Files that are read at once.
 
         Returns:
@@ -212,8 +328,8 @@ class BudgetShards:
                 pool.shutdown(cancel_futures=True)
         return sizes
 
-    def _forget_changed(self):
-        """Removes the shards of files that have changed; notes all sources."""
+    def _forget_changed(self) -> None:
+        """Removes the shards of changed files; describes all sources."""
         for path, _ in self.sources:
             if self._known.get(path.name) != self._inputs[path.name]:
                 path.unlink(missing_ok=True)
@@ -225,37 +341,33 @@ class BudgetShards:
         with replace_atomically(self.description) as temporary:
             temporary.write_text(json.dumps(described, indent=2) + "\n")
 
-    def _write_shard(self, path, file, stopped):
+    def _write_shard(
+        self, path: Path, file: str, stopped: threading.Event
+    ) -> ShardSizes:
         """Writes one shard and returns its sizes."""
-        num_videos = source_frames = num_frames = 0
-        try:
-            with (
-                replace_atomically(path) as temporary,
-                tf.io.TFRecordWriter(str(temporary)) as writer,
-            ):
-                for video, positions in self._cut_videos(file):
-                    if stopped.is_set():
-                        raise CancelledError
-                    message = video.message
-                    writer.write(message.SerializeToString(deterministic=True))
-                    num_videos += 1
-                    source_frames += video.num_frames
-                    num_frames += len(positions)
-        except tf.errors.OpError as error:
-            raise OSError(
-                f"{path} cannot be written: {error.message}."
-            ) from error
+        counts: collections.Counter[str] = collections.Counter()
+
+        def make_records():
+            for video, num_frames in self._cut_videos(file):
+                if stopped.is_set():
+                    raise CancelledError
+                counts["videos"] += 1
+                counts["source_frames"] += video.num_frames
+                counts["frames"] += num_frames
+                yield video.message.SerializeToString(deterministic=True)
+
+        write_shard(path, make_records())
         return ShardSizes(
             num_shards=1,
-            num_videos=num_videos,
-            source_frames=source_frames,
-            num_frames=num_frames,
+            num_videos=counts["videos"],
+            source_frames=counts["source_frames"],
+            num_frames=counts["frames"],
             source_bytes=self._inputs[path.name]["bytes"],
             num_bytes=path.stat().st_size,
         )
 
-    def _cut_videos(self, file):
-        """Yields a file's videos without the other frames, and positions."""
+    def _cut_videos(self, file: str) -> Iterator[tuple[WholeVideo, int]]:
+        """Yields a file's videos without the other frames, and their number."""
         schema, budget = self.settings.schema, self.settings.budget
         source = os.path.basename(file)
         videos = read_whole_videos(file, schema, need_labels=False)
@@ -273,7 +385,7 @@ class BudgetShards:
                         f"{file}, record {video.record_number}: {problem}."
                     )
                 keep_frames(video.message, positions, budget, source)
-                yield video, positions
+                yield video, len(positions)
 
 
 def _identify(file: str) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Long videos made of short clips, one after another.
 
 A data set of short clips (AudioSet's have 10 frames) becomes one of videos
-long enough to study what few frames of many cost. A first pass checks every
-clip and notes where it lies; a clip is read again when its turn comes, so that
-no more frames are held than one video has.
+long enough to study frame budgets. A first pass checks every clip and notes
+where it lies; the second reads the clips in the order of the videos, so that
+memory holds the frames of one video only.
 """
 
 import dataclasses
-import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -19,31 +18,33 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.data.files import check_files, describe_files
-from distill.data.skipped_records import FRAMING_BYTES
-from distill.datasets.replaced_files import check_replaced, local_directory
-from distill.datasets.whole_videos import read_whole_videos
+from distill.data.tfrecords import FRAMING_BYTES, HEADER_BYTES
+from distill.datasets.shards import (
+    check_replaced,
+    check_rewritable,
+    local_directory,
+    read_whole_videos,
+    write_shards,
+)
 from distill.models.argument_checks import check_at_least
 from distill.settings.schema import DataSchema
-from distill.system.atomic_files import replace_atomically
 
-# Under these a video's record says what it is made of.
+# Keys under which a video's record names its clips and their lengths.
 IDS_KEY = "clip_ids"
 FRAMES_KEY = "clip_frames"
-
-_BYTES_BEFORE = 12  # a record's length and the length's checksum
 
 
 @dataclasses.dataclass(frozen=True)
 class JoinSettings:
-    """How clips become videos.
+    """Settings of joining clips to videos.
 
     Attributes:
-      schema: The clips' layout. The videos have the same keys and features;
-        of every clip the first `max_frames` frames are kept.
+      schema: The clips' layout, and the videos'. The first `max_frames` frames
+        of every clip are kept.
       output_prefix: Beginning of the files' names and of the videos' ids.
-      num_clips: Clips a video; the last one of a pass may have fewer.
+      num_clips: Clips per video; the last video of a pass may have fewer.
       num_shards: Files.
-      repeats: Passes over the clips, each in an order of its own.
+      repeats: Passes over the clips, each in its own order.
       seed: Seed of the orders.
     """
 
@@ -64,22 +65,11 @@ class JoinSettings:
                 "output_prefix must be made of letters, digits, _, - and ., "
                 f"got {self.output_prefix!r}."
             )
-        if not self.schema.frame_features or self.schema.segment_labels:
-            raise ValueError(
-                "Frame-level videos alone can be joined: frame_features must "
-                "be true and segment_labels false."
-            )
-        for name in ("id_key", "labels_key"):
-            key = getattr(self.schema, name)
-            if key in (IDS_KEY, FRAMES_KEY):
-                raise ValueError(
-                    f"{name} {key!r} is the key under which a video's record "
-                    "says what it is made of."
-                )
+        check_rewritable(self.schema, (IDS_KEY, FRAMES_KEY))
 
 
 class Clip(NamedTuple):
-    """Where a clip lies, and what is known of it.
+    """The place of a clip, its length and its labels.
 
     Attributes:
       file: Its file's name.
@@ -87,7 +77,7 @@ class Clip(NamedTuple):
       offset: Byte of the file at which the record begins.
       record_size: Bytes of the record.
       checksum: zlib's CRC-32 of the record.
-      num_frames: Its frames, also those that are not kept.
+      num_frames: Its frames, including those that are not kept.
       labels: Its classes.
     """
 
@@ -113,15 +103,14 @@ def index_clips(files: list[str], schema: DataSchema) -> list[Clip]:
     return clips
 
 
-def _index_file(file, schema):
-    """Yields a file's clips."""
+def _index_file(file: str, schema: DataSchema) -> Iterator[Clip]:
     offset = 0
     for clip in read_whole_videos(file, schema, need_labels=True):
         labels = clip.message.context.feature[schema.labels_key].int64_list
         yield Clip(
             file,
             clip.record_number,
-            offset + _BYTES_BEFORE,
+            offset + HEADER_BYTES,
             len(clip.record),
             zlib.crc32(clip.record),
             clip.num_frames,
@@ -131,14 +120,14 @@ def _index_file(file, schema):
 
 
 def read_clip(clip: Clip) -> tf.train.SequenceExample:
-    """Reads a clip.
+    """Reads a clip again.
 
     Raises:
-      BadRecordError: It is no longer the one that was indexed.
+      BadRecordError: The file has changed since it was indexed.
     """
     place = f"{clip.file}, record {clip.record_number}"
     try:
-        # Opened each time: there may be more files than can be open at once.
+        # Opened for each clip: there may be more files than can be open.
         with tf.io.gfile.GFile(clip.file, "rb") as file:
             file.seek(clip.offset)
             record = file.read(clip.record_size)
@@ -157,8 +146,8 @@ def join_labels(clips: list[Clip]) -> list[int]:
 def join_clips(video_id: str, clips: list[Clip], schema: DataSchema) -> bytes:
     """Returns the record of a video made of some clips.
 
-    It holds what the schema names, the clips' ids and how many frames it has
-    of each. What else the clips' records hold is left out.
+    It holds the features that the schema names, the clips' ids and their
+    numbers of frames; nothing else of the clips' records.
     """
     video = tf.train.SequenceExample()
     context = video.context.feature
@@ -180,13 +169,13 @@ class JoinedVideos:
     """The videos that some files' clips become.
 
     Args:
-      settings: How clips become videos.
-      files: The clips' files; constructing this reads and checks them.
+      settings: Settings of joining.
+      files: The clips' files; the constructor reads and checks them.
       output_dir: Where the videos' files go.
 
     Raises:
-      ValueError: `output_dir` is not local, or files would be replaced there
-        that are read or that are not made of clips.
+      ValueError: `output_dir` is not local, or files would be replaced that
+        are inputs or not made of clips.
       BadRecordError: A record or file is bad, or there is no record.
     """
 
@@ -202,7 +191,6 @@ class JoinedVideos:
             self.output_dir / f"{prefix}-{index:05d}-of-{count:05d}.tfrecord"
             for index in range(count)
         ]
-        # Nothing but files made of clips may be replaced.
         check_replaced(
             self._old_shards(),
             files,
@@ -213,13 +201,13 @@ class JoinedVideos:
         self.clips = index_clips(files, settings.schema)
         self.videos = self._plan()
 
-    def _old_shards(self):
-        """Returns the files that are there under the name of any shard."""
+    def _old_shards(self) -> list[Path]:
+        """Returns existing files with the name of any shard."""
         digits = 5 * "[0-9]"
         name = f"{self.settings.output_prefix}-{digits}-of-{digits}.tfrecord"
         return sorted(self.output_dir.glob(name))
 
-    def _plan(self):
+    def _plan(self) -> list[tuple[str, list[Clip]]]:
         """Returns every video's id and clips."""
         settings, size, videos = self.settings, self.settings.num_clips, []
         for each in range(settings.repeats):
@@ -234,35 +222,27 @@ class JoinedVideos:
     def write(self) -> Iterator[tuple[Path, bool]]:
         """Writes the videos in shards, each whole or not at all.
 
-        Shards that the same settings made of the same files, by their names
-        and sizes, are kept.
+        Existing shards are kept if the settings and the names and sizes of the
+        inputs are the same.
 
         Yields:
           Every shard's path and whether it was written now.
         """
         inputs = {file: tf.io.gfile.stat(file).length for file in self.files}
-        fields = dataclasses.asdict(self.settings) | {"inputs": inputs}
-        described = json.dumps(fields, indent=2) + "\n"
-        old = self.description.exists() and self.description.read_text()
-        if old != described:
-            for path in self._old_shards():
-                path.unlink()
-            with replace_atomically(self.description) as temporary:
-                temporary.write_text(described)
         count = len(self.shards)
         bounds = np.linspace(0, len(self.videos), count + 1).astype(int)
-        for index, path in enumerate(self.shards):
-            missing = not path.exists()
-            if missing:
-                videos = self.videos[bounds[index] : bounds[index + 1]]
-                with replace_atomically(path) as temporary:
-                    self._write_shard(temporary, videos)
-            yield path, missing
 
-    def _write_shard(self, path, videos):
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for video in videos:
-                writer.write(join_clips(*video, self.settings.schema))
+        def make_records(index):
+            for video in self.videos[bounds[index] : bounds[index + 1]]:
+                yield join_clips(*video, self.settings.schema)
+
+        return write_shards(
+            self.shards,
+            make_records,
+            self.description,
+            dataclasses.asdict(self.settings) | {"inputs": inputs},
+            self._old_shards,
+        )
 
     def summarize(self) -> list[str]:
         """Returns lines on the videos' number, frames and labels."""

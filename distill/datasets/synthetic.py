@@ -9,20 +9,20 @@ than the noisy labels what a video holds.
 """
 
 import dataclasses
-import json
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from distill.datasets.shards import write_shards
 from distill.models.preprocessing import MAX_QUANTIZED, MIN_QUANTIZED
 from distill.settings.synthetic import SyntheticSettings
-from distill.system.atomic_files import replace_atomically
 
 
 class SyntheticWorld:
-    """What the videos of one seed have in common.
+    """Classes, topics and their looks, shared by all videos of one seed.
 
     Args:
       settings: Seed, classes, features.
@@ -34,7 +34,7 @@ class SyntheticWorld:
         width = sum(settings.feature_sizes)
         classes = settings.num_classes
         num_topics = max(2, round(classes**0.5))
-        # Half of a class's look is its own, half that of a class akin to it.
+        # Half of a class's look is its own, half that of a related class.
         own = random.standard_normal((classes, width), np.float32)
         akin = own[random.integers(0, classes, classes)]
         self.looks = np.float32(0.8) * own + np.float32(0.6) * akin
@@ -67,7 +67,13 @@ class SyntheticWorld:
         noisy = self._spoil_labels(random, shown)
         return _quantize(frames), np.sort(noisy), np.sort(shown)
 
-    def _draw_frames(self, random, num_frames, topic, shown):
+    def _draw_frames(
+        self,
+        random: np.random.Generator,
+        num_frames: int,
+        topic: int,
+        shown: np.ndarray,
+    ) -> np.ndarray:
         width = self.looks.shape[1]
         frames = random.standard_normal((num_frames, width), np.float32)
         own_look = random.standard_normal(width, np.float32)
@@ -80,7 +86,9 @@ class SyntheticWorld:
                 frames[start : start + length] += look.astype(np.float32)
         return frames
 
-    def _spoil_labels(self, random, shown):
+    def _spoil_labels(
+        self, random: np.random.Generator, shown: np.ndarray
+    ) -> np.ndarray:
         settings = self.settings
         kept = shown[random.random(len(shown)) >= settings.missing_label_rate]
         if not len(kept):
@@ -146,7 +154,7 @@ def write_synthetic_data(
 ) -> Iterator[tuple[Path, bool]]:
     """Writes a split in shards, each whole or not at all.
 
-    Shards that an earlier call with the same settings wrote are kept.
+    Existing shards of the same settings are kept.
 
     Args:
       settings: The world and the sample.
@@ -155,36 +163,23 @@ def write_synthetic_data(
     Yields:
       Every shard's path and whether it was written now.
     """
-    output_dir = Path(output_dir)
-    described = json.dumps(dataclasses.asdict(settings), indent=2) + "\n"
-    description = output_dir / f"settings_{settings.split}.json"
-    same = description.exists() and description.read_text() == described
-    paths = shard_paths(settings, output_dir)
-    if not same:
-        description.unlink(missing_ok=True)
-        for path in output_dir.glob(f"{settings.split}-*-of-*.tfrecord"):
-            path.unlink()
-        with replace_atomically(description) as temporary:
-            temporary.write_text(described)
-    world = None
-    bounds = np.linspace(0, settings.num_videos, len(paths) + 1).astype(int)
-    for path, first, last in zip(paths, bounds, bounds[1:], strict=False):
-        missing = not path.exists()
-        if missing:
-            world = world or SyntheticWorld(settings)
-            with replace_atomically(path) as temporary:
-                with tf.io.TFRecordWriter(str(temporary)) as writer:
-                    for record in draw_records(
-                        world, settings.split, first, last
-                    ):
-                        writer.write(record.SerializeToString())
-        yield path, missing
-
-
-def shard_paths(settings: SyntheticSettings, output_dir: Path) -> list[Path]:
-    """Returns the names of a split's files."""
-    count = settings.num_shards
-    return [
+    output_dir, count = Path(output_dir), settings.num_shards
+    paths = [
         output_dir / f"{settings.split}-{index:05d}-of-{count:05d}.tfrecord"
         for index in range(count)
     ]
+    bounds = np.linspace(0, settings.num_videos, count + 1).astype(int)
+    make_world = functools.cache(lambda: SyntheticWorld(settings))
+
+    def make_records(index):
+        first, last = bounds[index : index + 2]
+        for record in draw_records(make_world(), settings.split, first, last):
+            yield record.SerializeToString()
+
+    return write_shards(
+        paths,
+        make_records,
+        output_dir / f"settings_{settings.split}.json",
+        dataclasses.asdict(settings),
+        lambda: output_dir.glob(f"{settings.split}-*-of-*.tfrecord"),
+    )

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from distill.checkpoints.checkpoint import read_progress, read_settings
-from distill.data.bad_files import read_record
 from distill.data.pipeline import VideoReader
+from distill.data.tfrecords import read_record
 from distill.deployment import card as cards
 from distill.deployment.artifacts import ArtifactKind, count_bytes
 from distill.deployment.comparison import (

@@ -5,8 +5,8 @@ import time
 
 import tensorflow as tf
 
-from distill.data.estimation import estimate_num_records
 from distill.data.files import find_files
+from distill.data.pipeline import estimate_num_records
 from distill.settings.run import NetworkSettings
 from distill.study.plan import Study, Unit
 from distill.study.runner import read_result

@@ -8,7 +8,8 @@ import struct
 
 import numpy as np
 import tensorflow as tf
-from record_files import context_of
+
+from tests.data.record_files import context_of
 
 Random = np.random.Generator
 Message = tf.train.SequenceExample | tf.train.Example

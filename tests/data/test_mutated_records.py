@@ -14,8 +14,12 @@ import time
 
 import numpy as np
 import pytest
-from mutations import encode_field, encode_number, mutate
-from record_files import (
+
+from distill.data.bad_records import BadRecordError
+from distill.data.pipeline import VideoReader, estimate_num_records
+from distill.datasets.check.file_check import Expected, FileChecker
+from tests.data.mutations import encode_field, encode_number, mutate
+from tests.data.record_files import (
     SCHEMAS,
     draw_videos,
     frame_record,
@@ -24,12 +28,7 @@ from record_files import (
     unbatch,
     write_records,
 )
-from record_oracle import UNREADABLE, is_plain, judge
-
-from distill.data.bad_records import BadRecordError
-from distill.data.estimation import estimate_num_records
-from distill.data.pipeline import VideoReader
-from distill.datasets.check.file_check import Expected, FileChecker
+from tests.data.record_oracle import UNREADABLE, is_plain, judge
 from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA, draw_rated_videos
 
@@ -168,8 +167,8 @@ def test_records_of_any_bytes_are_read_right_or_left_out(
     checker = FileChecker(Expected(schema))
     found = checker.check(write_records(tmp_path / "odd.tfrecord", odd))
     assert found.num_good + found.bad.total() == len(odd)
-    assert len(found.ids.numbers) == found.num_good
-    for number in found.ids.numbers:
+    assert len(found.ids) == found.num_good
+    for number, _ in found.ids:
         assert verdicts[number].reason is None
     # Most of what protocol buffers refuse is refused, most as unreadable.
     unreadable = sum(each.reason == UNREADABLE for each in verdicts)

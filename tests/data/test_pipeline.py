@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from record_files import (
+
+from distill.data.files import find_files
+from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
+from distill.data.pipeline import VideoReader
+from distill.datasets.synthetic import write_synthetic_data
+from distill.models.frame_budget import SELECTIONS, FrameBudget
+from distill.models.frame_selection import select_frames
+from distill.settings.synthetic import SyntheticSettings
+from tests.data.record_files import (
     FRAME_SCHEMA,
     SCHEMAS,
     assert_videos_read,
@@ -18,14 +26,6 @@ from record_files import (
     unbatch,
     write_records,
 )
-
-from distill.data.files import find_files
-from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
-from distill.data.pipeline import VideoReader
-from distill.datasets.synthetic import write_synthetic_data
-from distill.models.frame_budget import SELECTIONS, FrameBudget
-from distill.models.frame_selection import select_frames
-from distill.settings.synthetic import SyntheticSettings
 
 BUDGETS = [FrameBudget.every(n) for n in (1, 2, 3, 4, 5)] + [
     FrameBudget(selection, num_frames=k)

@@ -5,7 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from record_files import (
+
+from distill.data import records
+from distill.data.pipeline import VideoReader
+from distill.data.records import parse_record
+from distill.models.preprocessing import preprocess
+from distill.settings.schema import make_schema
+from tests.data.record_files import (
     FRAME_SCHEMA,
     SCHEMAS,
     VIDEO_SCHEMA,
@@ -19,12 +25,6 @@ from record_files import (
     shared_file,
     unbatch,
 )
-
-from distill.data import records
-from distill.data.pipeline import VideoReader
-from distill.data.records import parse_record
-from distill.models.preprocessing import preprocess
-from distill.settings.schema import make_schema
 
 MODES = ("eager", "traced")
 LEVELS = ("frame", "video")

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from record_files import ids_of, unbatch, write_records
 
 from distill.data.bad_records import BadRecordError
 from distill.data.pipeline import VideoReader
 from distill.data.segments import parse_segments
 from distill.settings.schema import make_schema
+from tests.data.record_files import ids_of, unbatch, write_records
 from tests.segment_records import SCHEMA, RatedVideo, draw_rated_videos
 
 

@@ -6,13 +6,28 @@ import itertools
 import json
 import os
 import sys
-from array import array
 
 import numpy as np
 import pytest
-from mutations import encode_field
-from odd_jobs import Doer
-from record_files import (
+
+from distill.data.tfrecords import masked_checksum
+from distill.datasets.check import file_check
+from distill.datasets.check.check import (
+    DataFindings,
+    Split,
+    SplitFindings,
+    check_splits,
+)
+from distill.datasets.check.file_check import Expected, FileChecker
+from distill.datasets.check.plots import draw_plots
+from distill.datasets.check.processes import map_in_processes
+from distill.datasets.check.report import make_directory, write_report
+from distill.datasets.check.sections import measure_lengths
+from distill.datasets.check.video_ids import VideoIds, keep_first
+from distill.models.frame_budget import FrameBudget
+from distill.settings.schema import make_schema
+from tests.data.mutations import encode_field
+from tests.data.record_files import (
     FRAME_SCHEMA,
     SCHEMAS,
     draw_videos,
@@ -21,7 +36,7 @@ from record_files import (
     shared_file,
     write_records,
 )
-from test_bad_input import (
+from tests.data.spoiled_records import (
     CASES,
     CORRUPT,
     DAMAGES,
@@ -32,24 +47,8 @@ from test_bad_input import (
     set_label,
     spoil_record,
 )
-
-from distill.datasets.check import file_check, video_ids
-from distill.datasets.check.check import (
-    DataFindings,
-    Split,
-    SplitFindings,
-    check_splits,
-)
-from distill.datasets.check.checksums import masked_checksum
-from distill.datasets.check.examples import FirstExamples
-from distill.datasets.check.file_check import Expected, FileChecker
-from distill.datasets.check.plots import draw_plots
-from distill.datasets.check.processes import map_in_processes
-from distill.datasets.check.report import make_directory, write_report
-from distill.datasets.check.statistics import measure_lengths
-from distill.datasets.check.video_ids import FileIds, VideoIds
-from distill.models.frame_budget import FrameBudget
-from distill.settings.schema import make_schema
+from tests.datasets.odd_jobs import Doer
+from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA as SEGMENT_SCHEMA
 from tests.segment_records import draw_rated_videos
 
@@ -59,12 +58,11 @@ CHECKERS = {
 
 
 def ids_of(found):
-    ends = found.ids.ends.tolist()
-    contents = bytes(found.ids.contents)
-    return [
-        contents[start:end].decode()
-        for start, end in itertools.pairwise([0, *ends])
-    ]
+    return [video_id.decode() for _, video_id in found.ids]
+
+
+def numbers_of(found):
+    return [number for number, _ in found.ids]
 
 
 def test_checksums_are_those_of_the_castagnoli_polynomial():
@@ -95,7 +93,7 @@ def test_good_records_are_counted_with_labels_lengths_and_ids(level, tmp_path):
         assert max(lengths) > schema.max_frames
     assert found.frame_counts == lengths
     assert ids_of(found) == [video.id for video in videos]
-    assert found.ids.numbers.tolist() == list(range(75))
+    assert numbers_of(found) == list(range(75))
 
 
 @pytest.mark.parametrize(("level", "spoil", "reason", "problem"), CASES)
@@ -169,7 +167,7 @@ def test_a_damaged_file_is_read_behind_its_damage(how, tmp_path):
     assert behind in found.damage
     if passed_over:
         assert [n for n, _ in found.examples["checksum fails"]] == [4]
-        assert found.ids.numbers.tolist() == [0, 1, 2, 3, 5]
+        assert numbers_of(found) == [0, 1, 2, 3, 5]
 
 
 def test_a_file_that_cannot_be_read_is_damaged(tmp_path):
@@ -224,22 +222,11 @@ def gather_ids(files):
     """Adds files of ids, (split, file, ids) each, in another order."""
     gathered = VideoIds()
     for split, file, ids in files[::-1]:
-        packed = FileIds()
-        for number, video_id in enumerate(ids):
-            packed.add(number, video_id)
-        gathered.add(split, file, packed)
+        gathered.add(split, file, enumerate(ids))
     return gathered
 
 
-@pytest.mark.parametrize("num_hashes", [2**64, 7, 1])
-def test_ids_that_come_again_are_found_whatever_their_hashes(
-    num_hashes, monkeypatch
-):
-    true_hash = video_ids.hash_id
-    monkeypatch.setattr(
-        video_ids, "hash_id", lambda name: true_hash(name) % num_hashes
-    )
-    monkeypatch.setattr(video_ids, "_VIDEOS_AT_ONCE", 10)
+def test_ids_that_come_again_are_found():
     random = np.random.default_rng(0)
     files = [
         (split, file, [b"id%d" % n for n in random.integers(0, 30, 12)])
@@ -269,8 +256,9 @@ def test_ids_that_come_again_are_found_whatever_their_hashes(
         for number, video_id in enumerate(ids)
     }
     for (first, second), twice in found.items():
-        assert len(twice.examples.kept) == min(5, twice.num_ids)
-        for one, other, video_id in twice.examples.kept:
+        assert len(twice.examples) == min(5, twice.num_ids)
+        assert twice.examples == sorted(twice.examples)
+        for one, other, video_id in twice.examples:
             assert by_place[first, *one] == by_place[second, *other]
             assert by_place[first, *one] == video_id
             assert (first, *one) != (second, *other)
@@ -283,35 +271,32 @@ def test_ids_that_come_once_are_no_duplicates():
         assert gathered.find_duplicates() == {}
 
 
-def test_ids_take_eight_bytes_a_video_in_memory():
-    gathered = VideoIds()
-    count = 50_000
-    ids = FileIds(*(array("Q", range(count)) for _ in range(3)))
-    with gathered:
-        gathered.add(0, 0, ids)
-        assert sum(part.nbytes for part in gathered._hashes) == 8 * count
+def test_many_ids_take_little_memory():
+    names = ((n, b"%020d" % (n % 250_000)) for n in range(500_000))
+    with memory_grows_by_at_most(150e6), VideoIds() as gathered:
+        gathered.add(0, 0, names)
+        (twice,) = gathered.find_duplicates().values()
+    assert twice.num_ids == 250_000
 
 
 def test_the_first_examples_are_kept_in_any_order():
-    places = np.random.default_rng(0).permutation(100).tolist()
-    examples = FirstExamples(4)
-    for place in places:
-        examples.add((place, "words"))
-    assert [place for place, _ in examples.kept] == [0, 1, 2, 3]
+    examples = []
+    for place in np.random.default_rng(0).permutation(100).tolist():
+        keep_first(examples, (place, "words"))
+    assert [place for place, _ in examples] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10])
 def test_lengths_are_those_of_numpy(count):
     lengths = np.random.default_rng(count).integers(1, 8, count)
-    found = measure_lengths(collections.Counter(lengths.tolist()), 4)
+    split = SplitFindings(Split([], Expected(FRAME_SCHEMA)))
+    assert measure_lengths(split) is None
+    split.frame_counts.update(lengths.tolist())
+    found = measure_lengths(split)
     assert (found.least, found.most) == (lengths.min(), lengths.max())
     assert found.median == np.median(lengths)
     assert found.mean == pytest.approx(lengths.mean())
     assert found.num_longer == (lengths > 4).sum()
-
-
-def test_no_video_has_no_lengths():
-    assert measure_lengths({}, 4) is None
 
 
 def test_every_job_is_done_in_some_process():
@@ -414,7 +399,7 @@ def test_without_matplotlib_the_report_says_how_to_get_it(
     file = write_records(
         tmp_path / "a", [v.serialize() for v in draw_good(FRAME_SCHEMA, 3)]
     )
-    split = SplitFindings.of_nothing(Split([file], expected))
+    split = SplitFindings(Split([file], expected))
     split.add(0, CHECKERS["frame"].check(file))
     found = DataFindings({"train": split}, {})
     assert not found.is_bad

@@ -1,6 +1,7 @@
 """Synthetic videos have the stated form, statistics and scenes."""
 
 import dataclasses
+import itertools
 import re
 import subprocess
 import sys
@@ -9,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from record_files import read_records
 
-from distill.datasets import synthetic
 from distill.datasets.synthetic import (
     SyntheticWorld,
     to_sequence_example,
     write_synthetic_data,
 )
 from distill.settings.synthetic import SyntheticSettings
+from tests.data.record_files import read_records
 
 ROOT = Path(__file__).parents[2]
 SMALL = SyntheticSettings(
@@ -131,7 +131,8 @@ def test_records_have_the_keys_and_widths_of_youtube_8m(full_size_records):
         names.add(name)
         labels = list(context["labels"].int64_list.value)
         assert labels == sorted(set(labels))
-        assert 0 <= labels[0] and labels[-1] < 3862
+        assert labels[0] >= 0
+        assert labels[-1] < 3862
         lists = record.feature_lists.feature_list
         assert set(lists) == {"rgb", "audio"}
         assert len(lists["rgb"].feature) == len(lists["audio"].feature)
@@ -140,7 +141,8 @@ def test_records_have_the_keys_and_widths_of_youtube_8m(full_size_records):
             for frame in lists[feature].feature:
                 (value,) = frame.bytes_list.value
                 assert len(value) == size
-    assert len(names) == 3 and all(names)
+    assert len(names) == 3
+    assert all(names)
 
 
 def test_values_are_spread_over_the_8_bit_range(full_size_records):
@@ -209,8 +211,7 @@ def test_label_frequencies_fall_as_a_long_tail(seed):
     bands = [counts[:5], counts[5:20], counts[20:60], counts[60:]]
     means = [band.mean() for band in bands]
     assert all(
-        often > 2 * seldom
-        for often, seldom in zip(means, means[1:], strict=False)
+        often > 2 * seldom for often, seldom in itertools.pairwise(means)
     )
     slope, _ = np.polyfit(np.log(np.arange(1, 201)), np.log(counts + 1), 1)
     assert -1.3 < slope < -0.6  # 1 / rank has slope -1
@@ -341,7 +342,7 @@ def test_frames_of_a_video_share_a_background():
     within = [correlate(video[0], video[10]) for video in videos]
     between = [
         correlate(video[0], other[10])
-        for video, other in zip(videos, videos[1:], strict=False)
+        for video, other in itertools.pairwise(videos)
     ]
     # Noise of variance 1 over a topic's and the video's own look, 1/4 each.
     assert abs(np.mean(within) - 1 / 3) < 0.05
@@ -364,49 +365,6 @@ def test_few_frames_miss_labels_that_all_frames_show():
             found.append(np.argmax(best) in shown)
     assert np.mean(hits[1]) > 0.95
     assert np.mean(hits[20]) < np.mean(hits[1]) - 0.1
-
-
-def test_shards_that_are_there_are_kept(tmp_path):
-    first = write(tmp_path)
-    assert [written for _, written in first] == [True] * 3
-    times = [path.stat().st_mtime_ns for path, _ in first]
-    second = write(tmp_path)
-    assert second == [(path, False) for path, _ in first]
-    assert [path.stat().st_mtime_ns for path, _ in second] == times
-
-
-def test_a_shard_that_went_missing_is_written_again(tmp_path):
-    shards = write(tmp_path)
-    contents = shards[1][0].read_bytes()
-    shards[1][0].unlink()
-    assert [written for _, written in write(tmp_path)] == [False, True, False]
-    assert shards[1][0].read_bytes() == contents
-
-
-def test_interrupted_writing_leaves_whole_shards_and_goes_on(
-    tmp_path, monkeypatch
-):
-    expected = records_of(write(tmp_path / "whole"))
-    draw_records = synthetic.draw_records
-
-    def draw_some(world, split, first, last):
-        for index, record in enumerate(draw_records(world, split, first, last)):
-            if first > 0 and index == 3:
-                raise KeyboardInterrupt
-            yield record
-
-    folder = tmp_path / "broken"
-    with monkeypatch.context() as patch:
-        patch.setattr(synthetic, "draw_records", draw_some)
-        with pytest.raises(KeyboardInterrupt):
-            write(folder)
-    names = {path.name for path in folder.iterdir()}
-    assert {name for name in names if name.endswith((".tfrecord", ".tmp"))} == {
-        "train-00000-of-00003.tfrecord"
-    }
-    shards = write(folder)
-    assert [written for _, written in shards] == [False, True, True]
-    assert records_of(shards) == expected
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from distill.datasets.budget_records import KeptFrames
-from distill.datasets.budget_shards import BudgetShards
+from distill.datasets.budget_shards import BudgetShards, KeptFrames
 from distill.deployment.archive import write_archive
 from distill.deployment.interface import read_class_names, read_interface
 from distill.evaluation.prediction_files.conversion import parse_json_line

@@ -1,6 +1,7 @@
-"""A data set's splits, checked file by file in several processes."""
+"""The splits of a data set, checked file by file in several processes."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -8,20 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from distill.datasets.check.examples import FirstExamples
 from distill.datasets.check.file_check import (
-    MOST_EXAMPLES,
     Expected,
     FileChecker,
     FileFindings,
 )
 from distill.datasets.check.processes import map_in_processes
-from distill.datasets.check.video_ids import Duplicates, VideoIds
+from distill.datasets.check.video_ids import (
+    Duplicates,
+    VideoIds,
+    keep_first,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Files that are checked as one.
+    """Files of one split.
 
     Attributes:
       files: Their names.
@@ -34,32 +37,36 @@ class Split:
 
 @dataclasses.dataclass
 class SplitFindings:
-    """What a split holds.
+    """Contents of a split.
 
     Attributes:
       split: Its files.
-      by_file: Of every file its figures, by the file's number.
+      by_file: The figures of every file, by the file's number.
       bad: Bad records by reason.
-      examples: Of each reason the first: file, record number, what is wrong.
-      damage: Words on every damaged file, by the file's number.
+      examples: The first few of each reason: file, record number, problem.
+      damage: Describes every damaged file, by the file's number.
       label_counts: int64 `[classes]`, the good videos (or segments) of each.
       frame_counts: At frame level, good videos by their number of frames.
     """
 
     split: Split
-    by_file: dict[int, dict[str, Any]]
-    bad: collections.Counter[str]
-    examples: dict[str, FirstExamples]
-    damage: dict[int, str]
-    label_counts: np.ndarray
-    frame_counts: collections.Counter[int]
+    by_file: dict[int, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    bad: collections.Counter[str] = dataclasses.field(
+        default_factory=collections.Counter
+    )
+    examples: dict[str, list[tuple[int, int, str]]] = dataclasses.field(
+        default_factory=dict
+    )
+    damage: dict[int, str] = dataclasses.field(default_factory=dict)
+    label_counts: np.ndarray = dataclasses.field(init=False)
+    frame_counts: collections.Counter[int] = dataclasses.field(
+        default_factory=collections.Counter
+    )
 
-    @classmethod
-    def of_nothing(cls, split: Split) -> "SplitFindings":
-        """Returns the findings before a file is read."""
-        classes = np.zeros(split.expected.schema.num_classes, np.int64)
-        count = collections.Counter
-        return cls(split, {}, count(), {}, {}, classes, count())
+    def __post_init__(self):
+        """Begins without labels."""
+        num_classes = self.split.expected.schema.num_classes
+        self.label_counts = np.zeros(num_classes, np.int64)
 
     def add(self, file: int, found: FileFindings) -> None:
         """Adds a file's findings."""
@@ -75,11 +82,9 @@ class SplitFindings:
         }
         self.bad.update(found.bad)
         for reason, examples in found.examples.items():
-            kept = self.examples.setdefault(
-                reason, FirstExamples(MOST_EXAMPLES)
-            )
-            for number, problem in examples:
-                kept.add((file, number, problem))
+            for example in examples:
+                kept = self.examples.setdefault(reason, [])
+                keep_first(kept, (file, *example))
         if found.damage is not None:
             self.damage[file] = found.damage
         self.label_counts += found.label_counts
@@ -97,12 +102,12 @@ class SplitFindings:
 
 @dataclasses.dataclass
 class DataFindings:
-    """What all splits hold.
+    """Contents of all splits.
 
     Attributes:
       splits: Findings by the split's name.
-      duplicates: What comes twice, by the names of two splits, or twice of
-        one.
+      duplicates: Ids that come twice, by the names of two splits, or the same
+        name twice for ids within one split.
     """
 
     splits: dict[str, SplitFindings]
@@ -124,8 +129,8 @@ def check_splits(
 
     Args:
       splits: What to read, by name.
-      num_processes: Files read at once, each by a process of its own.
-      observe: Is called with the number of files read so far, if given.
+      num_processes: Files read at once, each by its own process.
+      observe: Called with the number of files read so far.
 
     Raises:
       ValueError: A process ended before its file was read.
@@ -136,20 +141,15 @@ def check_splits(
         for name in names
         for file in range(len(splits[name].files))
     ]
-    findings = {
-        name: SplitFindings.of_nothing(split) for name, split in splits.items()
-    }
-    make_work = functools.partial(_SplitChecker, dict(splits))
-    with VideoIds() as ids:
-        for done, (job, found) in enumerate(
-            map_in_processes(
-                make_work,
-                jobs,
-                num_processes,
-                lambda job: splits[job[0]].files[job[1]],
-            ),
-            start=1,
-        ):
+    findings = {name: SplitFindings(split) for name, split in splits.items()}
+    results = map_in_processes(
+        functools.partial(_SplitChecker, dict(splits)),
+        jobs,
+        num_processes,
+        lambda job: splits[job[0]].files[job[1]],
+    )
+    with VideoIds() as ids, contextlib.closing(results):
+        for done, (job, found) in enumerate(results, start=1):
             name, file = jobs[job]
             findings[name].add(file, found)
             ids.add(names.index(name), file, found.ids)
@@ -166,14 +166,14 @@ def check_splits(
 
 
 class _SplitChecker:
-    """Checks the files of all splits, in a process of its own."""
+    """Checks files of all splits; lives in a process of its own."""
 
     def __init__(self, splits: Mapping[str, Split]):
         import tensorflow as tf
 
         from distill.distributed.devices import choose_devices
 
-        # A core each: the processes are as many as are wanted.
+        # The processes share the cores, one each.
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         choose_devices(-1)

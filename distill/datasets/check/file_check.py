@@ -1,25 +1,38 @@
-"""One file's records, each checked: what is good, what is bad and why."""
+"""Every record of one file checked, also those behind a damaged one."""
 
 import collections
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError, Message
 
 from distill.data import records
-from distill.data.bad_files import PARSER_ERRORS
-from distill.data.bad_records import describe_record, message_kind
+from distill.data.bad_records import (
+    PARSER_ERRORS,
+    describe_record,
+    message_kind,
+)
 from distill.data.segments import parse_segments
-from distill.datasets.check.video_ids import FileIds
-from distill.datasets.check.whole_records import WholeRecords
+from distill.data.tfrecords import (
+    FOOTER_BYTES,
+    FRAMING_BYTES,
+    HEADER_BYTES,
+    describe_corruption,
+    is_whole,
+    read_length,
+)
+from distill.datasets.check.video_ids import MOST_EXAMPLES
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.settings.schema import DataSchema
 
-# Beside the reasons that a record's parsed contents give.
+# Reasons beside those that a record's parsed contents give.
 UNREADABLE = "unreadable"
 DAMAGED = "checksum fails"
-MOST_EXAMPLES = 5
+_RECORDS_AT_ONCE = 32
+
+Numbered = list[tuple[int, bytes]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,33 +52,50 @@ class Expected:
 
 @dataclasses.dataclass
 class FileFindings:
-    """What a file holds.
+    """Contents of one file.
 
     Attributes:
+      label_counts: int64 `[classes]`, the good videos (or segments) of each.
       num_bytes: Its size.
       num_records: Its whole records, good and bad.
-      num_good: The good ones among them.
-      num_segments: Of segments, those of the good records.
-      bad: Bad records by reason, the damaged ones among them.
-      examples: Of each reason the first records' numbers and what is wrong.
-      damage: What is damaged; None for a whole file.
+      num_good: The good records.
+      num_segments: Segments of the good records.
+      bad: Bad records by reason, including those with a wrong checksum.
+      examples: By reason, the numbers of the first bad records and what is
+        wrong with each.
+      damage: Describes the damage; None for a whole file.
       lost_bytes: Bytes that are damaged or cannot be reached.
-      label_counts: int64 `[classes]`, the good videos (or segments) of each.
       frame_counts: At frame level, good videos by their number of frames.
-      ids: The good videos' ids.
+      ids: Record number and id of every good video.
     """
 
-    num_bytes: int
-    num_records: int
-    num_good: int
-    num_segments: int
-    bad: collections.Counter[str]
-    examples: dict[str, list[tuple[int, str]]]
-    damage: str | None
-    lost_bytes: int
     label_counts: np.ndarray
-    frame_counts: collections.Counter[int]
-    ids: FileIds
+    num_bytes: int = 0
+    num_records: int = 0
+    num_good: int = 0
+    num_segments: int = 0
+    bad: collections.Counter[str] = dataclasses.field(
+        default_factory=collections.Counter
+    )
+    examples: dict[str, list[tuple[int, str]]] = dataclasses.field(
+        default_factory=dict
+    )
+    damage: str | None = None
+    lost_bytes: int = 0
+    frame_counts: collections.Counter[int] = dataclasses.field(
+        default_factory=collections.Counter
+    )
+    ids: Numbered = dataclasses.field(default_factory=list)
+
+    def add_bad(self, reason: str, number: int, problem: str) -> None:
+        """Counts a bad record; keeps the first few of each reason."""
+        if self.wants_example(reason):
+            self.examples.setdefault(reason, []).append((number, problem))
+        self.bad[reason] += 1
+
+    def wants_example(self, reason: str) -> bool:
+        """Returns whether there are too few examples of a reason yet."""
+        return self.bad[reason] < MOST_EXAMPLES
 
 
 class FileChecker:
@@ -110,36 +140,19 @@ class FileChecker:
     def check(self, file: str) -> FileFindings:
         """Reads a file to its end."""
         whole = WholeRecords(file)
-        found = FileFindings(
-            num_bytes=0,
-            num_records=0,
-            num_good=0,
-            num_segments=0,
-            bad=collections.Counter(),
-            examples={},
-            damage=None,
-            lost_bytes=0,
-            label_counts=np.zeros(self._schema.num_classes, np.int64),
-            frame_counts=collections.Counter(),
-            ids=FileIds(),
-        )
+        found = FileFindings(np.zeros(self._schema.num_classes, np.int64))
+        at_once = 1 if self._schema.segment_labels else _RECORDS_AT_ONCE
         for batch in whole.read():
-            for part in self._parts(batch):
-                self._check_batch(part, found)
+            for start in range(0, len(batch), at_once):
+                self._check_batch(batch[start : start + at_once], found)
         for number in whole.damaged:
-            _add_bad(found, DAMAGED, number, "the checksum of its bytes fails")
+            found.add_bad(DAMAGED, number, "the checksum of its bytes fails")
         found.num_bytes, found.num_records = whole.num_bytes, whole.num_whole
         found.damage = whole.describe_damage()
         found.lost_bytes = whole.lost_bytes
         return found
 
-    def _parts(self, batch):
-        """Returns what is parsed at once: of segments a record."""
-        if self._schema.segment_labels:
-            return [[record] for record in batch]
-        return [batch]
-
-    def _check_batch(self, batch, found):
+    def _check_batch(self, batch: Numbered, found: FileFindings) -> None:
         """Adds a batch, record by record if one of them cannot be parsed."""
         serialized = [record for _, record in batch]
         try:
@@ -151,7 +164,7 @@ class FileChecker:
                 return
             self._add_bad_record(found, UNREADABLE, *batch[0])
             return
-        reasons, ids, labels, segments = (part.numpy() for part in parsed)
+        reasons, ids, labels, segments = (each.numpy() for each in parsed)
         good = []
         for index, (number, record) in enumerate(batch):
             message = self._read_strictly(record)
@@ -163,45 +176,132 @@ class FileChecker:
                 continue
             good.append(index)
             found.frame_counts.update(self._count_frames(message))
-            found.ids.add(number, ids[index] or self._read_id(message))
+            video_id = ids[index] or self._read_id(message)
+            found.ids.append((number, video_id))
         found.label_counts += labels[good].sum(axis=0)
         found.num_good += len(good)
         found.num_segments += int(segments[good].sum())
 
-    def _add_bad_record(self, found, reason, number, serialized):
+    def _add_bad_record(
+        self, found: FileFindings, reason: str, number: int, serialized: bytes
+    ) -> None:
         problem = None
-        if found.bad[reason] < MOST_EXAMPLES:
+        if found.wants_example(reason):
             problem = describe_record(
                 serialized,
                 self._schema,
                 self._expected.need_labels,
                 self._expected.budget,
             )
-        _add_bad(found, reason, number, problem or reason)
+        found.add_bad(reason, number, problem or reason)
 
-    def _read_strictly(self, serialized) -> Message | None:
-        """Returns a record's message; None for none, whatever is read of it.
+    def _read_strictly(self, serialized: bytes) -> Message | None:
+        """Returns a record's message; None if protocol buffers refuse it.
 
-        TensorFlow's parser overlooks a false length of what it does not need.
+        TensorFlow's parser overlooks false lengths in fields it does not need.
         """
         try:
             return self._kind.FromString(serialized)
         except DecodeError:
             return None
 
-    def _count_frames(self, message) -> list[int]:
-        """Returns a good video's frames, of which there may be too many."""
+    def _count_frames(self, message: Message) -> list[int]:
+        """Returns a good video's number of frames, before any cut."""
         if not self._schema.frame_features:
             return []
         lists = message.feature_lists.feature_list
         return [len(lists[self._schema.feature_names[0]].feature)]
 
-    def _read_id(self, message) -> bytes:
-        """Returns the id of a good video without a segment."""
+    def _read_id(self, message: Message) -> bytes:
         return message.context.feature[self._schema.id_key].bytes_list.value[0]
 
 
-def _add_bad(found, reason, number, problem):
-    if found.bad[reason] < MOST_EXAMPLES:
-        found.examples.setdefault(reason, []).append((number, problem))
-    found.bad[reason] += 1
+@dataclasses.dataclass
+class WholeRecords:
+    """Reads all whole records of a TFRecord file.
+
+    A record whose contents alone are damaged is passed over. Where a length
+    is damaged, or the file ends amid a record, the rest of the file is lost.
+    The figures are complete once the file is read to its end.
+
+    Attributes:
+      file: Its name.
+      num_bytes: Its size.
+      num_whole: Whole records read so far.
+      num_before: Whole records before the first damage; None without damage.
+      damaged: Numbers of the records whose contents are damaged.
+      lost_bytes: Bytes of the damaged records and of what is lost.
+      problem: Why the file cannot be read at all; None if it can.
+    """
+
+    file: str
+    num_bytes: int = 0
+    num_whole: int = 0
+    num_before: int | None = None
+    damaged: list[int] = dataclasses.field(default_factory=list)
+    lost_bytes: int = 0
+    problem: str | None = None
+
+    def read(self) -> Iterator[Numbered]:
+        """Yields short lists of records: number in the file, from 0, and bytes.
+
+        No more than one list is held in memory.
+        """
+        try:
+            self.num_bytes = tf.io.gfile.stat(self.file).length
+            yield from self._read()
+        except tf.errors.OpError as error:
+            self.problem = f"{self.file} cannot be read: {error.message}."
+
+    def _read(self) -> Iterator[Numbered]:
+        offset = 0
+        try:
+            # TensorFlow's reader compares each record with its checksums.
+            dataset = tf.data.TFRecordDataset(self.file).batch(_RECORDS_AT_ONCE)
+            for records in dataset.as_numpy_iterator():
+                yield list(enumerate(records, start=self.num_whole))
+                self.num_whole += len(records)
+                offset += sum(map(len, records))
+                offset += FRAMING_BYTES * len(records)
+        except tf.errors.DataLossError:
+            pass
+        if offset != self.num_bytes:
+            # On from the first record of the batch that failed.
+            for record in self._read_behind(self.num_whole, offset):
+                yield [record]
+                self.num_whole += 1
+
+    def _read_behind(
+        self, number: int, offset: int
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yields the whole records from an offset on, by their lengths."""
+        with tf.io.gfile.GFile(self.file, "rb") as file:
+            while offset < self.num_bytes:
+                file.seek(offset)
+                length = read_length(file.read(HEADER_BYTES))
+                end = offset + FRAMING_BYTES + (length or 0)
+                if length is None or end > self.num_bytes:
+                    break
+                record = file.read(length)
+                if is_whole(record, file.read(FOOTER_BYTES)):
+                    yield number, record
+                else:
+                    self.damaged.append(number)
+                    self.lost_bytes += end - offset
+                number += 1
+                offset = end
+        self.lost_bytes += self.num_bytes - offset
+        self.num_before = min([number, *self.damaged])
+
+    def describe_damage(self) -> str | None:
+        """Says what is damaged and what is whole; None for a whole file."""
+        if self.problem is not None:
+            return self.problem
+        if self.num_before is None:
+            return None
+        behind = self.num_whole - self.num_before
+        return (
+            f"{describe_corruption(self.file, self.num_before)} Of the file "
+            f"{self.lost_bytes:,} bytes are damaged or lost; {behind} records "
+            "behind the damage are whole, which training does not reach."
+        )

@@ -1,32 +1,30 @@
-"""Work on many files in several processes, none of which can get lost.
+"""Jobs done in several processes, each of which is known to end.
 
-Processes of their own, not forks: TensorFlow does not survive one. Ctrl-C
-reaches the parent alone, which ends them.
+The processes are spawned: TensorFlow does not survive a fork. Ctrl-C reaches
+the parent alone, which ends them.
 """
 
 import contextlib
-import dataclasses
 import itertools
 import multiprocessing
+import os
 import pickle
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import connection, resource_tracker
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from typing import Any
 
 from distill.models.argument_checks import check_at_least
 from distill.system.captured_stderr import standard_error_kept_back
 
-_SECONDS_TO_END = 5
-
-
-@dataclasses.dataclass
-class _Worker:
-    """A process, the parent's end of its pipe and the job it is at."""
-
-    process: Any
-    pipe: connection.Connection
-    job: int | None = None
+_work: Callable[[Any], Any]
 
 
 def map_in_processes(
@@ -34,14 +32,17 @@ def map_in_processes(
     jobs: Sequence[Any],
     num_processes: int,
     describe: Callable[[Any], str] = str,
-) -> Iterator[tuple[int, Any]]:
+) -> Generator[tuple[int, Any], None, None]:
     """Yields the number and the result of every job as it is done.
 
+    No more jobs are handed out than there are processes, so no more results
+    than that wait in memory.
+
     Args:
-      make_work: Called once in every process; returns what does a job. Can be
-        pickled, as can jobs and results.
-      jobs: What there is to do.
-      num_processes: Processes, of which no more are started than jobs.
+      make_work: Called once in every process; returns the function that does
+        a job. It, the jobs and the results can be pickled.
+      jobs: The jobs.
+      num_processes: Processes; no more are started than there are jobs.
       describe: Names a job in an error.
 
     Raises:
@@ -50,91 +51,83 @@ def map_in_processes(
     check_at_least(1, num_processes=num_processes)
     waiting = iter(range(len(jobs)))
     workers: list[_Worker] = []
+    running: dict[Future, tuple[_Worker, int]] = {}
     try:
         for job in itertools.islice(waiting, num_processes):
-            workers.append(_start(make_work))
-            _give(workers[-1], job, jobs)
-        while any(worker.job is not None for worker in workers):
-            busy = {w.pipe: w for w in workers if w.job is not None}
-            for pipe in connection.wait(list(busy)):
-                worker = busy[pipe]
-                job, result = worker.job, _receive(worker, jobs, describe)
-                _give(worker, next(waiting, None), jobs)
+            workers.append(_Worker(make_work))
+            running[workers[-1].submit(jobs[job])] = workers[-1], job
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                worker, job = running.pop(future)
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    raise ValueError(
+                        f"{describe(jobs[job])}: the process that read it "
+                        f"{worker.describe_end()}; give fewer --num_processes "
+                        "if memory ran out."
+                    ) from None
+                following = next(waiting, None)
+                if following is not None:
+                    running[worker.submit(jobs[following])] = worker, following
                 yield job, result
     finally:
         for worker in workers:
-            _end(worker)
+            worker.end()
 
 
-def _start(make_work) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    pipe, its_end = context.Pipe()
-    # Pickled here: the process imports what it needs with its words kept back.
-    arguments = (its_end, pickle.dumps(make_work))
-    process = context.Process(target=_serve, args=arguments, daemon=True)
-    with _interrupts_held_back():
-        process.start()
-    # Only the process itself holds its end now: if it is gone, so is the end.
-    its_end.close()
-    return _Worker(process, pipe)
+class _Worker:
+    """A pool of one process: if it dies, its job and its status are known."""
 
+    def __init__(self, make_work: Callable[[], Callable[[Any], Any]]):
+        others = set(multiprocessing.active_children())
+        self._pool = ProcessPoolExecutor(
+            1,
+            multiprocessing.get_context("spawn"),
+            _prepare,
+            # Pickled here, so that its imports run with stderr kept back.
+            (pickle.dumps(make_work),),
+        )
+        with _interrupts_blocked():
+            self._pool.submit(os.getpid)  # starts the process
+        (self._process,) = set(multiprocessing.active_children()) - others
 
-def _give(worker, job, jobs) -> None:
-    worker.job = job
-    if job is not None:
-        with contextlib.suppress(OSError):  # It is gone: found when received.
-            worker.pipe.send(jobs[job])
+    def submit(self, job: Any) -> Future:
+        """Hands over a job."""
+        return self._pool.submit(_do, job)
 
+    def describe_end(self) -> str:
+        """Says how the process ended."""
+        self._pool.shutdown()
+        status = self._process.exitcode
+        if status is not None and status < 0:
+            name = signal.Signals(-status).name
+            return f"was ended by signal {-status} ({name})"
+        return f"ended with status {status}"
 
-def _receive(worker, jobs, describe):
-    try:
-        return worker.pipe.recv()
-    except (EOFError, OSError):
-        worker.process.join(_SECONDS_TO_END)
-        status = worker.process.exitcode
-        raise ValueError(
-            f"{describe(jobs[worker.job])}: the process that read it "
-            f"{_describe_end(status)}; give fewer --num_processes if memory "
-            "ran out."
-        ) from None
-
-
-def _describe_end(status: int | None) -> str:
-    if status is not None and status < 0:
-        name = signal.Signals(-status).name
-        return f"was ended by signal {-status} ({name})"
-    return f"ended with status {status}"
-
-
-def _end(worker) -> None:
-    worker.pipe.close()
-    worker.process.terminate()
-    worker.process.join(_SECONDS_TO_END)
-    if worker.process.is_alive():
-        worker.process.kill()
-        worker.process.join()
+    def end(self) -> None:
+        """Ends the process, whatever it does."""
+        self._process.kill()
+        self._pool.shutdown()
 
 
 @contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Starts processes that Ctrl-C does not reach; here it comes later."""
-    # Its own start would let signals through again.
+def _interrupts_blocked() -> Iterator[None]:
+    """Blocks Ctrl-C here for a moment, and for good in a started process."""
+    # Its start would unblock the signal again.
     resource_tracker.ensure_running()
-    held = {signal.SIGINT}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(pipe, pickled_work) -> None:
-    """Does jobs until the parent closes its end."""
+def _prepare(pickled_make_work: bytes) -> None:
+    global _work
     with standard_error_kept_back():
-        work = pickle.loads(pickled_work)()
-    while True:
-        try:
-            job = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(work(job))
+        _work = pickle.loads(pickled_make_work)()
+
+
+def _do(job: Any) -> Any:
+    return _work(job)

@@ -1,17 +1,23 @@
-"""The report on a data set: markdown, JSON, label frequencies and plots."""
+"""The report on a data set: on the console, as markdown, JSON, CSV, plots."""
 
+import contextlib
 import csv
 import dataclasses
 import json
+import sys
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import rich.console
+import rich.progress
+import rich.table
+
 from distill.datasets.check import sections
-from distill.datasets.check.check import DataFindings, SplitFindings
+from distill.datasets.check.check import DataFindings, Split, SplitFindings
 from distill.datasets.check.plots import PLOT_FILES, draw_plots
-from distill.datasets.check.statistics import measure_lengths
-from distill.reporting import page as page
+from distill.reporting import page
 from distill.system.atomic_files import replace_atomically
 
 _TITLE = "Check of the data"
@@ -41,7 +47,7 @@ def write_report(found: DataFindings, directory: str | Path) -> list[str]:
     plots, and the report says how to install it.
 
     Args:
-      found: What was found.
+      found: The findings.
       directory: Where to write; an earlier report's files are replaced.
 
     Returns:
@@ -79,7 +85,7 @@ def _write_frequencies(path, found):
 
 
 def to_json(found: DataFindings) -> dict[str, Any]:
-    """Returns all that was found."""
+    """Returns the findings as JSON values."""
     return {
         "all_is_well": not found.is_bad,
         "splits": {
@@ -98,7 +104,7 @@ def to_json(found: DataFindings) -> dict[str, Any]:
                             _place(found, second, *other),
                         ],
                     }
-                    for one, other, video_id in twice.examples.kept
+                    for one, other, video_id in twice.examples
                 ],
             }
             for (first, second), twice in found.duplicates.items()
@@ -115,9 +121,7 @@ def _place(found: DataFindings, split: str, file: int, number: int):
 
 def _split_to_json(found: SplitFindings) -> dict[str, Any]:
     expected, files = found.split.expected, found.split.files
-    lengths = measure_lengths(
-        found.frame_counts, sections.most_frames(found.split.expected)
-    )
+    lengths = sections.measure_lengths(found)
     figures = ("bytes", "records", "good", "segments", "lost_bytes")
     return {
         "schema": dataclasses.asdict(expected.schema),
@@ -128,7 +132,7 @@ def _split_to_json(found: SplitFindings) -> dict[str, Any]:
         "examples": {
             reason: [
                 {"file": files[file], "record": number, "problem": problem}
-                for file, number, problem in examples.kept
+                for file, number, problem in examples
             ]
             for reason, examples in sorted(found.examples.items())
         },
@@ -140,3 +144,72 @@ def _split_to_json(found: SplitFindings) -> dict[str, Any]:
         "label_counts": found.label_counts.tolist(),
         "files": [found.by_file[file] for file in sorted(found.by_file)],
     }
+
+
+@contextlib.contextmanager
+def show_progress(
+    splits: Mapping[str, Split],
+) -> Iterator[Callable[[int], None]]:
+    """Gives a function to call with the number of files read.
+
+    It draws a progress bar on a terminal.
+    """
+    total = sum(len(split.files) for split in splits.values())
+    with rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=rich.console.Console(highlight=False),
+        disable=not sys.stdout.isatty(),
+    ) as bar:
+        task = bar.add_task("files", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def print_findings(found: DataFindings, seconds: float) -> None:
+    """Prints a table of the splits, then one line for each problem.
+
+    Args:
+      found: The findings.
+      seconds: Time that the check took.
+    """
+    width = None if sys.stdout.isatty() else 150
+    console = rich.console.Console(highlight=False, width=width)
+    table = rich.table.Table(sections.SUMMARY_HEADER[0])
+    for title in sections.SUMMARY_HEADER[1:]:
+        table.add_column(title, justify="right")
+    for row in sections.summary_rows(found):
+        table.add_row(*row)
+    console.print(table)
+    for line in _describe_bad(found):
+        print(line)
+    splits = found.splits.values()
+    records = sum(each.total("records") for each in splits)
+    megabytes = sum(each.total("bytes") for each in splits) / 1e6
+    print(
+        f"{'Something is bad' if found.is_bad else 'All is well'}: {records:,} "
+        f"records in {seconds:.1f} s ({records / seconds:,.0f} records/s, "
+        f"{megabytes / seconds:,.0f} MB/s)"
+    )
+
+
+def _describe_bad(found: DataFindings) -> Iterator[str]:
+    for name, each in found.splits.items():
+        for reason, count in sorted(each.bad.items()):
+            file, number, problem = each.examples[reason][0]
+            yield (
+                f"{name}: {count:,} records, {reason}; for example "
+                f"{each.split.files[file]}, record {number}: {problem}"
+            )
+        for file in sorted(each.damage)[:1]:
+            others = len(each.damage) - 1
+            more = f" ({others:,} files more are damaged.)" if others else ""
+            yield f"{name}: {each.damage[file]}{more}"
+        if not each.total("good"):
+            yield f"{name}: there is no good record."
+    for (first, second), twice in found.duplicates.items():
+        if first == second:
+            yield f"{first}: {twice.num_ids:,} ids come more than once"
+        else:
+            yield f"{first} and {second}: {twice.num_ids:,} ids come in both"

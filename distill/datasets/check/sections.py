@@ -1,21 +1,61 @@
-"""What the report on a data set says, in tables and paragraphs."""
+"""The tables and paragraphs of the report on a data set."""
 
+import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
+
 from distill.datasets.check.check import DataFindings, SplitFindings
-from distill.datasets.check.file_check import Expected
 from distill.datasets.check.plots import FREQUENCIES_FILE, LENGTHS_FILE
-from distill.datasets.check.statistics import measure_lengths, order_classes
-from distill.reporting import page as page
+from distill.reporting import page
 
 _MOST_CLASSES = 10
 _MOST_LISTED = 60
 _MOST_DAMAGED = 100
 
 
-def most_frames(expected: Expected) -> int | None:
-    """Returns the frames read of a video; None where all of them are."""
-    schema = expected.schema
+@dataclasses.dataclass(frozen=True)
+class Lengths:
+    """Numbers of frames of a split's videos.
+
+    Attributes:
+      least: Frames of the shortest video.
+      median: Frames of the median video; between two, their mean.
+      mean: Mean number of frames.
+      most: Frames of the longest video.
+      num_longer: Videos of more frames than are read.
+    """
+
+    least: int
+    median: float
+    mean: float
+    most: int
+    num_longer: int
+
+
+def measure_lengths(found: SplitFindings) -> Lengths | None:
+    """Returns the lengths of a split's good videos; None without a video."""
+    counts, most = found.frame_counts, most_frames(found)
+    lengths = np.array(sorted(counts), np.int64)
+    if not lengths.size:
+        return None
+    videos = np.array([counts[length] for length in lengths], np.int64)
+    ends, total = videos.cumsum(), videos.sum()
+    # The two videos in the middle, in order of length; one if they coincide.
+    middle = np.searchsorted(ends, [(total - 1) // 2, total // 2], side="right")
+    longer = 0 if most is None else videos[lengths > most].sum()
+    return Lengths(
+        int(lengths[0]),
+        float(lengths[middle].mean()),
+        float((lengths * videos).sum() / total),
+        int(lengths[-1]),
+        int(longer),
+    )
+
+
+def most_frames(found: SplitFindings) -> int | None:
+    """Returns how many frames are read of a video; None for all of them."""
+    schema = found.split.expected.schema
     return None if schema.segment_labels else schema.max_frames
 
 
@@ -26,7 +66,7 @@ def describe(
 
     Args:
       found: What was found.
-      plots: The plots by their files' names; None if none can be drawn.
+      plots: The plots by their files' names; None without matplotlib.
     """
     sections = [
         page.Section("In short", (_summarize(found), _about_plots(plots))),
@@ -67,7 +107,7 @@ SUMMARY_HEADER = (
     "good",
     "bad",
     "damaged files",
-    "ids again",
+    "doubled ids",
     "classes without a video",
 )
 
@@ -78,32 +118,28 @@ def _summarize(found):
 
 def _about_plots(plots):
     if plots is None:
-        words = "There are no plots, for matplotlib is missing; it comes with "
+        words = "There are no plots: matplotlib is missing. Install it with "
         return page.Paragraph(
             (words, page.Code("pip install -e .[study]"), ".")
         )
-    return page.Paragraph(
-        (
-            "Bad records that can be read are among the whole ones, those "
-            "whose checksum fails are not. Lengths, labels and ids are the "
-            "good records'.",
-        )
+    words = (
+        "Whole records include the bad ones, except those whose checksum "
+        "fails. Lengths, labels and ids are of good records only."
     )
+    return page.Paragraph((words,))
 
 
 def _bad_records(found):
     rows = []
     for name, each in found.splits.items():
         for reason, count in sorted(each.bad.items()):
-            examples = each.examples[reason].kept
-            for index, (file, number, problem) in enumerate(examples):
-                first = index == 0
-                place = f"{each.split.files[file]}, record {number}"
-                words = (page.Code(place), problem)
-                shown = (name, reason) if first else ("", "")
-                rows.append((*shown, *words, f"{count:,}" if first else ""))
+            shown, total = (name, reason), f"{count:,}"
+            for file, number, problem in each.examples[reason]:
+                place = page.Code(f"{each.split.files[file]}, record {number}")
+                rows.append((*shown, place, problem, total))
+                shown, total = ("", ""), ""
     if not rows:
-        return (page.Paragraph(("There is none.",)),)
+        return (page.Paragraph(("None.",)),)
     header = ("split", "reason", "for example", "what is wrong", "records")
     return (page.Table(header, tuple(rows), 4),)
 
@@ -123,19 +159,18 @@ def _damaged_files(found):
 def _duplicates(found):
     rows = []
     for (first, second), twice in found.duplicates.items():
-        where = first if first == second else f"{first} and {second}"
-        for index, (one, other, video_id) in enumerate(twice.examples.kept):
+        shown = first if first == second else f"{first} and {second}"
+        total = f"{twice.num_ids:,}"
+        for one, other, video_id in twice.examples:
             places = [
                 f"{found.splits[split].split.files[file]}, record {number}"
                 for split, (file, number) in ((first, one), (second, other))
             ]
             name = video_id.decode(errors="backslashreplace")
-            count = f"{twice.num_ids:,}" if index == 0 else ""
-            shown = where if index == 0 else ""
-            codes = map(page.Code, (name, *places))
-            rows.append((shown, *codes, count))
+            rows.append((shown, *map(page.Code, (name, *places)), total))
+            shown = total = ""
     if not rows:
-        return (page.Paragraph(("There is none.",)),)
+        return (page.Paragraph(("None.",)),)
     header = ("splits", "for example", "first", "again", "ids")
     return (page.Table(header, tuple(rows), 4),)
 
@@ -143,8 +178,7 @@ def _duplicates(found):
 def _lengths(found, plots):
     rows = []
     for name, each in found.splits.items():
-        most = most_frames(each.split.expected)
-        lengths = measure_lengths(each.frame_counts, most)
+        most, lengths = most_frames(each), measure_lengths(each)
         if lengths is not None:
             rows.append(
                 (
@@ -180,7 +214,8 @@ def _labels_of(name: str, found: SplitFindings) -> list[page.Block]:
     counts = found.label_counts
     of_segments = found.split.expected.schema.segment_labels
     examples = found.total("segments" if of_segments else "good")
-    order = order_classes(counts)
+    # The most frequent first, the lower index first among equals.
+    order = np.argsort(-counts, kind="stable")
     held = order[counts[order] > 0]
     missing = sorted(order[len(held) :].tolist())
     words = (
@@ -204,7 +239,7 @@ def _labels_of(name: str, found: SplitFindings) -> list[page.Block]:
 
 
 def _files(found):
-    """Lists the files that something is wrong with; all are in the JSON."""
+    """Lists the files with a problem; report.json lists all."""
     rows = [
         (
             page.Code(each.by_file[file]["file"]),
@@ -221,7 +256,7 @@ def _files(found):
     ]
     if not rows:
         return ()
-    words = "Those with something bad, or without a good record"
+    words = "Files with a bad record or damage, or without a good record"
     left = len(rows) - _MOST_DAMAGED
     if left > 0:
         words += f"; {left:,} more are in report.json"

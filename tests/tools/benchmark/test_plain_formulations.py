@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
-from distill.settings.synthetic import SyntheticSettings
 from distill.metrics.accumulator import VideoMetrics
 from distill.models.preprocessing import preprocess
+from distill.settings.synthetic import SyntheticSettings
 from tools.benchmark import forward, metrics, read, train, videos
 from tools.benchmark.plain_metrics import PlainVideoMetrics
 from tools.benchmark.plain_networks import run_block_by_block

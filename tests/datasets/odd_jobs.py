@@ -12,5 +12,5 @@ class Doer:
         if job == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if job == "fail":
-            raise SystemExit(3)
+            os._exit(3)
         return job.upper()

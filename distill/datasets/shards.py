@@ -1,0 +1,186 @@
+"""Shards made of other files: what they may replace, and how they are written.
+
+A JSON file beside the shards describes what they are made of. Each shard is
+written whole or not at all, so an interrupted call is simply repeated.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from distill.data.bad_records import BadRecordError, describe_record
+from distill.data.tfrecords import (
+    FRAMING_BYTES,
+    describe_corruption,
+    open_records,
+)
+from distill.settings.schema import DataSchema
+from distill.system.atomic_files import replace_atomically
+
+
+def check_rewritable(schema: DataSchema, added_keys: Iterable[str]) -> None:
+    """Checks that records of a layout can be rewritten frame by frame.
+
+    Args:
+      schema: The layout.
+      added_keys: Keys that the new records have beside those of the layout.
+
+    Raises:
+      ValueError: They hold no whole frame-level videos, or use such a key.
+    """
+    if not schema.frame_features or schema.segment_labels:
+        raise ValueError(
+            "Only whole frame-level videos can be rewritten: frame_features "
+            "must be true and segment_labels false."
+        )
+    for name in ("id_key", "labels_key"):
+        key = getattr(schema, name)
+        if key in added_keys:
+            raise ValueError(
+                f"{name} {key!r} is a key under which rewritten records name "
+                "their source."
+            )
+
+
+def local_directory(output_dir: str | Path) -> Path:
+    """Returns the path of an output directory.
+
+    Raises:
+      ValueError: It is not a directory of this machine.
+    """
+    if "://" in str(output_dir):
+        raise ValueError(
+            f"output_dir must be a local directory, got {output_dir!r}."
+        )
+    return Path(output_dir)
+
+
+def check_replaced(
+    paths: Iterable[Path],
+    inputs: Iterable[str],
+    is_known: Callable[[Path], bool],
+    description: Path,
+    instead: str,
+) -> None:
+    """Checks that existing files may be replaced.
+
+    Args:
+      paths: The files.
+      inputs: The files that are read.
+      is_known: Whether the description says what a file is made of.
+      description: The file that describes the shards.
+      instead: The settings to change otherwise.
+
+    Raises:
+      ValueError: A file is an input, or of unknown origin.
+    """
+    local = (Path(file.removeprefix("file://")) for file in inputs)
+    read = {path.resolve() for path in local}
+    for path in paths:
+        if path.resolve() in read:
+            reason = "it is one of the inputs"
+        elif not is_known(path):
+            reason = f"no {description.name} says what it is made of"
+        else:
+            continue
+        raise ValueError(
+            f"{path} would be replaced, but {reason}: give another {instead}."
+        )
+
+
+class WholeVideo(NamedTuple):
+    """A record with every frame of its video.
+
+    Attributes:
+      record_number: Its number in the file, from 0.
+      record: Its bytes.
+      message: The parsed record.
+      num_frames: Frames of the video.
+    """
+
+    record_number: int
+    record: bytes
+    message: tf.train.SequenceExample
+    num_frames: int
+
+
+def read_whole_videos(
+    file: str, schema: DataSchema, need_labels: bool
+) -> Iterator[WholeVideo]:
+    """Yields every record of a file, once it has been checked.
+
+    Args:
+      file: The file's name.
+      schema: The records' layout, of frame level.
+      need_labels: Whether a record without labels is bad.
+
+    Raises:
+      BadRecordError: The file or a record is bad, or a record holds the
+        frames of a budget alone.
+    """
+    number = offset = 0
+    try:
+        # TensorFlow's reader compares each record with its checksum.
+        for record in open_records(file).as_numpy_iterator():
+            problem = describe_record(record, schema, need_labels)
+            if problem:
+                raise BadRecordError(f"{file}, record {number}: {problem}.")
+            message = tf.train.SequenceExample.FromString(record)
+            lists = message.feature_lists.feature_list
+            num_frames = len(lists[schema.feature_names[0]].feature)
+            yield WholeVideo(number, record, message, num_frames)
+            number += 1
+            offset += len(record) + FRAMING_BYTES
+    except tf.errors.DataLossError:
+        pass
+    except tf.errors.OpError as error:
+        raise BadRecordError(
+            f"{file} cannot be read: {error.message}."
+        ) from error
+    if offset != tf.io.gfile.stat(file).length:
+        raise BadRecordError(describe_corruption(file, number))
+
+
+def write_shard(path: Path, records: Iterable[bytes]) -> None:
+    """Writes a TFRecord file, whole or not at all."""
+    with (
+        replace_atomically(path) as temporary,
+        tf.io.TFRecordWriter(str(temporary)) as writer,
+    ):
+        for record in records:
+            writer.write(record)
+
+
+def write_shards(
+    paths: Sequence[Path],
+    make_records: Callable[[int], Iterable[bytes]],
+    description: Path,
+    described: dict[str, Any],
+    find_old: Callable[[], Iterable[Path]],
+) -> Iterator[tuple[Path, bool]]:
+    """Writes the shards that are missing; all, if the description differs.
+
+    Args:
+      paths: The shards' files.
+      make_records: Returns the records of a shard, by its index.
+      description: The file that describes the shards.
+      described: Everything that the shards follow from, as JSON values.
+      find_old: Returns the shards of other descriptions, to be removed.
+
+    Yields:
+      Every shard's path and whether it was written now.
+    """
+    text = json.dumps(described, indent=2) + "\n"
+    if not description.exists() or description.read_text() != text:
+        for path in find_old():
+            path.unlink()
+        with replace_atomically(description) as temporary:
+            temporary.write_text(text)
+    for index, path in enumerate(paths):
+        missing = not path.exists()
+        if missing:
+            write_shard(path, make_records(index))
+        yield path, missing
