@@ -10,7 +10,8 @@ from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import class_names
 from distill.cli.settings_flags import require, specs
 from distill.models.options import option
-from distill.settings.run_options import RunOptions
+from distill.settings.run_options import ReadingOptions, RunOptions
+from distill.settings.training import TrainingSettings
 
 _FORMATS = ("saved_model", "keras", "onnx", "litert")
 _PRECISIONS = ("float32", "float16", "int8")
@@ -27,7 +28,7 @@ class ExportFlags:
     )
     role: str | None = option(
         None,
-        "Network of the checkpoint. Default: its student, or else its teacher.",
+        "Network of the checkpoint, where it holds both.",
         choices=("student", "teacher"),
     )
     formats: tuple[str, ...] = option(_FORMATS, f"Of {', '.join(_FORMATS)}.")
@@ -50,10 +51,10 @@ FLAG_GROUPS = (
     specs(groups.ClassNameFlags),
     groups.EVALUATION_FILES,
     groups.LAYOUT,
-    groups.READING,
+    specs(ReadingOptions),
+    specs(TrainingSettings, "batch_size"),
     groups.BUDGET,
     groups.CHECKPOINT,
-    specs(groups.ScoringFlags, "cascade_file"),
     specs(RunOptions, "top_k"),
     groups.GPU,
 )
@@ -62,12 +63,6 @@ FLAG_GROUPS = (
 def main() -> None:
     """Writes the artifacts, compares them and prints the card."""
     require("export_dir", "eval_data_pattern")
-    for flag in ("cascade_file", "artifact"):
-        if FLAGS[flag].present:
-            raise ValueError(f"--{flag}: what is exported is a checkpoint.")
-
-    # Other runtimes know no bfloat16.
-    FLAGS.mixed_precision = "float32"
 
     start_tensorflow(FLAGS.gpu)
     from distill.checkpoints.checkpoint import choose_checkpoint

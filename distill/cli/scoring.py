@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 
 from distill.cli.experiment import data_schema_like, frame_budget
-from distill.cli.settings_flags import require
+from distill.cli.settings_flags import flag_value, require
 from distill.models.frame_budget import ALL_FRAMES
 from distill.networks.ensemble_file import is_ensemble
 
@@ -34,15 +34,16 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
         network = load_network(
             checkpoint,
             role,
-            FLAGS.mixed_precision,
+            flag_value("mixed_precision") or "float32",
             None if budget == ALL_FRAMES else budget,
         )
-    if FLAGS.cascade_file is None:
+    cascade_file = flag_value("cascade_file")
+    if cascade_file is None:
         return network
     if role == "teacher" or is_ensemble(checkpoint):
         other = "the teacher" if role == "teacher" else "an ensemble"
         raise ValueError(f"--cascade_file is for a student, not {other}.")
-    return CascadeNetwork(network, Cascade.read(FLAGS.cascade_file))
+    return CascadeNetwork(network, Cascade.read(cascade_file))
 
 
 def _load_artifact(path: str) -> Any:
@@ -54,7 +55,7 @@ def _load_artifact(path: str) -> Any:
     from distill.deployment.artifact_network import ArtifactNetwork
 
     for flag in ("cascade_file", "frame_budget", "frame_selection", "every_n"):
-        if FLAGS[flag].value is not None:
+        if flag_value(flag) is not None:
             raise ValueError(
                 f"--{flag}: an artifact sees the frames it was exported for; "
                 "export it anew, or give --checkpoint."

@@ -179,6 +179,11 @@ def given(settings: type) -> dict[str, Any]:
     }
 
 
+def flag_value(name: str) -> Any:
+    """Returns a flag's value; None where the verb does not define it."""
+    return FLAGS[name].value if name in FLAGS else None
+
+
 def require(*names: str) -> None:
     """Raises a ValueError that names the flags without a value."""
     missing = [f"--{name}" for name in names if not FLAGS[name].value]

@@ -37,7 +37,7 @@ class Member:
     @property
     def name(self) -> str:
         """The file and, unless it is the student, the network."""
-        suffix = "" if self.role == "student" else f":{self.which}"
+        suffix = "" if self.role == "student" else f":{self.role}"
         return f"{self.checkpoint}{suffix}"
 
 

@@ -230,9 +230,9 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
         ({"cascade_rows": "Serial"}, "that row has no fewest_frames"),
         ({"baseline_row": "B"}, "--baseline_row=B is not one of the rows"),
         ({"teacher_flags": "word"}, "not a flag: 'word'"),
-        ({"budgets": "2,x"}, "--budgets must be whole numbers, got 'x'"),
+        ({"budgets": "2,x"}, "budgets must be whole numbers, got 'x'"),
         ({"budgets": "2,99"}, "frame_budget must be at most max_frames 40"),
-        ({"cascade_means": "few"}, "--cascade_means must be numbers"),
+        ({"cascade_means": "few"}, "cascade_means must be numbers"),
     ],
 )
 def test_plan_that_cannot_be_run_is_refused(videos, tmp_path, changed, message):

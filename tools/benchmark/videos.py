@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Iterator
 
 from distill.datasets.synthetic import write_synthetic_data
-from distill.settings.synthetic import SyntheticSettings
 from distill.settings.schema import DataSchema, make_schema
+from distill.settings.synthetic import SyntheticSettings
 from tools.benchmark.plan import Plan, Sizes
 
 
