@@ -1,4 +1,4 @@
-"""The mean of the weights of several checkpoints of one run, or of its like.
+"""The mean of the weights of several checkpoints of one run, or of like runs.
 
 Izmailov et al., "Averaging weights leads to wider optima and better
 generalization", UAI 2018. Statistics of batch normalisation are averaged as
@@ -7,21 +7,22 @@ the weights are.
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from distill.checkpoints.checkpoint import (
     EMA_SUFFIX,
     CheckpointError,
-    list_checkpoints,
     open_checkpoint,
+    require_checkpoints,
     stored_progress,
     stored_settings,
     write_attributes,
 )
-from distill.checkpoints.value_checks import list_datasets, read_finite
+from distill.checkpoints.file_checks import list_datasets, read_finite
 from distill.models.argument_checks import check_at_least
 from distill.settings.run import RunSettings, changed_settings
 from distill.system.atomic_files import replace_atomically
@@ -30,21 +31,21 @@ from distill.system.hdf5_files import new_hdf5_file
 _NETWORKS = ("teacher", "student")
 _GROUPS = (*_NETWORKS, *(name + EMA_SUFFIX for name in _NETWORKS))
 
+Paths = Sequence[str | Path]
 
-def average_checkpoints(
-    checkpoints: Sequence[str | Path], output: str | Path
-) -> list[str]:
+
+def average_checkpoints(checkpoints: Paths, output: str | Path) -> list[str]:
     """Writes the mean of checkpoints' networks as a checkpoint.
 
-    Every group is averaged with its like: `student` with `student` and, where
-    moving averages are the result, `student_ema` with `student_ema`,
-    which stays the result. Optimiser, random states and projections are left
-    out, so that no run goes on from the mean. The mean is taken in double
-    precision, one dataset at a time.
+    Each group is averaged over the files: `student` with `student` and, where
+    the EMA is the result, `student_ema` with `student_ema`, which stays the
+    result. Optimiser, random states and projections are left out: no run goes
+    on from the mean. The mean is taken in double precision, one dataset at a
+    time.
 
     Args:
-      checkpoints: Two files or more. Settings and progress of the mean are
-        those of the last one.
+      checkpoints: Two files or more. The mean takes settings and progress
+        from the last one.
       output: The file to write, none of them.
 
     Returns:
@@ -80,7 +81,7 @@ def choose_steps(directory: str | Path, steps: str) -> list[Path]:
       steps: `FROM-TO`, both included.
 
     Raises:
-      ValueError: It is no range, or there is no checkpoint in it.
+      ValueError: `steps` is no range, or there is no checkpoint in it.
     """
     first, separator, last = steps.partition("-")
     if not (separator and first.isdecimal() and last.isdecimal()):
@@ -88,7 +89,10 @@ def choose_steps(directory: str | Path, steps: str) -> list[Path]:
             f"--steps must be FROM-TO in whole numbers, such as 100-500, got "
             f"{steps!r}."
         )
-    held = _steps_in(directory)
+    held = {
+        int(path.stem.split("-")[1]): path
+        for path in require_checkpoints(directory)
+    }
     found = [p for step, p in held.items() if int(first) <= step <= int(last)]
     if not found:
         raise CheckpointError(
@@ -105,7 +109,7 @@ def choose_last(directory: str | Path, number: int) -> list[Path]:
       ValueError: There are fewer.
     """
     check_at_least(2, **{"--last": number})
-    held = list(_steps_in(directory).values())
+    held = require_checkpoints(directory)
     if len(held) < number:
         raise CheckpointError(
             f"--last={number}: {directory} holds only {len(held)} checkpoints."
@@ -113,22 +117,12 @@ def choose_last(directory: str | Path, number: int) -> list[Path]:
     return held[-number:]
 
 
-def _steps_in(directory) -> dict[int, Path]:
-    held = {
-        int(path.stem.split("-")[1]): path
-        for path in list_checkpoints(directory)
-    }
-    if not held:
-        raise CheckpointError(f"There is no checkpoint in {directory}.")
-    return held
-
-
-def _check_names(checkpoints, output) -> None:
+def _check_names(checkpoints: Paths, output: str | Path) -> None:
     if len(checkpoints) < 2:
         raise ValueError(
             f"A mean takes two checkpoints or more, got {len(checkpoints)}."
         )
-    # Of a link to itself `Path.resolve` makes an error of its own.
+    # `Path.resolve` raises an error of its own for a link to itself.
     places = [os.path.realpath(path) for path in checkpoints]
     for path, place in zip(checkpoints, places, strict=True):
         if places.count(place) > 1:
@@ -137,8 +131,10 @@ def _check_names(checkpoints, output) -> None:
         raise ValueError(f"{output} is itself one of the checkpoints.")
 
 
-def _common_settings(checkpoints, files) -> RunSettings:
-    """Returns the last file's settings, with which the others' agree."""
+def _common_settings(
+    checkpoints: Paths, files: Sequence[h5py.File]
+) -> RunSettings:
+    """Returns the last file's settings; the others agree in what matters."""
     *others, last = (stored_settings(file) for file in files)
     for path, settings in zip(checkpoints, others, strict=False):
         for name, change in changed_settings(settings, last).items():
@@ -150,9 +146,11 @@ def _common_settings(checkpoints, files) -> RunSettings:
     return last
 
 
-def _common_datasets(checkpoints, files) -> list[str]:
+def _common_datasets(
+    checkpoints: Paths, files: Sequence[h5py.File]
+) -> list[str]:
     """Returns the names of the networks' datasets, the same in all files."""
-    *others, last = (dict(_shapes(file)) for file in files)
+    *others, last = map(_shapes, files)
     if not last:
         raise CheckpointError(
             f"{checkpoints[-1]} holds no teacher and no student, only "
@@ -169,20 +167,22 @@ def _common_datasets(checkpoints, files) -> list[str]:
     return list(last)
 
 
-def _describe(shape) -> str:
+def _describe(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else f"of the shape {shape}"
 
 
-def _shapes(file) -> Iterator[tuple[str, tuple]]:
-    """Yields name and shape of every dataset of the networks."""
-    for group in _GROUPS:
-        if group in file:
-            for name, dataset in list_datasets(file[group]).items():
-                yield f"{group}/{name}", dataset.shape
+def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every dataset of the networks, by name."""
+    return {
+        f"{group}/{name}": dataset.shape
+        for group in _GROUPS
+        if group in file
+        for name, dataset in list_datasets(file[group]).items()
+    }
 
 
-def _mean(name, files) -> np.ndarray:
-    """Returns a dataset's mean over the files, in its own type."""
+def _mean(name: str, files: Sequence[h5py.File]) -> np.ndarray:
+    """Returns a dataset's mean over the files."""
     total = np.zeros(files[0][name].shape, np.float64)
     for file in files:
         if file[name].dtype != np.float32:

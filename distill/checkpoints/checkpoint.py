@@ -2,16 +2,17 @@
 
 Groups `teacher/`, `student/`, `optimizer/`, `random_state/` and, where
 embeddings differ in width, `projection/` hold one dataset a variable, named
-by a stable path such as `student/lower/lstm_0/kernel`. Where moving averages
-are the run's result, `teacher_ema/` and `student_ema/` hold them. The
-file's attributes hold the run's settings and how far it had come.
+by a stable path such as `student/lower/lstm_0/kernel`. `teacher_ema/` and
+`student_ema/` hold the EMA of the weights, where it is the run's result. The
+file's attributes hold the run's settings and progress.
 """
 
+import dataclasses
 import json
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +20,25 @@ import h5py
 import keras
 import numpy as np
 
-from distill.checkpoints.structure_checks import FORMAT, open_checked
-from distill.checkpoints.value_checks import (
+from distill.checkpoints.file_checks import (
+    FORMAT,
+    MOST_TEXT_BYTES,
     CheckpointError,
-    check_variable,
-    is_finite,
-    parse_progress,
-    read_attribute,
+    open_checkpoint,
     read_finite,
+    read_text,
 )
+from distill.checkpoints.finite import NonFiniteError, is_finite
+from distill.checkpoints.progress import parse_progress
 from distill.settings.run import RunSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
 from distill.system.signals import remember_interrupt
 
 EMA_SUFFIX = "_ema"
-# Of what HDF5 writes of a dataset beside its values, the least.
+# The least that HDF5 writes for a dataset beside its values.
 _HEADER_BYTES = 512
 _NAME = re.compile(r"checkpoint-(\d{8,})\.h5")
-
-
-class NonFiniteError(ValueError):
-    """A loss, or a variable to be written, is NaN or infinite."""
 
 
 def weight_names(model: keras.Layer) -> dict[str, keras.Variable]:
@@ -72,7 +70,9 @@ def optimizer_names(
     )
 
 
-def _unique(pairs) -> dict[str, keras.Variable]:
+def _unique(
+    pairs: Iterable[tuple[str, keras.Variable]],
+) -> dict[str, keras.Variable]:
     named: dict[str, keras.Variable] = {}
     for name, variable in pairs:
         if name in named:
@@ -93,7 +93,7 @@ def write_checkpoint(
       path: The file's final name; a file of that name is replaced.
       groups: Variables by group and name.
       settings: The run's settings.
-      progress: How far the run had come: numbers by name.
+      progress: The run's progress: numbers by name.
 
     Raises:
       NonFiniteError: A variable holds a value that is NaN or infinite; the
@@ -104,22 +104,24 @@ def write_checkpoint(
         for variables in groups.values()
         for variable in variables.values()
     )
-    with replace_atomically(path, num_bytes) as temporary:
-        with new_hdf5_file(temporary) as file:
-            write_attributes(file, settings, progress)
-            for group, variables in groups.items():
-                file.create_group(group)
-                for name, variable in variables.items():
-                    values = np.asarray(variable)
-                    if not is_finite(values):
-                        raise NonFiniteError(
-                            f"{group}/{name} holds a value that is NaN or "
-                            f"infinite: {path} is not written."
-                        )
-                    file[f"{group}/{name}"] = values
+    with (
+        replace_atomically(path, num_bytes) as temporary,
+        new_hdf5_file(temporary) as file,
+    ):
+        write_attributes(file, settings, progress)
+        for group, variables in groups.items():
+            file.create_group(group)
+            for name, variable in variables.items():
+                values = np.asarray(variable)
+                if not is_finite(values):
+                    raise NonFiniteError(
+                        f"{group}/{name} holds a value that is NaN or "
+                        f"infinite: {path} is not written."
+                    )
+                file[f"{group}/{name}"] = values
 
 
-def _item_bytes(variable) -> int:
+def _item_bytes(variable: keras.Variable) -> int:
     """Returns the bytes of a number of a type such as `float32`."""
     return int(re.sub(r"\D", "", str(variable.dtype)) or 8) // 8
 
@@ -127,28 +129,74 @@ def _item_bytes(variable) -> int:
 def write_attributes(
     file: h5py.File, settings: RunSettings, progress: Mapping[str, Any]
 ) -> None:
-    """Writes what `read_settings` and `read_progress` read."""
-    file.attrs["format"] = FORMAT
-    file.attrs["settings"] = settings.to_json()
-    file.attrs["progress"] = json.dumps(dict(progress))
-
-
-def open_checkpoint(path: str | Path) -> h5py.File:
-    """Opens a checkpoint for reading, once all that it holds is checked.
+    """Writes a checkpoint's attributes, texts of fixed length.
 
     Raises:
-      CheckpointError: There is no such file, or it is no checkpoint.
+      ValueError: The settings are too long for an attribute.
     """
-    return open_checked(path)
+    texts = {
+        "format": FORMAT,
+        "settings": settings.to_json(),
+        "progress": json.dumps(dict(progress)),
+    }
+    for name, text in texts.items():
+        contents = text.encode()
+        if len(contents) > MOST_TEXT_BYTES:
+            raise ValueError(
+                f"The {name} take {len(contents):,} bytes, a checkpoint holds "
+                f"at most {MOST_TEXT_BYTES:,}."
+            )
+        file.attrs[name] = np.bytes_(contents)
 
 
 def result_group(file: h5py.File, role: str) -> str:
     """Returns the group of a network's result in an open checkpoint.
 
-    That is its moving average if there is one, else the weights themselves.
+    That is the EMA of the weights if there is one, else the weights.
     """
     average = role + EMA_SUFFIX
     return average if average in file else role
+
+
+def read_settings(path: str | Path) -> RunSettings:
+    """Returns the settings of the run that wrote a checkpoint.
+
+    Raises:
+      CheckpointError: The file is no checkpoint, or its settings are invalid.
+    """
+    with open_checkpoint(path) as file:
+        return stored_settings(file)
+
+
+def stored_settings(file: h5py.File) -> RunSettings:
+    """Returns the settings that an open checkpoint holds."""
+    return _parse(file, "settings", RunSettings.from_json)
+
+
+def read_progress(path: str | Path) -> dict[str, Any]:
+    """Returns the progress of a checkpoint's run: fields of `Progress`.
+
+    Raises:
+      CheckpointError: The file is no checkpoint, or its progress is invalid.
+    """
+    with open_checkpoint(path) as file:
+        return stored_progress(file)
+
+
+def stored_progress(file: h5py.File) -> dict[str, Any]:
+    """Returns the progress that an open checkpoint holds."""
+    return dataclasses.asdict(_parse(file, "progress", parse_progress))
+
+
+def _parse(file: h5py.File, name: str, parse: Callable[[str], Any]) -> Any:
+    text = read_text(file, name)
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file.filename}: its {name} cannot be read: "
+            f"{str(error).removesuffix('.')}."
+        ) from error
 
 
 def load_result(
@@ -160,48 +208,7 @@ def load_result(
       CheckpointError: As `load_variables`.
     """
     with open_checkpoint(path) as file:
-        _fill(file, result_group(file, role), variables)
-
-
-def read_settings(path: str | Path) -> RunSettings:
-    """Returns the settings of the run that wrote a checkpoint.
-
-    Raises:
-      CheckpointError: It is no checkpoint, or its settings are none.
-    """
-    with open_checkpoint(path) as file:
-        return stored_settings(file)
-
-
-def stored_settings(file: h5py.File) -> RunSettings:
-    """Returns the settings that an open checkpoint holds."""
-    return _parse_attribute(file, "settings", RunSettings.from_json)
-
-
-def read_progress(path: str | Path) -> dict[str, Any]:
-    """Returns how far a checkpoint's run had come: fields of `Progress`.
-
-    Raises:
-      CheckpointError: It is no checkpoint, or its progress is none.
-    """
-    with open_checkpoint(path) as file:
-        return stored_progress(file)
-
-
-def stored_progress(file: h5py.File) -> dict[str, Any]:
-    """Returns the progress that an open checkpoint holds."""
-    return _parse_attribute(file, "progress", parse_progress)
-
-
-def _parse_attribute(file, name, parse):
-    text = read_attribute(file, name)
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise CheckpointError(
-            f"{file.filename}: its {name} cannot be read: "
-            f"{str(error).removesuffix('.')}."
-        ) from error
+        _load(file, result_group(file, role), variables)
 
 
 def load_variables(
@@ -219,11 +226,12 @@ def load_variables(
         a value is NaN or infinite; then no variable has been changed.
     """
     with open_checkpoint(path) as file:
-        _fill(file, group, variables)
+        _load(file, group, variables)
 
 
-def _fill(file, group, variables):
-    """Fills variables of an open checkpoint, all of them or none."""
+def _load(
+    file: h5py.File, group: str, variables: Mapping[str, keras.Variable]
+) -> None:
     path = file.filename
     if group not in file:
         raise CheckpointError(
@@ -233,7 +241,7 @@ def _fill(file, group, variables):
     for name, variable in variables.items():
         if name not in stored:
             raise CheckpointError(f"{path} holds no {group}/{name}.")
-        check_variable(path, f"{group}/{name}", stored[name], variable)
+        _check_fit(f"{path}: {group}/{name}", stored[name], variable)
     # Read twice, so that no more than one of them is in memory.
     for name in variables:
         read_finite(stored[name])
@@ -241,13 +249,48 @@ def _fill(file, group, variables):
         variable.assign(stored[name][()])
 
 
+def _check_fit(
+    place: str, stored: h5py.Dataset | h5py.Group, variable: keras.Variable
+) -> None:
+    """Checks a stored value's shape and kind of number."""
+    if not isinstance(stored, h5py.Dataset):
+        raise CheckpointError(f"{place} is a group, not a variable.")
+    if stored.shape != tuple(variable.shape):
+        raise CheckpointError(
+            f"{place} has the shape {stored.shape}, the model needs "
+            f"{tuple(variable.shape)}."
+        )
+    if (stored.dtype.kind == "f") != ("float" in variable.dtype):
+        raise CheckpointError(
+            f"{place} holds {stored.dtype} numbers, the model needs "
+            f"{variable.dtype}."
+        )
+
+
+def checkpoint_path(directory: Path, step: int) -> Path:
+    """Returns the name of the checkpoint of a step."""
+    return directory / f"checkpoint-{step:08d}.h5"
+
+
 def list_checkpoints(directory: str | Path) -> list[Path]:
     """Returns a run's checkpoints in the order of their steps."""
     directory = Path(directory)
     if not directory.is_dir():
         return []
-    found = [path for path in directory.iterdir() if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]))
+    found = [(_NAME.fullmatch(path.name), path) for path in directory.iterdir()]
+    return [path for _, path in sorted((int(m[1]), p) for m, p in found if m)]
+
+
+def require_checkpoints(directory: str | Path) -> list[Path]:
+    """Returns a run's checkpoints in the order of their steps.
+
+    Raises:
+      CheckpointError: There is none.
+    """
+    checkpoints = list_checkpoints(directory)
+    if not checkpoints:
+        raise CheckpointError(f"There is no checkpoint in {directory}.")
+    return checkpoints
 
 
 def newest_checkpoint(directory: str | Path) -> Path:
@@ -256,15 +299,7 @@ def newest_checkpoint(directory: str | Path) -> Path:
     Raises:
       CheckpointError: There is none.
     """
-    checkpoints = list_checkpoints(directory)
-    if not checkpoints:
-        raise CheckpointError(f"There is no checkpoint in {directory}.")
-    return checkpoints[-1]
-
-
-def checkpoint_path(directory: Path, step: int) -> Path:
-    """Returns the name of the checkpoint of a step."""
-    return directory / f"checkpoint-{step:08d}.h5"
+    return require_checkpoints(directory)[-1]
 
 
 def choose_checkpoint(
@@ -285,7 +320,7 @@ def choose_checkpoint(
 def follow(directory: str | Path, poll_seconds: float) -> Iterator[Path]:
     """Yields the newest checkpoint whenever there is a new one.
 
-    Ends by a KeyboardInterrupt or `Terminated` alone.
+    Only a KeyboardInterrupt or `Terminated` ends it.
     """
     last = None
     with remember_interrupt() as interrupted:

@@ -13,18 +13,14 @@ from distill.checkpoints.checkpoint import (
     stored_settings,
     write_attributes,
 )
-from distill.checkpoints.value_checks import (
-    check_finite,
-    damage_refused,
-    list_datasets,
-)
+from distill.checkpoints.file_checks import list_datasets, read_finite
 from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupSize:
-    """What a group of a checkpoint holds.
+    """Size of a group of a checkpoint.
 
     Attributes:
       variables: Number of its variables.
@@ -43,8 +39,8 @@ def convert_to_student(
     """Copies the student of a joint checkpoint to a file of its own.
 
     Args:
-      checkpoint: A run's checkpoint. Where it holds the moving average of the
-        student, that is taken.
+      checkpoint: A run's checkpoint. The EMA of the student's weights is
+        taken if the checkpoint holds it.
       student_checkpoint: The file to write; one of that name is replaced.
 
     Returns:
@@ -69,7 +65,6 @@ def convert_to_student(
         )
         kept = result_group(joint, "student")
         progress = stored_progress(joint)
-        check_finite(joint[kept])
         sizes = {group: _measure(joint[group]) for group in joint}
         with (
             replace_atomically(
@@ -78,8 +73,9 @@ def convert_to_student(
             new_hdf5_file(temporary) as student,
         ):
             write_attributes(student, settings, progress)
-            with damage_refused(joint):
-                joint.copy(kept, student, name="student")
+            student.create_group("student")
+            for name, dataset in list_datasets(joint[kept]).items():
+                student[f"student/{name}"] = read_finite(dataset)
         return sizes
 
 

@@ -1,11 +1,11 @@
-"""How far a training run has come."""
+"""The progress of a training run."""
 
 import dataclasses
-from typing import Any
 
+from distill.system.small_files import parse_json_object
 from distill.system.typed_json import read_dataclass
 
-# The most that all JSON readers read as written.
+# The largest integer that all JSON readers read exactly.
 _LARGEST_COUNT = 2**53
 
 
@@ -17,8 +17,8 @@ class Progress:
       step: Training steps made.
       examples_seen: Videos trained on, repetitions counted.
       epoch: Epochs finished.
-      positions: Of every stream of the current epoch the records, or
-        segments, that lie behind; empty where it has not begun.
+      positions: Records (or segments) already read of every stream of the
+        current epoch; empty before the epoch has begun.
       best_gap: Best validation GAP so far, or None.
     """
 
@@ -29,17 +29,16 @@ class Progress:
     best_gap: float | None = None
 
 
-def read_progress_fields(fields: dict[str, Any]) -> Progress:
-    """Returns the progress of a checkpoint's JSON object, of any version.
+def parse_progress(text: str) -> Progress:
+    """Returns the progress from its JSON.
 
     Raises:
-      ValueError: A field is missing, unknown, of another type or cannot be.
+      ValueError: The text is not a JSON object; or a field is missing,
+        unknown, of another type or out of range.
     """
+    fields = parse_json_object(text)
     if "step" not in fields:
         raise ValueError("the field step is missing")
-    if "position" in fields:  # as it was while there was one stream
-        fields = dict(fields)
-        fields["positions"] = [fields.pop("position")]
     progress = read_dataclass(Progress, fields)
     counts = {
         name: getattr(progress, name)

@@ -4,14 +4,15 @@ import contextlib
 import json
 import math
 import os
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import IO
+
+from distill.system.signals import signals_handled_by
 
 
 def launch_workers(
@@ -44,7 +45,12 @@ def launch_workers(
         )
         for rank in range(num_workers)
     ]
-    with _forward_signals(processes):
+
+    def forward(number, frame):
+        for process in processes:
+            process.send_signal(number)
+
+    with signals_handled_by(forward):
         printers = [
             threading.Thread(target=_print_lines, args=(rank, process.stdout))
             for rank, process in enumerate(processes)
@@ -61,7 +67,7 @@ def launch_workers(
 
 def _wait(
     processes: list[subprocess.Popen], patience_seconds: float
-) -> list[int]:
+) -> list[int | None]:
     """Waits for all; some time after one has failed, ends the others."""
     end = None
     while None in (statuses := [process.poll() for process in processes]):
@@ -93,21 +99,6 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
-
-
-@contextlib.contextmanager
-def _forward_signals(processes: list[subprocess.Popen]) -> Iterator[None]:
-    def forward(number, frame):
-        for process in processes:
-            process.send_signal(number)
-
-    kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {kind: signal.signal(kind, forward) for kind in kinds}
-    try:
-        yield
-    finally:
-        for kind, handler in previous.items():
-            signal.signal(kind, handler)
 
 
 def _print_lines(rank: int, lines: IO[str]) -> None:

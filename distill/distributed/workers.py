@@ -7,6 +7,7 @@ each; TF_CONFIG tells each of the others.
 import contextlib
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -143,7 +144,7 @@ class Workers:
             bounds = [size * r // count for r in range(count + 1)]
             slices = [
                 tf.nest.map_structure(lambda t, a=a, b=b: t[a:b], batch)
-                for a, b in zip(bounds, bounds[1:], strict=False)
+                for a, b in itertools.pairwise(bounds)
             ]
             values = self.strategy.experimental_distribute_values_from_function(
                 lambda context: slices[context.replica_id_in_sync_group % count]

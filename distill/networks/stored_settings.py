@@ -22,7 +22,7 @@ from distill.checkpoints.checkpoint import (
     stored_settings,
     weight_names,
 )
-from distill.checkpoints.value_checks import list_datasets
+from distill.checkpoints.file_checks import list_datasets
 from distill.models import registry
 from distill.models.argument_checks import check_choice
 from distill.networks.network import build_network

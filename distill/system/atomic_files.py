@@ -1,4 +1,4 @@
-"""Files and directories that are there whole or not at all."""
+"""Files and directories that are written whole or not at all."""
 
 import contextlib
 import fcntl
@@ -16,16 +16,16 @@ from distill.system.write_errors import check_room, name_write_errors
 def replace_atomically(path: str | Path, num_bytes: int = 0) -> Iterator[Path]:
     """Gives a temporary path that becomes `path` when the body ends.
 
-    The temporary file lies in the same folder (made if it is not there) under
-    a name that no other process has. It is synced to disk before it is
-    renamed, and removed if the body raises; a killed process leaves it behind
-    under a name that begins with a dot and ends in `.tmp`, and the next writer
-    of the same file removes it. The file is locked as long as it is written:
+    The temporary file lies in the same folder (made if it does not exist)
+    under a name that no other process has. It is synced to disk before it is
+    renamed, and removed if the body raises. A killed process leaves it behind
+    under a name that begins with a dot and ends in `.tmp`; the next writer of
+    the same file removes it. The file is locked while it is written:
     `h5py.File` cannot open it, `distill.system.hdf5_files` can.
 
     Args:
       path: The file to write; one of that name is replaced.
-      num_bytes: What it will take at least, as far as that is known.
+      num_bytes: Lower bound of its size, as far as that is known.
 
     Raises:
       WriteError: The file cannot be written, or there is no room for it.
@@ -53,18 +53,18 @@ def replace_atomically(path: str | Path, num_bytes: int = 0) -> Iterator[Path]:
 def _open_temporary(path: Path) -> tuple[Path, int]:
     """Makes a locked file beside another; returns its name and descriptor.
 
-    The lock says that a process lives that writes it.
+    The lock shows others that its writer lives.
     """
     while True:
         temporary = _temporary_name(path)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o666)
-        # A file system without locks: leftovers stay.
+        # A file system may have no locks; leftovers then stay.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
-        # Another process took it for a leftover before it was locked.
+        # Another process removed it as a leftover before it was locked.
         os.close(descriptor)
 
 
@@ -76,8 +76,8 @@ def clear_leftovers(directory: Path, name: str | None = None) -> None:
     """Removes the temporary files of processes that were killed.
 
     Args:
-      directory: Where they lie.
-      name: The file that they were to become; None: any.
+      directory: Their directory.
+      name: Name of the final file; None: any.
     """
     for leftover in _find_leftovers(directory, name, ".tmp"):
         with contextlib.suppress(OSError):
@@ -113,16 +113,16 @@ def _sync(path: Path) -> None:
 def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
     """Gives a temporary directory that becomes `path` when the body ends.
 
-    Only one process at a time replaces a directory; another is locked out.
+    Only one process at a time replaces a directory; others are locked out.
 
     Args:
-      path: The directory; one of that name is replaced if it is empty or
-        holds the file `mark`, which says what it is.
-      mark: Name of that file.
+      path: The directory; an old one is replaced if it is empty or holds the
+        file `mark`.
+      mark: Name of a file that every such directory holds.
 
     Raises:
-      ValueError: There is something else of that name, or another process
-        replaces it just now.
+      ValueError: Something else has that name, or another process replaces
+        the directory at this moment.
       WriteError: It cannot be written.
     """
     path = Path(path)
@@ -147,7 +147,7 @@ def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
 
 
 def _swap_directories(temporary: Path, path: Path) -> None:
-    """Renames a directory; the one that had its name is removed."""
+    """Renames a directory; removes the one that had its name."""
     if not path.exists():
         os.replace(temporary, path)
         return
@@ -162,7 +162,7 @@ def _swap_directories(temporary: Path, path: Path) -> None:
 
 
 def _clear_directories(path: Path) -> None:
-    """Removes what a killed process left; one without its name gets it back."""
+    """Removes what a killed process left; restores the old directory."""
     for old in _find_leftovers(path.parent, path.name, ".old"):
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Keeping back what TensorFlow's C++ code says of itself."""
+"""Standard error of TensorFlow's C++ code, shown after an error alone."""
 
 import contextlib
 import os

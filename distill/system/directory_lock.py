@@ -1,4 +1,4 @@
-"""One writer a directory: a lock that ends with the process that holds it."""
+"""One writer for a directory: a lock that ends with its process."""
 
 import contextlib
 import datetime
@@ -14,18 +14,18 @@ from typing import Any
 from distill.system.write_errors import WriteError, name_write_errors
 
 LOCK_NAME = ".lock"
-_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+_LOCK_HELD_ERRNOS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 class DirectoryLock:
     """Locks a directory for the one process that writes it.
 
-    The lock is the operating system's, on a file: however the process ends,
-    the kernel gives it up. What the file says of its holder is for people to
-    read. As a context manager it is held for the body.
+    The operating system locks a file: however the process ends, the kernel
+    releases the lock. The file names its holder for people to read. A `with`
+    statement holds the lock for its body.
 
     Args:
-      directory: The directory; it is made if it is not there, and removed
+      directory: The directory; it is made if it does not exist, and removed
         again if nothing is written there.
       file: The file to lock; None: `.lock` in the directory.
     """
@@ -43,11 +43,11 @@ class DirectoryLock:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Gives the lock up."""
+        """Releases the lock."""
         self.release()
 
     def acquire(self) -> None:
-        """Takes the lock; nothing happens if it is held already.
+        """Takes the lock, unless this object holds it already.
 
         Raises:
           ValueError: Another process holds it.
@@ -64,11 +64,11 @@ class DirectoryLock:
                 os.close(descriptor)
 
     def _lock(self, descriptor: int) -> bool:
-        """Locks an open file; False if it was removed meanwhile."""
+        """Locks an open file; returns False if it was removed meanwhile."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in _HELD:
+            if error.errno in _LOCK_HELD_ERRNOS:
                 message = self._describe_holder(descriptor)
                 os.close(descriptor)
                 raise ValueError(message) from error
@@ -77,14 +77,14 @@ class DirectoryLock:
                 f"({error.strerror}); nothing keeps a second run out of it.",
                 flush=True,
             )
-        if not self._is_at_its_place(descriptor):
+        if not self._has_its_name(descriptor):
             return False
         self._descriptor = descriptor
         self._finalizer = weakref.finalize(self, os.close, descriptor)
         self._describe(descriptor)
         return True
 
-    def _is_at_its_place(self, descriptor: int) -> bool:
+    def _has_its_name(self, descriptor: int) -> bool:
         try:
             found = os.stat(self._file)
         except OSError:
@@ -92,14 +92,14 @@ class DirectoryLock:
         return os.path.samestat(found, os.fstat(descriptor))
 
     def _describe(self, descriptor: int) -> None:
-        """Leaves the holder's name in the file, for whoever is locked out."""
+        """Writes the holder's name into the file."""
         now = datetime.datetime.now(datetime.UTC)
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": f"{now:%Y-%m-%d %H:%M:%S} UTC",
         }
-        # On a full disk the lock holds without it.
+        # On a full disk the lock works without it.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
@@ -119,12 +119,12 @@ class DirectoryLock:
         )
 
     def check(self) -> None:
-        """Checks that the directory that was locked is still there.
+        """Checks that the locked directory still has its name.
 
         Raises:
-          WriteError: It was removed or renamed; what is there now is not it.
+          WriteError: It was removed or renamed.
         """
-        if self._descriptor is not None and not self._is_at_its_place(
+        if self._descriptor is not None and not self._has_its_name(
             self._descriptor
         ):
             raise WriteError(
@@ -133,10 +133,10 @@ class DirectoryLock:
             )
 
     def release(self) -> None:
-        """Gives the lock up; nothing happens if it is not held."""
-        if self._descriptor is None:
+        """Releases the lock, if it is held."""
+        if self._descriptor is None or self._finalizer is None:
             return
-        if self._is_at_its_place(self._descriptor):
+        if self._has_its_name(self._descriptor):
             with contextlib.suppress(OSError):
                 self._file.unlink()
         if self._made:

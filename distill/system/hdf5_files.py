@@ -1,8 +1,8 @@
-"""New HDF5 files whose write errors come out as such.
+"""New HDF5 files that raise the error of a write once.
 
-Where a write of its own fails, the HDF5 library fails once more at every
-attempt to close the file. Here its writes go through Python: after the first
-error the rest is dropped, the file is closed, and then the error is raised.
+When a write of the HDF5 library fails, every attempt to close the file fails
+again. Here its writes go through Python: after the first error all further
+writes are dropped, the file is closed, and then the error is raised.
 """
 
 import contextlib
@@ -15,31 +15,26 @@ import h5py
 
 
 class _NewFile(io.RawIOBase):
-    """A file that keeps the first error of a write for later."""
+    """A file that keeps the first error of its writes."""
 
     def __init__(self, path: Path):
         self._raw = io.FileIO(path, "w+")
         self.error: OSError | None = None
 
     def close(self) -> None:
-        """Closes the file."""
         self._raw.close()
         super().close()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves to a place in the file."""
         return self._raw.seek(offset, whence)
 
     def tell(self) -> int:
-        """Returns the place in the file."""
         return self._raw.tell()
 
     def readinto(self, buffer) -> int:
-        """Reads bytes into a buffer."""
         return self._raw.readinto(buffer)
 
     def write(self, buffer) -> int:
-        """Writes all bytes of a buffer, unless a write failed before."""
         left = memoryview(buffer).cast("B")
         size = len(left)
         with self._kept_error():
@@ -48,7 +43,6 @@ class _NewFile(io.RawIOBase):
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        """Cuts or extends the file."""
         with self._kept_error():
             self._raw.truncate(size)
         return size if size is not None else self.tell()
@@ -76,7 +70,7 @@ def new_hdf5_file(path: Path) -> Iterator[h5py.File]:
             with h5py.File(raw, "w") as file:
                 yield file
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            # HDF5 may stumble over what was dropped.
+            # HDF5 may fail over what was dropped.
             if raw.error is None:
                 raise
             raise raw.error from error

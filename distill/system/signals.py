@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class Terminated(BaseException):
@@ -27,11 +27,22 @@ def end_by_signals() -> None:
 
 
 def _kinds() -> tuple[signal.Signals, ...]:
-    """Returns the signals that end a program, but SIGHUP under `nohup`."""
+    """Returns the signals that end a program; under `nohup` without SIGHUP."""
     kinds = (signal.SIGINT, signal.SIGTERM)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         return kinds
     return (*kinds, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def signals_handled_by(handler: Callable) -> Iterator[None]:
+    """Lets a handler take Ctrl-C, SIGTERM and SIGHUP while the body runs."""
+    previous = {kind: signal.signal(kind, handler) for kind in _kinds()}
+    try:
+        yield
+    finally:
+        for kind, old in previous.items():
+            signal.signal(kind, old)
 
 
 @contextlib.contextmanager
@@ -44,20 +55,16 @@ def catch_signals() -> Iterator[list[signal.Signals]]:
             raise KeyboardInterrupt
         caught.append(signal.Signals(number))
 
-    previous = {kind: signal.signal(kind, catch) for kind in _kinds()}
-    try:
+    with signals_handled_by(catch):
         yield caught
-    finally:
-        for kind, handler in previous.items():
-            signal.signal(kind, handler)
 
 
 @contextlib.contextmanager
 def remember_interrupt() -> Iterator[list[BaseException]]:
     """Raises at a signal, as `end_by_signals` does, and collects what it was.
 
-    An exception that comes while an object is destroyed is lost; what was
-    collected is not, so a loop for ever can end by it.
+    Python drops an exception that is raised while an object is destroyed. An
+    endless loop can still end by what was collected.
     """
     caught: list[BaseException] = []
 
@@ -66,9 +73,5 @@ def remember_interrupt() -> Iterator[list[BaseException]]:
         caught.append(KeyboardInterrupt() if interrupt else Terminated(number))
         raise caught[-1]
 
-    previous = {kind: signal.signal(kind, catch) for kind in _kinds()}
-    try:
+    with signals_handled_by(catch):
         yield caught
-    finally:
-        for kind, handler in previous.items():
-            signal.signal(kind, handler)

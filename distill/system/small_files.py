@@ -1,12 +1,12 @@
 """Small text files that are read whole, and the JSON in them.
 
-What a file holds is data of unknown origin: it is refused, with a reason,
-before it could take memory or time.
+Their content is data of unknown origin: it is refused, with a reason, before
+it could take memory or time.
 """
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 MOST_BYTES = 1_000_000
 
@@ -15,12 +15,12 @@ def read_small_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
     """Returns the text of a file.
 
     Args:
-      path: A regular file: no pipe or device, whose end may never come.
-      most_bytes: The most that it may hold.
+      path: A regular file; a pipe or device may never end.
+      most_bytes: The most bytes that it may hold.
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It is no regular file, larger, or no UTF-8 text.
+      ValueError: It is no regular file, too large, or no UTF-8 text.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
@@ -39,8 +39,8 @@ def parse_json_object(text: str) -> dict[str, Any]:
     """Returns the object of a JSON text.
 
     Raises:
-      ValueError: It is no JSON, nested too deep, no object, names a key of an
-        object twice, or holds a number that JSON does not have.
+      ValueError: The text is no JSON object, is nested too deep, names a key
+        of an object twice, or holds NaN or an infinity.
     """
     try:
         value = json.loads(
@@ -58,7 +58,7 @@ def parse_json_object(text: str) -> dict[str, Any]:
 def read_json_object(
     path: str | Path, most_bytes: int = MOST_BYTES
 ) -> dict[str, Any]:
-    """Returns the object of a JSON file of no more than some bytes.
+    """Returns the object of a JSON file of at most `most_bytes`.
 
     Raises:
       FileNotFoundError: There is no such file.
@@ -67,7 +67,7 @@ def read_json_object(
     return parse_json_object(read_small_text(path, most_bytes))
 
 
-def _to_object(pairs):
+def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
@@ -76,5 +76,5 @@ def _to_object(pairs):
     return fields
 
 
-def _refuse_constant(name):
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds the value {name}, which is no number of JSON")

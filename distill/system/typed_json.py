@@ -12,10 +12,8 @@ _WORDS = {
     float: "a finite number",
     bool: "true or false",
     str: "a text",
-    types.NoneType: "null",
 }
-# The most digits of a value that an error shows.
-_SHOWN = 60
+_MOST_CHARACTERS_SHOWN = 60
 
 
 def read_dataclass(kind: type, value: Any, name: str = "") -> Any:
@@ -26,20 +24,23 @@ def read_dataclass(kind: type, value: Any, name: str = "") -> Any:
         booleans, dataclasses, tuples of one of these, mappings of texts to
         values of any kind, or one of these or None.
       value: The object: a field for each that has no default, and no others.
-      name: What errors call it; empty at the top.
+      name: Name of the object in errors; empty at the top.
 
     Raises:
       ValueError: A field is missing, unknown or of another type, or the
         dataclass refuses its fields.
     """
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object, got {_show(value)}")
+    _check(isinstance(value, dict), name, "an object", value)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key in value:
         if key not in fields:
             raise ValueError(f"unknown field {_show(_join(name, key))}")
     for key, field in fields.items():
-        if key not in value and _is_required(field):
+        if (
+            key not in value
+            and field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING
+        ):
             raise ValueError(f"the field {_join(name, key)} is missing")
     hints = typing.get_type_hints(kind)
     return kind(
@@ -50,45 +51,37 @@ def read_dataclass(kind: type, value: Any, name: str = "") -> Any:
     )
 
 
-def _is_required(field):
-    return (
-        field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    )
+def _check(holds: bool, name: str, wanted: str, value: Any) -> None:
+    if not holds:
+        raise ValueError(f"{name} must be {wanted}, got {_show(value)}")
 
 
-def _join(name, key):
+def _join(name: str, key: str) -> str:
     return f"{name}.{key}" if name else key
 
 
-def _read(kind, value, name):
+def _read(kind: Any, value: Any, name: str) -> Any:
     """Returns a value of a type, such as `tuple[int, ...] | None`."""
-    choices = typing.get_args(kind) if _is_union(kind) else (kind,)
-    if value is None and types.NoneType in choices:
-        return None
-    (kind,) = (choice for choice in choices if choice is not types.NoneType)
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        kinds = typing.get_args(kind)
+        (kind,) = (choice for choice in kinds if choice is not types.NoneType)
     if dataclasses.is_dataclass(kind):
-        return read_dataclass(kind, value, name)
+        return read_dataclass(typing.cast(type, kind), value, name)
     origin = typing.get_origin(kind)
     if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{name} must be a list, got {_show(value)}")
+        _check(isinstance(value, list), name, "a list", value)
         item_kind = typing.get_args(kind)[0]
         return tuple(
             _read(item_kind, item, f"{name}[{index}]")
             for index, item in enumerate(value)
         )
     if origin is Mapping:
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} must be an object, got {_show(value)}")
-        return value
-    if not is_of_type(kind, value):
-        raise ValueError(f"{name} must be {_WORDS[kind]}, got {_show(value)}")
+        _check(isinstance(value, dict), name, "an object", value)
+    else:
+        _check(is_of_type(kind, value), name, _WORDS[kind], value)
     return value
-
-
-def _is_union(kind):
-    return typing.get_origin(kind) in (types.UnionType, typing.Union)
 
 
 def is_of_type(kind: type, value: Any) -> bool:
@@ -103,13 +96,15 @@ def is_of_type(kind: type, value: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _is_finite(value):
+def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond all floats
         return False
 
 
-def _show(value):
+def _show(value: Any) -> str:
     text = ascii(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    if len(text) <= _MOST_CHARACTERS_SHOWN:
+        return text
+    return f"{text[:_MOST_CHARACTERS_SHOWN]}..."

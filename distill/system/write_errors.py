@@ -1,4 +1,4 @@
-"""Why a file cannot be written: one clear line with the path and the reason."""
+"""Errors of writing a file: one clear line with the path and the reason."""
 
 import contextlib
 import errno
@@ -6,17 +6,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-# What only a write can meet, whatever library words it.
-_OF_WRITES = tuple(map(os.strerror, (*_FULL, errno.EROFS)))
-_OF_FILES = (
-    *(*_FULL, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+# Only writing can raise them, whichever library words the message.
+_DISK_ERROR_TEXTS = tuple(map(os.strerror, (*_DISK_FULL_ERRNOS, errno.EROFS)))
+_FILE_ERRNOS = (
+    *(*_DISK_FULL_ERRNOS, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EFBIG, errno.ESTALE),
     *(errno.EEXIST, errno.ENAMETOOLONG, errno.ENODEV, errno.ENXIO),
 )
-# Libraries that only say that something failed do so on a full disk, too.
+# Below this, an error without a reason is taken for that of a full disk.
 _NO_ROOM_BYTES = 65536
 
 
@@ -28,8 +27,7 @@ class WriteError(OSError):
 def name_write_errors(path: str | Path) -> Iterator[None]:
     """Turns an error of writing a file into one that names it and the reason.
 
-    Errors of another kind, such as of what is read meanwhile, stay as they
-    are.
+    Other errors, such as those of reading another file, are not changed.
 
     Args:
       path: The file or directory that the body writes.
@@ -50,21 +48,21 @@ def name_write_errors(path: str | Path) -> Iterator[None]:
 
 
 def _find_reason(path: Path, error: Exception) -> str | None:
-    """Returns why a file cannot be written; None for an error of another."""
+    """Returns why a file cannot be written; None for an unrelated error."""
     reason = None
-    if isinstance(error, OSError) and error.errno in _OF_FILES:
-        if error.filename is None or _is_of(error.filename, path):
+    if isinstance(error, OSError) and error.errno in _FILE_ERRNOS:
+        if error.filename is None or _belongs_to(error.filename, path):
             reason = os.strerror(error.errno)
     elif not isinstance(error, OSError) or error.errno is None:
-        reason = next((r for r in _OF_WRITES if r in str(error)), None)
+        reason = next((r for r in _DISK_ERROR_TEXTS if r in str(error)), None)
         if reason is None and 0 <= free_bytes(path) < _NO_ROOM_BYTES:
-            reason = _OF_WRITES[0]
-    if reason in map(os.strerror, _FULL):
+            reason = _DISK_ERROR_TEXTS[0]
+    if reason in _DISK_ERROR_TEXTS[:2]:
         return f"{reason}; {_format(free_bytes(path))} are free there"
     return reason
 
 
-def _is_of(file: Any, path: Path) -> bool:
+def _belongs_to(file: str | bytes | int, path: Path) -> bool:
     """Returns whether a file is `path`, temporary for it, or in or above it."""
     named, wanted = os.path.abspath(str(file)), os.path.abspath(path)
     folder, name = os.path.split(wanted)
@@ -74,11 +72,11 @@ def _is_of(file: Any, path: Path) -> bool:
 
 
 def check_room(path: str | Path, num_bytes: int) -> None:
-    """Checks that a file of a size can be written where it is to lie.
+    """Checks that the disk of a file has room for it.
 
     Args:
       path: The file.
-      num_bytes: Its size, or the least that is known of it.
+      num_bytes: Its size, or a lower bound of it.
 
     Raises:
       WriteError: There is no room for it.
@@ -92,7 +90,7 @@ def check_room(path: str | Path, num_bytes: int) -> None:
 
 
 def free_bytes(path: Path) -> int:
-    """Returns the room on a path's file system; -1 if it does not say."""
+    """Returns the room on a path's file system; -1 if it is unknown."""
     while not path.exists() and path != path.parent:
         path = path.parent
     try:

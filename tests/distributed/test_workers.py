@@ -83,33 +83,36 @@ def test_a_lost_worker_is_reported():
     error = tf.errors.UnavailableError(
         None, None, "Graph error:\n\nOps is aborted by: reset by peer\n[[x]]"
     )
-    message = "worker 1 of 2: another worker is gone .*reset by peer\\)$"
-    with pytest.raises(WorkerLostError, match=message):
-        with Workers(rank=1, num_workers=2).report_lost_worker():
-            raise error
-    with pytest.raises(tf.errors.UnavailableError):
-        with Workers().report_lost_worker():
+    message = r"worker 1 of 2: another worker is gone .*reset by peer\)$"
+    for workers, expected, match in (
+        (Workers(rank=1, num_workers=2), WorkerLostError, message),
+        (Workers(), tf.errors.UnavailableError, "reset by peer"),
+    ):
+        with (
+            pytest.raises(expected, match=match),
+            workers.report_lost_worker(),
+        ):
             raise error
 
 
 class LeftWorkers(Workers):
-    """Workers of whom another has ended."""
+    """Workers of which another has ended."""
 
     def wait(self):
         raise tf.errors.UnavailableError(None, None, "Socket closed")
 
 
 def test_a_worker_that_ends_after_the_work_is_not_lost():
-    done = []
-    with LeftWorkers(num_workers=2).exit_barrier():
-        done.append("work")
-    assert done == ["work"]
-    with pytest.raises(WorkerLostError, match="another worker is gone"):
-        with LeftWorkers(num_workers=2).exit_barrier():
-            LeftWorkers(num_workers=2).wait()
-    with pytest.raises(ValueError, match="its own"):
-        with LeftWorkers(num_workers=2).exit_barrier():
-            raise ValueError("its own")
+    workers = LeftWorkers(num_workers=2)
+    with workers.exit_barrier():
+        pass
+    with (
+        pytest.raises(WorkerLostError, match="another worker is gone"),
+        workers.exit_barrier(),
+    ):
+        workers.wait()
+    with pytest.raises(ValueError, match="its own"), workers.exit_barrier():
+        raise ValueError("its own")
 
 
 def test_free_ports_differ():

@@ -1,7 +1,6 @@
-"""Real file systems of a few bytes, which no rights are needed for.
+"""Real file systems of a few bytes, made without privileges.
 
-A process of its own mounts them in its own namespaces; others reach them by
-its entry in /proc.
+A process mounts one in its own namespaces; others reach it through /proc.
 """
 
 import contextlib

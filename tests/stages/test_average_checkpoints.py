@@ -1,4 +1,4 @@
-"""The mean of checkpoints against NumPy, and what is refused."""
+"""The mean of checkpoints compared with NumPy; invalid inputs."""
 
 import dataclasses
 import shutil
@@ -38,7 +38,7 @@ from distill.settings.training import DistillationSettings
 
 @pytest.fixture(scope="module")
 def run(video_level_videos, tmp_path_factory):
-    """Returns a joint run with moving averages, every step's checkpoint."""
+    """Returns a joint run with EMA and a checkpoint of every step."""
     directory = tmp_path_factory.mktemp("runs") / "averaged"
     settings = video_level_settings(
         video_level_videos,
@@ -108,7 +108,7 @@ def test_settings_and_progress_are_those_of_the_last(run, mean):
 def test_the_mean_is_evaluated_and_converted_as_any_checkpoint(
     mean, video_level_videos, tmp_path
 ):
-    """What is loaded is the mean of the moving averages, the runs' results."""
+    """The mean of the EMA groups is loaded, the runs' results."""
     files = find_files(f"{video_level_videos}/validate-*.tfrecord")
     reader = VideoReader(video_schema(), files, 16)
     converted = tmp_path / "student.h5"
@@ -144,7 +144,7 @@ def test_a_range_of_steps_includes_both_ends(run):
         (choose_last, 11, "--last=11: .* holds only 10 checkpoints"),
     ],
 )
-def test_checkpoints_that_are_not_there_are_errors(run, choose, value, message):
+def test_missing_checkpoints_are_errors(run, choose, value, message):
     with pytest.raises(ValueError, match=message):
         choose(run, value)
 
@@ -154,7 +154,7 @@ def changed(path, target, **fields):
     shutil.copy(path, target)
     settings = dataclasses.replace(read_settings(path), **fields)
     with h5py.File(target, "a") as file:
-        file.attrs["settings"] = settings.to_json()
+        file.attrs["settings"] = np.bytes_(settings.to_json())
     return target
 
 
@@ -177,7 +177,7 @@ def test_other_data_or_networks_are_an_error_of_the_field(
 
 
 def test_other_training_is_no_error(run, tmp_path):
-    """As that of a run that went on with another learning rate."""
+    """A run may have resumed with another learning rate."""
     training = read_settings(path_of(run, 1)).training
     training = dataclasses.replace(training, base_learning_rate=0.1, seed=9)
     other = changed(path_of(run, 1), tmp_path / "o.h5", training=training)
@@ -210,7 +210,9 @@ def test_inputs_that_make_no_mean_are_errors(run, tmp_path):
         average_checkpoints([first, second, first], output)
     with pytest.raises(ValueError, match="is itself one of the checkpoints"):
         average_checkpoints([first, second], second)
-    with pytest.raises(CheckpointError, match="There is no checkpoint .*no.h5"):
+    with pytest.raises(
+        CheckpointError, match=r"There is no checkpoint .*no\.h5"
+    ):
         average_checkpoints([first, tmp_path / "no.h5"], output)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,8 +1,8 @@
 """A run that is killed loses nothing but the steps since its last checkpoint.
 
 The run is killed four times, two of them inside the write of a checkpoint,
-and held against one that nothing interrupted, bit for bit. At random moments
-the drills kill it (`test_drills.py`).
+and compared with an uninterrupted one, bit for bit. The drills
+(`test_drills.py`) kill runs at random moments.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from stored_files import (
 )
 
 NUM_EPOCHS = 6
-OF_TIME = ("examples_per_second", "share_waiting")
+TIMES = ("examples_per_second", "share_waiting")
 LAST_STEP = NUM_EPOCHS * stage_runs.STEPS_PER_EPOCH
 
 # Dies when the third checkpoint is half written: a checkpoint of the killed
@@ -67,7 +67,7 @@ def killed_run_flags(videos: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def uninterrupted_run(videos, tmp_path_factory) -> Path:
-    """Returns the directory of the run that the killed one is held against."""
+    """Returns the directory of the uninterrupted run."""
     directory = tmp_path_factory.mktemp("uninterrupted")
     flags = killed_run_flags(videos)
     run_script("train", *flags, f"--train_dir={directory}")
@@ -80,8 +80,8 @@ class KilledRun:
 
     Attributes:
       directory: The run's directory.
-      copies: What the directory held after every kill.
-      last_output: What the last process printed.
+      copies: Copies of the directory, one after every kill.
+      last_output: Output of the last process.
     """
 
     directory: Path
@@ -171,7 +171,7 @@ def test_every_checkpoint_that_a_kill_leaves_is_whole(
 
 
 @pytest.mark.slow
-def test_killed_writes_leave_no_file_that_counts_and_are_cleared(killed_run):
+def test_killed_writes_leave_temporary_files_that_are_cleared(killed_run):
     for copy in (killed_run.copies[0], killed_run.copies[3]):
         leftovers = list(copy.glob(".checkpoint-*.tmp"))
         assert len(leftovers) == 1
@@ -201,7 +201,7 @@ def test_log_of_a_killed_run_holds_every_step_once(
         text = (directory / "log.jsonl").read_text()
         lines = [json.loads(line) for line in text.splitlines()]
         logs.append(
-            [{k: line[k] for k in line if k not in OF_TIME} for line in lines]
+            [{k: line[k] for k in line if k not in TIMES} for line in lines]
         )
     steps = [line["step"] for line in logs[0]]
     assert steps == list(range(1, LAST_STEP + 1))

@@ -1,6 +1,6 @@
-"""Stopping a run, by whatever means, and going on changes nothing.
+"""A run that stops and resumes ends as one that does not stop.
 
-Every comparison is of all datasets of the last checkpoints, bit for bit.
+All datasets of the last checkpoints are compared, bit for bit.
 """
 
 import json
@@ -31,7 +31,7 @@ from distill.training.loop import TrainingRun
 
 @pytest.fixture(scope="module")
 def straight_runs(joint_run, student_run) -> dict[str, Path]:
-    """Returns the directories of runs that nothing stopped, by regime."""
+    """Returns the directories of uninterrupted runs, by regime."""
     return {"joint": joint_run, "student": student_run}
 
 
@@ -128,7 +128,8 @@ def test_signal_saves_the_step_and_the_run_goes_on(
 def test_signalled_script_exits_with_status_1(
     video_level_videos, tmp_path, kind
 ):
-    flags = stage_runs.video_level_flags(video_level_videos) + [
+    flags = [
+        *stage_runs.video_level_flags(video_level_videos),
         "--model=LogisticModel",
         "--regime=labels",
         "--num_epochs=100000",

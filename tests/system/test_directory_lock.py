@@ -1,4 +1,4 @@
-"""One writer a directory, whatever becomes of the process."""
+"""One writer for a directory, however its process ends."""
 
 import contextlib
 import errno
@@ -47,15 +47,14 @@ def holder(directory):
 def test_second_process_is_told_who_holds_the_directory(tmp_path):
     now = time.strftime("%Y-%m-%d", time.gmtime())
     with holder(tmp_path) as process:
-        with pytest.raises(ValueError) as caught:
+        message = (
+            rf"^{re.escape(str(tmp_path))} is locked: process {process.pid} "
+            rf"on {re.escape(socket.gethostname())} has been writing it since "
+            rf"{now} \d\d:\d\d:\d\d UTC\. Wait for its end, or give another "
+            r"directory\.$"
+        )
+        with pytest.raises(ValueError, match=message):
             DirectoryLock(tmp_path).acquire()
-    assert re.fullmatch(
-        rf"{re.escape(str(tmp_path))} is locked: process {process.pid} on "
-        rf"{re.escape(socket.gethostname())} has been writing it since "
-        rf"{now} \d\d:\d\d:\d\d UTC\. Wait for its end, or give another "
-        r"directory\.",
-        str(caught.value),
-    )
 
 
 def test_killed_process_blocks_nobody_though_its_child_lives(tmp_path):
@@ -69,9 +68,11 @@ def test_killed_process_blocks_nobody_though_its_child_lives(tmp_path):
 
 
 def test_lock_is_free_again_after_its_holder_in_the_same_process(tmp_path):
-    with DirectoryLock(tmp_path):
-        with pytest.raises(ValueError, match="is locked: process"):
-            DirectoryLock(tmp_path).acquire()
+    with (
+        DirectoryLock(tmp_path),
+        pytest.raises(ValueError, match="is locked: process"),
+    ):
+        DirectoryLock(tmp_path).acquire()
     with DirectoryLock(tmp_path):
         pass
 

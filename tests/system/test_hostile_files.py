@@ -1,8 +1,9 @@
-"""JSON and text files of unknown origin: refused by name and reason."""
+"""JSON and text files of unknown origin are refused with a reason."""
 
 import dataclasses
 import json
 import os
+import re
 import time
 
 import pytest
@@ -49,16 +50,15 @@ def test_a_file_without_a_json_object_is_refused(
 ):
     path = tmp_path / name
     path.write_bytes(contents)
-    with pytest.raises(ValueError) as caught:
+    pattern = f"^{re.escape(str(path))}.*{re.escape(message)}"
+    with pytest.raises(ValueError, match=pattern) as caught:
         READERS[name](path)
-    assert str(caught.value).startswith(str(path))
-    assert message in str(caught.value)
     assert len(str(caught.value)) < 1_000
 
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("make", FILES.values(), ids=FILES)
-def test_what_is_no_regular_file_is_refused(name, make, tmp_path):
+def test_only_regular_files_are_read(name, make, tmp_path):
     path = tmp_path / name
     make(path)
     with pytest.raises(ValueError, match=f"{name}.*no regular file"):
@@ -69,9 +69,9 @@ def test_what_is_no_regular_file_is_refused(name, make, tmp_path):
 def test_lists_of_classes_are_regular_files(make, tmp_path):
     path = tmp_path / "classes"
     make(path)
-    with pytest.raises(ValueError, match="holds no weights.*no regular file"):
+    with pytest.raises(ValueError, match=r"holds no weights.*no regular file"):
         read_class_weights(path, 3)
-    with pytest.raises(ValueError, match="no class names.*no regular file"):
+    with pytest.raises(ValueError, match=r"no class names.*no regular file"):
         read_class_names(path, 3)
 
 
@@ -84,7 +84,7 @@ def test_lists_of_classes_are_regular_files(make, tmp_path):
         (b"1\n0x1p3\n1\n", "line 2: a class's weight must be a positive"),
     ],
 )
-def test_a_file_of_other_weights_is_refused(contents, message, tmp_path):
+def test_an_invalid_file_of_weights_is_refused(contents, message, tmp_path):
     path = tmp_path / "weights.txt"
     path.write_bytes(contents)
     with pytest.raises(ValueError, match=f"^{path}.*{message}"):
@@ -102,7 +102,7 @@ def test_a_file_of_other_weights_is_refused(contents, message, tmp_path):
         (b"index,name\n3,a\n", "line 2: class 3 has a name already, or is"),
     ],
 )
-def test_a_file_of_other_names_is_refused(contents, message, tmp_path):
+def test_an_invalid_file_of_names_is_refused(contents, message, tmp_path):
     path = tmp_path / "names.csv"
     path.write_bytes(contents)
     with pytest.raises(ValueError, match=f"^{path}.*{message}") as caught:
@@ -126,13 +126,12 @@ def test_a_file_of_other_names_is_refused(contents, message, tmp_path):
         ),
     ],
 )
-def test_members_that_cannot_be_are_refused(members, message, tmp_path):
+def test_invalid_members_are_refused(members, message, tmp_path):
     path = tmp_path / "e.json"
     held = {"format": "distill-ensemble-1", "members": members}
     path.write_text(json.dumps(held))
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         Ensemble.read(path)
-    assert message in str(caught.value)
     assert len(str(caught.value)) < 1_000
 
 
@@ -149,7 +148,7 @@ def test_members_that_cannot_be_are_refused(members, message, tmp_path):
         ({"budgets": [1], "thresholds": [], "x": 1}, "unknown field 'x'"),
     ],
 )
-def test_a_cascade_of_other_fields_is_refused(fields, message, tmp_path):
+def test_a_cascade_with_invalid_fields_is_refused(fields, message, tmp_path):
     path = tmp_path / "cascade.json"
     path.write_text(json.dumps(fields))
     with pytest.raises(ValueError, match=f"holds no cascade: {message}"):
@@ -165,7 +164,7 @@ def test_a_cascade_of_other_fields_is_refused(fields, message, tmp_path):
         ({"schema": {"pickle": 3}}, "unknown field 'interface.schema.pickle'"),
     ],
 )
-def test_a_card_of_another_interface_is_refused(interface, message, tmp_path):
+def test_a_card_without_an_interface_is_refused(interface, message, tmp_path):
     (tmp_path / "card.json").write_text(json.dumps({"interface": interface}))
     with pytest.raises(ValueError, match=f"is no card of an export.*{message}"):
         read_interface(tmp_path)
@@ -182,7 +181,7 @@ def test_an_archive_takes_nothing_from_elsewhere(artifacts, tmp_path):
 
 
 def test_every_field_of_settings_is_checked_by_its_type():
-    """Each in turn holds what it cannot: all are refused by their names."""
+    """Each in turn holds a value of another type; the error names it."""
     settings = make_settings()
     fields = parse_json_object(settings.to_json())
     assert read_dataclass(type(settings), fields) == settings
@@ -223,12 +222,12 @@ HEADER = "VideoId,LabelConfidencePairs\n"
         ("v," + "1" * 2**24, "it has more than 16,777,216 characters"),
     ],
 )
-def test_a_line_that_predicts_nothing_is_named(line, message, tmp_path):
+def test_an_invalid_line_of_predictions_is_named(line, message, tmp_path):
     path = tmp_path / "p.csv"
     path.write_text(f"{HEADER}a,1 0.5\n{line}\n")
-    with pytest.raises(ValueError) as caught:
+    message = f"^{re.escape(f'{path}, line 3: {message}')}"
+    with pytest.raises(ValueError, match=message) as caught:
         list(read_predictions([path]))
-    assert str(caught.value).startswith(f"{path}, line 3: {message}")
     assert len(str(caught.value)) < 500
 
 
@@ -256,7 +255,7 @@ def test_a_class_that_comes_twice_among_many_is_found_at_once(tmp_path):
         ),
     ],
 )
-def test_a_json_line_that_predicts_nothing_is_refused(line, message):
+def test_an_invalid_json_line_of_predictions_is_refused(line, message):
     with pytest.raises(ValueError, match=f"^{message}") as caught:
         parse_json_line(line)
     assert len(str(caught.value)) < 500
@@ -272,7 +271,7 @@ def test_a_json_line_that_predicts_nothing_is_refused(line, message):
         b'{"sources": {"a.tfrecord": []}, "settings": {}}',
     ],
 )
-def test_shards_that_are_described_as_nothing_are_named(contents, tmp_path):
+def test_an_invalid_description_of_shards_is_named(contents, tmp_path):
     source = tmp_path / "in" / "a.tfrecord"
     source.parent.mkdir()
     source.write_bytes(b"records")
@@ -281,14 +280,14 @@ def test_shards_that_are_described_as_nothing_are_named(contents, tmp_path):
     (shards / "a.tfrecord").touch()
     (shards / "budget_shards.json").write_bytes(contents)
     kept = KeptFrames(make_schema("audioset"), FrameBudget.every(2))
-    with pytest.raises(ValueError, match="budget_shards.json describes no sh"):
+    with pytest.raises(ValueError, match=r"budget_shards.json describes no sh"):
         BudgetShards(kept, [str(source)], shards)
 
 
 @pytest.mark.parametrize(
     "contents", ["[3]", "{}", "[" * 9_000, "nothing", '"role"']
 )
-def test_a_file_of_no_metrics_is_named(contents, tmp_path):
+def test_an_invalid_file_of_metrics_is_named(contents, tmp_path):
     path = tmp_path / "m.json"
     path.write_text(contents)
     with pytest.raises(ValueError, match=f"{path} holds no metrics: "):

@@ -1,0 +1,281 @@
+"""Checks of a checkpoint's file before anything of it is read.
+
+A checkpoint is data of unknown origin. The toolkit writes groups of contiguous
+datasets of plain numbers, each under one name, and three attributes, texts of
+fixed length. All else that HDF5 can hold (links to other places or files,
+filters, chunks, virtual datasets, objects) is refused here, before memory is
+taken for it. So is every type of variable length: its values lie in heaps
+whose damaged sizes the HDF5 library follows without an end or into all memory
+("HDF5 File Format Specification", III.E), while the type alone is read from
+the object's header.
+"""
+
+import contextlib
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5o, h5s, h5t
+
+from distill.checkpoints.finite import is_finite
+
+FORMAT = "distill-checkpoint-1"
+# Its header limits an HDF5 object's attribute to 64 KiB.
+MOST_TEXT_BYTES = 64_000
+_ATTRIBUTES = ("format", "settings", "progress")
+_NUMBERS = (
+    h5t.IEEE_F32LE,
+    h5t.IEEE_F64LE,
+    h5t.STD_I32LE,
+    h5t.STD_I64LE,
+    h5t.STD_U32LE,
+    h5t.STD_U64LE,
+)
+_MOST_OBJECTS = 20_000
+_MOST_DEPTH = 32
+# Errors that h5py raises while it reads a damaged file.
+_DAMAGE_ERRORS = (
+    AttributeError,
+    KeyError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    UnicodeError,
+    ValueError,
+)
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, or not the one that is needed."""
+
+
+class _RefusedError(Exception):
+    """The reason why a file is refused."""
+
+
+@contextlib.contextmanager
+def refuse_damage(path: str | Path) -> Iterator[None]:
+    """Names the checkpoint in the errors of reading it.
+
+    Raises:
+      CheckpointError: The file is damaged, or it is refused.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except _RefusedError as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}.") from error
+    except _DAMAGE_ERRORS as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise CheckpointError(
+            f"{path} is no checkpoint: it is damaged ({reason})."
+        ) from error
+
+
+def open_checkpoint(path: str | Path) -> h5py.File:
+    """Opens a checkpoint for reading, once all that it holds is checked.
+
+    Raises:
+      CheckpointError: There is no such file, or it is no checkpoint; no
+        dataset of it has been read.
+    """
+    size = _check_regular(path)
+    try:
+        file = h5py.File(path, "r")
+    except _DAMAGE_ERRORS as error:
+        raise CheckpointError(
+            f"{path} is no checkpoint: it is no whole HDF5 file."
+        ) from error
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(file)
+        with refuse_damage(path):
+            if "format" in file.attrs:
+                _check_attributes(file.id)
+                is_checkpoint = read_text(file, "format") == FORMAT
+            else:
+                is_checkpoint = False
+            if not is_checkpoint:
+                raise CheckpointError(
+                    f"{path} is an HDF5 file, but no checkpoint of this "
+                    "toolkit."
+                )
+            _check_objects(file, size)
+        stack.pop_all()
+    return file
+
+
+def read_text(file: h5py.File, name: str) -> str:
+    """Returns the text of an attribute of an open checkpoint.
+
+    Raises:
+      CheckpointError: The attribute is missing, or damaged.
+    """
+    with refuse_damage(file.filename):
+        if name not in file.attrs:
+            raise _RefusedError(f"its attribute {name!r} is missing")
+        return file.attrs[name].decode("utf-8")
+
+
+def list_datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """Returns all datasets below a group of an open checkpoint, by name.
+
+    Raises:
+      CheckpointError: The file is damaged.
+    """
+    found: dict[str, h5py.Dataset] = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item
+
+    with refuse_damage(group.file.filename):
+        group.visititems(visit)
+    return found
+
+
+def read_finite(dataset: h5py.Dataset) -> np.ndarray:
+    """Returns the values of a dataset of an open checkpoint.
+
+    Raises:
+      CheckpointError: A value is NaN or infinite, or the file is damaged.
+    """
+    path = dataset.file.filename
+    with refuse_damage(path):
+        values = dataset[()]
+    if not is_finite(values):
+        raise CheckpointError(
+            f"{path}: {dataset.name.lstrip('/')} holds a value that is NaN or "
+            "infinite."
+        )
+    return values
+
+
+def _check_regular(path: str | Path) -> int:
+    """Returns the size of a regular file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no checkpoint {path}.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}.") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise CheckpointError(f"{path} is no checkpoint: it is no file.")
+    return found.st_size
+
+
+def _check_attributes(root: h5g.GroupID) -> None:
+    """Checks the file's attributes by their types; reads no value."""
+    if h5a.get_num_attrs(root) > len(_ATTRIBUTES):
+        raise _RefusedError(f"it has more than {len(_ATTRIBUTES)} attributes")
+    for index in range(h5a.get_num_attrs(root)):
+        attribute = h5a.open(root, index=index)
+        name = attribute.name.decode("utf-8", "surrogateescape")
+        if name not in _ATTRIBUTES:
+            raise _RefusedError(f"it has the attribute {name!a}")
+        kind = attribute.get_type()
+        if (
+            kind.get_class() != h5t.STRING
+            or kind.is_variable_str()
+            or attribute.get_space().get_simple_extent_type() != h5s.SCALAR
+        ):
+            raise _RefusedError(
+                f"its attribute {name!r} is no text of fixed length"
+            )
+        if kind.get_size() > MOST_TEXT_BYTES:
+            raise _RefusedError(
+                f"its attribute {name!r} has {kind.get_size():,} bytes, more "
+                f"than {MOST_TEXT_BYTES:,}"
+            )
+
+
+def _check_objects(file: h5py.File, size: int) -> None:
+    """Checks every group and dataset; reads no value."""
+    if file.userblock_size:
+        raise _RefusedError("it begins with a user block")
+    num_bytes = 0
+    for name, item in _walk(file.id):
+        if h5a.get_num_attrs(item):
+            raise _RefusedError(f"{name} has attributes")
+        if isinstance(item, h5d.DatasetID):
+            if "/" not in name:
+                raise _RefusedError(f"{name} is a dataset, not a group")
+            num_bytes += _check_dataset(name, item, size)
+    if num_bytes > size:
+        raise _RefusedError("its datasets lie over one another")
+
+
+def _walk(root: h5g.GroupID) -> Iterator[tuple[str, Any]]:
+    """Yields name and handle of all groups and datasets, each once."""
+    seen = {_address(root)}
+    waiting: list[tuple[str, Any]] = [("", root)]
+    while waiting:
+        prefix, group = waiting.pop()
+        if len(seen) + group.get_num_objs() > _MOST_OBJECTS:
+            raise _RefusedError(f"it holds more than {_MOST_OBJECTS:,} objects")
+        if prefix.count("/") >= _MOST_DEPTH:
+            raise _RefusedError(f"its groups lie deeper than {_MOST_DEPTH}")
+        for raw_name in group:
+            name = prefix + _check_name(raw_name)
+            if group.links.get_info(raw_name).type != h5py.h5l.TYPE_HARD:
+                raise _RefusedError(
+                    f"{name} is a link to another place or file"
+                )
+            item = h5o.open(group, raw_name)
+            if not isinstance(item, h5g.GroupID | h5d.DatasetID):
+                raise _RefusedError(f"{name} is neither a group nor a dataset")
+            if _address(item) in seen:
+                raise _RefusedError(
+                    f"{name} is a second name of another object"
+                )
+            seen.add(_address(item))
+            yield name, item
+            if isinstance(item, h5g.GroupID):
+                waiting.append((f"{name}/", item))
+
+
+def _address(item: Any) -> int:
+    return h5o.get_info(item).addr
+
+
+def _check_name(raw_name: bytes) -> str:
+    name = raw_name.decode("utf-8", "surrogateescape")
+    if not name.isprintable() or name in (".", ".."):
+        raise _RefusedError(f"it holds the name {name!a}")
+    return name
+
+
+def _check_dataset(name: str, dataset: h5d.DatasetID, size: int) -> int:
+    """Returns the bytes of a dataset's values, which lie in the file."""
+    if not any(dataset.get_type() == kind for kind in _NUMBERS):
+        raise _RefusedError(f"{name} holds no plain numbers")
+    space = dataset.get_space()
+    if space.get_simple_extent_type() not in (h5s.SCALAR, h5s.SIMPLE):
+        raise _RefusedError(f"{name} has no shape")
+    stored = dataset.get_create_plist()
+    if (
+        stored.get_layout() != h5d.CONTIGUOUS
+        or stored.get_nfilters()
+        or stored.get_external_count()
+    ):
+        raise _RefusedError(
+            f"{name} must be stored in one piece, in this file, uncompressed"
+        )
+    num_bytes = math.prod(space.shape) * dataset.get_type().get_size()
+    start = dataset.get_offset()
+    if num_bytes and (
+        start is None
+        or dataset.get_storage_size() != num_bytes
+        or start + num_bytes > size
+    ):
+        raise _RefusedError(
+            f"{name} has the shape {space.shape}, but its values are not in "
+            "the file"
+        )
+    return num_bytes
