@@ -23,8 +23,9 @@ def print_table(
     """
     table = rich.table.Table()
     for index, title in enumerate(titles):
-        justify = "left" if index in left else "right"
-        table.add_column(title, justify=justify, no_wrap=True)
+        table.add_column(
+            title, justify="left" if index in left else "right", no_wrap=True
+        )
     for row in rows:
         table.add_row(*row)
     width = None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL

@@ -9,13 +9,13 @@ from distill.models import registry
 from tools.backends import program as backend_program
 from tools.backends.comparison import (
     REFERENCE,
-    ComparisonSettings,
     compare_backends,
     installed_backends,
     run_backend,
     write_job,
 )
 from tools.backends.report import print_backends
+from tools.backends.settings import ComparisonSettings
 
 OTHERS = [name for name in installed_backends() if name != REFERENCE]
 SETTINGS = ComparisonSettings(batch_size=4, frames=9, repeats=0)

@@ -12,13 +12,13 @@ import pytest
 from distill.metrics.score_store import ScoreStore
 from tools.benchmark.plain_metrics import PlainVideoMetrics
 from tools.predictions.measurement import (
-    PredictionStream,
     Sampler,
     count_temporary_bytes,
     evaluate,
     infer,
     measure,
 )
+from tools.predictions.stream import PredictionStream
 from tools.process_memory import (
     peak_bytes,
     resident_bytes,

@@ -93,7 +93,7 @@ def test_a_missing_row_and_a_wrong_status_are_found():
         ({"url": "https://x"}, "url must be http://HOST:PORT"),
         ({"url": "localhost:8501"}, "url must be http://HOST:PORT"),
         ({"num_clients": 0}, "num_clients must be 1 or more"),
-        ({"malformed_share": 1.5}, "malformed_share must be 0 to 1"),
+        ({"malformed_share": 1.5}, "malformed_share must be 1 or less"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, message):

@@ -17,78 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from distill.models import registry
-from distill.models.argument_checks import check_at_least
-from distill.settings.schema import DataSchema, make_schema
+from distill.settings.schema import DataSchema
 from tools.backends import program as backend_program
+from tools.backends.settings import ComparisonSettings
 
 # The module that each backend needs, in the order of the report.
 MODULES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 REFERENCE = "tensorflow"
-
-SMALL_SIZES = {
-    "lstm_cells": 8,
-    "num_inputs_to_lstm": 4,
-    "gru_cells": 8,
-    "hidden_size": 8,
-    "hidden_sizes": "16,8",
-    "tower_sizes": "16,8",
-    "stream_input_size": 8,
-    "stream_cells": "8,4",
-    "dbof_cluster_size": 16,
-    "dbof_hidden_size": 8,
-    "netvlad_cluster_size": 4,
-    "netvlad_hidden_size": 8,
-    "fv_cluster_size": 4,
-    "fv_hidden_size": 8,
-    "nextvlad_cluster_size": 4,
-    "nextvlad_groups": 2,
-    "nextvlad_hidden_size": 8,
-    "gating_reduction": 2,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class ComparisonSettings:
-    """Settings of a comparison.
-
-    Attributes:
-      models: Models of the registry.
-      batch_size: Videos of the batch.
-      frames: Frames of the longest video; others have fewer.
-      small_sizes: Use small models, features and classes instead of the
-        registry's defaults and those of `yt8m_2018`.
-      repeats: Steps whose median time is taken; 0 for no times.
-    """
-
-    models: tuple[str, ...] = tuple(registry.MODELS)
-    batch_size: int = 16
-    frames: int = 30
-    small_sizes: bool = True
-    repeats: int = 5
-
-    def __post_init__(self):
-        """Checks the fields."""
-        for name in self.models:
-            registry.get_entry(name)
-        check_at_least(1, batch_size=self.batch_size)
-        check_at_least(1, frames=self.frames)
-        check_at_least(0, repeats=self.repeats)
-
-    @property
-    def schema(self) -> DataSchema:
-        """Feature widths, classes and frames of the videos."""
-        sizes = (
-            {"feature_sizes": (16, 8), "num_classes": 10}
-            if self.small_sizes
-            else {}
-        )
-        return make_schema("yt8m_2018", max_frames=self.frames, **sizes)
-
-    def arguments(self, name: str) -> dict[str, Any]:
-        """Returns all sizes of a model."""
-        given = SMALL_SIZES if self.small_sizes else {}
-        return registry.resolve_arguments(name, given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +107,7 @@ def write_job(folder: Path, settings: ComparisonSettings) -> None:
     for name in settings.models:
         model = backend_program.build_model(name, job)
         # Random offsets: many initial weights are all zeros or ones.
-        weights = {
+        weights: dict[str, Any] = {
             weight.path: np.asarray(weight)
             + rng.uniform(0, 0.1, weight.shape).astype(np.float32)
             for weight in model.weights
@@ -182,7 +117,7 @@ def write_job(folder: Path, settings: ComparisonSettings) -> None:
 
 def _make_batch(
     rng: np.random.Generator, batch_size: int, schema: DataSchema
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     shape = (batch_size, schema.max_frames, schema.num_features)
     labels = rng.random((batch_size, schema.num_classes)) < 0.2
     return {

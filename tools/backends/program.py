@@ -95,7 +95,7 @@ def run_models(folder: Path) -> None:
     job = json.loads((folder / JOB_NAME).read_text())
     with np.load(folder / BATCH_NAME) as stored:
         batch = dict(stored)
-    results = {}
+    results: dict[str, Any] = {}
     for name in job["arguments"]:
         model = build_model(name, job)
         with np.load(weights_path(folder, name)) as weights:

@@ -1,1 +1,1 @@
-"""How fast this is, beside a plain formulation and the machine's limit."""
+"""Speed beside plain formulations and the machine's limits."""

@@ -10,25 +10,25 @@ import os
 from absl import flags
 
 from distill.cli.entry_point import run, start_tensorflow
+from distill.cli.flag_groups import GPU
+from distill.cli.settings_flags import specs
 from distill.models.argument_checks import check_choice
+from distill.models.options import option
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines the benchmark's flags."""
-    flags.DEFINE_integer(
-        "gpu", None, "GPU to compute on; -1: the CPU. Default: what there is."
+@dataclasses.dataclass(frozen=True)
+class BenchmarkSettings:
+    """Settings of the benchmark."""
+
+    repeats: int | None = option(
+        None, "Timed calls of each function; the median counts.", minimum=1
     )
-    flags.DEFINE_integer(
-        "repeats", None, "Timed calls of each function; the median counts."
+    small_sizes: bool = option(
+        False, "Tiny networks and data, to try the benchmark."
     )
-    flags.DEFINE_boolean(
-        "small_sizes", False, "Tiny networks and data, to try the benchmark."
-    )
-    flags.DEFINE_string(
-        "output_json", "runs/benchmark.json", "File for the figures."
-    )
+    output_json: str = option("runs/benchmark.json", "File for the figures.")
 
 
 def main(*parts: str) -> None:
@@ -65,5 +65,4 @@ def main(*parts: str) -> None:
 
 
 if __name__ == "__main__":
-    define_flags()
-    run(main, words=True)
+    run(main, [GPU, specs(BenchmarkSettings)], words=True)

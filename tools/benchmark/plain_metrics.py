@@ -1,7 +1,6 @@
-"""Metrics in the way of the YouTube-8M starter code: by rows and by heaps.
+"""Plain metrics, as in the YouTube-8M starter code: by rows and by heaps.
 
-The same numbers as `distill.metrics`, for want of ties; the time is what the
-plain formulation takes.
+Without equal scores the numbers are those of `distill.metrics`.
 """
 
 import heapq
@@ -10,25 +9,19 @@ import numpy as np
 
 
 class PlainAveragePrecision:
-    """Average precision over the best of a stream of candidates.
+    """Average precision of a stream of candidates, which a heap keeps."""
 
-    Args:
-      top_n: Candidates that are kept, in a heap; None keeps all in a list.
-    """
-
-    def __init__(self, top_n: int | None = None):
-        self.top_n = top_n
+    def __init__(self):
         self.num_positives = 0
         self._heap: list[tuple[float, float]] = []
 
-    def accumulate(self, scores, labels, num_positives: int) -> None:
+    def accumulate(
+        self, scores: list, labels: list, num_positives: int
+    ) -> None:
         """Adds candidates; `num_positives` counts those left out too."""
         self.num_positives += num_positives
         for score, label in zip(scores, labels, strict=True):
-            if self.top_n is None or len(self._heap) < self.top_n:
-                heapq.heappush(self._heap, (score, label))
-            elif score > self._heap[0][0]:
-                heapq.heapreplace(self._heap, (score, label))
+            heapq.heappush(self._heap, (score, label))
 
     def result(self) -> float:
         """Returns the average precision."""
@@ -64,8 +57,8 @@ class PlainVideoMetrics:
         one list a class, and every class's list is then accumulated.
         """
         num_classes = predictions.shape[1]
-        scores_of = [[] for _ in range(num_classes)]
-        labels_of = [[] for _ in range(num_classes)]
+        scores_of: list[list] = [[] for _ in range(num_classes)]
+        labels_of: list[list] = [[] for _ in range(num_classes)]
         for scores, truth in zip(predictions, labels, strict=True):
             self.num_videos += 1
             self._hits += truth[np.argmax(scores)]
@@ -79,7 +72,9 @@ class PlainVideoMetrics:
             self._classes[index].accumulate(*candidates)
             self._pooled.accumulate(*candidates)
 
-    def _precision_at_equal_recall(self, scores, truth):
+    def _precision_at_equal_recall(
+        self, scores: np.ndarray, truth: np.ndarray
+    ) -> float:
         count = int(truth.sum())
         if not count:
             return 0.0

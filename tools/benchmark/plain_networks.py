@@ -1,11 +1,15 @@
 """The hierarchical LSTM in its plain formulation: one LSTM call a block."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 
-def run_block_by_block(model: keras.Model, inputs):
-    """Does what a hierarchical LSTM does, the blocks in a Python loop.
+def run_block_by_block(
+    model: keras.Model, inputs: dict[str, Any]
+) -> dict[str, Any]:
+    """Runs a hierarchical LSTM with its blocks in a Python loop.
 
     Args:
       model: A built `HierarchicalLstm` without dropout and input
@@ -14,7 +18,7 @@ def run_block_by_block(model: keras.Model, inputs):
         `num_frames` `[batch]` ints.
 
     Returns:
-      What the model returns: `embedding` and `predictions`.
+      Dict of `embedding` and `predictions`, as the model returns them.
     """
     frames = inputs["frames"]
     num_frames = ops.cast(inputs["num_frames"], "int32")
@@ -34,8 +38,10 @@ def run_block_by_block(model: keras.Model, inputs):
     }
 
 
-def _final_states(lstms: list[keras.layers.LSTM], inputs, lengths):
-    """Returns all layers' `[c, h]` after the real steps, end to end."""
+def _final_states(
+    lstms: list[keras.layers.LSTM], inputs: Any, lengths: Any
+) -> Any:
+    """Returns `[c, h]` of all layers after the real steps, concatenated."""
     mask = ops.arange(inputs.shape[1], dtype="int32")[None] < lengths[:, None]
     outputs, states = inputs, []
     for lstm in lstms:

@@ -9,7 +9,7 @@ from distill.settings.schema import DataSchema
 def read_plainly(
     files: list[str], schema: DataSchema, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns batches of videos: a parser call and a dequantisation a record.
+    """Returns batches of videos, parsed and dequantised one by one.
 
     Args:
       files: Frame-level TFRecord files.

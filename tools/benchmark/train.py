@@ -1,6 +1,7 @@
 """Joint training steps, beside a plain formulation and their floor."""
 
 import functools
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -71,7 +72,10 @@ class PlainStep:
     """
 
     def __init__(self, distiller: Distiller):
+        if distiller.teacher is None:
+            raise ValueError("A joint step needs a teacher.")
         self.distiller = distiller
+        self.teacher, self.student = distiller.teacher, distiller.student
         self.optimizer = keras.optimizers.Adam(1e-3, clipnorm=1.0)
         self.optimizer.build(distiller.variables)
         self._step = tf.function(self._train_step, reduce_retracing=True)
@@ -95,8 +99,8 @@ class PlainStep:
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         """Returns the loss and each network's predictions."""
         labels = tf.cast(batch["labels"], tf.float32)
-        teacher = self._run(self.distiller.teacher, batch)
-        student = self._run(self.distiller.student, batch)
+        teacher = self._run(self.teacher, batch)
+        student = self._run(self.student, batch)
         fixed = {key: tf.stop_gradient(value) for key, value in teacher.items()}
         settings = self.distiller.distillation
         loss = tf.add_n(
@@ -107,7 +111,7 @@ class PlainStep:
                 for outputs in (teacher, student)
             ]
         )
-        for network in (self.distiller.teacher, self.distiller.student):
+        for network in (self.teacher, self.student):
             loss += tf.add_n(network.model.losses)
         loss += settings.representation_loss_weight * tf.reduce_mean(
             losses.squared_distance(fixed["embedding"], student["embedding"])
@@ -137,23 +141,22 @@ def measure(plan: Plan) -> list[Row]:
     check_steps(plain, short)
     products = {name: MatrixProduct(name) for name in registry.PRECISIONS}
     one, copy = np.zeros((1, 1), np.float32), MemoryCopy()
-    functions = {
+    functions: dict[str, Callable[[], object]] = {
         "plain": lambda: plain.train_step(full).numpy(),
         "full": lambda: _step(distiller, full),
         "short": lambda: _step(distiller, short),
         "mixed": lambda: _step(mixed, full),
         "copy": copy,
-    } | {
-        name: functools.partial(model.predict_on_batch, one)
-        for name, model in products.items()
     }
+    for name, model in products.items():
+        functions[name] = functools.partial(model.predict_on_batch, one)
     seconds = time_interleaved(functions, plan.repeats)
     num_weights = sum(int(np.prod(v.shape)) for v in distiller.variables)
     update = num_weights * _BYTES_A_PARAMETER / copy.rate(seconds["copy"])
 
     def floor(batch: Batch, precision: str) -> float:
         rate = products[precision].rate(seconds[precision])
-        return 3 * _macs(distiller, batch) / rate + update
+        return 3 * _macs((plain.teacher, plain.student), batch) / rate + update
 
     floors = {
         "full": floor(full, "float32"),
@@ -216,10 +219,10 @@ def make_batch(sizes: Sizes, shortest: int) -> Batch:
     return {key: tf.constant(value) for key, value in batch.items()}
 
 
-def _macs(distiller: Distiller, batch: Batch) -> int:
-    """Returns the MACs of both networks on the real frames of a batch."""
+def _macs(networks: Iterable[Network], batch: Batch) -> int:
+    """Returns the MACs of the networks on the real frames of a batch."""
     total = 0
-    for network in (distiller.teacher, distiller.student):
+    for network in networks:
         every_n = network.budget.every_n
         total += sum(
             network.model.macs(max(int(count) // every_n, 1))

@@ -1,5 +1,6 @@
 """Kills the stages at random moments and checks that nothing is lost."""
 
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -8,26 +9,28 @@ from pathlib import Path
 from absl import flags
 
 from distill.cli.entry_point import run, start_tensorflow
-from distill.models.argument_checks import check_at_least
+from distill.cli.settings_flags import specs
+from distill.models.options import option
 from tools.drills.processes import Processes
 from tools.drills.stages import Stage, choose_stages
 
 FLAGS = flags.FLAGS
 
 
-def define_flags() -> None:
-    """Defines the tool's flags."""
-    flags.DEFINE_integer("num_kills", 50, "Processes to kill.")
-    flags.DEFINE_integer("seed", 0, "Seed of the moments.")
-    flags.DEFINE_list(
-        "stages", None, "Stages to kill, comma-separated; default: all."
+@dataclasses.dataclass(frozen=True)
+class DrillSettings:
+    """Settings of the drills."""
+
+    num_kills: int = option(50, "Processes to kill.", minimum=1)
+    seed: int = option(0, "Seed of the moments.")
+    stages: tuple[str, ...] | None = option(
+        None, "Stages to kill, comma-separated. Default: all."
     )
-    flags.DEFINE_string(
-        "work_dir", None, "Directory of the stages; default: a temporary one."
+    work_dir: str | None = option(
+        None, "Directory of the stages. Default: a temporary one."
     )
-    flags.DEFINE_string("report", None, "Markdown file for the summary.")
-    flags.DEFINE_boolean(
-        "warm_start",
+    report: str | None = option(None, "Markdown file for the summary.")
+    warm_start: bool = option(
         True,
         "Fork processes from one that has imported TensorFlow; false: start "
         "each afresh, which takes seconds.",
@@ -36,7 +39,6 @@ def define_flags() -> None:
 
 def main() -> int:
     """Runs the drills; returns 1 if any went wrong."""
-    check_at_least(1, num_kills=FLAGS.num_kills)
     stages = choose_stages(FLAGS.stages)
     # First, so that its server imports TensorFlow while this process does.
     processes = Processes(FLAGS.warm_start)
@@ -72,5 +74,4 @@ def _run(work_dir: Path, processes: Processes, stages: Sequence[Stage]) -> int:
 
 
 if __name__ == "__main__":
-    define_flags()
-    run(main)
+    run(main, [specs(DrillSettings)])

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -30,11 +31,13 @@ class Processes:
     """
 
     def __init__(self, warm: bool = True):
-        kind = "forkserver" if warm else "spawn"
-        self._context = multiprocessing.get_context(kind)
+        self._context: SpawnContext | ForkServerContext
         if warm:
+            self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(_PRELOADED)
             _start_server()
+        else:
+            self._context = multiprocessing.get_context("spawn")
 
     def start(
         self,

@@ -1,6 +1,5 @@
 """Speed and memory of evaluation and inference on drawn predictions."""
 
-import dataclasses
 import os
 import tempfile
 import time
@@ -13,63 +12,10 @@ import numpy as np
 from distill.evaluation.evaluate import Prediction
 from distill.evaluation.inference import write_predictions
 from distill.metrics.accumulator import VideoMetrics
-from distill.models.argument_checks import check_at_least
+from tools.predictions.stream import NUM_SAMPLES, PredictionStream
 from tools.process_memory import peak_bytes, resident_bytes
 
 WORKS = ("evaluation", "inference")
-_NUM_SAMPLES = 10
-_NUM_LABELS = 3
-_MAX_SCORE_OF_OTHERS = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class PredictionStream:
-    """Random predictions and labels.
-
-    Attributes:
-      num_videos: Videos; each tenth of them is a batch or more.
-      num_classes: Classes.
-      batch_size: Videos a batch.
-      seed: Seed of the predictions and labels.
-      top_k: Classes a video in GAP and in the CSV file.
-    """
-
-    num_videos: int = 1_000_000
-    num_classes: int = 3862
-    batch_size: int = 1024
-    seed: int = 0
-    top_k: int = 20
-
-    def __post_init__(self):
-        """Checks the fields."""
-        check_at_least(
-            _NUM_SAMPLES * self.batch_size, num_videos=self.num_videos
-        )
-        check_at_least(1, batch_size=self.batch_size, top_k=self.top_k)
-        check_at_least(_NUM_LABELS, num_classes=self.num_classes)
-
-    def batches(self) -> Iterator[Prediction]:
-        """Yields batches; equal fields give equal batches.
-
-        A video has one to three labels, more often of the first classes, with
-        scores from 0 to 1. Other scores are below 0.5, and most are small.
-        """
-        random = np.random.default_rng(self.seed)
-        for start in range(0, self.num_videos, self.batch_size):
-            size = min(self.batch_size, self.num_videos - start)
-            scores = random.random((size, self.num_classes), np.float32)
-            # To the eighth power: cheaper than an exponential.
-            for _ in range(3):
-                np.multiply(scores, scores, out=scores)
-            scores *= _MAX_SCORE_OF_OTHERS
-            classes = random.random((size, _NUM_LABELS)) ** 3 * self.num_classes
-            classes = classes.astype(np.int64)
-            rows = np.arange(size)[:, None]
-            labels = np.zeros(scores.shape, bool)
-            labels[rows, classes] = True
-            scores[rows, classes] = random.random(classes.shape, np.float32)
-            ids = [f"v{index:07d}" for index in range(start, start + size)]
-            yield Prediction(ids, scores, labels)
 
 
 class Sampler:
@@ -100,7 +46,7 @@ class Sampler:
             yield batch
             before = self._done
             self._done += len(batch.ids)
-            tenth = self._num_videos / _NUM_SAMPLES
+            tenth = self._num_videos / NUM_SAMPLES
             if self._done // tenth > before // tenth:
                 self._sample()
 

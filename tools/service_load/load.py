@@ -1,6 +1,7 @@
 """A load test of a service: concurrent clients, every answer checked."""
 
 import collections
+import concurrent.futures
 import dataclasses
 import http.client
 import json
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distill.models.argument_checks import check_at_least
+from distill.models.options import check_options, option
 from tools.process_memory import resident_bytes
 from tools.service_load.requests import LoadRequest, LoadRequests
 
@@ -28,26 +29,23 @@ _ERRORS_KEPT = 10
 class LoadSettings:
     """Settings of a load test.
 
-    Attributes:
-      url: Address of the service, `http://HOST:PORT`.
-      model_name: The model's name in the service.
-      num_clients: Concurrent clients, a connection each.
-      num_requests: Requests of all clients together.
-      malformed_share: Fraction of the requests that are malformed.
-      seed: Seed of the requests.
-      server_pid: Process whose memory is read; None to read none.
-
     Raises:
       ValueError: A value is out of its range, or the URL has another form.
     """
 
-    url: str
-    model_name: str
-    num_clients: int = 8
-    num_requests: int = 2000
-    malformed_share: float = 0.1
-    seed: int = 0
-    server_pid: int | None = None
+    url: str = option("http://127.0.0.1:8501", "Address of the service.")
+    model_name: str = option("student", "The model's name in the service.")
+    num_clients: int = option(8, "Clients, a connection each.", minimum=1)
+    num_requests: int = option(
+        2000, "Requests of all clients together.", minimum=1
+    )
+    malformed_share: float = option(
+        0.1, "Fraction of the requests that are malformed.", minimum=0
+    )
+    seed: int = option(0, "Seed of the requests.")
+    server_pid: int | None = option(
+        None, "Process of the service, to read its memory."
+    )
 
     def __post_init__(self):
         """Checks the values."""
@@ -55,12 +53,11 @@ class LoadSettings:
         has_path = parts.path not in ("", "/")
         if parts.scheme != "http" or not parts.hostname or has_path:
             raise ValueError(f"url must be http://HOST:PORT, got {self.url!r}.")
-        check_at_least(
-            1, num_clients=self.num_clients, num_requests=self.num_requests
-        )
-        if not 0 <= self.malformed_share <= 1:
+        check_options(self)
+        if self.malformed_share > 1:
             raise ValueError(
-                f"malformed_share must be 0 to 1, got {self.malformed_share}."
+                "malformed_share must be 1 or less, got "
+                f"{self.malformed_share}."
             )
 
 
@@ -136,16 +133,13 @@ class _Run:
         except OSError as error:
             raise OSError(f"{self._settings.url}: {error.strerror}.") from error
         connection.close()
-        threads = [
-            threading.Thread(target=self._client)
-            for _ in range(self._settings.num_clients)
-        ]
+        num_clients = self._settings.num_clients
         self._read_memory("start")
         start = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with concurrent.futures.ThreadPoolExecutor(num_clients) as pool:
+            clients = [pool.submit(self._client) for _ in range(num_clients)]
+        for client in clients:
+            client.result()
         self._result.seconds = time.perf_counter() - start
         self._read_memory("end")
         return self._result
@@ -153,7 +147,7 @@ class _Run:
     def _connect(self) -> http.client.HTTPConnection:
         parts = urllib.parse.urlsplit(self._settings.url)
         return http.client.HTTPConnection(
-            parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS
+            str(parts.hostname), parts.port, timeout=_TIMEOUT_SECONDS
         )
 
     def _client(self) -> None:
@@ -201,10 +195,11 @@ class _Run:
                 result.wrong += 1
                 if len(result.errors) < _ERRORS_KEPT:
                     result.errors.append(f"{request.kind}: {problem}")
-            elif status == request.status and is_good:
-                result.num_videos += len(request.probabilities)
             elif status == request.status:
-                result.refused[request.kind] += 1
+                if request.probabilities is None:
+                    result.refused[request.kind] += 1
+                else:
+                    result.num_videos += len(request.probabilities)
 
     def _read_memory(self, moment: str) -> None:
         if self._settings.server_pid is not None:

@@ -95,7 +95,8 @@ class LoadRequests:
             return vector, {"features": value}
         most = self._predictor.max_frames
         length, held = np.sort(self._random.integers(1, most + 1, size=2))
-        frames = self._random.integers(0, 256, (held, width)).astype(np.uint8)
+        frames: np.ndarray = self._random.integers(0, 256, (held, width))
+        frames = frames.astype(np.uint8)
         if encoded:
             value = _encode(frames)
         elif self._random.random() < 0.3:

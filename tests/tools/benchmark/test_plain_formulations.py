@@ -62,9 +62,7 @@ def test_the_joint_step_has_the_plain_one_s_loss_and_gradients():
 
 
 def test_another_loss_than_the_plain_one_is_an_error():
-    distiller = train.make_distiller(SIZES, "float32")
     plain = train.PlainStep(train.make_distiller(SIZES, "float32"))
-    plain.distiller.teacher = distiller.teacher
     batch = train.make_batch(SIZES, 5)
     loss = plain.loss
     plain.loss = lambda batch: (loss(batch)[0] + 1, loss(batch)[1])
