@@ -1,0 +1,90 @@
+"""The commands, files and links that the documents name exist."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from distill.cli.main import VERBS
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("configs/**/*.cfg"),
+    *ROOT.glob("scripts/*.sh"),
+]
+STAGES = {
+    "run_train.sh": "train",
+    "run_validate.sh": "evaluate",
+    "run_convert_model.sh": "convert",
+    "run_finetune.sh": "finetune",
+    "run_evaluate.sh": "evaluate",
+}
+# Defined by absl for every command.
+COMMON_FLAGS = {"flagfile", "help", "verbosity"}
+TOOLS = sorted(path.parent.name for path in ROOT.glob("tools/*/__main__.py"))
+
+
+def read_text(path):
+    """Returns a document with its folded lines and comments joined."""
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"\\\n[#\s]*", " ", text)
+    # A code span may be wrapped.
+    return re.sub(r"`[^`\n]+\n[^`\n]+`", lambda m: " ".join(m[0].split()), text)
+
+
+def find_commands(path):
+    """Yields the verb and the names of the flags of each command."""
+    command = re.compile(
+        r"(?:python -m distill|bash (?:scripts/)?(run_\w+\.sh)|(run_\w+\.sh)) "
+        r"+([^`\n]*)"
+    )
+    for stage, other_stage, words in command.findall(read_text(path)):
+        script = stage or other_stage
+        verb = STAGES.get(script) if script else words.split()[0]
+        # The scripts that run several stages share the flags of all.
+        if verb and verb in VERBS:
+            yield verb, re.findall(r"--(\w+)", words)
+        elif not script:
+            assert not verb[0].islower(), f"{path.name} has the verb {verb!r}"
+
+
+def flags_of(verb):
+    module = importlib.import_module(f"distill.cli.{verb}")
+    groups = getattr(module, "FLAG_GROUPS", ())
+    return {spec.name for group in groups for spec in group} | COMMON_FLAGS
+
+
+@pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_commands_have_the_flags_of_their_verb(path):
+    for verb, names in find_commands(path):
+        known = flags_of(verb)
+        unknown = [n for n in names if not {n, n.removeprefix("no")} & known]
+        assert not unknown or verb == "launch_workers", f"{verb}: {unknown}"
+
+
+def test_the_readme_s_commands_are_found():
+    verbs = {verb for verb, _ in find_commands(ROOT / "README.md")}
+    assert {"train", "convert", "infer", "export", "study"} <= verbs
+
+
+@pytest.mark.parametrize(
+    "path", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda p: p.name
+)
+def test_links_files_and_tools_exist(path):
+    text = read_text(path)
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[\w-]*)?\)", text):
+        assert (path.parent / target).exists(), target
+    named = re.findall(
+        r"`((?:configs|distill|docs|models|scripts|tests|tools)/[\w./]+)`", text
+    )
+    created = {"models/deviation.py", "tests/models/test_deviation.py"}
+    for name in set(named) - created:
+        found = list(ROOT.glob(f"{name}*")) or list(ROOT.glob(name))
+        assert found or "NAME" in name, name
+    for tool in re.findall(r"\btools\.(\w+)`?", text):
+        assert tool in TOOLS, tool
