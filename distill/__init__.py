@@ -1,4 +1,4 @@
-"""What is done with models: data, training, metrics, evaluation, deployment."""
+"""Teacher-student distillation for video classification."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["Predictor"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: entry points import this package at their start.
+    # Imported on first use: every entry point imports this package.
     if name == "Predictor":
         from distill.predictor import Predictor
 

@@ -1,4 +1,4 @@
-"""A trained network in three lines: load it, give it videos, read names."""
+"""Predictions of a trained network for arrays of videos."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ _BATCH_SIZE = 64
 
 @dataclasses.dataclass(frozen=True)
 class VideoPrediction:
-    """What a network says of a video: its best classes, best first.
+    """The most probable classes of a video, best first.
 
     Attributes:
       class_indexes: int32 `[k]`.
-      class_names: Their names.
+      class_names: k names.
       probabilities: float32 `[k]` in [0, 1].
     """
 
@@ -39,9 +39,9 @@ class Predictor:
     """Predicts videos by a checkpoint or an artifact, from any thread.
 
     Args:
-      runtime: What computes.
-      interface: What it takes and gives.
-      name: What `describe` calls it.
+      runtime: Computes the probabilities of a batch.
+      interface: The inputs and classes of the network.
+      name: Name of the network in `describe`.
     """
 
     def __init__(self, runtime: Runtime, interface: VideoInterface, name: str):
@@ -61,13 +61,15 @@ class Predictor:
 
         Args:
           path: A checkpoint (`.h5`), an ensemble (`.json`), or an artifact of
-            `distill export`, which lies beside its `card.json`.
-          role: Of a checkpoint, the network: `student` or `teacher`.
-          class_names_file: Of a checkpoint, the CSV file of the classes' names
-            (`read_class_names`); None: their numbers. An artifact knows them.
+            `distill export` beside its `card.json`.
+          role: Network of a checkpoint: `student` or `teacher`.
+          class_names_file: For a checkpoint, a CSV file with the names of the
+            classes (`read_class_names`); None to name them by their indexes.
+            An artifact has its own names.
 
         Raises:
-          ValueError: It is none of these, or cannot be read.
+          ValueError: The path is not a checkpoint, ensemble or artifact, or
+            the file is damaged.
         """
         path = Path(path)
         if path.suffix in _CHECKPOINTS:
@@ -76,7 +78,10 @@ class Predictor:
         return cls(runtime, read_interface(path.parent), path.name)
 
     @classmethod
-    def _load_checkpoint(cls, path, role, class_names_file):
+    def _load_checkpoint(
+        cls, path: Path, role: str, class_names_file: str | Path | None
+    ) -> "Predictor":
+        # These import TensorFlow, which artifacts may not need.
         from distill.deployment.model_runtime import ModelRuntime
         from distill.networks.loading import load_network
 
@@ -93,20 +98,20 @@ class Predictor:
     def predict(
         self, videos: Any, top_k: int = 20
     ) -> VideoPrediction | list[VideoPrediction]:
-        """Predicts one video, or each of a list of videos.
+        """Predicts one video, or each video of a list.
 
         Args:
-          videos: An array `[frames, features]`, bytes or dequantised floats
-            in [-2, 2]; of a video-level network `[features]` floats; or a
-            list of such arrays, of any lengths.
+          videos: An array `[frames, features]` of bytes, or of dequantised
+            floats in [-2, 2]; for a video-level network `[features]` floats;
+            or a list of such arrays, of any lengths.
           top_k: Classes a video.
 
         Returns:
-          The prediction, or a list of them.
+          A prediction, or a list of predictions.
 
         Raises:
-          ValueError: A video is of the wrong form, named by its number in the
-            list, or the list is empty.
+          ValueError: The list is empty, or a video has a wrong form; the
+            message names its number in the list.
         """
         if not isinstance(videos, list | tuple):
             return self._predict([self.check(videos)], top_k)[0]
@@ -120,12 +125,14 @@ class Predictor:
                 raise ValueError(f"Video {index}: {error}") from error
         return self._predict(checked, top_k)
 
-    def _predict(self, videos, top_k):
+    def _predict(
+        self, videos: Sequence[np.ndarray], top_k: int
+    ) -> list[VideoPrediction]:
         if top_k < 1:
             raise ValueError(f"top_k must be 1 or more, got {top_k}.")
         predictions = self.probabilities(videos)
         top = top_classes(predictions, min(top_k, self.num_classes))
-        names = self.interface.class_names
+        names = self.class_names
         return [
             VideoPrediction(
                 classes.astype(np.int32),
@@ -136,37 +143,36 @@ class Predictor:
         ]
 
     def check(self, video: Any) -> np.ndarray:
-        """Returns a video as it is read; ValueError says what is wrong."""
+        """Returns a video in its stored form.
+
+        Raises:
+          ValueError: The video has a wrong form; the message says why.
+        """
         return self.interface.as_stored(video)
 
     def probabilities(self, videos: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns float32 `[videos, classes]` of videos that are checked."""
-        parts = [
+        """Returns float32 `[videos, classes]` for videos from `check`."""
+        batches = [
             self._runtime(
                 self.interface.to_batch(videos[start : start + _BATCH_SIZE])
             )
             for start in range(0, len(videos), _BATCH_SIZE)
         ]
-        return np.concatenate(parts)
+        return np.concatenate(batches)
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """Number of classes."""
         return self.interface.schema.num_classes
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The name of every class."""
+        """Name of every class."""
         return self.interface.class_names
 
     @property
-    def feature_sizes(self) -> tuple[int, ...]:
-        """The width of every feature of a frame, or of a video's vector."""
-        return self.interface.schema.feature_sizes
-
-    @property
     def num_features(self) -> int:
-        """The width of a frame, or of a video's vector."""
+        """Width of a frame, or of a video's vector."""
         return self.interface.schema.num_features
 
     @property
@@ -176,9 +182,9 @@ class Predictor:
 
     @property
     def frame_features(self) -> bool:
-        """Whether a video is frames; else one vector."""
+        """True if a video is a series of frames, False if it is one vector."""
         return self.interface.schema.frame_features
 
     def describe(self) -> dict[str, Any]:
-        """Returns what it is, as JSON can hold it."""
+        """Returns the name, data layout and budget as JSON values."""
         return {"name": self.name} | self.interface.to_json()

@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[1]
 # Rooms from the ground up: a room imports rooms of the floors below it alone.
 FLOORS = (
     {"models", "system", "metrics"},
-    {"settings", "losses"},
+    {"settings", "losses", "reporting"},
     {"data", "checkpoints", "distributed"},
     {"networks"},
-    {"reporting", "evaluation"},
+    {"evaluation"},
     {"training", "deployment", "datasets"},
     {"study", "predictor"},
     {"serving", "distill"},

@@ -1,6 +1,7 @@
 """A run's checkpoint to its student alone, without building a model."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -86,3 +87,20 @@ def _measure(group: h5py.Group) -> GroupSize:
         sum(dataset.size for dataset in datasets),
         sum(dataset.nbytes for dataset in datasets),
     )
+
+
+def print_conversion(
+    checkpoint: str | Path,
+    student_checkpoint: str | Path,
+    sizes: Mapping[str, GroupSize],
+) -> None:
+    """Prints the groups that a conversion kept and left out, and file sizes."""
+    result = "student_ema" if "student_ema" in sizes else "student"
+    for group, size in sizes.items():
+        verb = "kept" if group == result else "left out"
+        print(
+            f"{verb} {group}: {size.variables} variables, {size.values:,} "
+            f"values, {size.num_bytes / 1e6:.1f} MB"
+        )
+    for path in (checkpoint, student_checkpoint):
+        print(f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB")

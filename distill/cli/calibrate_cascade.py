@@ -45,7 +45,7 @@ def main() -> None:
 
     start_tensorflow(FLAGS.gpu)
     from distill.checkpoints.checkpoint import choose_checkpoint
-    from distill.evaluation.cascade_calibration import calibrate
+    from distill.evaluation.cascade import calibrate
     from distill.networks.loading import load_network
 
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)

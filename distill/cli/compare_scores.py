@@ -28,6 +28,9 @@ def main() -> None:
     """Reads the files and prints the table."""
     require("metrics_files")
 
-    from distill.reporting.console import print_comparison, read_named_scores
+    from distill.evaluation.metrics_files import (
+        print_comparison,
+        read_named_scores,
+    )
 
     print_comparison(read_named_scores(FLAGS.metrics_files))

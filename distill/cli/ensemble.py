@@ -65,8 +65,7 @@ def main() -> None:
 
     start_tensorflow(FLAGS.gpu)
     from distill.evaluation.ensemble_building import EnsembleBuilder
-    from distill.evaluation.evaluate import write_metrics
-    from distill.reporting.console import print_comparison
+    from distill.evaluation.metrics_files import print_comparison, write_metrics
 
     builder = EnsembleBuilder(
         scoring.evaluation_reader(members[0].checkpoint, need_labels=True),

@@ -49,8 +49,7 @@ def main() -> None:
 
     workers = start_workers()
     from distill.checkpoints.checkpoint import follow
-    from distill.evaluation.evaluate import write_metrics
-    from distill.reporting.console import print_scores
+    from distill.evaluation.metrics_files import print_scores, write_metrics
 
     networks = ("teacher", "student") if FLAGS.role == "both" else (FLAGS.role,)
     if FLAGS.run_once:

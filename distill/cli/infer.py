@@ -69,7 +69,7 @@ def main() -> None:
         raise ValueError("--role=both: a CSV holds one network's predictions.")
 
     workers = start_workers()
-    from distill.evaluation.inference_files import choose_shard
+    from distill.evaluation.inference import choose_shard
 
     scored = scoring.scored_file()
     reader = scoring.evaluation_reader(
@@ -108,7 +108,7 @@ def _infer_videos(scored, reader, workers) -> None:
 
 
 def _infer_files(scored, reader, workers) -> None:
-    from distill.evaluation.inference_files import InferenceFiles
+    from distill.evaluation.inference import InferenceFiles
 
     results = InferenceFiles(
         Path(FLAGS.output_dir),

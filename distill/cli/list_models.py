@@ -33,7 +33,6 @@ def main() -> None:
     schema = data_schema()
 
     start_tensorflow(gpu=-1)
-    from distill.networks.model_list import list_models
-    from distill.reporting.console import print_models
+    from distill.networks.model_list import list_models, print_models
 
     print_models(list_models(schema, FLAGS.models), schema)

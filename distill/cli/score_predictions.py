@@ -42,13 +42,12 @@ def main() -> None:
     """Scores the files and prints the table."""
     require("predictions", "labels")
 
+    from distill.evaluation.metrics_files import print_scores, write_metrics
     from distill.evaluation.prediction_files.files import match_files
     from distill.evaluation.prediction_files.scores import (
         missing_note,
         score_predictions,
-        write_scores,
     )
-    from distill.reporting.console import print_scores
 
     scores = score_predictions(
         match_files(FLAGS.predictions, "predictions"),
@@ -63,5 +62,5 @@ def main() -> None:
     if note:
         print(note)
     if FLAGS.metrics_file:
-        write_scores(FLAGS.metrics_file, scores)
+        write_metrics(FLAGS.metrics_file, scores)
         write_flags(FLAGS.metrics_file)

@@ -25,7 +25,7 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
 
     if is_artifact(checkpoint):
         return _load_artifact(checkpoint)
-    from distill.networks.cascade import Cascade, CascadeNetwork
+    from distill.evaluation.cascade import Cascade, CascadeNetwork
     from distill.networks.loading import load_network
 
     budget = None if role == "teacher" else frame_budget()

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
+from distill.system.file_patterns import match_patterns
 
 
 def find_files(patterns: str) -> list[str]:
@@ -17,20 +18,16 @@ def find_files(patterns: str) -> list[str]:
     Raises:
       ValueError: A glob matches no file.
     """
-    files: set[str] = set()
-    for pattern in filter(None, map(str.strip, patterns.split(","))):
+
+    def list_matches(pattern: str) -> list[str]:
         try:
-            matches = tf.io.gfile.glob(pattern)
+            return tf.io.gfile.glob(pattern)
         except tf.errors.OpError as error:
             raise ValueError(
                 f"Cannot list {pattern!r}: {error.message}"
             ) from error
-        if not matches:
-            raise ValueError(f"No file matches {pattern!r}.")
-        files.update(matches)
-    if not files:
-        raise ValueError(f"No file pattern given: {patterns!r}.")
-    return sorted(files)
+
+    return match_patterns(patterns, list_matches)
 
 
 def check_files(files: list[str], sizes: dict[str, int] | None = None) -> None:

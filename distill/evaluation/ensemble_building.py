@@ -1,26 +1,141 @@
-"""Building an ensemble: scores of its members, its weights, its file."""
+"""Building an ensemble: scores of its members, its weights, its file.
+
+Weights are searched on the members' predictions (Caruana et al., "Ensemble
+selection from libraries of models", ICML 2004): one member after another is
+added, each as often as it helps.
+"""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distill.data.pipeline import VideoReader
-from distill.evaluation.ensemble_weights import KeptPredictions, search_weights
-from distill.evaluation.evaluate import evaluate_checkpoint
+from distill.evaluation.evaluate import Prediction, evaluate_checkpoint
+from distill.metrics.accumulator import VideoMetrics
+from distill.metrics.score_store import ScoreStore
+from distill.models.argument_checks import check_at_least
 from distill.networks.ensemble import check_members
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.networks.loading import load_network
 
 
+class KeptPredictions:
+    """Predictions of several members for the same videos, with labels.
+
+    They are kept as float32, four bytes a video, class and member; above 64 MB
+    a member in a temporary file, which every step of a search reads once.
+    Labels stay in memory, eight bytes each.
+    """
+
+    def __init__(self):
+        self._members: list[ScoreStore] = []
+        self._videos: list[np.ndarray] = []
+        self._classes: list[np.ndarray] = []
+
+    @property
+    def num_members(self) -> int:
+        """Number of members."""
+        return len(self._members)
+
+    def start_member(self) -> None:
+        """Begins the next member."""
+        self._check_same_videos()
+        self._members.append(ScoreStore())
+
+    def keep(self, videos: Prediction) -> None:
+        """Keeps a batch of the newest member."""
+        store = self._members[-1]
+        if len(self._members) == 1:
+            numbers, classes = np.nonzero(videos.labels)
+            self._videos.append((numbers + store.num_videos).astype(np.int32))
+            self._classes.append(classes.astype(np.int32))
+        store.append(videos.predictions)
+
+    def _check_same_videos(self) -> None:
+        numbers = {store.num_videos for store in self._members}
+        if len(numbers) > 1:
+            raise ValueError(
+                "The members must read the same videos, got the numbers "
+                f"{sorted(numbers)}."
+            )
+
+    def score(
+        self, choices: Sequence[Sequence[float]], top_k: int
+    ) -> list[float]:
+        """Returns the GAP for each of several choices of weights.
+
+        Args:
+          choices: The members' weights, with a positive sum, for each choice.
+          top_k: Classes a video.
+
+        Raises:
+          ValueError: The members have predicted different videos.
+        """
+        self._check_same_videos()
+        metrics = [VideoMetrics(top_k, exact_map=False) for _ in choices]
+        weights = np.array(choices, np.float64)
+        weights /= weights.sum(axis=1, keepdims=True)
+        videos = np.concatenate(self._videos)
+        classes = np.concatenate(self._classes)
+        start = 0
+        for predictions in zip(*(m.rows() for m in self._members), strict=True):
+            end = start + len(predictions[0])
+            labels = np.zeros(predictions[0].shape, bool)
+            rows = slice(*np.searchsorted(videos, [start, end]))
+            labels[videos[rows] - start, classes[rows]] = True
+            for metric, choice in zip(metrics, weights, strict=True):
+                mean = np.zeros(labels.shape, np.float32)
+                for weight, scores in zip(choice, predictions, strict=True):
+                    if weight:
+                        mean += np.float32(weight) * scores
+                metric.update(mean, labels)
+            start = end
+        return [metric.result()["gap"] for metric in metrics]
+
+
+def search_weights(
+    kept: KeptPredictions, *, num_steps: int = 20, top_k: int = 20
+) -> list[float]:
+    """Searches the weights of the best GAP, greedily and without chance.
+
+    Every step adds the member that gives the best mean of all added so far;
+    the first one in a tie. The result is the best mean of all steps; the
+    earliest in a tie.
+
+    Args:
+      kept: The members' predictions of validation videos. Report scores on
+        other videos.
+      num_steps: Number of additions. A weight is a multiple of one over the
+        number of additions that the result uses.
+      top_k: Classes a video that enter GAP.
+
+    Returns:
+      A weight for each member; they sum to 1.
+    """
+    check_at_least(1, search_steps=num_steps)
+    identity = np.eye(kept.num_members, dtype=int)
+    counts, best, best_gap = 0 * identity[0], identity[0], -1.0
+    for _ in range(num_steps):
+        choices = counts + identity
+        gaps = kept.score(choices, top_k)
+        chosen = int(np.argmax(gaps))
+        counts = choices[chosen]
+        if gaps[chosen] > best_gap:
+            best, best_gap = counts, gaps[chosen]
+    return (best / best.sum()).tolist()
+
+
 @dataclasses.dataclass(frozen=True)
 class EnsembleBuilder:
-    """What an ensemble is built for.
+    """Builds and scores ensembles.
 
     Attributes:
       reader: Reads the videos to score on, with labels.
       top_k: Classes a video that enter GAP.
-      precision: What the networks compute in.
+      precision: Data type of the networks' computation.
     """
 
     reader: VideoReader
@@ -37,24 +152,30 @@ class EnsembleBuilder:
 
         Args:
           members: The networks, with weights.
-          path: The file to write: of the members of weights above 0.
+          path: The file to write, of the members of weights above 0.
           search_steps: Steps of a search of the weights on the reader's
-            videos; None: the members' own.
+            videos; None to keep the members' weights.
 
         Returns:
-          Scores by name: of each member as distill evaluate has them, and of
-          `ensemble`, each with its `weight`.
+          Scores of each member and of `ensemble`, by name, as
+          `evaluate_checkpoint` returns them, each with its `weight`.
 
         Raises:
-          ValueError: The members make no ensemble.
+          ValueError: The members cannot be an ensemble.
         """
         ensemble = Ensemble(tuple(members))
         check_members(ensemble.members)
-        kept = None if search_steps is None else self._keep()
-        scores = {
-            member.name: self._score_member(member, kept)
-            for member in ensemble.members
-        }
+        kept = None
+        if search_steps is not None:
+            self._check_whole_videos()
+            kept = KeptPredictions()
+        scores = {}
+        for member in ensemble.members:
+            if kept is not None:
+                kept.start_member()
+            scores[member.name] = self._score(
+                member.checkpoint, member.role, kept and kept.keep
+            )
         if kept is not None:
             weights = search_weights(
                 kept, num_steps=search_steps, top_k=self.top_k
@@ -71,21 +192,19 @@ class EnsembleBuilder:
         scores["ensemble"] = self._score(path, "student") | {"weight": 1.0}
         return scores
 
-    def _keep(self) -> KeptPredictions:
+    def _check_whole_videos(self) -> None:
         if self.reader.schema.segment_labels:
             raise ValueError(
                 "--search_weights is for whole videos, not --segment_labels: "
                 "give --weights."
             )
-        return KeptPredictions()
 
-    def _score_member(self, member, kept):
-        if kept is None:
-            return self._score(member.checkpoint, member.role)
-        kept.start_member()
-        return self._score(member.checkpoint, member.role, kept.keep)
-
-    def _score(self, checkpoint, role, observe=None):
+    def _score(
+        self,
+        checkpoint: str | Path,
+        role: str,
+        observe: Callable[[Prediction], None] | None = None,
+    ) -> dict[str, Any]:
         return evaluate_checkpoint(
             checkpoint,
             role,

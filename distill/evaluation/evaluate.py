@@ -1,9 +1,8 @@
-"""Evaluation: all metrics of one network of a checkpoint."""
+"""Evaluation: predictions of every video, and all metrics of a network."""
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,10 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from distill import losses
-from distill.checkpoints.checkpoint import (
-    read_progress,
-    read_settings,
-)
+from distill.checkpoints.checkpoint import read_progress, read_settings
 from distill.data.bad_records import name_video
 from distill.data.pipeline import VideoReader
 from distill.evaluation.shared_reading import ALONE, SharedReading
@@ -23,30 +19,41 @@ from distill.metrics.segments import SegmentMetrics
 from distill.networks.ensemble_file import Ensemble, is_ensemble
 from distill.networks.loading import load_network
 from distill.networks.network import Network, video_inputs
-from distill.system.atomic_files import replace_atomically
 
 
 class ScoredNetwork(Protocol):
     """The part of a network, cascade or artifact that evaluation uses."""
 
-    budget: Any
-    num_frames: int
-    num_parameters: int
-    macs: int
+    @property
+    def budget(self) -> Any:
+        """The frames to read of a record."""
 
-    def compiled_predict(self, inputs: Mapping[str, Any]) -> tf.Tensor:
-        """Returns `predictions` `[batch, classes]` of videos as read."""
+    @property
+    def num_frames(self) -> int:
+        """The most frames of a video that it sees."""
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of values in its weights."""
+
+    @property
+    def macs(self) -> int:
+        """MACs of one video of the most frames."""
+
+    @property
+    def compiled_predict(self) -> Callable[[Any], tf.Tensor]:
+        """From stored videos to `predictions` `[batch, classes]`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """A batch of videos or segments and what a network says of them.
+    """A batch of videos or segments with a network's predictions.
 
     Attributes:
       ids: `[batch]` strings.
       predictions: `[batch, classes]` float32 in [0, 1].
       labels: `[batch, classes]` booleans.
-      label_weights: Of segments, `[batch, classes]` booleans: the rated pairs.
+      label_weights: For segments, `[batch, classes]` booleans: the rated pairs.
     """
 
     ids: list[str]
@@ -63,7 +70,7 @@ def predict_videos(
     Args:
       network: The network.
       reader: Reads the examples.
-      sharing: Which of them are this worker's.
+      sharing: Selects the examples of this worker.
     """
     reader = dataclasses.replace(reader, budget=network.budget)
     predict = network.compiled_predict
@@ -95,48 +102,49 @@ def evaluate_network(
       reader: Reads the examples, with labels.
       label_loss: Name of the loss to report.
       top_k: Classes a video that enter GAP.
-      observe: Is shown every batch, if given.
-      sharing: How workers divide them; the result is that of all.
+      observe: Called with every batch.
+      sharing: Divides the examples among workers; the result covers all.
 
     Returns:
       Dict of the metrics of `VideoMetrics` with `num_videos`, or of those of
-      `SegmentMetrics` with `num_segments`; `loss` (mean over the examples, the
-      classes not weighted, of segments over what is rated), `top_k`,
-      `examples_per_second` (after the first batch; None if there is no other),
-      `device`, `frames` (the most the network sees; None where it reads one
-      vector a video), `parameters` and `macs`.
+      `SegmentMetrics` with `num_segments`; `loss` (the mean over the examples,
+      without class weights; for segments over the rated pairs), `top_k`,
+      `examples_per_second` (without the first batch, which traces; None if
+      there is no other), `device`, `frames` (the most the network sees; None
+      at video level), `parameters` and `macs`.
     """
     of_segments = reader.schema.segment_labels
-    reads_frames = reader.schema.frame_features
-    metrics = SegmentMetrics() if of_segments else VideoMetrics(top_k)
-    num_examples = 0
-    total_loss = 0.0
-    throughput = Throughput()
-    workers = sharing.workers
+    metrics: Any = SegmentMetrics() if of_segments else VideoMetrics(top_k)
+    num_examples = num_timed = 0
+    total_loss = start = 0.0
     for videos in predict_videos(network, reader, sharing):
-        throughput.count(len(videos.ids))
+        if num_examples:
+            num_timed += len(videos.ids)
+        else:
+            start = time.perf_counter()
         num_examples += len(videos.ids)
         rated = [videos.label_weights] if of_segments else []
         metrics.update(videos.predictions, videos.labels, *rated)
         total_loss += _sum_losses(label_loss, videos)
         if observe is not None:
             observe(videos)
-    rate = throughput.rate()
-    sums = workers.sum(np.array([total_loss, num_examples, rate or 0.0]))
+    rate = num_timed / (time.perf_counter() - start) if num_timed else 0.0
+    workers = sharing.workers
+    sums = workers.sum(np.array([total_loss, num_examples, rate]))
+    reads_frames = reader.schema.frame_features
     return metrics.result(workers) | {
         "loss": float(sums[0] / sums[1]),
         "num_segments" if of_segments else "num_videos": int(sums[1]),
         "top_k": top_k,
         "examples_per_second": float(sums[2]) or None,
-        "device": device_name(),
+        "device": _device_name(),
         "frames": network.num_frames if reads_frames else None,
         "parameters": network.num_parameters,
         "macs": network.macs,
     }
 
 
-def _sum_losses(label_loss, videos):
-    """Returns a batch's label losses summed, in double precision."""
+def _sum_losses(label_loss: str, videos: Prediction) -> float:
     weights = videos.label_weights
     batch_losses = losses.LABEL_LOSSES[label_loss](
         videos.labels.astype(np.float32),
@@ -160,16 +168,17 @@ def evaluate_checkpoint(
 
     Args:
       checkpoint: The file, or that of an ensemble.
-      role: `teacher` or `student`; of an ensemble `student`, its default.
+      role: `teacher` or `student`; for an ensemble `student`.
       reader: Reads the examples, with labels.
       top_k: Classes a video that enter GAP.
-      network: The network, if it is loaded already.
-      observe: Is shown every batch, if given.
-      sharing: How workers divide them.
+      network: The network, if it is already loaded.
+      observe: Called with every batch.
+      sharing: Divides the examples among workers.
 
     Returns:
-      Its result, with `checkpoint`, `role` and `step`: of an ensemble
-      `ensemble` and None. Its `loss` is that of the first member's training.
+      The scores with `checkpoint`, `role` and `step`; for an ensemble the role
+      is `ensemble`, the step None, and `loss` the training loss of its first
+      member.
     """
     network = network or load_network(checkpoint, role)
     trained, step = checkpoint, None
@@ -190,37 +199,10 @@ def evaluate_checkpoint(
     return identity | {"step": step} | scores
 
 
-def device_name() -> str:
-    """Returns the kind of device that computes: `GPU: its name` or `CPU`."""
+def _device_name() -> str:
+    """Returns `GPU: MODEL`, or `CPU`."""
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return "CPU"
     details = tf.config.experimental.get_device_details(gpus[0])
     return f"GPU: {details.get('device_name', gpus[0].name)}"
-
-
-def write_metrics(path: str | Path, scores: Any) -> None:
-    """Writes metrics as JSON, whole or not at all."""
-    with replace_atomically(Path(path)) as temporary:
-        temporary.write_text(json.dumps(scores, indent=2) + "\n")
-
-
-class Throughput:
-    """Measures videos a second, the first batch (which traces) left out."""
-
-    def __init__(self):
-        self._start: float | None = None
-        self._videos = 0
-
-    def count(self, videos: int) -> None:
-        """Counts a batch of videos."""
-        if self._start is None:
-            self._start = time.perf_counter()
-        else:
-            self._videos += videos
-
-    def rate(self) -> float | None:
-        """Returns videos a second; None of one batch or none."""
-        if not self._videos:
-            return None
-        return self._videos / (time.perf_counter() - self._start)

@@ -1,18 +1,35 @@
-"""Predictions of videos as a CSV file in the starter code's form."""
+"""Predictions of videos as CSV files in the starter code's form.
+
+One file for all videos, from one worker or several; or a file for each input,
+which a later run keeps.
+"""
 
 import contextlib
+import dataclasses
 import itertools
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, TextIO
 
 import numpy as np
 
 from distill.data.pipeline import VideoReader
-from distill.evaluation.evaluate import Prediction
-from distill.evaluation.prediction_files.files import PREDICTION_HEADER
+from distill.evaluation.evaluate import (
+    Prediction,
+    ScoredNetwork,
+    predict_videos,
+)
+from distill.evaluation.prediction_files.files import (
+    PREDICTION_HEADER,
+    new_csv,
+)
 from distill.evaluation.shared_reading import SharedReading
 from distill.metrics.ranking import top_classes
 from distill.system.atomic_files import replace_atomically
+from distill.system.small_files import read_json_object
+
+DESCRIPTION = "inference.json"
 
 
 def format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
@@ -20,7 +37,7 @@ def format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
 
     Args:
       videos: A batch.
-      top_k: Classes a video, best first; scores with six decimals.
+      top_k: Classes a video, best first; scores have six decimals.
     """
     top = top_classes(videos.predictions, top_k)
     scores = np.take_along_axis(videos.predictions, top, axis=1)
@@ -36,7 +53,7 @@ def format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
 def write_predictions(
     path: str | Path, batches: Iterable[Prediction], top_k: int
 ) -> Iterator[int]:
-    """Writes predictions as CSV, whole or not at all.
+    """Writes predictions as CSV, atomically.
 
     Args:
       path: The file to write.
@@ -47,13 +64,11 @@ def write_predictions(
       The number of videos written so far, after every batch.
     """
     count = 0
-    with replace_atomically(path) as temporary:
-        with open(temporary, "w", newline="") as file:
-            file.write(f"{PREDICTION_HEADER}\n")
-            for videos in batches:
-                file.writelines(format_predictions(videos, top_k))
-                count += len(videos.ids)
-                yield count
+    with new_csv(path, PREDICTION_HEADER) as file:
+        for videos in batches:
+            file.writelines(format_predictions(videos, top_k))
+            count += len(videos.ids)
+            yield count
 
 
 def write_shared_predictions(
@@ -63,17 +78,17 @@ def write_shared_predictions(
     sharing: SharedReading,
     reader: VideoReader,
 ) -> Iterator[int]:
-    """Writes what workers predict as one CSV, whole or not at all.
+    """Writes the predictions of all workers as one CSV, atomically.
 
-    Each writes its videos beside the file, which must lie in a directory of
-    all machines; the chief joins them: in the order of one process where
-    workers take turns, else those of each worker after another.
+    Every worker writes its videos beside the file, in a directory that all
+    machines see. The chief joins these files: in the order of one process if
+    the workers divide batches, else worker after worker.
 
     Args:
       path: The file to write.
-      batches: This worker's.
+      batches: Batches of this worker.
       top_k: Classes a video.
-      sharing: How the workers divide the videos.
+      sharing: Divides the videos among workers.
       reader: Reads the videos.
 
     Yields:
@@ -84,34 +99,138 @@ def write_shared_predictions(
         yield from write_predictions(path, batches, top_k)
         return
     path = Path(path)
-    parts = [
-        path.with_name(f".{path.name}.{index}-of-{workers.num_workers}.part")
-        for index in range(workers.num_workers)
+    paths = [
+        path.with_name(f".{path.name}.{rank}-of-{workers.num_workers}.part")
+        for rank in range(workers.num_workers)
     ]
-    yield from write_predictions(parts[workers.rank], batches, top_k)
+    yield from write_predictions(paths[workers.rank], batches, top_k)
     workers.wait()
     if not workers.is_chief:
         return
     with contextlib.ExitStack() as stack:
         files = [
-            stack.enter_context(open(part, encoding="utf-8")) for part in parts
+            stack.enter_context(open(own, encoding="utf-8")) for own in paths
         ]
         for file in files:
             file.readline()
-        with replace_atomically(path) as temporary:
-            with open(temporary, "w", encoding="utf-8", newline="") as joined:
-                joined.write(f"{PREDICTION_HEADER}\n")
-                if sharing.takes_turns(reader):
-                    joined.writelines(_in_turns(files, reader.batch_size))
-                else:
-                    joined.writelines(itertools.chain(*files))
-    for part in parts:
-        part.unlink()
+        with new_csv(path, PREDICTION_HEADER) as joined:
+            if sharing.divides_batches(reader):
+                joined.writelines(_interleave(files, reader.batch_size))
+            else:
+                joined.writelines(itertools.chain(*files))
+    for own in paths:
+        own.unlink()
 
 
-def _in_turns(files, batch_size: int) -> Iterator[str]:
-    """Yields a batch's lines of each file in turn, until none has more."""
+def _interleave(files: list[TextIO], batch_size: int) -> Iterator[str]:
+    """Yields a batch's lines of each file, then of each again, to the end."""
     while lines := [
         line for file in files for line in itertools.islice(file, batch_size)
     ]:
         yield from lines
+
+
+def choose_shard(files: list[str], shard: str | None) -> list[str]:
+    """Returns the files of one of several processes.
+
+    Args:
+      files: All files.
+      shard: `i,n`: process i of n, counted from 0, takes every n-th file. None
+        for all files.
+
+    Raises:
+      ValueError: `shard` has another form, or the process gets no file.
+    """
+    if shard is None:
+        return files
+    numbers = [text.strip() for text in shard.split(",")]
+    if len(numbers) != 2 or not all(text.isdecimal() for text in numbers):
+        raise ValueError(f"--shard must be i,n such as 0,4, got {shard!r}.")
+    index, count = map(int, numbers)
+    if not index < count:
+        raise ValueError(f"--shard={shard}: i must be from 0 to n - 1.")
+    if not files[index::count]:
+        raise ValueError(
+            f"--shard={shard}: there are {len(files)} files, none for this "
+            "process."
+        )
+    return files[index::count]
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceFiles:
+    """A directory with a CSV file of predictions for every input file.
+
+    Attributes:
+      directory: Directory of the CSV files, which are named as their inputs.
+      source: Identity of the network, as JSON values. A directory holds
+        predictions of one source.
+      top_k: Classes a video.
+    """
+
+    directory: Path
+    source: dict[str, Any]
+    top_k: int
+
+    def prepare(self, files: list[str]) -> None:
+        """Checks the names of the files, and describes the directory.
+
+        Raises:
+          ValueError: The directory holds predictions of another source, or
+            two files have the same name.
+        """
+        names: dict[Path, str] = {}
+        for file in files:
+            other = names.setdefault(self.path(file), file)
+            if other != file:
+                raise ValueError(
+                    f"{other} and {file} would both be written to "
+                    f"{self.path(file)}: give them an --output_dir each."
+                )
+        description = self.directory / DESCRIPTION
+        expected = self.source | {"top_k": self.top_k}
+        if not description.exists():
+            with replace_atomically(description) as temporary:
+                temporary.write_text(json.dumps(expected, indent=2) + "\n")
+            return
+        try:
+            stored = read_json_object(description)
+        except ValueError as error:
+            raise ValueError(
+                f"{description} does not describe predictions: {error}."
+            ) from error
+        if stored != expected:
+            raise ValueError(
+                f"{self.directory} holds predictions of {stored}, not of "
+                f"{expected}: give another --output_dir."
+            )
+
+    def path(self, file: str) -> Path:
+        """Returns the CSV file of an input file."""
+        name = file.rsplit("/", 1)[-1].removesuffix(".tfrecord")
+        return self.directory / f"{name}.csv"
+
+    def write(
+        self, network: ScoredNetwork, reader: VideoReader
+    ) -> Iterator[str]:
+        """Writes the CSV files that do not exist yet.
+
+        Args:
+          network: The network.
+          reader: Reads the input files.
+
+        Yields:
+          A message for each file.
+        """
+        self.prepare(reader.files)
+        for file in reader.files:
+            path = self.path(file)
+            if path.exists():
+                yield f"kept {path}"
+                continue
+            one_file = dataclasses.replace(reader, files=[file])
+            counts = write_predictions(
+                path, predict_videos(network, one_file), self.top_k
+            )
+            count = max(counts, default=0)
+            yield f"wrote the predictions of {count} videos to {path}"

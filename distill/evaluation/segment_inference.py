@@ -1,7 +1,7 @@
 """The best segments of every class as a CSV file, and its score.
 
-YouTube-8M Segments (2019): `Class,Segments`, a line a class of segment ids
-`VIDEO:START`, best first.
+YouTube-8M Segments (2019): `Class,Segments`, for each class a line of segment
+ids `VIDEO:START`, best first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,22 +12,22 @@ import numpy as np
 from distill.data.bad_records import name_video
 from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import Prediction
+from distill.evaluation.prediction_files.files import check_header, new_csv
 from distill.metrics.segments import ranked_segment_map
-from distill.system.atomic_files import replace_atomically
 
-HEADER = "Class,Segments\n"
+HEADER = "Class,Segments"
 
 
 class TopSegments:
-    """The best segments of each of some classes, of any number of batches.
+    """The best segments of some classes, of any number of batches.
 
-    Of segments of equal score those that came first are kept and come first,
-    so the size of the batches has no effect. No more is held than twice
-    `max_per_class` segments and a batch for each class.
+    In a tie earlier segments are kept and rank first, so the batch size has no
+    effect. Memory holds at most twice `max_per_class` segments and a batch for
+    each class.
 
     Args:
       classes: Class indexes.
-      max_per_class: Segments kept of each, 1 or more.
+      max_per_class: Segments to keep of each class, 1 or more.
     """
 
     def __init__(self, classes: Sequence[int], max_per_class: int):
@@ -37,8 +37,8 @@ class TopSegments:
             )
         self.classes = list(classes)
         self.max_per_class = max_per_class
-        # Per class: the scores kept and the segments' places in `_ids`, both
-        # in the order the segments came in.
+        # For each class the kept scores and the segments' places in `_ids`,
+        # both in the order of the batches.
         self._scores = [np.empty(0, np.float32) for _ in self.classes]
         self._places = [np.empty(0, np.int32) for _ in self.classes]
         self._ids = np.empty(0, object)
@@ -55,7 +55,7 @@ class TopSegments:
             raise ValueError("A prediction is not finite (NaN or infinity).")
         self._pending_scores.append(segments.predictions[:, self.classes])
         self._pending_ids += segments.ids
-        # A merge looks at all that is kept: it pays for many batches at once.
+        # A merge reads all kept segments, so it waits for many batches.
         if len(self._pending_ids) >= self.max_per_class:
             self._merge()
 
@@ -66,8 +66,8 @@ class TopSegments:
             order = np.argsort(-self._scores[index], kind="stable")
             yield label, self._ids[self._places[index][order]].tolist()
 
-    def _merge(self):
-        """Brings the pending batches among what is kept."""
+    def _merge(self) -> None:
+        """Merges the pending batches into the kept segments."""
         if not self._pending_ids:
             return
         added = np.concatenate(self._pending_scores)
@@ -78,15 +78,14 @@ class TopSegments:
         self._ids = np.concatenate([self._ids, ids])
         for index in range(len(self.classes)):
             scores = np.concatenate([self._scores[index], added[:, index]])
-            kept = _best(scores, self.max_per_class)
+            kept = _select_best(scores, self.max_per_class)
             self._scores[index] = scores[kept]
             self._places[index] = np.concatenate([self._places[index], places])[
                 kept
             ]
-        self._forget_ids()
+        self._drop_unused_ids()
 
-    def _forget_ids(self):
-        """Drops the ids of segments that no class keeps."""
+    def _drop_unused_ids(self) -> None:
         used = np.zeros(len(self._ids), bool)
         for places in self._places:
             used[places] = True
@@ -95,7 +94,7 @@ class TopSegments:
         self._places = [new_places[places] for places in self._places]
 
 
-def _best(scores, count):
+def _select_best(scores: np.ndarray, count: int) -> np.ndarray:
     """Returns the indexes, ascending, of the `count` greatest scores."""
     if len(scores) <= count:
         return np.arange(len(scores))
@@ -108,52 +107,45 @@ def _best(scores, count):
 def write_segments(
     path: str | Path, batches: Iterable[Prediction], top: TopSegments
 ) -> Iterator[int]:
-    """Writes the best segments of every class as CSV, whole or not at all.
+    """Writes the best segments of every class as CSV, atomically.
 
     Args:
       path: The file to write.
       batches: Batches of segments.
-      top: What to keep of them.
+      top: Collects the best segments.
 
     Yields:
-      The number of segments seen so far, after every batch.
+      The number of segments read so far, after every batch.
     """
     count = 0
-    with replace_atomically(path) as temporary:
+    with new_csv(path, HEADER) as file:
         for segments in batches:
             top.update(segments)
             count += len(segments.ids)
             yield count
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            file.write(HEADER)
-            for label, ids in top.rank():
-                file.write(f"{label},{' '.join(ids)}\n")
+        for label, ids in top.rank():
+            file.write(f"{label},{' '.join(ids)}\n")
 
 
 def read_segments(path: str | Path) -> dict[int, list[str]]:
-    """Reads what `write_segments` wrote: by class, segment ids, best first.
+    """Reads a file of `write_segments`: by class, segment ids, best first.
 
     Raises:
-      ValueError: The file is of another form; the message names the line.
+      ValueError: The file has another form; the message names the line.
     """
     rankings = {}
     with open(path, encoding="utf-8") as file:
-        if file.readline() != HEADER:
-            raise ValueError(f"{path}, line 1: not {HEADER.strip()!r}.")
+        check_header(path, file.readline().rstrip("\n"), HEADER)
         for number, line in enumerate(file, start=2):
             label, comma, ids = line.partition(",")
             if not comma or not label.isdecimal():
-                raise ValueError(f"{path}, line {number}: no CLASS,SEGMENTS.")
+                raise ValueError(f"{path}, line {number}: not CLASS,SEGMENTS.")
             rankings[int(label)] = ids.split()
     return rankings
 
 
 def read_ratings(reader: VideoReader) -> dict[int, dict[str, bool]]:
-    """Returns by class, of each rated segment whether it is positive.
-
-    Args:
-      reader: Reads rated segments.
-    """
+    """Returns by class the rated segment ids, with True for a positive."""
     ratings: dict[int, dict[str, bool]] = {}
     for batch in reader.read_once():
         ids, labels = batch["id"].numpy(), batch["labels"].numpy()
@@ -167,27 +159,30 @@ def read_ratings(reader: VideoReader) -> dict[int, dict[str, bool]]:
 def score_segments(
     path: str | Path, ratings: Mapping[int, Mapping[str, bool]]
 ) -> float:
-    """Returns the segment mAP of a file that `write_segments` wrote.
+    """Returns the segment mAP of a file of `write_segments`.
 
     Args:
       path: The file.
-      ratings: By class, of each rated segment whether it is positive; as
+      ratings: By class, rated segment ids with True for a positive, as
         `read_ratings` returns them.
     """
     return ranked_segment_map(read_segments(path), ratings)
 
 
 def read_class_list(path: str | Path, num_classes: int) -> list[int]:
-    """Reads the classes allowed in the file, ascending.
+    """Reads a list of class indexes.
 
     Args:
-      path: A text file or CSV with a class index a line, first in the line; a
-        first line without one is a header.
-      num_classes: Classes; indexes are from 0 to one less.
+      path: A text file or CSV; a line begins with a class index. A first line
+        without an index is a header.
+      num_classes: Number of classes.
+
+    Returns:
+      The indexes, ascending, each once.
 
     Raises:
-      ValueError: Another line holds no class, or there is none; the message
-        names file and line.
+      ValueError: A line has no valid index, or there is no index; the message
+        names the file and the line.
     """
     lines = Path(path).read_text(encoding="utf-8").rstrip().splitlines()
     classes = set()
@@ -197,12 +192,12 @@ def read_class_list(path: str | Path, num_classes: int) -> list[int]:
             continue
         if not word.isdecimal() or int(word) >= num_classes:
             raise ValueError(
-                f"{path}, line {number}: {word!r} is no class index from 0 to "
-                f"{num_classes - 1} (--segment_label_ids_file)."
+                f"{path}, line {number}: {word!r} is not a class index from 0 "
+                f"to {num_classes - 1} (--segment_label_ids_file)."
             )
         classes.add(int(word))
     if not classes:
         raise ValueError(
-            f"{path} holds no class index (--segment_label_ids_file)."
+            f"{path} has no class index (--segment_label_ids_file)."
         )
     return sorted(classes)

@@ -1,4 +1,4 @@
-"""What each of several workers reads of a set of videos that is read once."""
+"""How several workers divide a set of videos that is read once."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -14,22 +14,22 @@ class SharedReading:
 
     Attributes:
       workers: The processes.
-      by_batch: Whether all read all files and each takes every n-th batch, so
-        that batches are those of one process; else each reads every n-th file,
-        if there is one for each.
+      by_batch: True: every worker reads all files and takes every n-th batch,
+        so batches equal those of one process. False: every worker reads every
+        n-th file, if there are enough files.
     """
 
     workers: Workers = dataclasses.field(default_factory=Workers)
     by_batch: bool = False
 
-    def takes_turns(self, reader: VideoReader) -> bool:
-        """Returns whether each worker takes every n-th batch, not file."""
+    def divides_batches(self, reader: VideoReader) -> bool:
+        """Returns True for every n-th batch, False for every n-th file."""
         return self.by_batch or len(reader.files) < self.workers.num_workers
 
     def read(self, reader: VideoReader) -> Iterator[dict[str, Any]]:
         """Yields this worker's batches."""
         rank, count = self.workers.rank, self.workers.num_workers
-        if self.takes_turns(reader):
+        if self.divides_batches(reader):
             yield from reader.read_once((rank, count))
         else:
             files = reader.files[rank::count]

@@ -1,10 +1,14 @@
 """The metrics of a set of videos, gathered batch by batch."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from distill.metrics.average_precision import PrecisionCounters
+from distill.metrics.average_precision import (
+    PrecisionCounters,
+    pooled_and_class_precisions,
+)
 from distill.metrics.peers import ALONE, Peers
 from distill.metrics.ranking import (
     hits_at_one,
@@ -15,7 +19,7 @@ from distill.metrics.score_store import ScoreStore
 
 
 class _Positives(NamedTuple):
-    """The true labels: video, class, score, whether it is in the top."""
+    """The true labels: video, class, score, and membership of the top k."""
 
     videos: np.ndarray
     classes: np.ndarray
@@ -23,19 +27,26 @@ class _Positives(NamedTuple):
     in_top: np.ndarray
 
 
-class VideoMetrics:
-    """Hit@1, PERR, GAP and mAP of videos seen in any number of batches.
+_NO_POSITIVES = _Positives(
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int32),
+    np.zeros(0, np.float32),
+    np.zeros(0, bool),
+)
 
-    All are exact. Memory grows by some fifty bytes a video; the scores
-    themselves go to a temporary file where they are many (`ScoreStore`).
-    Metrics of two disjoint sets merge exactly into those of their union; an
-    empty one changes nothing.
+
+class VideoMetrics:
+    """Hit@1, PERR, GAP and mAP of videos in any number of batches.
+
+    All are exact. Memory grows by about fifty bytes a video; large amounts of
+    scores go to a temporary file (`ScoreStore`). Metrics of two disjoint sets
+    merge exactly into those of their union; empty ones change nothing.
 
     Args:
-      top_k: Classes of each video that enter GAP and mAP at k. Of classes of
+      top_k: Classes of each video that enter GAP and mAP at k. For classes of
         equal score the lower index comes first.
-      exact_map: Whether the mAP of every score is wanted, which takes most of
-        the time and all of the temporary file.
+      exact_map: Compute the mAP of every score too, which takes most of the
+        time and all of the temporary file.
     """
 
     def __init__(self, top_k: int = 20, exact_map: bool = True):
@@ -48,7 +59,7 @@ class VideoMetrics:
         self._hits = 0.0
         self._perr = 0.0
         self._scores = ScoreStore()
-        # Of each video the top k: their scores, then their classes.
+        # Rows of a video's top k scores, followed by their k classes.
         self._top = ScoreStore()
         self._positives: list[_Positives] = []
 
@@ -86,7 +97,7 @@ class VideoMetrics:
                 in_top,
             )
         )
-        # A true label's place is left empty.
+        # True labels are kept apart: their scores here are marked as absent.
         top_scores = np.take_along_axis(predictions, ranking, axis=1)
         top_scores[np.take_along_axis(labels, ranking, axis=1)] = -np.inf
         self._top.append(np.concatenate([top_scores, ranking], axis=1))
@@ -110,105 +121,76 @@ class VideoMetrics:
         ]
 
     def result(self, peers: Peers = ALONE) -> dict[str, float]:
-        """Returns the metrics of all videos seen.
+        """Returns the metrics of all videos.
 
         Args:
-          peers: Processes that saw other videos; the result is that of all,
-            exactly. Scores stay where they are: the true labels' are
-            gathered, and how many others lie above each is summed.
+          peers: Processes that hold other videos. The result covers all, and
+            is exact: the true labels are gathered, and the number of other
+            scores above each of them is summed.
 
         Returns:
           Dict of `gap` (at `top_k`), `hit_at_one`, `perr`,
-          `mean_average_precision` (exact, of every score, if wanted) and
+          `mean_average_precision` (of every score, if `exact_map`) and
           `mean_average_precision_at_k` (of each video's `top_k` classes alone,
           as the YouTube-8M starter code computes it); all 0 without videos.
         """
+        names = ["gap", "hit_at_one", "perr", "mean_average_precision_at_k"]
+        if self.exact_map:
+            names.append("mean_average_precision")
         counts = np.array([self.num_videos, self._num_classes], np.int64)
         counts = np.array(peers.gather(counts[None]))[:, 0]
         num_videos, num_classes = counts[:, 0].sum(), counts[:, 1].max()
         if not num_videos:
-            return dict.fromkeys(self._names(), 0.0)
-        own = self._own_positives()
-        positives = _gather(own, peers)
+            return dict.fromkeys(names, 0.0)
+        fields = zip(_NO_POSITIVES, *self._positives, strict=True)
+        own = _Positives(*map(np.concatenate, fields))
+        # The video numbers of other processes are not used.
+        positives = _Positives(
+            *(np.concatenate(peers.gather(field)) for field in own)
+        )
         num_positives = np.bincount(positives.classes, minlength=num_classes)
-        held = num_positives > 0
-        gap, at_k = self._precisions_of_top(positives, num_positives, peers)
+        occurs = num_positives > 0
+        gap, at_k = pooled_and_class_precisions(
+            positives.scores[positives.in_top],
+            positives.classes[positives.in_top],
+            self._other_top_scores(),
+            num_positives,
+            peers,
+        )
         hits, perr = peers.sum(np.array([self._hits, self._perr], np.float64))
         values = [
             gap,
             float(hits / num_videos),
             float(perr / num_videos),
-            _mean(at_k[held]),
+            _mean(at_k[occurs]),
         ]
         if self.exact_map:
             counters = self._count_others(own, positives, num_classes)
-            values.append(_mean(counters.result(num_positives, peers)[held]))
-        return dict(zip(self._names(), values, strict=True))
+            values.append(_mean(counters.result(num_positives, peers)[occurs]))
+        return dict(zip(names, values, strict=True))
 
-    def _own_positives(self):
-        """Returns the true labels of the videos seen here."""
-        none = _Positives(
-            np.zeros(0, np.int32),
-            np.zeros(0, np.int32),
-            np.zeros(0, np.float32),
-            np.zeros(0, bool),
-        )
-        parts = zip(none, *self._positives, strict=True)
-        return _Positives(*map(np.concatenate, parts))
-
-    def _names(self):
-        names = ["gap", "hit_at_one", "perr", "mean_average_precision_at_k"]
-        return names + ["mean_average_precision"] * self.exact_map
-
-    def _precisions_of_top(self, positives, num_positives, peers):
-        """Returns GAP and each class's precision of the top k alone."""
-        scores = positives.scores[positives.in_top]
-        classes = positives.classes[positives.in_top]
-        pooled = PrecisionCounters(scores)
-        by_class = PrecisionCounters(scores, classes, len(num_positives))
+    def _other_top_scores(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields scores and classes of the top k that are no true labels."""
         for rows in self._top.rows():
-            others, of_class = np.hsplit(rows, 2)
-            real = others > -np.inf
-            others, of_class = others[real], of_class[real].astype(np.int32)
-            pooled.add(others)
-            order = np.argsort(of_class, kind="stable")
-            others, of_class = others[order], of_class[order]
-            held = np.unique(classes)
-            starts = np.searchsorted(of_class, held)
-            ends = np.searchsorted(of_class, held, side="right")
-            for index, start, end in zip(held, starts, ends, strict=True):
-                by_class.add(others[start:end], index)
-        total = np.array([num_positives.sum()])
-        return (
-            float(pooled.result(total, peers)[0]),
-            by_class.result(num_positives, peers),
-        )
+            scores, classes = np.hsplit(rows, 2)
+            others = scores > -np.inf
+            yield scores[others], classes[others].astype(np.int32)
 
-    def _count_others(self, own, positives, num_classes):
-        """Counts every class's candidates among the scores seen here."""
+    def _count_others(
+        self, own: _Positives, positives: _Positives, num_classes: int
+    ) -> PrecisionCounters:
+        """Counts every class's other scores among this process's videos."""
         counters = PrecisionCounters(
             positives.scores, positives.classes, num_classes
         )
-        videos = _split_by_class(own, num_classes)
+        order = np.argsort(own.classes, kind="stable")
+        ends = np.cumsum(np.bincount(own.classes, minlength=num_classes))
+        videos = np.split(own.videos[order], ends[:-1])
         for index, scores in enumerate(self._scores.classes()):
             scores[videos[index]] = -np.inf
             counters.add(scores, index)
         return counters
 
 
-def _gather(positives, peers):
-    """Returns the true labels of all processes; their videos mean nothing."""
-    return _Positives(
-        *(np.concatenate(peers.gather(field)) for field in positives)
-    )
-
-
-def _split_by_class(positives, num_classes):
-    """Returns for each class the videos of which it is a label."""
-    order = np.argsort(positives.classes, kind="stable")
-    ends = np.cumsum(np.bincount(positives.classes, minlength=num_classes))
-    return np.split(positives.videos[order], ends[:-1])
-
-
-def _mean(values):
+def _mean(values: np.ndarray) -> float:
     return float(np.mean(values)) if values.size else 0.0

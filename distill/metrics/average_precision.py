@@ -1,8 +1,10 @@
-"""Average precision of a ranking, and what is built of it: GAP and mAP.
+"""Average precision of a ranking, the base of GAP and mAP.
 
 Abu-El-Haija et al., "YouTube-8M: a large-scale video classification
 benchmark", arXiv 1609.08675, section 5.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,17 +12,17 @@ from distill.metrics.peers import ALONE, Peers
 
 
 class PrecisionCounters:
-    """Average precisions of rankings whose candidates come in pieces.
+    """Average precisions of rankings whose candidates arrive in pieces.
 
-    Of each ranking: the sum over the positives of the precision at their rank,
-    over the number of positives. Candidates of equal score share the rank of
-    the last of them, so that the order they come in has no effect.
+    The average precision of a ranking is the sum of the precisions at the
+    ranks of its positives, over the number of positives. Candidates of equal
+    score share the rank of the last of them, so their order has no effect.
 
     Args:
       positives: `[positives]` scores of all positives among the candidates.
-      rankings: `[positives]` ints, to which ranking each belongs; None where
-        there is one ranking, number 0.
-      num_rankings: How many rankings there are.
+      rankings: `[positives]` ints, the ranking of each positive; None for one
+        ranking, number 0.
+      num_rankings: Number of rankings.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class PrecisionCounters:
         if start == end:
             return
         own = self._scores[start:end]
-        # Those below the least positive come behind all of them.
+        # Scores below the least positive rank behind all positives.
         others = others[np.flatnonzero(others >= own[0])]
         places = np.searchsorted(own, np.sort(others), side="right") - 1
         self._others[start:end] += np.bincount(places, minlength=end - start)
@@ -56,9 +58,9 @@ class PrecisionCounters:
         """Returns the average precisions, `[rankings]` floats in [0, 1].
 
         Args:
-          num_positives: `[rankings]` positives in all, those that are no
-            candidates included; a ranking without one has 0.
-          peers: Those that counted other candidates of the same positives.
+          num_positives: `[rankings]` ints, positives in all, including those
+            that are not candidates; a ranking without a positive has 0.
+          peers: Processes that counted other candidates of the same positives.
         """
         if not self._scores.size:
             return np.zeros(len(num_positives))
@@ -80,6 +82,44 @@ class PrecisionCounters:
         return totals / np.maximum(num_positives, 1)
 
 
+def pooled_and_class_precisions(
+    scores: np.ndarray,
+    classes: np.ndarray,
+    others: Iterable[tuple[np.ndarray, np.ndarray]],
+    num_positives: np.ndarray,
+    peers: Peers = ALONE,
+) -> tuple[float, np.ndarray]:
+    """Returns the average precision of all candidates, and of each class.
+
+    Args:
+      scores: `[positives]` scores of the positives among the candidates.
+      classes: `[positives]` ints, their classes.
+      others: Pieces of the other candidates: `[n]` scores and `[n]` classes.
+      num_positives: `[classes]` ints, positives in all, including those that
+        are not candidates.
+      peers: Processes that hold other pieces of the same positives.
+
+    Returns:
+      A float in [0, 1] and `[classes]` floats in [0, 1].
+    """
+    pooled = PrecisionCounters(scores)
+    by_class = PrecisionCounters(scores, classes, len(num_positives))
+    with_positives = np.unique(classes)
+    for other_scores, other_classes in others:
+        pooled.add(other_scores)
+        order = np.argsort(other_classes, kind="stable")
+        other_scores, other_classes = other_scores[order], other_classes[order]
+        starts = np.searchsorted(other_classes, with_positives)
+        ends = np.searchsorted(other_classes, with_positives, side="right")
+        for index, start, end in zip(with_positives, starts, ends, strict=True):
+            by_class.add(other_scores[start:end], index)
+    total = np.array([num_positives.sum()])
+    return (
+        float(pooled.result(total, peers)[0]),
+        by_class.result(num_positives, peers),
+    )
+
+
 def average_precision(
     scores: np.ndarray, labels: np.ndarray, num_positives: int | None = None
 ) -> float:
@@ -88,11 +128,11 @@ def average_precision(
     Args:
       scores: `[candidates]` scores.
       labels: `[candidates]` booleans.
-      num_positives: Positives in all, those no candidate stands for included;
+      num_positives: Positives in all, including those that are not candidates;
         default: the positive candidates.
 
     Returns:
-      A float in [0, 1]; 0 if there is no positive.
+      A float in [0, 1]; 0 without a positive.
     """
     labels = labels.astype(bool)
     if num_positives is None:

@@ -1,4 +1,4 @@
-"""Where metrics are gathered: by one process, or by several at once."""
+"""Processes among which the videos of a metric are divided."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Peers(Protocol):
-    """The processes that each hold a share of the videos."""
+    """Processes that each hold some of the videos."""
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Returns the sum over the processes of int64 or float64 arrays."""
@@ -16,14 +16,14 @@ class Peers(Protocol):
 
 
 class Alone:
-    """One process, which holds all."""
+    """One process that holds all videos."""
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Returns the values."""
         return values
 
     def gather(self, values: np.ndarray) -> list[np.ndarray]:
-        """Returns the values as the only ones."""
+        """Returns a list of the values alone."""
         return [values]
 
 

@@ -1,4 +1,4 @@
-"""Each video's own ranking of the classes, and Hit@1 and PERR of it.
+"""Each video's ranking of the classes, with its Hit@1 and PERR.
 
 Abu-El-Haija et al., "YouTube-8M: a large-scale video classification
 benchmark", arXiv 1609.08675, section 5.
@@ -6,12 +6,12 @@ benchmark", arXiv 1609.08675, section 5.
 
 import numpy as np
 
-# Rows whose scores stay in a core's cache while their best are found.
-_ROWS = 32
+# So many rows of scores stay in a core's cache while they are ranked.
+_CACHED_ROWS = 32
 
 
 def hits_at_one(top: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns for every video whether its top class is a true label.
+    """Returns Hit@1 of each video: True if its top class is a true label.
 
     Args:
       top: `[videos, k]` classes, best first.
@@ -30,8 +30,8 @@ def precision_at_equal_recall(
 
     Args:
       predictions: `[videos, classes]` scores.
-      top: `[videos, k]` classes, best first; where a video has more labels
-        than `k`, its best classes are looked for anew.
+      top: `[videos, k]` classes, best first. If a video has more labels than
+        `k`, its best classes are computed again.
       labels: `[videos, classes]` booleans.
 
     Returns:
@@ -51,30 +51,30 @@ def top_classes(predictions: np.ndarray, k: int) -> np.ndarray:
 
     Args:
       predictions: `[videos, classes]` scores, all finite.
-      k: How many; at most all classes are returned.
+      k: Number of classes; if there are fewer, all are returned.
 
     Returns:
-      `[videos, min(k, classes)]` class indexes; of equal scores the lower
+      `[videos, min(k, classes)]` class indexes. For equal scores the lower
       index comes first.
     """
     num_videos, num_classes = predictions.shape
     if 4 * k >= num_classes:
         return np.argsort(-predictions, axis=1, kind="stable")[:, :k]
     top = np.empty((num_videos, k), np.int64)
-    for start in range(0, num_videos, _ROWS):
-        rows = slice(start, start + _ROWS)
+    for start in range(0, num_videos, _CACHED_ROWS):
+        rows = slice(start, start + _CACHED_ROWS)
         top[rows] = _top_of_many(predictions[rows], k)
     return top
 
 
-def _top_of_many(predictions, k):
-    """Sorts only what is not below the k-th best of some groups' maxima."""
+def _top_of_many(predictions: np.ndarray, k: int) -> np.ndarray:
+    """Ranks only the scores that reach the k-th best maximum of a group."""
     num_videos, num_classes = predictions.shape
     length = num_classes // (3 * k) or 1
     groups = num_classes // length
     grouped = predictions[:, : length * groups]
     maxima = grouped.reshape(num_videos, length, groups).max(axis=1)
-    # k groups reach it, so k classes do.
+    # k groups reach the bound, so k classes or more do.
     bound = np.partition(maxima, groups - k, axis=1)[:, groups - k]
     places = np.flatnonzero(predictions >= bound[:, None])
     rows, classes = np.divmod(places, num_classes)

@@ -1,4 +1,4 @@
-"""All scores of any number of videos, in bounded memory."""
+"""The scores of any number of videos, in bounded memory."""
 
 import contextlib
 import tempfile
@@ -11,16 +11,16 @@ _MEGABYTES_IN_MEMORY = 64
 
 
 class ScoreStore:
-    """Keeps every video's scores, beyond a bound in a temporary file.
+    """Keeps every video's scores; above a bound in a temporary file.
 
-    The file lies where Python keeps temporary ones (`TMPDIR`), has no name and
-    is gone with the store; it takes four bytes a score. It holds chunks of
-    videos, each as `[classes, videos]`, so that a few classes of all videos
+    The file takes four bytes a score, in Python's directory of temporary files
+    (`TMPDIR`). It has no name and is deleted with the store. It holds chunks
+    of videos, each as `[classes, videos]`, so that a few classes of all videos
     are read in few pieces.
 
     Args:
-      megabytes: Scores that stay in memory; reading them class by class takes
-        as much again.
+      megabytes: Bound of the scores in memory. Reading them class by class
+        takes the same amount again.
     """
 
     def __init__(self, megabytes: float = _MEGABYTES_IN_MEMORY):
@@ -39,13 +39,13 @@ class ScoreStore:
           scores: `[batch, classes]`; kept as float32.
 
         Raises:
-          ValueError: There are more or fewer classes than before.
-          OSError: There is no room for the temporary file.
+          ValueError: The number of classes differs from earlier batches.
+          OSError: The temporary file cannot be written.
         """
         if self.num_videos and scores.shape[1] != self.num_classes:
             raise ValueError(
-                f"The videos before had {self.num_classes} classes, these "
-                f"have {scores.shape[1]}."
+                f"Earlier videos had {self.num_classes} classes, these have "
+                f"{scores.shape[1]}."
             )
         self.num_classes = scores.shape[1]
         self.num_videos += len(scores)
@@ -56,12 +56,12 @@ class ScoreStore:
             self._write_chunk()
 
     def extend(self, other: "ScoreStore") -> None:
-        """Adds all videos of `other`, which stays as it is."""
+        """Adds all videos of `other`, which does not change."""
         for rows in other.rows():
             self.append(rows)
 
     def rows(self) -> Iterator[np.ndarray]:
-        """Yields `[videos, classes]` scores, some videos at a time."""
+        """Yields `[videos, classes]` scores, chunk by chunk."""
         for index in range(len(self._chunk_sizes)):
             yield self._read_chunk(index, 0, self.num_classes).T
         if self._batches:
@@ -76,7 +76,7 @@ class ScoreStore:
             yield from self._read(start, min(start + width, self.num_classes))
 
     def _read(self, start: int, end: int) -> np.ndarray:
-        """Returns the classes from `start` to below `end`, a row each."""
+        """Returns `[end - start, videos]` scores of classes from `start` on."""
         parts = [
             self._read_chunk(index, start, end)
             for index in range(len(self._chunk_sizes))
@@ -93,7 +93,7 @@ class ScoreStore:
         return part
 
     def _write_chunk(self) -> None:
-        """Moves what is in memory to the end of the file."""
+        """Moves the scores in memory to the end of the file."""
         chunk = np.concatenate([batch.T for batch in self._batches], axis=1)
         try:
             if self._file is None:
@@ -104,7 +104,7 @@ class ScoreStore:
             self._file.flush()
         except OSError as error:
             if self._file is not None:
-                # What it still holds in memory cannot be written either.
+                # Closing flushes the file's buffer, which fails again.
                 with contextlib.suppress(OSError):
                     self._file.close()
             raise OSError(

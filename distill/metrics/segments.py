@@ -1,7 +1,7 @@
-"""Metrics of segments of which only some (segment, class) pairs are rated.
+"""Metrics of segments with ratings of some (segment, class) pairs.
 
-YouTube-8M Segments (2019): a pair that nobody rated is neither positive nor
-negative and takes no part.
+YouTube-8M Segments (2019): a pair without a rating is neither positive nor
+negative, and is ignored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from distill.metrics.peers import ALONE, Peers
 
 
 class SegmentMetrics:
-    """Segment mAP and GAP of segments seen in any number of batches.
+    """Segment mAP and GAP of segments in any number of batches.
 
-    Metrics of two disjoint sets merge exactly into those of their union; an
-    empty one changes nothing. Only the rated pairs are kept.
+    Metrics of two disjoint sets merge exactly into those of their union; empty
+    ones change nothing. Only the rated pairs are kept.
     """
 
     def __init__(self):
@@ -35,7 +35,7 @@ class SegmentMetrics:
 
         Args:
           predictions: `[batch, classes]` scores.
-          labels: `[batch, classes]` booleans; those not rated have no effect.
+          labels: `[batch, classes]` booleans; used for rated pairs alone.
           label_weights: `[batch, classes]` booleans: the rated pairs.
 
         Raises:
@@ -63,10 +63,10 @@ class SegmentMetrics:
         self._labels += other._labels
 
     def result(self, peers: Peers = ALONE) -> dict[str, float]:
-        """Returns the metrics of all segments seen.
+        """Returns the metrics of all segments.
 
         Args:
-          peers: Processes that saw other segments; the result is that of all.
+          peers: Processes that hold other segments; the result covers all.
 
         Returns:
           Dict of `segment_mean_average_precision` (each class's rated segments
@@ -80,7 +80,7 @@ class SegmentMetrics:
         if not scores.size:
             names = ("segment_mean_average_precision", "gap", "num_rated")
             return dict.fromkeys(names, 0)
-        # Stable: segments of one class and score keep the order they came in.
+        # Stable: pairs of one class and score keep the order of the batches.
         order = np.argsort(classes, kind="stable")
         ends = np.cumsum(np.bincount(classes))
         precisions = [
@@ -97,7 +97,7 @@ class SegmentMetrics:
         }
 
 
-def _gather(parts, dtype, peers):
+def _gather(parts: list[np.ndarray], dtype: type, peers: Peers) -> np.ndarray:
     own = np.concatenate([np.zeros(0, dtype), *parts])
     return np.concatenate(peers.gather(own))
 
@@ -106,19 +106,18 @@ def ranked_segment_map(
     rankings: Mapping[int, Sequence[str]],
     ratings: Mapping[int, Mapping[str, bool]],
 ) -> float:
-    """Returns the segment mAP of rankings such as an inference file holds.
+    """Returns the segment mAP of ranked segments, as in an inference file.
 
-    YouTube-8M starter code, `segment_eval_inference`: of each class the rated
-    segments are ranked in the order given, the others passed over, and the
-    average precision divides by all positives of the class, ranked or not.
+    YouTube-8M starter code, `segment_eval_inference`: in each class, segments
+    without a rating are skipped, and the average precision divides by all
+    positives of the class, ranked or not.
 
     Args:
       rankings: By class, segment ids, best first.
-      ratings: By class, of each rated segment whether it is positive.
+      ratings: By class, rated segment ids with True for a positive.
 
     Returns:
-      The mean over the classes that are ranked and have a positive; 0 if there
-      is none.
+      The mean over the ranked classes that have a positive; 0 without one.
     """
     precisions = []
     for label, ranking in rankings.items():

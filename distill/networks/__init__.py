@@ -1,1 +1,1 @@
-"""Networks: a model with the frames it sees; ensembles and cascades."""
+"""Networks: a model with its frame budget; loading; ensembles."""

@@ -17,16 +17,17 @@ from distill.settings.schema import DataSchema
 class EnsembleNetwork:
     """Networks of any kinds and frame budgets that read the same data.
 
-    It stands for a `Network` wherever videos are predicted, and is given whole
-    videos, of which each member takes its own frames in one graph of all.
+    It replaces a `Network` wherever videos are predicted. It reads whole
+    videos, and one graph selects the frames of every member.
 
     Args:
       networks: The members.
-      weights: Share of each in the mean; they sum to 1.
-      schema: The data that all of them read.
+      weights: Weight of each in the mean; they sum to 1.
+      schema: The layout of the data.
 
     Raises:
-      ValueError: A member draws its frames, or the weights are no shares.
+      ValueError: A member draws its frames at random, or the weights do not
+        sum to 1.
     """
 
     budget = ALL_FRAMES
@@ -49,7 +50,7 @@ class EnsembleNetwork:
         )
 
     def raw_model(self) -> EnsembleModel:
-        """Returns the model from videos as stored to predictions."""
+        """Returns the model from stored videos to predictions."""
         return self._model
 
     @functools.cached_property
@@ -64,16 +65,16 @@ class EnsembleNetwork:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the weights of all members hold."""
+        """Number of values in the weights of all members."""
         return sum(network.num_parameters for network in self.networks)
 
     @property
     def macs(self) -> int:
-        """MACs of a video of the most frames, of all members."""
+        """MACs of all members for one video of the most frames."""
         return self._model.macs()
 
     def at_budget(self, budget: FrameBudget) -> "EnsembleNetwork":
-        """Raises a ValueError: each member has a budget of its own."""
+        """Raises a ValueError: every member keeps its own budget."""
         raise ValueError(
             "The members of an ensemble keep the frames they were trained on: "
             f"it cannot be run with {budget.name} (--frame_selection, "
@@ -82,7 +83,7 @@ class EnsembleNetwork:
 
 
 def read_data_schema(path: str | Path) -> DataSchema:
-    """Returns what the network of a checkpoint, or an ensemble, reads.
+    """Returns the data layout of a checkpoint or an ensemble.
 
     Raises:
       ValueError: The file is neither.
@@ -93,11 +94,11 @@ def read_data_schema(path: str | Path) -> DataSchema:
 
 
 def check_members(members: Sequence[Member]) -> DataSchema:
-    """Returns the data that members read.
+    """Returns the data layout that all members share.
 
     Raises:
-      ValueError: A file is no checkpoint or holds no such network, or two
-        read other data.
+      ValueError: A file is not a checkpoint, has no network of the member's
+        role, or reads other data than the first.
     """
     first = read_settings(members[0].checkpoint).data
     for member in members:

@@ -1,23 +1,22 @@
-"""The file of an ensemble: which networks, and the weight of each."""
+"""The file of an ensemble: its networks and their weights."""
 
+import collections
 import dataclasses
 import json
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from distill.models.argument_checks import check_choice
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
-from distill.system.typed_json import is_of_type
+from distill.system.typed_json import read_dataclass
 
 FORMAT = "distill-ensemble-1"
 SUFFIX = ".json"
-_WHICH = ("student", "teacher")
-_MOST_MEMBERS = 1_000
-_SHOWN = 60
+_ROLES = ("student", "teacher")
+_SHOWN = 200  # characters of weights in an error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,18 +24,27 @@ class Member:
     """A network of an ensemble.
 
     Attributes:
-      checkpoint: Its file.
-      role: `student` or `teacher`: the network of the file.
-      weight: Its share of the mean, 0 or more.
+      checkpoint: Path of the checkpoint.
+      role: `student` or `teacher`, the network of the checkpoint.
+      weight: Weight in the mean, 0 or more.
     """
 
     checkpoint: str
     role: str
     weight: float
 
+    def __post_init__(self):
+        """Checks the role, and that the file is no ensemble itself."""
+        check_choice("network", self.role, _ROLES)
+        if is_ensemble(self.checkpoint):
+            raise ValueError(
+                f"A member must be a checkpoint, got the ensemble "
+                f"{self.checkpoint}."
+            )
+
     @property
     def name(self) -> str:
-        """The file and, unless it is the student, the network."""
+        """The path, followed by `:teacher` for a teacher."""
         suffix = "" if self.role == "student" else f":{self.role}"
         return f"{self.checkpoint}{suffix}"
 
@@ -50,7 +58,8 @@ class Ensemble:
         to 1.
 
     Raises:
-      ValueError: There is none, one comes twice, or no mean has such weights.
+      ValueError: There is no member, one occurs twice, or a weight is not
+        valid.
     """
 
     members: tuple[Member, ...]
@@ -58,18 +67,16 @@ class Ensemble:
     def __post_init__(self):
         """Checks the members and scales their weights."""
         if not self.members:
-            raise ValueError("An ensemble has one member or more, got none.")
-        names = [member.name for member in self.members]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"An ensemble has each member once: {name}.")
-        for member in self.members:
-            check_choice("network", member.role, _WHICH)
+            raise ValueError("An ensemble needs one member or more, got none.")
+        names = collections.Counter(member.name for member in self.members)
+        name, count = names.most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"An ensemble has each member once: {name}.")
         weights = scale_weights([member.weight for member in self.members])
-        members = [
+        members = (
             dataclasses.replace(member, weight=weight)
             for member, weight in zip(self.members, weights, strict=True)
-        ]
+        )
         object.__setattr__(self, "members", tuple(members))
 
     @property
@@ -78,13 +85,13 @@ class Ensemble:
         return tuple(member for member in self.members if member.weight)
 
     def write(self, path: str | Path) -> None:
-        """Writes the members of weights above 0, whole or not at all.
+        """Writes the members of weights above 0, atomically.
 
         Args:
-          path: The file; checkpoints are named as seen from its directory.
+          path: The file. Its checkpoints are relative to its directory.
 
         Raises:
-          ValueError: Its name does not end in `.json`.
+          ValueError: The name does not end in `.json`.
         """
         if not is_ensemble(path):
             raise ValueError(
@@ -101,43 +108,37 @@ class Ensemble:
 
     @classmethod
     def read(cls, path: str | Path) -> "Ensemble":
-        """Returns the ensemble of a file.
+        """Reads the file of an ensemble.
 
         Args:
-          path: The file; the members' checkpoints are relative to its
-            directory.
+          path: The file. Its checkpoints are relative to its directory.
 
         Raises:
-          ValueError: There is no such file, or it holds no ensemble.
+          ValueError: The file does not exist, or is not an ensemble.
         """
         path = Path(path)
         if not path.exists():
             raise ValueError(f"There is no ensemble {path}.")
         try:
             fields = read_json_object(path)
-            if fields.get("format") != FORMAT:
+            if fields.pop("format", None) != FORMAT:
                 raise ValueError(f'its "format" is not {FORMAT!r}')
-            members = fields.get("members")
-            if not isinstance(members, list):
-                raise ValueError('its "members" are no list')
-            if len(members) > _MOST_MEMBERS:
-                raise ValueError(
-                    f"it has {len(members)} members, at most {_MOST_MEMBERS} "
-                    "make one"
-                )
-            return cls(
-                tuple(
-                    _read_member(number, member, path.parent)
-                    for number, member in enumerate(members, start=1)
-                )
-            )
+            members = read_dataclass(cls, fields).members
         except ValueError as error:
             text = str(error).removesuffix(".")
-            raise ValueError(f"{path} holds no ensemble: {text}.") from error
+            raise ValueError(f"{path} is not an ensemble: {text}.") from error
+        return cls(
+            tuple(
+                dataclasses.replace(
+                    member, checkpoint=str(path.parent / member.checkpoint)
+                )
+                for member in members
+            )
+        )
 
 
 def is_ensemble(path: str | Path) -> bool:
-    """Returns whether a file's name is that of an ensemble."""
+    """Returns whether a file has the name of an ensemble."""
     return str(path).endswith(SUFFIX)
 
 
@@ -148,15 +149,16 @@ def scale_weights(
 
     Args:
       weights: 0 or more, one of them above 0.
-      name: What the user calls them.
+      name: Name of the weights in an error.
 
     Raises:
-      ValueError: They are others.
+      ValueError: A weight is negative or not finite, or all are 0.
     """
     finite = all(0 <= weight < math.inf for weight in weights)
     if not finite or not 0 < sum(weights) < math.inf:
         raise ValueError(
-            f"{name} must be 0 or more, and one above 0, got {list(weights)}."
+            f"{name} must be 0 or more, and one above 0, got "
+            f"{str(list(weights))[:_SHOWN]}."
         )
     total = math.fsum(weights)
     return [weight / total for weight in weights]
@@ -165,15 +167,15 @@ def scale_weights(
 def parse_weights(
     texts: Sequence[str] | None, number: int, files: str
 ) -> list[float]:
-    """Returns the weights that --weights gives to files, summing to 1.
+    """Returns the weights of --weights, scaled to sum to 1.
 
     Args:
-      texts: What the flag holds; None: equal weights.
-      number: How many files there are.
-      files: The flag that names them.
+      texts: The flag's values; None for equal weights.
+      number: Number of files.
+      files: Name of the flag that lists them.
 
     Raises:
-      ValueError: They are no weights, or not one for each file.
+      ValueError: A weight is not valid, or their number is not that of files.
     """
     if texts is None:
         texts = ["1"] * number
@@ -195,39 +197,16 @@ def parse_member(text: str, role: str, weight: float = 1.0) -> Member:
     """Returns the member of `FILE`, `FILE:student` or `FILE:teacher`.
 
     Args:
-      text: What names it.
-      role: The network where `text` does not say.
+      text: The file, with or without a role.
+      role: The network where the text names no role.
       weight: Its weight.
     """
     file, separator, named = text.rpartition(":")
-    if separator and named in _WHICH:
+    if separator and named in _ROLES:
         return Member(file, named, weight)
     return Member(text, role, weight)
 
 
-def _read_member(number: int, fields: Any, directory: Path) -> Member:
-    if not isinstance(fields, dict):
-        raise ValueError(f"member {number} is no object")
-    for key, kind in (("checkpoint", str), ("role", str), ("weight", float)):
-        value = fields.get(key)
-        if not is_of_type(kind, value):
-            wanted = "a number" if key == "weight" else "a text"
-            raise ValueError(
-                f'the "{key}" of member {number} must be {wanted}, got '
-                f"{str(value)[:_SHOWN]!r}"
-            )
-    if is_ensemble(fields["checkpoint"]):
-        raise ValueError(
-            f"member {number} is an ensemble itself, not a checkpoint"
-        )
-    return Member(
-        str(directory / fields["checkpoint"]),
-        fields["role"],
-        float(fields["weight"]),
-    )
-
-
 def _relative(checkpoint: str, directory: Path) -> str:
-    """Returns a file's path as seen from a directory."""
     folder = Path(checkpoint).parent.resolve()
     return os.path.relpath(folder / Path(checkpoint).name, directory.resolve())

@@ -1,11 +1,8 @@
-"""Loading a network from a checkpoint or an ensemble's file."""
+"""Loading a network from a checkpoint or from the file of an ensemble."""
 
 from pathlib import Path
 
-from distill.checkpoints.checkpoint import (
-    load_result,
-    weight_names,
-)
+from distill.checkpoints.checkpoint import load_result, weight_names
 from distill.models.frame_budget import FrameBudget
 from distill.networks.ensemble import EnsembleNetwork, check_members
 from distill.networks.ensemble_file import Ensemble, is_ensemble
@@ -19,46 +16,55 @@ def load_network(
     precision: str = "float32",
     budget: FrameBudget | None = None,
 ) -> Network | EnsembleNetwork:
-    """Builds the `teacher` or `student` of a checkpoint with its weights.
+    """Builds a network and loads its weights.
 
     Args:
-      checkpoint: The file, or that of an ensemble (`.json`), whose members
-        say which network each is.
-      role: The network; of an ensemble `student`, its default.
-      precision: `float32` or `bfloat16`: what it computes in.
-      budget: The frames it sees; None: those it was trained on.
+      checkpoint: A checkpoint, or the file of an ensemble (`.json`).
+      role: `teacher` or `student`; for an ensemble `student`, because its
+        members name their own roles.
+      precision: Data type of the computation: `float32` or `bfloat16`.
+      budget: The frames it sees; None for those it was trained on.
 
     Raises:
-      CheckpointError: The file is no checkpoint, or its weights are not those
-        of its settings.
-      ValueError: It holds no such network, or no ensemble.
+      CheckpointError: The file is not a checkpoint, or its weights do not fit
+        its settings.
+      ValueError: The file has no such network, or is not an ensemble.
     """
+    network: Network | EnsembleNetwork
     if is_ensemble(checkpoint):
         network = _load_ensemble(checkpoint, role, precision)
     else:
-        settings = read_validated_settings(checkpoint, role)
-        network = build_network(
-            settings.network(role), settings.data, role, precision
-        )
-        load_result(checkpoint, role, weight_names(network.model))
+        network = _load_checkpoint(checkpoint, role, precision)
     return network if budget is None else network.at_budget(budget)
 
 
-def _load_ensemble(path, role, precision) -> EnsembleNetwork:
+def _load_checkpoint(
+    checkpoint: str | Path, role: str, precision: str
+) -> Network:
+    settings = read_validated_settings(checkpoint, role)
+    network = build_network(
+        settings.network(role), settings.data, role, precision
+    )
+    load_result(checkpoint, role, weight_names(network.model))
+    return network
+
+
+def _load_ensemble(
+    path: str | Path, role: str, precision: str
+) -> EnsembleNetwork:
     if role != "student":
         raise ValueError(
-            f"--role={role}: the members of {path} say which network of a "
-            "checkpoint each is."
+            f"--role={role}: the members of {path} name their own roles."
         )
     members = Ensemble.read(path).members
     schema = check_members(members)
     networks = []
     for member in members:
-        network = load_network(member.checkpoint, member.role, precision)
+        network = _load_checkpoint(member.checkpoint, member.role, precision)
         if network.budget.num_draws(schema.max_frames):
             raise ValueError(
-                f"{path}: {member.name} sees {network.budget.name}, which are "
-                "drawn: such a network cannot be a member."
+                f"{path}: {member.name} draws its frames at random "
+                f"({network.budget.name}): it cannot be a member."
             )
         networks.append(network)
     weights = [member.weight for member in members]

@@ -1,11 +1,12 @@
 """Every model at its default sizes: parameters and cost, without weights."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from distill.models import registry
 from distill.networks.network import measure_network
+from distill.reporting.console import format_number, print_table
 from distill.settings.run import NetworkSettings
 from distill.settings.schema import DataSchema
 
@@ -17,13 +18,13 @@ class ModelSize:
     Attributes:
       name: Its name.
       level: `frame` or `video`.
-      arguments: Its own sizes.
+      arguments: The model's own sizes.
       classifier: Name of the classifier on top.
-      classifier_arguments: The classifier's sizes.
-      parameters: Numbers that its weights hold; None if it cannot be built.
-      macs: MACs of one video of the greatest length; None
-        if it cannot be built.
-      problem: Why its default sizes do not fit the data, if they do not.
+      classifier_arguments: Sizes of the classifier.
+      parameters: Number of weight values; None if it cannot be built.
+      macs: MACs of one video of the greatest length; None if it cannot be
+        built.
+      problem: Why the default sizes do not fit the data; None if they do.
     """
 
     name: str
@@ -55,24 +56,52 @@ def list_models(
 
 
 def _measure(name: str, level: str, schema: DataSchema) -> ModelSize:
-    size = _describe(name, level)
-    schema = dataclasses.replace(schema, frame_features=level == "frame")
-    settings = NetworkSettings(name, registry.resolve_arguments(name, {}))
-    try:
-        measured = measure_network(settings, schema)
-    except ValueError as error:
-        return dataclasses.replace(size, problem=str(error))
-    return dataclasses.replace(size, **dataclasses.asdict(measured))
-
-
-def _describe(name: str, level: str) -> ModelSize:
-    """Returns a model's default sizes, its classifier's apart."""
     arguments = registry.resolve_arguments(name, {})
+    settings = NetworkSettings(name, dict(arguments))
     classifier = arguments.pop(
         "video_level_classifier_model", registry.get_entry(name).classifier
     )
-    of_classifier = {
+    classifier_arguments = {
         key: arguments.pop(key)
         for key in registry.CLASSIFIERS[classifier].arguments
     }
-    return ModelSize(name, level, arguments, classifier, of_classifier)
+    size = ModelSize(name, level, arguments, classifier, classifier_arguments)
+    schema = dataclasses.replace(schema, frame_features=level == "frame")
+    try:
+        parameters, macs = measure_network(settings, schema)
+    except ValueError as error:
+        return dataclasses.replace(size, problem=str(error))
+    return dataclasses.replace(size, parameters=parameters, macs=macs)
+
+
+def print_models(models: Sequence[ModelSize], schema: DataSchema) -> None:
+    """Prints a row for each model, then the default sizes that do not fit."""
+    print(
+        f"{schema.max_frames} frames of {schema.num_features} features, "
+        f"{schema.num_classes} classes"
+    )
+    print_table(
+        ("model", "level", "classifier", "parameters", "MACs", "default sizes"),
+        [
+            (
+                model.name,
+                model.level,
+                model.classifier,
+                format_number(model.parameters),
+                format_number(model.macs),
+                _format_sizes(model.arguments),
+            )
+            for model in models
+        ],
+        left=(0, 1, 2, 5),
+    )
+    classifiers = {m.classifier: m.classifier_arguments for m in models}
+    for name, sizes in classifiers.items():
+        print(f"classifier {name}: {_format_sizes(sizes)}")
+    for model in models:
+        if model.problem:
+            print(f"{model.name} does not fit the data: {model.problem}")
+
+
+def _format_sizes(sizes: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={size}" for name, size in sizes.items())

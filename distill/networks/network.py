@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -16,6 +18,8 @@ from distill.models.size_list import parse_sizes
 from distill.settings.run import NetworkSettings
 from distill.settings.schema import DataSchema
 
+Videos = Mapping[str, tf.Tensor]
+
 
 @dataclasses.dataclass(frozen=True)
 class Network:
@@ -23,8 +27,8 @@ class Network:
 
     Attributes:
       model: From preprocessed inputs to `embedding` and `predictions`.
-      settings: What it was built from.
-      max_frames: The most frames of a video that the model was built for.
+      settings: The settings it was built from.
+      max_frames: The most frames of a video that the model accepts.
       budget: The frames it sees at evaluation.
       schema: The layout of the data.
     """
@@ -36,42 +40,31 @@ class Network:
     schema: DataSchema
 
     def at_budget(self, budget: FrameBudget) -> "Network":
-        """Returns the same network, seeing other frames at evaluation."""
+        """Returns the same network with another budget at evaluation."""
         return dataclasses.replace(self, budget=budget.at_evaluation())
 
-    def select(self, inputs):
-        """Returns videos as read with only the frames it is trained on."""
+    def select(self, inputs: Videos) -> Videos:
+        """Returns the frames of stored videos that the network trains on."""
         return select_frames(inputs, self.settings.budget)
 
-    def predict(self, inputs):
-        """Returns `predictions` `[batch, classes]`.
+    def predict(self, inputs: Videos) -> tf.Tensor:
+        """Returns `predictions` `[batch, classes]` in [0, 1].
 
         Args:
-          inputs: Videos as read with `budget`: fewer frames than the model
-            was built for are filled up with padding.
+          inputs: Stored videos, read with `budget`. Fewer frames than the
+            model accepts are padded.
 
         Raises:
-          ValueError: There are more.
+          ValueError: There are more frames than the model accepts.
         """
-        self._check_width(inputs)
         inputs = preprocess(fill_up(inputs, self.max_frames))
         return self.model(inputs, training=False)["predictions"]
 
-    def _check_width(self, inputs):
-        if "frames" not in inputs:
-            return
-        width = inputs["frames"].shape[1]
-        if width > self.max_frames:
-            raise ValueError(
-                f"The {self.model.name} reads at most {self.max_frames} "
-                f"frames, {self.budget.name} gives it {width}."
-            )
-
     def raw_model(self) -> RawVideoModel:
-        """Returns the model with all between it and videos as stored.
+        """Returns a model that takes stored videos of all frames.
 
         Raises:
-          ValueError: Its frames are drawn.
+          ValueError: The budget draws frames at random.
         """
         raw = RawVideoModel(
             self.model,
@@ -94,7 +87,7 @@ class Network:
 
     @property
     def embedding_size(self) -> int:
-        """Width of the embedding, which the classifier reads."""
+        """Width of the embedding, the input of the classifier."""
         return self.model.classifier.weights[0].shape[0]
 
     @property
@@ -104,36 +97,19 @@ class Network:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the model's weights hold."""
+        """Number of values in the model's weights."""
         return self.model.count_params()
 
     @property
     def macs(self) -> int:
-        """MACs of one video of the most frames it sees."""
+        """MACs of one video of `num_frames` frames."""
         return self.model.macs(self.num_frames)
 
 
-def video_inputs(batch):
-    """Returns what a network reads of a batch: no ids, labels, positions."""
+def video_inputs(batch: Videos) -> dict[str, tf.Tensor]:
+    """Returns a network's inputs of a batch, without ids, labels, positions."""
     keys = ("frames", "num_frames", "features", "draws")
     return {key: batch[key] for key in keys if key in batch}
-
-
-def check_network(settings: NetworkSettings, schema: DataSchema) -> None:
-    """Checks that a network's model fits the level of the data.
-
-    Raises:
-      ValueError: The model is unknown, or reads frames where the records hold
-        one vector a video, or the other way round.
-    """
-    level = "frame" if schema.frame_features else "video"
-    entry = registry.get_entry(settings.model)
-    if entry.level != level:
-        raise ValueError(
-            f"{settings.model} reads {entry.level}-level data, but "
-            f"--frame_features={schema.frame_features} says that the records "
-            f"are {level}-level."
-        )
 
 
 def build_network(
@@ -148,12 +124,13 @@ def build_network(
       settings: The architecture and the frame budget.
       schema: The layout of the data: feature widths, classes, frames.
       name: `teacher` or `student`.
-      precision: `float32` or `bfloat16`: what it computes in.
+      precision: Data type of the computation: `float32` or `bfloat16`.
 
     Raises:
-      ValueError: The settings do not fit one another or the data.
+      ValueError: The model is unknown, its sizes do not fit one another, or
+        it reads another level (frames, or one vector a video) than the data.
     """
-    check_network(settings, schema)
+    _check_level(settings, schema)
     max_frames = settings.budget.width(schema.max_frames)
     feature_sizes = schema.feature_sizes
     if settings.encoder_sizes:
@@ -174,36 +151,38 @@ def build_network(
             model, settings.encoder_sizes, settings.freeze_encoder
         )
         model.build(input_shapes(schema, max_frames, schema.num_features))
-    return Network(
-        model,
-        settings,
-        max_frames,
-        settings.budget.at_evaluation(),
-        schema,
-    )
+    budget = settings.budget.at_evaluation()
+    return Network(model, settings, max_frames, budget, schema)
 
 
-def input_shapes(schema: DataSchema, max_frames: int, width: int):
+def _check_level(settings: NetworkSettings, schema: DataSchema) -> None:
+    level = "frame" if schema.frame_features else "video"
+    entry = registry.get_entry(settings.model)
+    if entry.level != level:
+        raise ValueError(
+            f"{settings.model} reads {entry.level}-level data, but "
+            f"--frame_features={schema.frame_features} says that the records "
+            f"are {level}-level."
+        )
+
+
+def input_shapes(
+    schema: DataSchema, max_frames: int, width: int
+) -> dict[str, Any]:
     """Returns the shapes of a model's inputs.
 
     Args:
       schema: The layout of the data.
       max_frames: Frames of the longest video.
-      width: Of a frame, or of a video's vector.
+      width: Width of a frame, or of a video's vector.
     """
     if schema.frame_features:
         return {"frames": (None, max_frames, width), "num_frames": (None,)}
     return {"features": (None, width)}
 
 
-@dataclasses.dataclass(frozen=True)
-class NetworkSize:
-    """How large a network is.
-
-    Attributes:
-      parameters: Numbers that its weights hold.
-      macs: MACs of one video of the most frames it sees.
-    """
+class NetworkSize(NamedTuple):
+    """Number of weight values, and MACs of one video of the most frames."""
 
     parameters: int
     macs: int
@@ -212,7 +191,7 @@ class NetworkSize:
 def measure_network(
     settings: NetworkSettings, schema: DataSchema
 ) -> NetworkSize:
-    """Measures a network without weights, in a graph that is thrown away.
+    """Measures a network in a graph that allocates no weights.
 
     Raises:
       ValueError: The settings do not fit one another or the data.

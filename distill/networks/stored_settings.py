@@ -1,8 +1,8 @@
-"""Whether the settings in a checkpoint are those of the weights beside them.
+"""Checks that the settings in a checkpoint fit the weights beside them.
 
-A model is built before its weights are loaded. Settings of unknown origin may
-ask for any size, so that they are first compared with what the file holds, in
-a graph that is thrown away and allocates no weight.
+A model is built before its weights are loaded. A checkpoint of unknown origin
+may ask for any size, so its settings are first compared with the shapes in
+the file, in a graph that allocates no weights.
 """
 
 import dataclasses
@@ -10,9 +10,11 @@ import functools
 import json
 import math
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from distill.checkpoints.checkpoint import (
@@ -31,26 +33,28 @@ from distill.settings.schema import DataSchema
 from distill.system.typed_json import is_of_type, read_dataclass
 
 _AUTOENCODER = "autoencoder"
-# More than a day of one frame a second.
+# More than a day at one frame a second.
 _MOST_FRAMES = 100_000
+# Small models have sizes, such as frames, above their number of weights.
 _LEAST_LIMIT = 1_000
-# What libraries raise at sizes that no model can have.
+# Errors of the libraries at sizes that no model can have.
 _BUILDING_ERRORS = (ArithmeticError, TypeError, ValueError, tf.errors.OpError)
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def read_validated_settings(path: str | Path, role: str) -> RunSettings:
-    """Returns a checkpoint's settings if a network of it is as they say.
+    """Returns a checkpoint's settings after a check against its weights.
+
+    No memory is allocated for the weights.
 
     Args:
       path: The checkpoint.
       role: `teacher`, `student` or `autoencoder`.
 
     Raises:
-      CheckpointError: The file is no checkpoint, or the weights it holds are
-        others in name or shape than the settings' model has. No memory has
-        been taken for any of them.
+      CheckpointError: The file is not a checkpoint, or its weights differ in
+        name or shape from those of the settings' model.
       ValueError: The settings have no such network.
     """
     with open_checkpoint(path) as file:
@@ -65,27 +69,27 @@ def read_validated_settings(path: str | Path, role: str) -> RunSettings:
                 f"{path} holds no {group}; it holds {sorted(file)}."
             )
         datasets = list_datasets(file[group])
-        held = {name: dataset.shape for name, dataset in datasets.items()}
+        stored = {name: dataset.shape for name, dataset in datasets.items()}
     try:
-        _check_sizes(network, settings.data, held)
-        wanted = _expect_shapes(
+        _check_sizes(network, settings.data, stored)
+        expected = _expect_shapes(
             json.dumps(dataclasses.asdict(network)), settings.data, role
         )
     except _BUILDING_ERRORS as error:
         reason = str(error).strip().split("\n")[0].removesuffix(".")
         raise CheckpointError(
-            f"{path}: its settings make no {role}: {reason}."
+            f"{path}: no {role} can be built from its settings: {reason}."
         ) from error
-    _compare(f"{path}: {group}", held, wanted)
+    _compare_shapes(f"{path}: {group}", stored, expected)
     return settings
 
 
-def _check_sizes(network, schema, held) -> None:
-    """Checks sizes alone, each of which stands for as many weights at least.
+def _check_sizes(network: Any, schema: DataSchema, stored: Shapes) -> None:
+    """Checks every size against the number of stored values and variables.
 
-    What this lets through is built in a moment.
+    Settings that pass are built in a moment.
     """
-    num_values = sum(map(math.prod, held.values()))
+    num_values = sum(map(math.prod, stored.values()))
     if schema.max_frames > _MOST_FRAMES:
         raise ValueError(
             f"max_frames must be at most {_MOST_FRAMES}, got "
@@ -108,14 +112,14 @@ def _check_sizes(network, schema, held) -> None:
             )
         if types[name] is int and abs(value) > most:
             raise ValueError(
-                f"{name}={value} is more than {num_values:,} weights can be of"
+                f"{name}={value} does not fit {num_values:,} weight values"
             )
-        # Layers are counted by a size or listed as text.
+        # Layers are counted by a size, or listed as text.
         layers = value if name.endswith("_layers") else str(value).count(",")
-        if layers > len(held):
+        if layers > len(stored):
             raise ValueError(
-                f"{name} makes more layers than there are variables, "
-                f"{len(held)}"
+                f"{name} asks for more layers than there are variables, "
+                f"{len(stored)}"
             )
 
 
@@ -123,28 +127,27 @@ def _check_sizes(network, schema, held) -> None:
 def _expect_shapes(network: str, schema: DataSchema, role: str) -> Shapes:
     """Returns the shapes of a network's weights, by name.
 
-    Nothing is drawn from Python's random numbers, by which Keras seeds what it
-    builds next.
-
     Args:
-      network: Its settings as JSON, which can be remembered.
+      network: The network's settings as JSON, which can be cached.
       schema: The data.
       role: `teacher`, `student` or `autoencoder`.
     """
+    # Keras seeds later layers by Python's random numbers: none may be used up.
     state = random.getstate()
     try:
         with tf.Graph().as_default():
+            model = _build(json.loads(network), schema, role)
             return {
                 name: tuple(weight.shape)
-                for name, weight in weight_names(
-                    _build(json.loads(network), schema, role)
-                ).items()
+                for name, weight in weight_names(model).items()
             }
     finally:
         random.setstate(state)
 
 
-def _build(fields, schema, role):
+def _build(
+    fields: Mapping[str, Any], schema: DataSchema, role: str
+) -> keras.Model:
     if role == _AUTOENCODER:
         width = schema.num_features
         model = registry.build_autoencoder(width, fields["encoder_sizes"])
@@ -154,32 +157,32 @@ def _build(fields, schema, role):
     return build_network(settings, schema, role).model
 
 
-def _compare(place, held: Shapes, wanted: Shapes) -> None:
-    for name in sorted(held.keys() | wanted.keys()):
-        if name not in held:
+def _compare_shapes(place: str, stored: Shapes, expected: Shapes) -> None:
+    for name in sorted(stored.keys() | expected.keys()):
+        if name not in stored:
             raise CheckpointError(f"{place} lacks {name}, which its model has.")
-        if name not in wanted:
+        if name not in expected:
             raise CheckpointError(f"{place} holds {name}, its model does not.")
-        if held[name] != wanted[name]:
+        if stored[name] != expected[name]:
             raise CheckpointError(
-                f"{place}/{name} has the shape {held[name]}, its model needs "
-                f"{wanted[name]}."
+                f"{place}/{name} has the shape {stored[name]}, its model needs "
+                f"{expected[name]}."
             )
 
 
 def check_same_data(
     checkpoint: str | Path,
     trained: DataSchema,
-    wanted: DataSchema,
-    wanted_by: str = "this run",
+    expected: DataSchema,
+    expected_by: str = "this run",
 ) -> None:
-    """Checks that a trained network reads the same data as another.
+    """Checks that a trained network reads the same data as a run.
 
     Args:
       checkpoint: The network's file.
-      trained: What it reads.
-      wanted: What it is to read.
-      wanted_by: What the error calls the one that wants it.
+      trained: The data that it was trained on.
+      expected: The data that it is going to read.
+      expected_by: Name of the run, or of the other network, in the error.
 
     Raises:
       CheckpointError: Features, classes or frames differ.
@@ -190,9 +193,9 @@ def check_same_data(
         "num_classes",
         "max_frames",
     ):
-        old, new = getattr(trained, name), getattr(wanted, name)
+        old, new = getattr(trained, name), getattr(expected, name)
         if old != new:
             raise CheckpointError(
-                f"{checkpoint} was trained with {name}={old}, {wanted_by} has "
-                f"{name}={new}."
+                f"{checkpoint} was trained with {name}={old}, {expected_by} "
+                f"has {name}={new}."
             )

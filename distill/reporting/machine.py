@@ -8,7 +8,7 @@ import numpy as np
 
 
 def describe_machine() -> dict[str, str]:
-    """Returns processor, cores, system and the libraries' versions."""
+    """Returns processor, cores, system and the versions of the libraries."""
     backend = keras.backend.backend()
     return {
         "processor": _processor(),

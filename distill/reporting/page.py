@@ -1,12 +1,12 @@
-"""The blocks a report is made of, as GitHub markdown and as an HTML page."""
+"""Blocks of a report, rendered as GitHub markdown and as an HTML page."""
 
 import dataclasses
 import html
 import re
 from collections.abc import Sequence
 
-# What plots are drawn in, by the names of a page's own, light or dark, which
-# take their places there.
+# Colours of plots. An HTML page replaces them by its own of the same name, of
+# the light or dark scheme.
 PLOT_COLOURS = {
     "paper": "#ffffff",
     "ink": "#1f2328",
@@ -44,14 +44,14 @@ figure svg { display: block; height: auto; max-width: 100%; }
 
 @dataclasses.dataclass(frozen=True)
 class Code:
-    """Words as the command line takes them."""
+    """Text that is shown as code."""
 
     text: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Strong:
-    """Words that stand out."""
+    """Emphasised text."""
 
     text: str
 
@@ -61,7 +61,7 @@ Words = str | Code | Strong
 
 @dataclasses.dataclass(frozen=True)
 class Paragraph:
-    """Words one after another."""
+    """A paragraph of text."""
 
     words: tuple[Words, ...]
 
@@ -71,9 +71,10 @@ class Table:
     """A table.
 
     Attributes:
-      header: The columns' titles.
+      header: Titles of the columns.
       rows: A cell for each column.
-      num_texts: So many columns at the left hold words, the others numbers.
+      num_texts: Number of columns at the left that hold text; the others hold
+        numbers.
     """
 
     header: tuple[str, ...]
@@ -83,7 +84,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """Lines of a terminal."""
+    """Preformatted lines, as on a terminal."""
 
     text: str
 
@@ -93,9 +94,9 @@ class Plot:
     """A plot.
 
     Attributes:
-      file_name: Its file, in the report's directory.
-      title: What it shows, in a line.
-      svg: The file's text, as matplotlib writes it.
+      file_name: Name of its file in the report's directory.
+      title: A caption of one line.
+      svg: Content of the file, as matplotlib writes it.
     """
 
     file_name: str
@@ -115,17 +116,17 @@ class Section:
 
 
 def write_number(value: float | None, style: str) -> str:
-    """Returns a number in a format's style; `-` for None."""
+    """Returns a number in a format style; `-` for None."""
     return "-" if value is None else format(value, style)
 
 
 def write_score(value: float | None, style: str = ".3f") -> str:
-    """Returns a score without the zero before its point: `.731`."""
+    """Returns a score without a leading zero: `.731`."""
     return re.sub(r"^([+-]?)0\.", r"\1.", write_number(value, style))
 
 
 def write_percent(share: float | None) -> str:
-    """Returns a share as `26 %`, with a digit more below ten."""
+    """Returns a share as `26 %`, with one decimal below ten percent."""
     if share is None:
         return "-"
     digits = 1 if abs(share) < 0.0995 else 0
@@ -133,7 +134,7 @@ def write_percent(share: float | None) -> str:
 
 
 def render_markdown(title: str, sections: Sequence[Section]) -> str:
-    """Returns the report as GitHub shows it, plots by their files' names."""
+    """Returns the report as GitHub markdown, with links to the plots."""
     parts = [f"# {_markdown_words(title)}"]
     for section in sections:
         parts.append(f"## {_markdown_words(section.title)}")
@@ -142,9 +143,9 @@ def render_markdown(title: str, sections: Sequence[Section]) -> str:
 
 
 def render_html(title: str, sections: Sequence[Section]) -> str:
-    """Returns the report as a page that needs nothing else.
+    """Returns the report as one HTML file with inline plots.
 
-    It is well-formed XML too. Plots stand in it in the page's colours.
+    The file is also well-formed XML. The plots take the page's colours.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
     for section in sections:
@@ -196,12 +197,12 @@ def _markdown_words(words: Words) -> str:
         case Strong(text):
             return f"**{_markdown_words(text)}**"
     escaped = html.escape(words, quote=False)
-    # An underscore within a word is itself.
+    # Markdown gives an underscore within a word no meaning.
     return re.sub(r"([\\`*\[\]~]|\b_|_\b)", r"\\\1", escaped)
 
 
 def _fence(text: str, shortest: str) -> str:
-    """Returns backticks that do not end inside of a text."""
+    """Returns a fence of backticks longer than any in the text."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(len(shortest), longest + 1)
 
@@ -242,13 +243,13 @@ def _html_words(words: Words) -> str:
 
 
 def _inline_svg(svg: str, title: str, file_name: str) -> str:
-    """Returns a file's drawing, to stand in a page beside others."""
+    """Returns a plot as an element of a page with other plots."""
     drawing = svg[svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"<!--.*?-->\s*", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", drawing)
     drawing = drawing.replace("xlink:href", "href")
-    # Names are a page's, not a drawing's: each drawing has its own.
+    # Ids must be unique in the page.
     prefix = file_name.removesuffix(".svg")
     drawing = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", drawing)
     for name, colour in PLOT_COLOURS.items():

@@ -1,4 +1,4 @@
-"""Median times of functions that take turns."""
+"""Median times of functions."""
 
 import statistics
 import time
@@ -10,15 +10,15 @@ def time_interleaved(
     repeats: int,
     calls_a_turn: int = 1,
 ) -> dict[str, float]:
-    """Returns the median seconds of functions that take turns.
+    """Returns the median seconds of functions that are called in turn.
 
     Each is called once before, which may compile and fill caches.
 
     Args:
-      functions: What to time, by name; each returns when it is done.
-      repeats: Turns of each.
-      calls_a_turn: Timed calls a turn. With more than one another comes
-        before them, after which caches and threads are its own again.
+      functions: Functions by name; each returns when its work is done.
+      repeats: Number of turns.
+      calls_a_turn: Timed calls of a function in a turn. Above 1, an untimed
+        call comes first, so that caches and threads serve this function.
     """
     for function in functions.values():
         function()
@@ -32,3 +32,8 @@ def time_interleaved(
                 function()
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def median_seconds(function: Callable[[], object], repeats: int) -> float:
+    """Returns the median seconds of a function, after one untimed call."""
+    return time_interleaved({"": function}, repeats)[""]

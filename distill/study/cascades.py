@@ -1,17 +1,16 @@
 """Cascades of a study: calibrated, scored and timed, once each."""
 
+import itertools
 import json
-import statistics
-import time
 from typing import Any
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation.cascade_calibration import calibrate
+from distill.evaluation.cascade import CascadeNetwork, calibrate
 from distill.evaluation.evaluate import evaluate_network
-from distill.networks.cascade import CascadeNetwork
 from distill.networks.loading import load_network
 from distill.networks.network import video_inputs
+from distill.reporting.timing import median_seconds
 from distill.study.plan import CascadePlan, Study, Unit
 from distill.study.runner import read_result
 from distill.system.atomic_files import replace_atomically
@@ -76,9 +75,10 @@ def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
 def _time(run: CascadeNetwork, data, reader: VideoReader) -> float:
     """Returns the median milliseconds of a video in a batch of 64."""
     batches = VideoReader(data, reader.files, _BATCH_SIZE).read_once()
-    seconds = []
-    for batch, _ in zip(batches, range(_TIMED_BATCHES + 5), strict=False):
-        start = time.perf_counter()
-        run.compiled_predict(video_inputs(batch))
-        seconds.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(seconds[5:] or seconds) / _BATCH_SIZE
+    inputs = itertools.cycle(
+        [video_inputs(b) for b in itertools.islice(batches, _TIMED_BATCHES + 1)]
+    )
+    seconds = median_seconds(
+        lambda: run.compiled_predict(next(inputs)), _TIMED_BATCHES
+    )
+    return 1e3 * seconds / _BATCH_SIZE

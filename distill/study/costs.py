@@ -1,7 +1,5 @@
 """What a network costs at a frame budget: data, arithmetic, time."""
 
-import statistics
-import time
 from typing import Any
 
 import numpy as np
@@ -9,6 +7,7 @@ import tensorflow as tf
 
 from distill.models.frame_budget import FrameBudget
 from distill.networks.network import Network, build_network
+from distill.reporting.timing import median_seconds
 from distill.settings.run import NetworkSettings
 from distill.settings.schema import DataSchema
 
@@ -53,10 +52,6 @@ def _time_batch(network: Network, schema: DataSchema, batch_size: int) -> float:
         "frames": tf.constant(frames),
         "num_frames": tf.fill([batch_size], network.num_frames),
     }
-    network.compiled_predict(inputs)
-    seconds = []
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        network.compiled_predict(inputs).numpy()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return median_seconds(
+        lambda: network.compiled_predict(inputs).numpy(), _REPEATS
+    )

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.models import registry
-from distill.networks.model_list import list_models
-from distill.reporting.console import print_models
+from distill.networks.model_list import list_models, print_models
 from distill.settings.schema import make_schema
 
 ROOT = Path(__file__).parents[2]

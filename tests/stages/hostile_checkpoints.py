@@ -20,7 +20,7 @@ LINK = f"{KERNEL} is a link to another place or file"
 NOT_CONTIGUOUS = f"{KERNEL} must be stored in one piece, in this file"
 NO_NUMBERS = f"{KERNEL} holds no plain numbers"
 NOT_FIXED = "is no text of fixed length"
-SIZES = "its model needs|settings make no student"
+SIZES = "its model needs|no student can be built from its settings"
 
 Spoil = Callable[[h5py.File], Any]
 Cases = dict[str, tuple[Spoil, str]]
@@ -366,7 +366,7 @@ MISFITS: Cases = {
     ),
     "10^9 mixtures": (
         change_arguments(moe_num_mixtures=10**9),
-        "moe_num_mixtures=1000000000 is more than 170 weights can be of",
+        "moe_num_mixtures=1000000000 does not fit 170 weight values",
     ),
     "encoder of 10^9 values": (
         change_setting("student.encoder_sizes", "1000000000"),
@@ -374,7 +374,7 @@ MISFITS: Cases = {
     ),
     "encoder of 500 layers": (
         change_setting("student.encoder_sizes", "8," * 499 + "8"),
-        "encoder_sizes makes more layers than there are variables, 2",
+        "encoder_sizes asks for more layers than there are variables, 2",
     ),
     "model of the other level": (
         change_setting("student.model", "LstmModel"),

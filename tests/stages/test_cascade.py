@@ -16,11 +16,10 @@ from stage_runs import (
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation.cascade_calibration import calibrate
+from distill.evaluation.cascade import Cascade, CascadeNetwork, calibrate
 from distill.evaluation.evaluate import predict_videos
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
-from distill.networks.cascade import Cascade, CascadeNetwork
 from distill.networks.loading import load_network
 from distill.settings.run import NetworkSettings, RunSettings
 
@@ -122,8 +121,8 @@ def test_same_share_goes_on_from_every_stage(network, reader):
     ("budgets", "thresholds", "message"),
     [
         ((), (), "cascade_budgets must be 1 or more"),
-        ((2, 1), (0.5,), "the fewest frames first, each once, got"),
-        ((1, 1), (0.5,), "the fewest frames first, each once, got"),
+        ((2, 1), (0.5,), "must rise from stage to stage, got"),
+        ((1, 1), (0.5,), "must rise from stage to stage, got"),
         ((1, 2), (), "one threshold fewer, got 0"),
     ],
 )
@@ -147,7 +146,7 @@ def test_mean_outside_the_budgets_is_an_error(network, reader, mean_frames):
 def test_file_without_a_cascade_is_an_error(tmp_path, text):
     path = tmp_path / "cascade.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="cascade.json holds no cascade"):
+    with pytest.raises(ValueError, match="cascade.json is not a cascade"):
         Cascade.read(path)
 
 

@@ -22,8 +22,11 @@ from stored_files import true_labels
 from distill.checkpoints.checkpoint import CheckpointError
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.evaluation.ensemble_building import EnsembleBuilder
-from distill.evaluation.ensemble_weights import KeptPredictions, search_weights
+from distill.evaluation.ensemble_building import (
+    EnsembleBuilder,
+    KeptPredictions,
+    search_weights,
+)
 from distill.evaluation.evaluate import (
     Prediction,
     evaluate_checkpoint,
@@ -202,13 +205,13 @@ def entry(**fields):
         ("{", "Expecting property name"),
         ("[]", "it is no JSON object, but a list"),
         ({"format": "other", "members": [entry()]}, 'its "format" is not'),
-        ({"members": {}}, 'its "members" are no list'),
-        ({"members": []}, "one member or more, got none"),
-        ({"members": [3]}, "member 1 is no object"),
-        ({"members": [{}]}, 'the "checkpoint" of member 1 must be a text'),
+        ({"members": {}}, "members must be a list"),
+        ({"members": []}, "needs one member or more, got none"),
+        ({"members": [3]}, "members[0] must be an object"),
+        ({"members": [{}]}, "the field members[0].checkpoint is missing"),
         (
             {"members": [entry(), entry(weight="1")]},
-            "the \"weight\" of member 2 must be a number, got '1'",
+            "members[1].weight must be a finite number, got '1'",
         ),
         (
             {"members": [entry(role="both")]},
@@ -226,7 +229,7 @@ def test_a_file_that_holds_no_ensemble_is_an_error(tmp_path, held, message):
     path.write_text(held)
     with pytest.raises(ValueError) as caught:
         Ensemble.read(path)
-    assert str(caught.value).startswith(f"{path} holds no ensemble: ")
+    assert str(caught.value).startswith(f"{path} is not an ensemble: ")
     assert message in str(caught.value)
 
 
@@ -255,7 +258,9 @@ def test_members_of_other_data_or_drawn_frames_are_errors(
     budget = FrameBudget("random_k", num_frames=3)
     checkpoint = train(videos, tmp_path / "drawn", budget)
     Ensemble((Member(checkpoint, "student", 1.0),)).write(path)
-    with pytest.raises(ValueError, match="random_k=3, which are drawn"):
+    with pytest.raises(
+        ValueError, match=r"draws its frames at random \(random_k=3\)"
+    ):
         load_network(path, "student")
     Ensemble((Member(checkpoint, "teacher", 1.0),)).write(path)
     with pytest.raises(ValueError, match="There is no teacher here, only the"):
@@ -360,7 +365,9 @@ def test_members_that_read_other_videos_cannot_be_searched():
     kept = make_kept(parts[:1], labels)
     kept.start_member()
     kept.keep(Prediction([""] * 5, parts[1][:5], labels[:5]))
-    with pytest.raises(ValueError, match=r"same videos, got \[5, 60\]"):
+    with pytest.raises(
+        ValueError, match=r"same videos, got the numbers \[5, 60\]"
+    ):
         search_weights(kept)
 
 

@@ -21,8 +21,9 @@ from distill.checkpoints.averaging import average_checkpoints
 from distill.checkpoints.checkpoint import write_checkpoint
 from distill.checkpoints.conversion import convert_to_student
 from distill.datasets.synthetic import write_synthetic_data
-from distill.evaluation.evaluate import Prediction, write_metrics
+from distill.evaluation.evaluate import Prediction
 from distill.evaluation.inference import write_predictions
+from distill.evaluation.metrics_files import write_metrics
 from distill.metrics.score_store import ScoreStore
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.settings.run_options import RunOptions

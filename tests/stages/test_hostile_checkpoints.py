@@ -214,14 +214,14 @@ def recurrent(video_level_videos, tmp_path_factory):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("lstm_cells", 10**9, "lstm_cells=1000000000 is more than 1,692"),
+        ("lstm_cells", 10**9, "lstm_cells=1000000000 does not fit 1,692"),
         ("lstm_cells", 900, "its model needs"),
-        ("lstm_cells", -6, "settings make no student"),
+        ("lstm_cells", -6, "no student can be built from its settings"),
         ("lstm_cells", 6.0, "lstm_cells must be of the type int, got '6.0'"),
-        ("lstm_layers", 10**9, "lstm_layers=1000000000 is more than"),
-        ("lstm_layers", 900, "lstm_layers makes more layers than there are"),
-        ("num_inputs_to_lstm", 900, "settings make no student: num_inputs_to"),
-        ("dropout", 2.0, "settings make no student: dropout must be below 1"),
+        ("lstm_layers", 10**9, "lstm_layers=1000000000 does not fit"),
+        ("lstm_layers", 900, "lstm_layers asks for more layers than there are"),
+        ("num_inputs_to_lstm", 900, "from its settings: num_inputs_to"),
+        ("dropout", 2.0, "from its settings: dropout must be below 1"),
         ("moe_num_mixtures", 900, "its model needs"),
     ],
 )

@@ -17,7 +17,7 @@ from distill.deployment.artifacts import choose_kinds
 from distill.deployment.export import Export
 from distill.deployment.interface import numbered_classes
 from distill.evaluation.evaluate import evaluate_network, predict_videos
-from distill.evaluation.inference_files import InferenceFiles, choose_shard
+from distill.evaluation.inference import InferenceFiles, choose_shard
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 

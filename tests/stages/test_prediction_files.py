@@ -197,7 +197,7 @@ def test_a_predicted_video_without_labels_is_an_error(tmp_path):
     truth = write_truth(tmp_path / "l.csv", {"a": [0]})
     for missing in ("error", "zero"):
         with pytest.raises(
-            ValueError, match="'b' is predicted, but in no file"
+            ValueError, match="'b' is predicted, but no label file"
         ):
             score_predictions([path], [truth], missing=missing)
 
@@ -230,8 +230,8 @@ PREDICTION_ERRORS = [
     ("a,1 inf", "line 2: a score must be a number from 0 to 1, got 'inf'."),
     ("a,1 1.5", "line 2: a score must be a number from 0 to 1, got '1.5'."),
     ("a,1 x", "line 2: a score must be a number from 0 to 1, got 'x'."),
-    ("a,1 0.5 1 0.4", "line 2: the class 1 comes a second time."),
-    ("a,1 0.5\na,2 0.5", "line 3: the video 'a' comes a second time."),
+    ("a,1 0.5 1 0.4", "line 2: the class 1 occurs a second time."),
+    ("a,1 0.5\na,2 0.5", "line 3: the video 'a' occurs a second time."),
 ]
 
 
@@ -250,8 +250,8 @@ def test_a_wrong_prediction_is_an_error_of_file_and_line(
     [
         ("a,0 x", "line 2: a class must be a whole number, 0 or more, got 'x'"),
         ("a,7", "line 2: a class must be from 0 to 4 (--num_classes), got 7."),
-        ("a,1 1", "line 2: the class 1 comes a second time."),
-        ("a,1\nb,2\na,3", "line 4: the video 'a' comes a second time."),
+        ("a,1 1", "line 2: the class 1 occurs a second time."),
+        ("a,1\nb,2\na,3", "line 4: the video 'a' occurs a second time."),
     ],
 )
 def test_a_wrong_label_is_an_error_of_file_and_line(tmp_path, lines, message):
@@ -286,7 +286,7 @@ def test_a_class_beyond_any_number_of_classes_is_an_error(tmp_path):
 def test_a_video_of_two_files_is_an_error(tmp_path):
     paths = [write(tmp_path / f"{i}.csv", "a,1 0.5") for i in range(2)]
     with pytest.raises(
-        ValueError, match="1.csv, line 2: the video 'a' comes a"
+        ValueError, match="1.csv, line 2: the video 'a' occurs a"
     ):
         list(read_predictions(paths))
 
@@ -304,7 +304,7 @@ def test_globs_name_files_or_are_errors(tmp_path):
         write(tmp_path / name)
     found = match_files(f"{tmp_path}/b*, {tmp_path}/*.csv", "labels")
     assert [Path(name).name for name in found] == ["a.csv", "b.csv"]
-    with pytest.raises(ValueError, match="--labels: no file matches"):
+    with pytest.raises(ValueError, match="--labels: No file matches"):
         match_files(f"{tmp_path}/*.txt", "labels")
 
 
@@ -413,26 +413,32 @@ ROW = {"video_id": "v", "class_indexes": [1, 2], "predictions": [0.5, 0.25]}
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{", "it is no JSON: Expecting property name"),
-        ([1], "it must be an object, got a list."),
-        (ROW | {"video_id": 3}, '"video_id" must be a text, got 3.'),
-        (ROW | {"video_id": "a\nb"}, '"video_id" must be one line'),
+        ("{", "the line is not JSON: Expecting property name"),
+        ([1], "the line must be an object, got a list."),
+        (
+            ROW | {"video_id": 3},
+            '"video_id" must be a text of one line, got 3.',
+        ),
+        (ROW | {"video_id": "a\nb"}, '"video_id" must be a text of one line'),
         ({"video_id": "v"}, '"class_indexes" must be a list.'),
         (ROW | {"predictions": 1}, '"predictions" must be a list.'),
         (
             ROW | {"probabilities": [0.5]},
-            '"class_indexes" and "probabilities" must be equally many, got 2',
+            '"class_indexes" and "probabilities" must have the same length',
         ),
         (ROW | {"class_indexes": [1, 1.5]}, "a class must be a whole number"),
         (ROW | {"class_indexes": [1, True]}, "a class must be a whole number"),
         (ROW | {"class_indexes": [1, 9]}, "a class must be from 0 to 4"),
-        (ROW | {"class_indexes": [1, 1]}, "the class 1 comes a second time."),
+        (ROW | {"class_indexes": [1, 1]}, "the class 1 occurs a second time."),
         (
             ROW | {"predictions": [1, None]},
             "a score must be a number from 0 to",
         ),
         (ROW | {"predictions": [1, 2]}, "a score must be a number from 0 to 1"),
-        (ROW | {"video_id": "first"}, "the video 'first' comes a second time."),
+        (
+            ROW | {"video_id": "first"},
+            "the video 'first' occurs a second time.",
+        ),
     ],
 )
 def test_a_wrong_json_line_is_an_error_of_file_and_line(tmp_path, row, message):

@@ -180,7 +180,7 @@ def test_onnx_and_litert_need_no_tensorflow(exported):
         ("model.keras", b"no model", "cannot be loaded"),
         ("model.pt", b"", "is no artifact"),
         ("model.h5", b"", "is no checkpoint"),
-        ("model.json", b"{}", "holds no ensemble"),
+        ("model.json", b"{}", "is not an ensemble"),
         ("absent.onnx", None, "There is no artifact"),
     ],
 )

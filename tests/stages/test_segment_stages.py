@@ -234,11 +234,11 @@ def test_a_list_of_classes_is_read_with_or_without_a_header(text, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Index\n1\n5\n", "line 3: '5' is no class index from 0 to 4"),
-        ("-1\n", "line 1: '-1' is no class index"),
-        ("Index\none\n", "line 2: 'one' is no class index"),
-        ("Index\n", "classes.csv holds no class index"),
-        ("", "classes.csv holds no class index"),
+        ("Index\n1\n5\n", "line 3: '5' is not a class index from 0 to 4"),
+        ("-1\n", "line 1: '-1' is not a class index"),
+        ("Index\none\n", "line 2: 'one' is not a class index"),
+        ("Index\n", "classes.csv has no class index"),
+        ("", "classes.csv has no class index"),
     ],
 )
 def test_a_bad_list_of_classes_is_named_with_the_line(text, message, tmp_path):
@@ -251,8 +251,11 @@ def test_a_bad_list_of_classes_is_named_with_the_line(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("VideoId,LabelConfidencePairs\n", "line 1: not 'Class,Segments'"),
-        ("Class,Segments\n1,a:0\nb:0\n", "line 3: no CLASS,SEGMENTS"),
+        (
+            "VideoId,LabelConfidencePairs\n",
+            "line 1: the header must be 'Class,Segments'",
+        ),
+        ("Class,Segments\n1,a:0\nb:0\n", "line 3: not CLASS,SEGMENTS"),
     ],
 )
 def test_a_file_of_another_form_is_no_file_of_segments(text, message, tmp_path):

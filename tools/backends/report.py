@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from distill.reporting.console import print_table
 from tools.backends.comparison import BackendResult
-from tools.tables import print_table
 
 
 def print_backends(

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distill.reporting.console import print_table
 from distill.reporting.machine import describe_machine
 from distill.system.atomic_files import replace_atomically
-from tools.tables import format_figure, print_table
+
+_TABLE_WIDTH = 170
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +88,7 @@ def print_rows(rows: Sequence[Row], repeats: int) -> None:
             for row in rows
         ],
         left=(0, 1, 2, 9, 10),
+        width=_TABLE_WIDTH,
     )
 
 
@@ -100,3 +103,10 @@ def write_report(path: str, content: Mapping[str, Any]) -> None:
     with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n")
     print(f"wrote {path}")
+
+
+def format_figure(value: float | None) -> str:
+    """Returns three digits or whole thousands; `-` for None."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

@@ -50,11 +50,11 @@ def main() -> int:
 
 
 def _run(work_dir: Path, processes: Processes, stages: Sequence[Stage]) -> int:
+    from distill.reporting.console import print_table
     from distill.system.atomic_files import replace_atomically
     from distill.system.directory_lock import DirectoryLock
     from tools.drills.drill import Drill, Drills
     from tools.drills.report import TITLES, conclude, render_markdown, summarize
-    from tools.tables import print_table
 
     done = []
     with DirectoryLock(work_dir):

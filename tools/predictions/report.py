@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tools.tables import print_table
+from distill.reporting.console import print_table
 
 
 def print_measurements(found: Sequence[dict[str, Any]]) -> None:

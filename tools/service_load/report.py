@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from distill.reporting.console import print_table
 from tools.service_load.load import LoadResult
-from tools.tables import print_table
 
 _PERCENTILES = (50, 90, 99)
 

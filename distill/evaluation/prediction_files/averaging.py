@@ -1,8 +1,8 @@
 """The weighted mean of several prediction files, video by video.
 
-In memory is an index of each file: ids and where their lines begin, some 150
-bytes a video and file. The lines themselves are read when they are needed, in
-the order of the first file; files of one order are read straight through.
+Memory holds an index of each file: the ids and the starts of their lines,
+about 150 bytes a video and file. The lines are read in the order of the first
+file.
 """
 
 import array
@@ -14,66 +14,59 @@ from pathlib import Path
 from distill.evaluation.prediction_files.files import (
     PREDICTION_HEADER,
     VideoScores,
-    name_place,
+    check_header,
+    check_new,
+    new_csv,
+    parse_at,
     parse_prediction,
     split_line,
 )
 from distill.models.argument_checks import check_at_least
-from distill.system.atomic_files import replace_atomically
 
 
 class IndexedPredictions:
-    """A prediction CSV from which any video's line is read.
+    """A prediction CSV with random access to the line of a video.
 
     Args:
       path: The file.
 
+    Attributes:
+      numbers: Line numbers by video id, in the order of the file.
+
     Raises:
-      ValueError: Its header is wrong, or an id is missing or comes twice.
+      ValueError: The header is wrong, or an id is missing or occurs twice.
     """
 
     def __init__(self, path: str | Path):
         self.path = path
-        self._file = open(path, "rb")  # noqa: SIM115
-        self._starts = array.array("q")
         self.numbers: dict[str, int] = {}
-        try:
+        self._starts = array.array("q")
+        with contextlib.ExitStack() as opened:
+            self._file = opened.enter_context(open(path, "rb"))
             self._index()
-        except BaseException:
-            self._file.close()
-            raise
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Closes the file."""
-        self._file.close()
+        self._opened.close()
 
-    def _index(self):
+    def _index(self) -> None:
         header = _decode(self._file.readline())
-        if header != PREDICTION_HEADER:
-            raise ValueError(
-                f"{self.path}, line 1: the header must be "
-                f"{PREDICTION_HEADER!r}, got {header[:80]!r}."
-            )
+        check_header(self.path, header, PREDICTION_HEADER)
         start = self._file.tell()
         for number, line in enumerate(self._file, start=2):
-            video_id, _ = name_place(
-                self.path, number, split_line, _decode(line)
-            )
-            if video_id in self.numbers:
-                raise ValueError(
-                    f"{self.path}, line {number}: the video {video_id!r} comes "
-                    "a second time."
-                )
+            video_id, _ = parse_at(self.path, number, split_line, _decode(line))
+            check_new(self.path, number, video_id, self.numbers)
             self.numbers[video_id] = number
             self._starts.append(start)
             start += len(line)
 
     def read(self, video_id: str) -> VideoScores:
-        """Returns a video's line, checked."""
+        """Returns the line of a video, checked."""
         number = self.numbers[video_id]
         self._file.seek(self._starts[number - 2])
         line = _decode(self._file.readline())
-        return name_place(self.path, number, parse_prediction, line)
+        return parse_at(self.path, number, parse_prediction, line)
 
 
 def average_predictions(
@@ -82,53 +75,44 @@ def average_predictions(
     output: str | Path,
     top_k: int = 20,
 ) -> int:
-    """Writes the weighted mean of prediction files, whole or not at all.
+    """Writes the weighted mean of prediction files, atomically.
 
     Args:
       files: Prediction CSVs of the same videos, in any order.
-      weights: Share of each, summing to 1.
+      weights: Weight of each file; they sum to 1.
       output: The CSV to write, in the order of the first file.
-      top_k: Classes a video. A class that a file does not list counts 0 there.
+      top_k: Classes a video. A class that a file does not list counts as 0.
 
     Returns:
       The number of videos.
 
     Raises:
-      ValueError: A file is wrong, or lacks a video of another.
+      ValueError: A line is wrong, or a file lacks a video of another.
     """
     check_at_least(1, top_k=top_k)
     with contextlib.ExitStack() as opened:
-        sources = []
-        for path in files:
-            source = IndexedPredictions(path)
-            opened.callback(source.close)
-            sources.append(source)
+        sources = [
+            opened.enter_context(contextlib.closing(IndexedPredictions(path)))
+            for path in files
+        ]
         _check_same_videos(sources)
-        with (
-            replace_atomically(output) as temporary,
-            open(temporary, "w", encoding="utf-8", newline="") as file,
-        ):
-            file.write(f"{PREDICTION_HEADER}\n")
+        with new_csv(output, PREDICTION_HEADER) as file:
             for video_id in sources[0].numbers:
-                said = [source.read(video_id) for source in sources]
-                mean = mean_scores(said, weights)
-                file.write(mean.best(top_k).to_csv())
+                videos = [source.read(video_id) for source in sources]
+                file.write(_average(videos, weights).best(top_k).to_csv())
     return len(sources[0].numbers)
 
 
-def mean_scores(
+def _average(
     videos: Sequence[VideoScores], weights: Sequence[float]
 ) -> VideoScores:
-    """Returns the weighted mean of what is said of one video.
-
-    The lower classes come first.
-    """
+    """Returns the weighted mean of one video's lines, by class index."""
     totals: dict[int, float] = collections.defaultdict(float)
     for weight, video in zip(weights, videos, strict=True):
         for index, score in zip(video.classes, video.scores, strict=True):
             totals[index] += weight * score
     classes = sorted(totals)
-    # Shares may sum to a little above 1.
+    # By rounding, weights may sum to a little more than 1.
     scores = [min(totals[index], 1.0) for index in classes]
     return VideoScores(videos[0].video_id, classes, scores)
 
@@ -136,14 +120,13 @@ def mean_scores(
 def _check_same_videos(sources: Sequence[IndexedPredictions]) -> None:
     first = sources[0]
     for other in sources[1:]:
-        for held, lacking in ((first, other), (other, first)):
-            if held.numbers.keys() - lacking.numbers.keys():
-                video_id = next(
-                    name for name in held.numbers if name not in lacking.numbers
-                )
+        for one, lacking in ((first, other), (other, first)):
+            missing = one.numbers.keys() - lacking.numbers.keys()
+            if missing:
+                video_id = min(missing, key=one.numbers.__getitem__)
                 raise ValueError(
                     f"{lacking.path} has no video {video_id!r}, which "
-                    f"{held.path} has in line {held.numbers[video_id]}: all "
+                    f"{one.path} has in line {one.numbers[video_id]}: all "
                     "files must hold the same videos."
                 )
 

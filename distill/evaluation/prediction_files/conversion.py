@@ -1,4 +1,4 @@
-"""Predictions as JSON lines, of batch prediction or a server, to the CSV."""
+"""Predictions as JSON lines, from batch prediction or a server, to CSV."""
 
 import json
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from distill.evaluation.prediction_files.files import (
     VideoScores,
     check_new,
     check_num_classes,
-    name_place,
+    new_csv,
+    parse_at,
     to_classes,
     to_scores,
 )
 from distill.models.argument_checks import check_at_least
-from distill.system.atomic_files import replace_atomically
 
 
 def convert_predictions(
@@ -24,38 +24,35 @@ def convert_predictions(
     top_k: int = 20,
     num_classes: int | None = None,
 ) -> int:
-    """Writes the predictions of JSON lines as CSV, whole or not at all.
+    """Writes the predictions of JSON lines as CSV, atomically.
 
     Args:
-      files: JSON lines; empty lines are passed over.
+      files: Files of JSON lines; empty lines are skipped.
       output: The CSV to write.
       top_k: Classes a video, best first.
-      num_classes: Classes are from 0 to one less; None: 0 or more.
+      num_classes: Number of classes; None if it is not known.
 
     Returns:
       The number of videos.
 
     Raises:
-      ValueError: A line is wrong, with the file and the line.
+      ValueError: A line is wrong; the message names the file and the line.
     """
     check_at_least(1, top_k=top_k)
     check_num_classes(num_classes)
     seen: set[str] = set()
 
-    def parse(line):
+    def parse(line: bytes) -> VideoScores:
         return parse_json_line(line, num_classes)
 
-    with (
-        replace_atomically(output) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as written,
-    ):
-        written.write(f"{PREDICTION_HEADER}\n")
+    with new_csv(output, PREDICTION_HEADER) as written:
         for path in files:
             with open(path, "rb") as lines:
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
-                        video = name_place(path, number, parse, line)
+                        video = parse_at(path, number, parse, line)
                         check_new(path, number, video.video_id, seen)
+                        seen.add(video.video_id)
                         written.write(video.best(top_k).to_csv())
     return len(seen)
 
@@ -63,30 +60,31 @@ def convert_predictions(
 def parse_json_line(
     line: str | bytes, num_classes: int | None = None
 ) -> VideoScores:
-    """Returns what a line says of a video.
+    """Parses the JSON object of a video.
 
     Args:
-      line: An object of `video_id`, `class_indexes` and their scores:
-        `probabilities`, beside which `predictions` are those of all classes,
-        or else `predictions`.
-      num_classes: Classes are from 0 to one less; None: 0 or more.
+      line: An object of `video_id`, `class_indexes` and their scores. The
+        scores are `probabilities`, or else `predictions`; beside
+        `probabilities`, `predictions` holds the scores of all classes and is
+        ignored.
+      num_classes: Number of classes; None if it is not known.
 
     Raises:
-      ValueError: It is no such object.
+      ValueError: The line has another form.
     """
     try:
         fields = json.loads(line)
     except (RecursionError, ValueError) as error:
-        raise ValueError(f"it is no JSON: {error}.") from error
+        raise ValueError(f"the line is not JSON: {error}.") from error
     if not isinstance(fields, dict):
         raise ValueError(
-            f"it must be an object, got a {type(fields).__name__}."
+            f"the line must be an object, got a {type(fields).__name__}."
         )
     video_id = fields.get("video_id")
-    if not isinstance(video_id, str) or not video_id:
-        raise ValueError(f'"video_id" must be a text, got {video_id!r}.')
-    if len(video_id.splitlines()) != 1:
-        raise ValueError(f'"video_id" must be one line, got {video_id!r}.')
+    if not isinstance(video_id, str) or len(video_id.splitlines()) != 1:
+        raise ValueError(
+            f'"video_id" must be a text of one line, got {video_id!r}.'
+        )
     scored = "probabilities" if "probabilities" in fields else "predictions"
     for name in ("class_indexes", scored):
         if not isinstance(fields.get(name), list):
@@ -94,7 +92,7 @@ def parse_json_line(
     numbers = [len(fields[name]) for name in ("class_indexes", scored)]
     if numbers[0] != numbers[1]:
         raise ValueError(
-            f'"class_indexes" and "{scored}" must be equally many, got '
+            f'"class_indexes" and "{scored}" must have the same length, got '
             f"{numbers[0]} and {numbers[1]}."
         )
     return VideoScores(

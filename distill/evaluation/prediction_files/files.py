@@ -1,23 +1,26 @@
-"""Prediction and label CSV files, read a line at a time and checked.
+"""Prediction and label CSV files, read and checked line by line.
 
-Predictions are lines `id,class score class score ...` behind a header, labels
-lines `id,class class ...`. Every error names the file and the line.
+A prediction is a line `id,class score class score ...`, a label a line
+`id,class class ...`, both after a header. An error names the file and line.
 """
 
+import contextlib
 import dataclasses
 import glob
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from distill.models.argument_checks import check_at_least
+from distill.system.atomic_files import replace_atomically
+from distill.system.file_patterns import match_patterns
 
 PREDICTION_HEADER = "VideoId,LabelConfidencePairs"
 LABEL_HEADER = "VideoId,Labels"
-# Of files whose number of classes is not given.
+# Bound of the classes if their number is not given.
 _MOST_CLASSES = 1_000_000
-# Of a line; a class and its score take some ten of them.
+# Bound of a line; a class and its score take about ten characters.
 _MOST_CHARACTERS = 2**24
 _SHOWN = 80
 _WHOLE_NUMBER = re.compile(r"\d{1,1000}")
@@ -25,12 +28,12 @@ _WHOLE_NUMBER = re.compile(r"\d{1,1000}")
 
 @dataclasses.dataclass(frozen=True)
 class VideoScores:
-    """What a line says of a video.
+    """The line of a video.
 
     Attributes:
-      video_id: The video.
+      video_id: Id of the video.
       classes: Class indexes, each once, in the line's order.
-      scores: Their scores in [0, 1].
+      scores: Their scores in [0, 1]; empty in a label file.
     """
 
     video_id: str
@@ -38,7 +41,7 @@ class VideoScores:
     scores: list[float]
 
     def best(self, top_k: int) -> "VideoScores":
-        """Returns the k best classes, best first, of equals the first."""
+        """Returns the k best classes, best first; ties keep their order."""
         order = sorted(range(len(self.scores)), key=lambda i: -self.scores[i])
         return VideoScores(
             self.video_id,
@@ -55,6 +58,17 @@ class VideoScores:
         return f"{self.video_id},{pairs}\n"
 
 
+@contextlib.contextmanager
+def new_csv(path: str | Path, header: str) -> Iterator[TextIO]:
+    """Opens a CSV file below its header; it appears when it is complete."""
+    with (
+        replace_atomically(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as file,
+    ):
+        file.write(f"{header}\n")
+        yield file
+
+
 def match_files(patterns: str, flag: str) -> list[str]:
     """Lists the local files that match any of several globs, sorted.
 
@@ -65,15 +79,14 @@ def match_files(patterns: str, flag: str) -> list[str]:
     Raises:
       ValueError: A glob matches no file.
     """
-    files: set[str] = set()
-    for pattern in filter(None, map(str.strip, patterns.split(","))):
-        matches = [name for name in glob.glob(pattern) if Path(name).is_file()]
-        if not matches:
-            raise ValueError(f"--{flag}: no file matches {pattern!r}.")
-        files.update(matches)
-    if not files:
-        raise ValueError(f"--{flag}: no file pattern given: {patterns!r}.")
-    return sorted(files)
+
+    def list_matches(pattern: str) -> list[str]:
+        return [name for name in glob.glob(pattern) if Path(name).is_file()]
+
+    try:
+        return match_patterns(patterns, list_matches)
+    except ValueError as error:
+        raise ValueError(f"--{flag}: {error}") from error
 
 
 def read_predictions(
@@ -82,8 +95,9 @@ def read_predictions(
     """Yields the videos of prediction CSV files.
 
     Args:
-      files: Their names. Ids are held in memory: each video comes once in all.
-      num_classes: Classes are from 0 to one less; None: 0 or more.
+      files: Their names. A video occurs once in all of them; the ids are kept
+        in memory.
+      num_classes: Number of classes; None if it is not known.
 
     Raises:
       ValueError: A header or a line is wrong, with the file and the line.
@@ -102,13 +116,13 @@ def read_labels(
 
     Args:
       files: Their names.
-      num_classes: Classes are from 0 to one less; None: 0 or more.
+      num_classes: Number of classes; None if it is not known.
 
     Raises:
       ValueError: A header or a line is wrong, with the file and the line.
     """
 
-    def parse(line):
+    def parse(line: str) -> VideoScores:
         video_id, words = split_line(line)
         return VideoScores(video_id, to_classes(words, num_classes), [])
 
@@ -117,18 +131,14 @@ def read_labels(
 
 
 def read_lines(path: str | Path, header: str) -> Iterator[tuple[int, str]]:
-    """Yields the lines of a CSV file behind its header, with their numbers.
+    """Yields the lines of a CSV file below its header, with their numbers.
 
     Raises:
-      ValueError: The header is another.
+      ValueError: The file has another header, or a line is too long.
     """
     with open(path, encoding="utf-8", errors="backslashreplace") as file:
         first = file.readline(_MOST_CHARACTERS).rstrip("\n")
-        if first != header:
-            raise ValueError(
-                f"{path}, line 1: the header must be {header!r}, got "
-                f"{first[:80]!r}."
-            )
+        check_header(path, first, header)
         number = 2
         while line := file.readline(_MOST_CHARACTERS + 1):
             if len(line) > _MOST_CHARACTERS:
@@ -140,6 +150,19 @@ def read_lines(path: str | Path, header: str) -> Iterator[tuple[int, str]]:
             number += 1
 
 
+def check_header(path: str | Path, line: str, header: str) -> None:
+    """Checks the first line of a file.
+
+    Raises:
+      ValueError: The line is not the header.
+    """
+    if line != header:
+        raise ValueError(
+            f"{path}, line 1: the header must be {header!r}, got "
+            f"{line[:_SHOWN]!r}."
+        )
+
+
 def _read_once(
     files: Iterable[str | Path],
     header: str,
@@ -148,15 +171,16 @@ def _read_once(
     seen: set[str] = set()
     for path in files:
         for number, line in read_lines(path, header):
-            video = name_place(path, number, parse, line)
+            video = parse_at(path, number, parse, line)
             check_new(path, number, video.video_id, seen)
+            seen.add(video.video_id)
             yield video
 
 
-def name_place(
+def parse_at(
     path: str | Path, number: int, parse: Callable[[Any], Any], line: Any
 ) -> Any:
-    """Parses a line; a ValueError is raised anew with the file and the line."""
+    """Parses a line; a ValueError then names the file and the line."""
     try:
         return parse(line)
     except ValueError as error:
@@ -164,19 +188,22 @@ def name_place(
 
 
 def check_new(
-    path: str | Path, number: int, video_id: str, seen: set[str]
+    path: str | Path, number: int, video_id: str, seen: Container[str]
 ) -> None:
-    """Adds a video's id to those seen; ValueError if it is among them."""
+    """Checks that a video's id is not among those seen.
+
+    Raises:
+      ValueError: The id occurs a second time.
+    """
     if video_id in seen:
         raise ValueError(
-            f"{path}, line {number}: the video {video_id!r} comes a second "
+            f"{path}, line {number}: the video {video_id!r} occurs a second "
             "time."
         )
-    seen.add(video_id)
 
 
 def parse_prediction(line: str, num_classes: int | None = None) -> VideoScores:
-    """Returns what a line of a prediction CSV says."""
+    """Parses a line of a prediction CSV."""
     video_id, words = split_line(line)
     if len(words) % 2:
         raise ValueError(
@@ -188,7 +215,7 @@ def parse_prediction(line: str, num_classes: int | None = None) -> VideoScores:
 
 
 def split_line(line: str) -> tuple[str, list[str]]:
-    """Returns the id and the fields behind the last comma."""
+    """Returns the id and the fields after the last comma."""
     video_id, comma, rest = line.rpartition(",")
     if not comma or not video_id:
         raise ValueError(
@@ -198,7 +225,7 @@ def split_line(line: str) -> tuple[str, list[str]]:
 
 
 def check_num_classes(num_classes: int | None) -> None:
-    """Raises a ValueError for a number of classes below 1."""
+    """Checks that a number of classes, if it is known, is 1 or more."""
     if num_classes is not None:
         check_at_least(1, num_classes=num_classes)
 
@@ -208,7 +235,10 @@ def to_classes(values: Iterable[Any], num_classes: int | None) -> list[int]:
 
     Args:
       values: Whole numbers, or their texts.
-      num_classes: How many classes there are; None: not known.
+      num_classes: Number of classes; None if it is not known.
+
+    Raises:
+      ValueError: An index is not valid, or occurs twice.
     """
     classes = []
     for value in values:
@@ -230,13 +260,17 @@ def to_classes(values: Iterable[Any], num_classes: int | None) -> list[int]:
     seen: set[int] = set()
     for number in classes:
         if number in seen:
-            raise ValueError(f"the class {number} comes a second time.")
+            raise ValueError(f"the class {number} occurs a second time.")
         seen.add(number)
     return classes
 
 
 def to_scores(values: Iterable[Any]) -> list[float]:
-    """Returns scores in [0, 1] of numbers or their texts, checked."""
+    """Returns scores of numbers or their texts, checked.
+
+    Raises:
+      ValueError: A score is not a number in [0, 1].
+    """
     scores = []
     for value in values:
         try:
@@ -251,6 +285,6 @@ def to_scores(values: Iterable[Any]) -> list[float]:
     return scores
 
 
-def _show(value):
+def _show(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -7,12 +7,11 @@ import numpy as np
 
 from distill.data.bad_records import name_video
 from distill.data.pipeline import VideoReader
-from distill.evaluation.prediction_files.files import LABEL_HEADER
-from distill.system.atomic_files import replace_atomically
+from distill.evaluation.prediction_files.files import LABEL_HEADER, new_csv
 
 
 def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
-    """Writes every video's labels, `id,class class ...`, whole or not at all.
+    """Writes every video's labels, `id,class class ...`, atomically.
 
     Args:
       path: The file to write.
@@ -23,18 +22,14 @@ def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
 
     Raises:
       BadRecordError: A record is bad, or there is none.
-      ValueError: The records are segments, which are rated, not labelled.
+      ValueError: The records are segments, which have ratings, not labels.
     """
     if reader.schema.segment_labels:
         raise ValueError(
             "--segment_labels: a label CSV is of whole videos, not of segments."
         )
     count = 0
-    with (
-        replace_atomically(path) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="") as file,
-    ):
-        file.write(f"{LABEL_HEADER}\n")
+    with new_csv(path, LABEL_HEADER) as file:
         for batch in reader.read_once():
             labels = batch["labels"].numpy()
             for video_id, row in zip(batch["id"].numpy(), labels, strict=True):

@@ -1,11 +1,10 @@
 """GAP, Hit@1, PERR and mAP of prediction files against label files.
 
-In memory are the ids, the labels and the top k classes of each video: about a
+Memory holds the ids, the labels and the top k classes of each video: about a
 kilobyte a video with 20 classes.
 """
 
 import array
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,18 @@ from distill.evaluation.prediction_files.files import (
     read_predictions,
 )
 from distill.metrics.accumulator import VideoMetrics
-from distill.metrics.average_precision import PrecisionCounters
+from distill.metrics.average_precision import pooled_and_class_precisions
 from distill.models.argument_checks import check_at_least, check_choice
-from distill.system.atomic_files import replace_atomically
 
 MISSING = ("error", "zero")
 _ROWS = 256
 
 
 class ListedMetrics:
-    """The metrics of videos of which the best classes are listed.
+    """Metrics of videos whose prediction lines list only the best classes.
 
-    A class that a line does not list is not found, whatever its score was.
-    Classes of equal score rank as the line has them.
+    A class that is not listed counts as not found. Classes of equal score rank
+    in the order of the line.
 
     Args:
       top_k: Classes a video that enter GAP and mAP at k.
@@ -49,7 +47,7 @@ class ListedMetrics:
         self._positives = array.array("i")
 
     def update(self, video: VideoScores, labels: list[int]) -> None:
-        """Adds a video; without classes it counts as no prediction."""
+        """Adds a video; an empty line counts as no prediction."""
         true = set(labels)
         ranked = video.best(max(self.top_k, len(true)))
         found = [index in true for index in ranked.classes]
@@ -65,8 +63,8 @@ class ListedMetrics:
     def result(self) -> dict[str, float]:
         """Returns `gap`, `hit_at_one`, `perr`, `mean_average_precision_at_k`.
 
-        Equal to those of `VideoMetrics` where a line lists as many classes as
-        they see; all 0 without videos.
+        They equal those of `VideoMetrics` if the lines list as many classes as
+        the metrics use; all are 0 without videos.
         """
         names = ("gap", "hit_at_one", "perr", "mean_average_precision_at_k")
         if not self.num_videos:
@@ -76,19 +74,15 @@ class ListedMetrics:
         positives = np.array(self._positives)
         most = max(classes.max(initial=0), positives.max(initial=0))
         num_positives = np.bincount(positives, minlength=most + 1)
-        pooled = PrecisionCounters(scores[found])
-        pooled.add(scores[~found])
-        by_class = PrecisionCounters(scores[found], classes[found], most + 1)
-        others, of_class = scores[~found], classes[~found]
-        order = np.argsort(of_class, kind="stable")
-        starts = np.searchsorted(of_class[order], np.arange(most + 2))
-        for index in np.unique(classes[found]):
-            places = order[starts[index] : starts[index + 1]]
-            by_class.add(others[places], index)
-        held = num_positives > 0
-        precisions = by_class.result(num_positives)[held]
+        gap, at_k = pooled_and_class_precisions(
+            scores[found],
+            classes[found],
+            [(scores[~found], classes[~found])],
+            num_positives,
+        )
+        precisions = at_k[num_positives > 0]
         values = (
-            pooled.result(np.array([len(positives)]))[0],
+            gap,
             self._hits / self.num_videos,
             self._perr / self.num_videos,
             precisions.mean() if precisions.size else 0.0,
@@ -97,10 +91,10 @@ class ListedMetrics:
 
 
 class ExactMap:
-    """mAP of every score, as long as every line lists all classes.
+    """mAP of every score, available if every line lists all classes.
 
     Args:
-      num_classes: How many there are; None: as many as the first line lists.
+      num_classes: Number of classes; None for as many as the first line lists.
     """
 
     def __init__(self, num_classes: int | None):
@@ -114,13 +108,13 @@ class ExactMap:
             return
         if self._num_classes is None:
             self._num_classes = len(video.classes)
-        # Each class comes once: with so many below the bound all are there.
-        is_whole = (
+        # A line lists a class once: so many below the bound are all classes.
+        is_complete = (
             len(video.classes)
             == self._num_classes
             > max((*video.classes, *labels), default=0)
         )
-        if not is_whole:
+        if not is_complete:
             self._metrics = None
             self._rows.clear()
             return
@@ -138,7 +132,7 @@ class ExactMap:
         self._rows.clear()
 
     def result(self) -> dict[str, float]:
-        """Returns `mean_average_precision`, if no line left a class out."""
+        """Returns `mean_average_precision`; nothing if a class was missing."""
         if self._metrics is None:
             return {}
         if self._rows:
@@ -161,18 +155,18 @@ def score_predictions(
       predictions: Prediction CSVs.
       labels: Label CSVs.
       top_k: Classes a video that enter GAP and mAP at k.
-      num_classes: Classes are from 0 to one less; None: not known.
-      missing: `error`, or `zero`: a labelled video without a prediction counts
-        as one of which nothing was found.
+      num_classes: Number of classes; None if it is not known.
+      missing: Treatment of a labelled video without a prediction: `error`, or
+        `zero` to count it as a video without found classes.
 
     Returns:
       Dict of the metrics of `ListedMetrics`, `top_k`, `num_videos`,
-      `num_missing` (videos counted without a prediction) and, where every
-      line lists all classes, `mean_average_precision` of every score.
+      `num_missing` (labelled videos without a prediction) and, if every line
+      lists all classes, `mean_average_precision` of every score.
 
     Raises:
       ValueError: A line is wrong, a predicted video has no labels, or a
-        labelled one no prediction.
+        labelled video has no prediction.
     """
     check_choice("missing", missing, MISSING)
     check_num_classes(num_classes)
@@ -181,8 +175,8 @@ def score_predictions(
     for video in read_predictions(predictions, num_classes):
         if video.video_id not in truth:
             raise ValueError(
-                f"The video {video.video_id!r} is predicted, but in no file of "
-                "labels."
+                f"The video {video.video_id!r} is predicted, but no label file "
+                "has it."
             )
         found = truth.pop(video.video_id)
         metrics.update(video, found)
@@ -190,8 +184,8 @@ def score_predictions(
     if truth and missing == "error":
         raise ValueError(
             f"{len(truth)} labelled videos have no prediction, such as "
-            f"{next(iter(truth))!r}. (--missing=zero counts them as videos of "
-            "which nothing was found.)"
+            f"{next(iter(truth))!r}. (--missing=zero counts them as videos "
+            "without found classes.)"
         )
     for video_id, found in truth.items():
         nothing = VideoScores(video_id, [], [])
@@ -199,29 +193,23 @@ def score_predictions(
         exact.update(nothing, found)
     num_videos = metrics.num_videos
     if not num_videos:
-        raise ValueError("The files of predictions and labels hold no video.")
+        raise ValueError("The prediction and label files hold no video.")
     numbers = {"num_videos": num_videos, "num_missing": len(truth)}
     scores = metrics.result() | exact.result()
     return scores | numbers | {"top_k": top_k}
 
 
 def missing_note(scores: Mapping[str, Any]) -> str:
-    """Returns a line that says what the scores do not cover."""
+    """Returns a line that names the limits of the scores, or an empty text."""
     notes = []
     if "mean_average_precision" not in scores:
         notes.append(
-            "mAP and PERR are those of the classes each line lists; exact mAP "
-            "needs lines of all classes."
+            "mAP and PERR use the classes that a line lists; exact mAP needs "
+            "lines of all classes."
         )
     if scores["num_missing"]:
         notes.append(
             f"{scores['num_missing']} videos without a prediction count as "
-            "ones of which nothing was found."
+            "videos without found classes."
         )
     return " ".join(notes)
-
-
-def write_scores(path: str | Path, scores: Mapping[str, Any]) -> None:
-    """Writes scores as JSON, whole or not at all."""
-    with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(dict(scores), indent=2) + "\n")
