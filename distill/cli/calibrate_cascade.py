@@ -48,7 +48,7 @@ def main() -> None:
     from distill.evaluation.cascade import calibrate
     from distill.networks.loading import load_network
 
-    checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
+    checkpoint = str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
     reader = scoring.evaluation_reader(
         checkpoint,
         need_labels=False,

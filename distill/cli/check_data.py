@@ -48,8 +48,11 @@ FLAG_GROUPS = (
 def main() -> int:
     """Checks the splits, prints the table and writes the report."""
     require("output_dir")
-    patterns = {name: FLAGS[f"{name}_data_pattern"].value for name in _SPLITS}
-    patterns = {name: text for name, text in patterns.items() if text}
+    patterns = {
+        name: str(pattern)
+        for name in _SPLITS
+        if (pattern := FLAGS[f"{name}_data_pattern"].value)
+    }
     if not patterns:
         names = " or ".join(f"--{name}_data_pattern" for name in _SPLITS)
         raise ValueError(f"Give a value to {names}.")

@@ -135,10 +135,11 @@ def _clear_endings() -> Iterator[None]:
 
 def _describe(error: Exception) -> str:
     """Returns an error's text; an error without a file is of the output."""
-    unnamed = isinstance(error, OSError) and error.filename is None
-    if unnamed and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"standard output cannot be written: {error.strerror}."
-    return str(error)
+    if not isinstance(error, OSError) or error.filename is not None:
+        return str(error)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return str(error)
+    return f"standard output cannot be written: {error.strerror}."
 
 
 def _exit(line: str, status: int) -> None:

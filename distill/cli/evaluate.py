@@ -1,6 +1,7 @@
 """Scores a checkpoint, every new one as it appears, or an artifact."""
 
 import dataclasses
+from collections.abc import Iterable
 
 from absl import flags
 
@@ -53,12 +54,12 @@ def main() -> None:
 
     networks = ("teacher", "student") if FLAGS.role == "both" else (FLAGS.role,)
     if FLAGS.run_once:
-        chosen = [scoring.scored_file()]
+        chosen: Iterable[str] = [scoring.scored_file()]
     else:
         require("train_dir")
         if workers.num_workers > 1:
             raise ValueError("--run_once=false is for one process.")
-        chosen = follow(FLAGS.train_dir, FLAGS.poll_seconds)
+        chosen = map(str, follow(FLAGS.train_dir, FLAGS.poll_seconds))
     for checkpoint in chosen:
         reader = scoring.evaluation_reader(checkpoint, need_labels=True)
         with workers.exit_barrier():

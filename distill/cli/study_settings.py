@@ -72,7 +72,7 @@ def study_plan(command: str) -> Study:
 
 def _each_once(flag: str) -> list[int]:
     """Returns the numbers of a flag; ValueError unless each stands once."""
-    numbers = list(FLAGS[flag].value)
+    numbers = list(FLAGS[flag].value or ())
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(f"--{flag} must name each number once: {numbers}.")
     return numbers
@@ -132,7 +132,7 @@ def _teacher_unit(seed: int) -> Unit:
     """Returns the training of one teacher."""
     with _flags(shlex.split(FLAGS.teacher_flags)):
         settings = _with_seed(run_settings("teacher"), seed)
-    budget = settings.student.budget
+    budget = settings.network("student").budget
     return Unit(
         TEACHER,
         None,
@@ -152,7 +152,7 @@ def _row_units(
         directory = unit_directory(FLAGS.study_dir, row.name, budget, seed)
         try:
             stages = _stages(row, budget, seed, directory, teachers)
-            scored = stages[-1].student.budget.at_evaluation()
+            scored = stages[-1].network("student").budget.at_evaluation()
             if row.evaluation_selection:
                 scored = FrameBudget(
                     row.evaluation_selection, num_frames=budget
@@ -164,7 +164,7 @@ def _row_units(
             ) from error
         yield Unit(
             row.name,
-            stages[-1].student.budget.num_frames,
+            stages[-1].network("student").budget.num_frames,
             seed,
             directory,
             stages,

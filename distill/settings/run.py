@@ -88,13 +88,13 @@ class RunSettings:
                 "A teacher is trained in this run, or taken from "
                 "teacher_checkpoints, not both."
             )
-        taught = self.distillation is not None
-        if taught != bool(self.teacher is not None or self.teacher_checkpoints):
+        has_teacher = self.teacher is not None or self.teacher_checkpoints
+        if (self.distillation is not None) != bool(has_teacher):
             raise ValueError(
                 "Distillation needs a teacher, and a teacher distillation."
             )
-        if taught:
-            self._check_teachers()
+        if self.distillation is not None:
+            self._check_teachers(self.distillation)
         if self.data.frame_features:
             for network in (self.teacher, self.student):
                 if network is not None:
@@ -111,8 +111,7 @@ class RunSettings:
                 "mixup is not for segment_labels: a mixed pair is not rated."
             )
 
-    def _check_teachers(self) -> None:
-        distillation = self.distillation
+    def _check_teachers(self, distillation: DistillationSettings) -> None:
         if self.teacher_checkpoints:
             self._check_teacher_fields()
         if distillation.mimic and len(self.teacher_checkpoints) != 1:

@@ -1,6 +1,7 @@
 """What the records of a data set hold: keys, feature widths, classes."""
 
 import dataclasses
+from typing import Any
 
 from distill.models.argument_checks import check_at_least
 from distill.models.options import check_options, option
@@ -123,7 +124,9 @@ def make_schema(
             f"Unknown {level}-level dataset {dataset!r}. Choices: "
             f"{', '.join(sorted(presets))}."
         )
-    fields = {"frame_features": frame_features} | presets[dataset]
+    fields: dict[str, Any] = presets[dataset] | {
+        "frame_features": frame_features
+    }
     if overrides.get("segment_labels"):
         fields["max_frames"] = SEGMENT_FRAMES
     for key, value in overrides.items():
