@@ -235,15 +235,9 @@ def _stage_budget(num_frames: int) -> FrameBudget:
 def _find_thresholds(
     confidences: np.ndarray, budgets: tuple[int, ...], share: float
 ) -> tuple[tuple[float, ...], float]:
-    """Finds the thresholds that pass a share of the videos on.
+    """Returns the thresholds that pass a share on, and the mean of frames.
 
-    Args:
-      confidences: `[videos, stages]` greatest probabilities.
-      budgets: Frames of every stage.
-      share: The share that each stage passes on, in [0, 1].
-
-    Returns:
-      The thresholds, and the mean number of frames.
+    The confidences are `[videos, stages]` greatest probabilities.
     """
     videos = np.arange(len(confidences))
     frames, thresholds = float(budgets[0]), []

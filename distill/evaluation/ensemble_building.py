@@ -30,7 +30,7 @@ class KeptPredictions:
     Labels stay in memory, eight bytes each.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._members: list[ScoreStore] = []
         self._videos: list[np.ndarray] = []
         self._classes: list[np.ndarray] = []
@@ -65,11 +65,7 @@ class KeptPredictions:
     def score(
         self, choices: Sequence[Sequence[float]], top_k: int
     ) -> list[float]:
-        """Returns the GAP for each of several choices of weights.
-
-        Args:
-          choices: The members' weights, with a positive sum, for each choice.
-          top_k: Classes a video.
+        """Returns the GAP for each of several choices of the members' weights.
 
         Raises:
           ValueError: The members have predicted different videos.
@@ -130,13 +126,7 @@ def search_weights(
 
 @dataclasses.dataclass(frozen=True)
 class EnsembleBuilder:
-    """Builds and scores ensembles.
-
-    Attributes:
-      reader: Reads the videos to score on, with labels.
-      top_k: Classes a video that enter GAP.
-      precision: Data type of the networks' computation.
-    """
+    """Scores ensembles and their members on the videos of a reader."""
 
     reader: VideoReader
     top_k: int = 20
@@ -153,12 +143,12 @@ class EnsembleBuilder:
         Args:
           members: The networks, with weights.
           path: The file to write, of the members of weights above 0.
-          search_steps: Steps of a search of the weights on the reader's
-            videos; None to keep the members' weights.
+          search_steps: Steps of a search of the weights on these videos; None
+            to keep the members' weights.
 
         Returns:
-          Scores of each member and of `ensemble`, by name, as
-          `evaluate_checkpoint` returns them, each with its `weight`.
+          Scores of each member and of `ensemble` by name, from
+          `evaluate_checkpoint`, each with its `weight`.
 
         Raises:
           ValueError: The members cannot be an ensemble.
@@ -173,10 +163,11 @@ class EnsembleBuilder:
         for member in ensemble.members:
             if kept is not None:
                 kept.start_member()
+            observe = None if kept is None else kept.keep
             scores[member.name] = self._score(
-                member.checkpoint, member.role, kept and kept.keep
+                member.checkpoint, member.role, observe
             )
-        if kept is not None:
+        if kept is not None and search_steps is not None:
             weights = search_weights(
                 kept, num_steps=search_steps, top_k=self.top_k
             )

@@ -65,13 +65,7 @@ class Prediction:
 def predict_videos(
     network: ScoredNetwork, reader: VideoReader, sharing: SharedReading = ALONE
 ) -> Iterator[Prediction]:
-    """Yields a network's predictions of every example, in a fixed order.
-
-    Args:
-      network: The network.
-      reader: Reads the examples.
-      sharing: Selects the examples of this worker.
-    """
+    """Yields predictions of this worker's examples, in a fixed order."""
     reader = dataclasses.replace(reader, budget=network.budget)
     predict = network.compiled_predict
     if sharing.workers.num_replicas > 1 and isinstance(network, Network):
@@ -176,9 +170,8 @@ def evaluate_checkpoint(
       sharing: Divides the examples among workers.
 
     Returns:
-      The scores with `checkpoint`, `role` and `step`; for an ensemble the role
-      is `ensemble`, the step None, and `loss` the training loss of its first
-      member.
+      The scores with `checkpoint`, `role` and `step`. An ensemble has the role
+      `ensemble`, no step and the training loss of its first member.
     """
     network = network or load_network(checkpoint, role)
     trained, step = checkpoint, None

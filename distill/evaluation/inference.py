@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,9 +35,7 @@ DESCRIPTION = "inference.json"
 def format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
     """Yields a CSV line for each video: `id,class score class score ...`.
 
-    Args:
-      videos: A batch.
-      top_k: Classes a video, best first; scores have six decimals.
+    The `top_k` classes come best first; scores have six decimals.
     """
     top = top_classes(videos.predictions, top_k)
     scores = np.take_along_axis(videos.predictions, top, axis=1)
@@ -54,11 +52,6 @@ def write_predictions(
     path: str | Path, batches: Iterable[Prediction], top_k: int
 ) -> Iterator[int]:
     """Writes predictions as CSV, atomically.
-
-    Args:
-      path: The file to write.
-      batches: Batches of videos.
-      top_k: Classes a video.
 
     Yields:
       The number of videos written so far, after every batch.
@@ -83,13 +76,6 @@ def write_shared_predictions(
     Every worker writes its videos beside the file, in a directory that all
     machines see. The chief joins these files: in the order of one process if
     the workers divide batches, else worker after worker.
-
-    Args:
-      path: The file to write.
-      batches: Batches of this worker.
-      top_k: Classes a video.
-      sharing: Divides the videos among workers.
-      reader: Reads the videos.
 
     Yields:
       The number of this worker's videos so far, after every batch.
@@ -122,7 +108,7 @@ def write_shared_predictions(
         own.unlink()
 
 
-def _interleave(files: list[TextIO], batch_size: int) -> Iterator[str]:
+def _interleave(files: Sequence[TextIO], batch_size: int) -> Iterator[str]:
     """Yields a batch's lines of each file, then of each again, to the end."""
     while lines := [
         line for file in files for line in itertools.islice(file, batch_size)
@@ -131,12 +117,10 @@ def _interleave(files: list[TextIO], batch_size: int) -> Iterator[str]:
 
 
 def choose_shard(files: list[str], shard: str | None) -> list[str]:
-    """Returns the files of one of several processes.
+    """Returns the files of process i of n, by a shard `i,n`.
 
-    Args:
-      files: All files.
-      shard: `i,n`: process i of n, counted from 0, takes every n-th file. None
-        for all files.
+    Processes count from 0; process i takes every n-th file from file i on. All
+    files are returned for None.
 
     Raises:
       ValueError: `shard` has another form, or the process gets no file.
@@ -213,15 +197,7 @@ class InferenceFiles:
     def write(
         self, network: ScoredNetwork, reader: VideoReader
     ) -> Iterator[str]:
-        """Writes the CSV files that do not exist yet.
-
-        Args:
-          network: The network.
-          reader: Reads the input files.
-
-        Yields:
-          A message for each file.
-        """
+        """Writes the missing CSV files; yields a message for each input."""
         self.prepare(reader.files)
         for file in reader.files:
             path = self.path(file)

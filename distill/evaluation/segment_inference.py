@@ -24,10 +24,6 @@ class TopSegments:
     In a tie earlier segments are kept and rank first, so the batch size has no
     effect. Memory holds at most twice `max_per_class` segments and a batch for
     each class.
-
-    Args:
-      classes: Class indexes.
-      max_per_class: Segments to keep of each class, 1 or more.
     """
 
     def __init__(self, classes: Sequence[int], max_per_class: int):
@@ -109,11 +105,6 @@ def write_segments(
 ) -> Iterator[int]:
     """Writes the best segments of every class as CSV, atomically.
 
-    Args:
-      path: The file to write.
-      batches: Batches of segments.
-      top: Collects the best segments.
-
     Yields:
       The number of segments read so far, after every batch.
     """
@@ -161,28 +152,19 @@ def score_segments(
 ) -> float:
     """Returns the segment mAP of a file of `write_segments`.
 
-    Args:
-      path: The file.
-      ratings: By class, rated segment ids with True for a positive, as
-        `read_ratings` returns them.
+    The ratings are those of `read_ratings`.
     """
     return ranked_segment_map(read_segments(path), ratings)
 
 
 def read_class_list(path: str | Path, num_classes: int) -> list[int]:
-    """Reads a list of class indexes.
+    """Reads the class index at the start of every line, ascending.
 
-    Args:
-      path: A text file or CSV; a line begins with a class index. A first line
-        without an index is a header.
-      num_classes: Number of classes.
-
-    Returns:
-      The indexes, ascending, each once.
+    A first line without an index is a header.
 
     Raises:
-      ValueError: A line has no valid index, or there is no index; the message
-        names the file and the line.
+      ValueError: A line has no index below `num_classes`, or there is no index;
+        the message names the file and the line.
     """
     lines = Path(path).read_text(encoding="utf-8").rstrip().splitlines()
     classes = set()

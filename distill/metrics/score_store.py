@@ -4,6 +4,7 @@ import contextlib
 import tempfile
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class ScoreStore:
         self._bytes = int(megabytes * 2**20)
         self._batches: list[np.ndarray] = []
         self._batch_bytes = 0
-        self._file = None
+        self._file: Any = None
         self._chunk_sizes: list[int] = []
 
     def append(self, scores: np.ndarray) -> None:
@@ -97,7 +98,9 @@ class ScoreStore:
         chunk = np.concatenate([batch.T for batch in self._batches], axis=1)
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="distill-scores-")
+                self._file = tempfile.TemporaryFile(  # noqa: SIM115
+                    prefix="distill-scores-"
+                )
                 weakref.finalize(self, self._file.close)
             self._file.seek(0, 2)
             self._file.write(np.ascontiguousarray(chunk))

@@ -19,7 +19,7 @@ class SegmentMetrics:
     ones change nothing. Only the rated pairs are kept.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.num_segments = 0
         self._classes: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []

@@ -21,20 +21,14 @@ _SHOWN = 200  # characters of weights in an error
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A network of an ensemble.
-
-    Attributes:
-      checkpoint: Path of the checkpoint.
-      role: `student` or `teacher`, the network of the checkpoint.
-      weight: Weight in the mean, 0 or more.
-    """
+    """A network of an ensemble: its checkpoint, its role and its weight."""
 
     checkpoint: str
     role: str
     weight: float
 
     def __post_init__(self):
-        """Checks the role, and that the file is no ensemble itself."""
+        """Checks the role, and that the file is not an ensemble."""
         check_choice("network", self.role, _ROLES)
         if is_ensemble(self.checkpoint):
             raise ValueError(
@@ -53,13 +47,10 @@ class Member:
 class Ensemble:
     """Networks whose predictions are averaged.
 
-    Attributes:
-      members: One or more, each network once. Their weights are scaled to sum
-        to 1.
+    Weights are scaled to sum to 1.
 
     Raises:
-      ValueError: There is no member, one occurs twice, or a weight is not
-        valid.
+      ValueError: There is no member, one occurs twice, or a weight is wrong.
     """
 
     members: tuple[Member, ...]
@@ -87,8 +78,7 @@ class Ensemble:
     def write(self, path: str | Path) -> None:
         """Writes the members of weights above 0, atomically.
 
-        Args:
-          path: The file. Its checkpoints are relative to its directory.
+        The checkpoints are stored relative to the directory of the file.
 
         Raises:
           ValueError: The name does not end in `.json`.
@@ -109,9 +99,6 @@ class Ensemble:
     @classmethod
     def read(cls, path: str | Path) -> "Ensemble":
         """Reads the file of an ensemble.
-
-        Args:
-          path: The file. Its checkpoints are relative to its directory.
 
         Raises:
           ValueError: The file does not exist, or is not an ensemble.
@@ -147,12 +134,9 @@ def scale_weights(
 ) -> list[float]:
     """Returns weights scaled to sum to 1.
 
-    Args:
-      weights: 0 or more, one of them above 0.
-      name: Name of the weights in an error.
-
     Raises:
-      ValueError: A weight is negative or not finite, or all are 0.
+      ValueError: A weight is negative or not finite, or all are 0; the message
+        calls them by `name`.
     """
     finite = all(0 <= weight < math.inf for weight in weights)
     if not finite or not 0 < sum(weights) < math.inf:
@@ -167,15 +151,11 @@ def scale_weights(
 def parse_weights(
     texts: Sequence[str] | None, number: int, files: str
 ) -> list[float]:
-    """Returns the weights of --weights, scaled to sum to 1.
-
-    Args:
-      texts: The flag's values; None for equal weights.
-      number: Number of files.
-      files: Name of the flag that lists them.
+    """Returns the scaled weights of --weights, or equal ones for None.
 
     Raises:
-      ValueError: A weight is not valid, or their number is not that of files.
+      ValueError: A weight is not valid, or they are not as many as the `number`
+        of files of the flag `files`.
     """
     if texts is None:
         texts = ["1"] * number
@@ -196,10 +176,7 @@ def parse_weights(
 def parse_member(text: str, role: str, weight: float = 1.0) -> Member:
     """Returns the member of `FILE`, `FILE:student` or `FILE:teacher`.
 
-    Args:
-      text: The file, with or without a role.
-      role: The network where the text names no role.
-      weight: Its weight.
+    `role` is the role where the text names none.
     """
     file, separator, named = text.rpartition(":")
     if separator and named in _ROLES:

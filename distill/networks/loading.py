@@ -20,8 +20,7 @@ def load_network(
 
     Args:
       checkpoint: A checkpoint, or the file of an ensemble (`.json`).
-      role: `teacher` or `student`; for an ensemble `student`, because its
-        members name their own roles.
+      role: `teacher` or `student`; for an ensemble `student`.
       precision: Data type of the computation: `float32` or `bfloat16`.
       budget: The frames it sees; None for those it was trained on.
 

@@ -13,18 +13,10 @@ from distill.settings.schema import DataSchema
 
 @dataclasses.dataclass(frozen=True)
 class ModelSize:
-    """A model of the registry as it would be built for a data set.
+    """A model of the registry with its default sizes.
 
-    Attributes:
-      name: Its name.
-      level: `frame` or `video`.
-      arguments: The model's own sizes.
-      classifier: Name of the classifier on top.
-      classifier_arguments: Sizes of the classifier.
-      parameters: Number of weight values; None if it cannot be built.
-      macs: MACs of one video of the greatest length; None if it cannot be
-        built.
-      problem: Why the default sizes do not fit the data; None if they do.
+    If the sizes do not fit the data, `problem` says why, and `parameters` and
+    `macs` (MACs of one video of the greatest length) are None.
     """
 
     name: str
@@ -40,12 +32,10 @@ class ModelSize:
 def list_models(
     schema: DataSchema, names: Iterable[str] | None = None
 ) -> list[ModelSize]:
-    """Measures models at their default sizes.
+    """Measures models of the registry at their default sizes.
 
-    Args:
-      schema: Feature widths, classes and frames. A video-level model reads
-        all features as one vector, whatever the schema's level.
-      names: Models of the registry; None for all, in the registry's order.
+    A video-level model reads all features as one vector, whatever the schema's
+    level. `names` is None for all models.
 
     Raises:
       ValueError: A name is unknown.
@@ -58,8 +48,10 @@ def list_models(
 def _measure(name: str, level: str, schema: DataSchema) -> ModelSize:
     arguments = registry.resolve_arguments(name, {})
     settings = NetworkSettings(name, dict(arguments))
-    classifier = arguments.pop(
-        "video_level_classifier_model", registry.get_entry(name).classifier
+    classifier = str(
+        arguments.pop(
+            "video_level_classifier_model", registry.get_entry(name).classifier
+        )
     )
     classifier_arguments = {
         key: arguments.pop(key)

@@ -134,8 +134,8 @@ def build_network(
     max_frames = settings.budget.width(schema.max_frames)
     feature_sizes = schema.feature_sizes
     if settings.encoder_sizes:
-        feature_sizes = parse_sizes("encoder_sizes", settings.encoder_sizes)
-        feature_sizes = (feature_sizes[-1],)
+        widths = parse_sizes("encoder_sizes", settings.encoder_sizes)
+        feature_sizes = (widths[-1],)
     model = registry.build_model(
         settings.model,
         arguments=settings.arguments,
@@ -169,13 +169,7 @@ def _check_level(settings: NetworkSettings, schema: DataSchema) -> None:
 def input_shapes(
     schema: DataSchema, max_frames: int, width: int
 ) -> dict[str, Any]:
-    """Returns the shapes of a model's inputs.
-
-    Args:
-      schema: The layout of the data.
-      max_frames: Frames of the longest video.
-      width: Width of a frame, or of a video's vector.
-    """
+    """Returns the shapes of a model's inputs, of features of a width."""
     if schema.frame_features:
         return {"frames": (None, max_frames, width), "num_frames": (None,)}
     return {"features": (None, width)}

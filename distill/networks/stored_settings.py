@@ -59,10 +59,11 @@ def read_validated_settings(path: str | Path, role: str) -> RunSettings:
     """
     with open_checkpoint(path) as file:
         settings = stored_settings(file)
-        if role == _AUTOENCODER:
-            network = settings.autoencoder
-        else:
-            network = settings.network(role)
+        network: Any = (
+            settings.autoencoder
+            if role == _AUTOENCODER
+            else settings.network(role)
+        )
         group = result_group(file, role)
         if group not in file:
             raise CheckpointError(
@@ -85,10 +86,7 @@ def read_validated_settings(path: str | Path, role: str) -> RunSettings:
 
 
 def _check_sizes(network: Any, schema: DataSchema, stored: Shapes) -> None:
-    """Checks every size against the number of stored values and variables.
-
-    Settings that pass are built in a moment.
-    """
+    """Checks every size against the number of stored values and variables."""
     num_values = sum(map(math.prod, stored.values()))
     if schema.max_frames > _MOST_FRAMES:
         raise ValueError(
@@ -125,12 +123,9 @@ def _check_sizes(network: Any, schema: DataSchema, stored: Shapes) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _expect_shapes(network: str, schema: DataSchema, role: str) -> Shapes:
-    """Returns the shapes of a network's weights, by name.
+    """Returns the shapes of a network's weights by name.
 
-    Args:
-      network: The network's settings as JSON, which can be cached.
-      schema: The data.
-      role: `teacher`, `student` or `autoencoder`.
+    The network's settings are JSON, so that they can be a key of the cache.
     """
     # Keras seeds later layers by Python's random numbers: none may be used up.
     state = random.getstate()
@@ -176,16 +171,11 @@ def check_same_data(
     expected: DataSchema,
     expected_by: str = "this run",
 ) -> None:
-    """Checks that a trained network reads the same data as a run.
-
-    Args:
-      checkpoint: The network's file.
-      trained: The data that it was trained on.
-      expected: The data that it is going to read.
-      expected_by: Name of the run, or of the other network, in the error.
+    """Checks that a trained network reads the data of a run.
 
     Raises:
-      CheckpointError: Features, classes or frames differ.
+      CheckpointError: Features, classes or frames differ; the message calls the
+        run, or another network, `expected_by`.
     """
     for name in (
         "frame_features",

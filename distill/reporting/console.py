@@ -28,8 +28,9 @@ def print_table(
     """
     table = rich.table.Table()
     for index, title in enumerate(titles):
-        justify = "left" if index in left else "right"
-        table.add_column(title, justify=justify, overflow="fold")
+        table.add_column(
+            title, justify="left" if index in left else "right", overflow="fold"
+        )
     for row in rows:
         table.add_row(*row)
     fixed = None if sys.stdout.isatty() else width
@@ -60,13 +61,9 @@ def report_progress(
     output_file: str,
     examples: str = "videos",
 ) -> None:
-    """Consumes running counts; shows a bar on a terminal, then the result.
+    """Consumes running counts of predicted examples and prints the result.
 
-    Args:
-      counts: Number of examples that are done, after every batch.
-      estimated: Expected number of examples.
-      output_file: The file that holds their predictions.
-      examples: Name of the examples.
+    A terminal shows a bar meanwhile.
     """
     console = rich.console.Console(highlight=False)
     with rich.progress.Progress(

@@ -27,9 +27,6 @@ from distill.models.argument_checks import check_at_least
 class IndexedPredictions:
     """A prediction CSV with random access to the line of a video.
 
-    Args:
-      path: The file.
-
     Attributes:
       numbers: Line numbers by video id, in the order of the file.
 

@@ -26,11 +26,7 @@ def convert_predictions(
 ) -> int:
     """Writes the predictions of JSON lines as CSV, atomically.
 
-    Args:
-      files: Files of JSON lines; empty lines are skipped.
-      output: The CSV to write.
-      top_k: Classes a video, best first.
-      num_classes: Number of classes; None if it is not known.
+    Empty lines are skipped. `num_classes` is None if it is not known.
 
     Returns:
       The number of videos.
@@ -60,14 +56,10 @@ def convert_predictions(
 def parse_json_line(
     line: str | bytes, num_classes: int | None = None
 ) -> VideoScores:
-    """Parses the JSON object of a video.
+    """Parses an object of `video_id`, `class_indexes` and their scores.
 
-    Args:
-      line: An object of `video_id`, `class_indexes` and their scores. The
-        scores are `probabilities`, or else `predictions`; beside
-        `probabilities`, `predictions` holds the scores of all classes and is
-        ignored.
-      num_classes: Number of classes; None if it is not known.
+    The scores are `probabilities`, or else `predictions`. `predictions` beside
+    `probabilities` are the scores of all classes, and are ignored.
 
     Raises:
       ValueError: The line has another form.

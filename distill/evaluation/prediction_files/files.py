@@ -28,12 +28,9 @@ _WHOLE_NUMBER = re.compile(r"\d{1,1000}")
 
 @dataclasses.dataclass(frozen=True)
 class VideoScores:
-    """The line of a video.
+    """A video's class indexes, each once, and their scores in [0, 1].
 
-    Attributes:
-      video_id: Id of the video.
-      classes: Class indexes, each once, in the line's order.
-      scores: Their scores in [0, 1]; empty in a label file.
+    A label has no scores.
     """
 
     video_id: str
@@ -72,12 +69,8 @@ def new_csv(path: str | Path, header: str) -> Iterator[TextIO]:
 def match_files(patterns: str, flag: str) -> list[str]:
     """Lists the local files that match any of several globs, sorted.
 
-    Args:
-      patterns: Globs separated by commas.
-      flag: The flag that holds them.
-
     Raises:
-      ValueError: A glob matches no file.
+      ValueError: A glob matches no file; the message names the flag.
     """
 
     def list_matches(pattern: str) -> list[str]:
@@ -94,13 +87,11 @@ def read_predictions(
 ) -> Iterator[VideoScores]:
     """Yields the videos of prediction CSV files.
 
-    Args:
-      files: Their names. A video occurs once in all of them; the ids are kept
-        in memory.
-      num_classes: Number of classes; None if it is not known.
+    A video occurs once in all files; the ids are kept in memory. `num_classes`
+    is None if it is not known.
 
     Raises:
-      ValueError: A header or a line is wrong, with the file and the line.
+      ValueError: A line is wrong; the message names the file and the line.
     """
     yield from _read_once(
         files,
@@ -114,12 +105,8 @@ def read_labels(
 ) -> dict[str, list[int]]:
     """Returns the classes of every video of label CSV files, by id.
 
-    Args:
-      files: Their names.
-      num_classes: Number of classes; None if it is not known.
-
     Raises:
-      ValueError: A header or a line is wrong, with the file and the line.
+      ValueError: A line is wrong; the message names the file and the line.
     """
 
     def parse(line: str) -> VideoScores:
@@ -151,11 +138,7 @@ def read_lines(path: str | Path, header: str) -> Iterator[tuple[int, str]]:
 
 
 def check_header(path: str | Path, line: str, header: str) -> None:
-    """Checks the first line of a file.
-
-    Raises:
-      ValueError: The line is not the header.
-    """
+    """Checks the first line of a file."""
     if line != header:
         raise ValueError(
             f"{path}, line 1: the header must be {header!r}, got "
@@ -190,11 +173,7 @@ def parse_at(
 def check_new(
     path: str | Path, number: int, video_id: str, seen: Container[str]
 ) -> None:
-    """Checks that a video's id is not among those seen.
-
-    Raises:
-      ValueError: The id occurs a second time.
-    """
+    """Checks that a video's id is not among those seen."""
     if video_id in seen:
         raise ValueError(
             f"{path}, line {number}: the video {video_id!r} occurs a second "
@@ -231,14 +210,9 @@ def check_num_classes(num_classes: int | None) -> None:
 
 
 def to_classes(values: Iterable[Any], num_classes: int | None) -> list[int]:
-    """Returns class indexes, checked.
+    """Returns class indexes of whole numbers or their texts, checked.
 
-    Args:
-      values: Whole numbers, or their texts.
-      num_classes: Number of classes; None if it is not known.
-
-    Raises:
-      ValueError: An index is not valid, or occurs twice.
+    `num_classes` is None if it is not known.
     """
     classes = []
     for value in values:
@@ -266,11 +240,7 @@ def to_classes(values: Iterable[Any], num_classes: int | None) -> list[int]:
 
 
 def to_scores(values: Iterable[Any]) -> list[float]:
-    """Returns scores of numbers or their texts, checked.
-
-    Raises:
-      ValueError: A score is not a number in [0, 1].
-    """
+    """Returns scores in [0, 1] of numbers or their texts, checked."""
     scores = []
     for value in values:
         try:

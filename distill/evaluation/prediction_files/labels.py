@@ -13,10 +13,6 @@ from distill.evaluation.prediction_files.files import LABEL_HEADER, new_csv
 def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
     """Writes every video's labels, `id,class class ...`, atomically.
 
-    Args:
-      path: The file to write.
-      reader: Reads the videos.
-
     Yields:
       The number of videos written so far, after every batch.
 

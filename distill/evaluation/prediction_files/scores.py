@@ -99,23 +99,24 @@ class ExactMap:
 
     def __init__(self, num_classes: int | None):
         self._num_classes = num_classes
-        self._metrics: VideoMetrics | None = VideoMetrics()
+        self._metrics = VideoMetrics()
+        self._is_complete = True
         self._rows: list[tuple[VideoScores, list[int]]] = []
 
     def update(self, video: VideoScores, labels: list[int]) -> None:
         """Adds a video."""
-        if self._metrics is None:
+        if not self._is_complete:
             return
         if self._num_classes is None:
             self._num_classes = len(video.classes)
         # A line lists a class once: so many below the bound are all classes.
-        is_complete = (
+        self._is_complete = (
             len(video.classes)
             == self._num_classes
             > max((*video.classes, *labels), default=0)
         )
-        if not is_complete:
-            self._metrics = None
+        if not self._is_complete:
+            self._metrics = VideoMetrics()
             self._rows.clear()
             return
         self._rows.append((video, labels))
@@ -123,8 +124,9 @@ class ExactMap:
             self._flush()
 
     def _flush(self) -> None:
-        shape = (len(self._rows), self._num_classes)
-        predictions, truth = np.zeros(shape, np.float32), np.zeros(shape, bool)
+        shape = (len(self._rows), self._num_classes or 0)
+        predictions = np.zeros(shape, np.float32)
+        truth = np.zeros(shape, np.bool_)
         for row, (video, labels) in enumerate(self._rows):
             predictions[row, video.classes] = video.scores
             truth[row, labels] = True
@@ -133,7 +135,7 @@ class ExactMap:
 
     def result(self) -> dict[str, float]:
         """Returns `mean_average_precision`; nothing if a class was missing."""
-        if self._metrics is None:
+        if not self._is_complete:
             return {}
         if self._rows:
             self._flush()
