@@ -60,9 +60,9 @@ def main() -> int:
     budget = frame_budget().at_evaluation()
 
     start_tensorflow(gpu=-1)
+    from distill.data.bad_records import Expected
     from distill.data.files import find_files
     from distill.datasets.check.check import Split, check_splits
-    from distill.datasets.check.file_check import Expected
     from distill.datasets.check.report import (
         make_directory,
         print_findings,

@@ -3,6 +3,9 @@
 Runs only after reading has failed, on the files and records concerned.
 """
 
+import dataclasses
+from collections.abc import Callable, Mapping
+
 import tensorflow as tf
 from google.protobuf.message import DecodeError, Message
 
@@ -25,6 +28,21 @@ class BadRecordError(ValueError):
     """A record or a file that cannot be read as the schema says."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """Properties of good records.
+
+    Attributes:
+      schema: Their layout.
+      need_labels: Whether a record without labels, or rated segments, is bad.
+      budget: The frames that are read of them.
+    """
+
+    schema: DataSchema
+    need_labels: bool = True
+    budget: FrameBudget = ALL_FRAMES
+
+
 def message_kind(schema: DataSchema) -> type[Message]:
     """Returns the protocol buffer that a record of a layout is."""
     return (
@@ -32,23 +50,9 @@ def message_kind(schema: DataSchema) -> type[Message]:
     )
 
 
-def describe_record(
-    serialized: bytes,
-    schema: DataSchema,
-    need_labels: bool,
-    budget: FrameBudget = ALL_FRAMES,
-) -> str | None:
-    """Says what is wrong with one record.
-
-    Args:
-      serialized: The record's bytes.
-      schema: The layout it should have.
-      need_labels: Whether a record without labels (or rated segments) is bad.
-      budget: The frames that are read of it.
-
-    Returns:
-      What is wrong and what was expected; None for a good record.
-    """
+def describe_record(serialized: bytes, expected: Expected) -> str | None:
+    """Says what is wrong with one record; None for a good one."""
+    schema, need_labels = expected.schema, expected.need_labels
     kind = message_kind(schema)
     try:
         message = kind.FromString(serialized)
@@ -69,9 +73,9 @@ def describe_record(
     if not schema.frame_features:
         return _describe_features(context, schema)
     lists = message.feature_lists.feature_list
-    problem = _describe_held(context, schema, budget) or _describe_frames(
-        lists, context, schema
-    )
+    problem = _describe_held(
+        context, schema, expected.budget
+    ) or _describe_frames(lists, schema)
     if schema.segment_labels and need_labels and not problem:
         num_frames = len(lists[schema.feature_names[0]].feature)
         return describe_segments(context, num_frames, schema)
@@ -79,32 +83,22 @@ def describe_record(
 
 
 def describe_bad_record(
-    serialized: bytes,
-    schema: DataSchema,
-    need_labels: bool,
-    budget: FrameBudget = ALL_FRAMES,
-    reason: int | None = None,
+    serialized: bytes, expected: Expected, reason: int | None = None
 ) -> str:
-    """Says what is wrong with a record that was found to be bad.
-
-    Args:
-      serialized: The record's bytes.
-      schema: The layout it should have.
-      need_labels: Whether a record without labels is bad.
-      budget: The frames that are read of it.
-      reason: Its code, if it was parsed.
-    """
-    problem = describe_record(serialized, schema, need_labels, budget)
+    """Describes a bad record; `reason` is its reason code, if it was parsed."""
+    problem = describe_record(serialized, expected)
     if problem:
         return problem
     seen = "unreadable" if reason is None else records.REASONS[reason]
     return (
-        f"{seen} to TensorFlow's parser, which does not know every spelling of "
-        "a message: it has fields twice, or such as nobody knows"
+        f"{seen} to TensorFlow's parser, which does not read every spelling of "
+        "a message: it has repeated or unknown fields"
     )
 
 
-def _describe_id(context, schema):
+def _describe_id(
+    context: Mapping[str, tf.train.Feature], schema: DataSchema
+) -> str | None:
     if schema.id_key not in context:
         return (
             f"no id under the key {schema.id_key!r} (--id_key); the record has "
@@ -116,7 +110,11 @@ def _describe_id(context, schema):
     return None
 
 
-def _describe_labels(context, schema, need_labels):
+def _describe_labels(
+    context: Mapping[str, tf.train.Feature],
+    schema: DataSchema,
+    need_labels: bool,
+) -> str | None:
     if schema.labels_key not in context:
         if need_labels:
             return (
@@ -142,8 +140,12 @@ def _describe_labels(context, schema, need_labels):
     return None
 
 
-def _describe_held(context, schema, budget):
-    """Says that a record lacks frames which a budget wants."""
+def _describe_held(
+    context: Mapping[str, tf.train.Feature],
+    schema: DataSchema,
+    budget: FrameBudget,
+) -> str | None:
+    """Says that a record lacks frames that the budget needs."""
     if records.BUDGET_KEY not in context:
         return None
     values = context[records.BUDGET_KEY].bytes_list.value
@@ -153,7 +155,7 @@ def _describe_held(context, schema, budget):
     if not held:
         return None
     if schema.segment_labels:
-        return f"it holds the frames {held} alone, segments need all"
+        return f"it holds the frames {held} alone; segments need all"
     if held == budget.name and budget.is_fixed:
         return None
     wanted = "all" if budget.keeps_all else budget.name
@@ -164,7 +166,9 @@ def _describe_held(context, schema, budget):
     )
 
 
-def _describe_frames(lists, context, schema):
+def _describe_frames(
+    lists: Mapping[str, tf.train.FeatureList], schema: DataSchema
+) -> str | None:
     counts = {}
     for name, size in zip(
         schema.feature_names, schema.feature_sizes, strict=True
@@ -200,7 +204,9 @@ def _describe_frames(lists, context, schema):
     return None
 
 
-def _describe_features(context, schema):
+def _describe_features(
+    context: Mapping[str, tf.train.Feature], schema: DataSchema
+) -> str | None:
     for name, size in zip(
         schema.feature_names, schema.feature_sizes, strict=True
     ):
@@ -222,50 +228,41 @@ def _describe_features(context, schema):
 
 
 def find_bad_record(
-    files: list[str],
-    schema: DataSchema,
-    need_labels: bool,
-    unreadable_alone: bool = False,
+    files: list[str], expected: Expected, unreadable_alone: bool = False
 ) -> str | None:
-    """Reads files from the start until a record fails.
+    """Describes the first bad record of some files; None if all are good.
 
-    Args:
-      files: The files' names.
-      schema: The layout the records should have.
-      need_labels: Whether a record without labels is bad.
-      unreadable_alone: Whether to look only for records at which TensorFlow's
-        parser raises.
-
-    Returns:
-      The file, the record's number (from 0) and what is wrong; None if all is
-      well.
+    With `unreadable_alone` only records count at which TensorFlow's parser
+    raises. The words begin with the file and the record's number, from 0.
     """
 
     def is_described(record):
-        problem = describe_record(record.numpy(), schema, need_labels)
+        problem = describe_record(record.numpy(), expected)
         return problem is not None and not (
-            unreadable_alone and parses(record, schema, need_labels)
+            unreadable_alone and _parses(record, expected)
         )
 
     def is_unreadable(record):
-        return not parses(record, schema, need_labels)
+        return not _parses(record, expected)
 
-    # The second takes its time, and is for what the first cannot explain.
+    # The parser is slow: only for what protocol buffers do not explain.
     for is_bad in (is_described, is_unreadable):
         found = _find_record(files, is_bad)
         if isinstance(found, str):
             return found
         if found is not None:
             file, number, record = found
-            problem = describe_bad_record(record, schema, need_labels)
+            problem = describe_bad_record(record, expected)
             return f"{file}, record {number}: {problem}."
     return None
 
 
-def _find_record(files, is_bad):
+def _find_record(
+    files: list[str], is_bad: Callable[[tf.Tensor], bool]
+) -> tuple[str, int, bytes] | str | None:
     """Returns file, number and bytes of the first bad record, if any.
 
-    Or a sentence about a file that cannot be read so far.
+    A file that cannot be read before it gives a sentence about the file.
     """
     for file in files:
         number = 0
@@ -277,7 +274,7 @@ def _find_record(files, is_bad):
         except tf.errors.DataLossError:
             return describe_corruption(file, number)
         except tf.errors.OpError as error:
-            # Behind the name of TensorFlow's operation.
+            # The words behind the name of TensorFlow's operation.
             reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
             return f"{file} cannot be read: {reason}."
         if number == count_readable(file):
@@ -285,28 +282,23 @@ def _find_record(files, is_bad):
     return None
 
 
-def parses(
-    serialized: tf.Tensor, schema: DataSchema, need_labels: bool
-) -> bool:
+def _parses(serialized: tf.Tensor, expected: Expected) -> bool:
     """Returns whether TensorFlow's parser takes a record, good or bad."""
+    schema = expected.schema
     parse = parse_segments if schema.segment_labels else records.parse_record
     try:
-        parse(serialized, schema, need_labels)
+        parse(serialized, schema, expected.need_labels)
     except PARSER_ERRORS:
         return False
     return True
 
 
-_UNFIT = ',"\n\r\0'
-
-
-_ESCAPES = {ord(character): f"\\x{ord(character):02x}" for character in _UNFIT}
+_ESCAPES = {ord(each): f"\\x{ord(each):02x}" for each in ',"\n\r\0'}
 
 
 def name_video(video_id: bytes) -> str:
-    r"""Returns an id as text.
+    r"""Returns an id as text that fits one field of a CSV line.
 
-    Bytes that are no text, commas, quotes and ends of lines become `\x2c` and
-    the like.
+    Commas, quotes, line ends and bytes that are no text are escaped: `\x2c`.
     """
     return video_id.decode(errors="backslashreplace").translate(_ESCAPES)

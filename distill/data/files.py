@@ -1,4 +1,4 @@
-"""The files that are read: found by globs, opened before anything is read."""
+"""Input files: found by globs, and checked before anything is read."""
 
 import tensorflow as tf
 
@@ -31,14 +31,14 @@ def find_files(patterns: str) -> list[str]:
 
 
 def check_files(files: list[str], sizes: dict[str, int] | None = None) -> None:
-    """Checks that every file can be opened and is what it was before.
+    """Checks that every file can be opened and has not changed its size.
 
-    No error of opening one can be skipped: it would come again for ever.
+    tf.data would retry a file that cannot be opened forever, so no error of
+    opening is skipped.
 
     Args:
       files: Their names.
-      sizes: The bytes of the files that were checked before, by name; those
-        of the others are added.
+      sizes: Known sizes in bytes, by name; those of other files are added.
 
     Raises:
       BadRecordError: A file cannot be read, or its size has changed.
@@ -61,6 +61,6 @@ def check_files(files: list[str], sizes: dict[str, int] | None = None) -> None:
 
 
 def describe_files(files: list[str]) -> str:
-    """Returns how many files there are and the names of the first."""
+    """Returns the number of files and the names of the first three."""
     first = ", ".join(files[:3])
     return f"{len(files)} files: {first}{' ...' if len(files) > 3 else ''}"

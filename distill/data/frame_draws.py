@@ -1,12 +1,12 @@
 """Random numbers for the selection of frames, tied to the video.
 
-They follow from the video's id and a key alone, so that neither the order of
-the videos nor batches, files or an interrupted run change them.
+They follow from the video's id and a key alone. So the order of the videos,
+the batches, the files and interruptions do not change them.
 """
 
 import tensorflow as tf
 
-# As many as float32 tells apart in [0, 1).
+# float32 distinguishes so many numbers in [0, 1).
 _STEPS = 2**24
 
 
@@ -15,8 +15,8 @@ def draw_for_videos(ids: tf.Tensor, num_draws: int, key: str) -> tf.Tensor:
 
     Args:
       ids: Strings `[batch]`, or one.
-      num_draws: Numbers a video.
-      key: What the numbers depend on beside the video.
+      num_draws: Numbers per video.
+      key: Text on which the numbers depend beside the id.
 
     Returns:
       float32 `[batch, num_draws]`, or `[num_draws]`, in [0, 1).

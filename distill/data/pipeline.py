@@ -17,6 +17,7 @@ import tensorflow as tf
 from distill.data.bad_records import (
     PARSER_ERRORS,
     BadRecordError,
+    Expected,
     describe_bad_record,
     find_bad_record,
 )
@@ -75,10 +76,14 @@ class VideoReader:
     share: float = 1.0
     _sizes: dict[str, int] = dataclasses.field(default_factory=dict, init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Checks the fields."""
         check_choice("on_bad_record", self.on_bad_record, ON_BAD_RECORD)
         check_at_least(1, batch_size=self.batch_size)
+
+    @property
+    def _expected(self) -> Expected:
+        return Expected(self.schema, self.need_labels, self.budget)
 
     def read_once(
         self, turn: tuple[int, int] = (0, 1)
@@ -243,8 +248,7 @@ class VideoReader:
             check_files([self.files[i] for i in file_indexes], self._sizes)
         if self.on_bad_record == "fail" and damaged:
             raise BadRecordError(damaged[0])
-        layout = (self.schema, self.need_labels, self.budget)
-        for line in skipped.report(self.files, *layout) + damaged:
+        for line in skipped.report(self.files, self._expected) + damaged:
             print(f"WARNING: {line}", flush=True)
 
     def _parse(
@@ -314,7 +318,8 @@ class VideoReader:
         try:
             yield from dataset
         except PARSER_ERRORS as error:
-            problem = find_bad_record(self.files, self.schema, self.need_labels)
+            expected = Expected(self.schema, self.need_labels)
+            problem = find_bad_record(self.files, expected)
             raise BadRecordError(problem or str(error)) from error
 
     def _check_records(self, batch: Record) -> None:
@@ -328,8 +333,7 @@ class VideoReader:
             number = int(numbers[bad[0]])
             reason = int(reasons[bad[0]])
             problem = describe_bad_record(
-                read_record(file, number),
-                *(self.schema, self.need_labels, self.budget, reason),
+                read_record(file, number), self._expected, reason
             )
             raise BadRecordError(
                 f"{file}, record {number}: {problem}. "

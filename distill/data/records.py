@@ -1,8 +1,8 @@
-"""Serialized records to the tensors of a batch of videos, inside the graph.
+"""Parses serialised records to batches of videos, inside the graph.
 
-Nothing here raises for a bad record: it gets a reason code, its values mean
-nothing, and `distill.data.bad_records` tells what is wrong with it. A record
-that is no message of the expected kind at all makes TensorFlow's parser raise.
+A bad record raises nothing: it gets a reason code, its values are undefined,
+and `distill.data.bad_records` describes what is wrong with it. Only a record
+that is not a message of the expected kind makes TensorFlow's parser raise.
 """
 
 from typing import Any
@@ -30,8 +30,10 @@ SEGMENT_LENGTH = 12
 SEGMENT_OUTSIDE = 13
 OTHER_FRAMES = 14
 
-# Of a record that holds the frames of a budget alone: which.
+# Key of the budget in a record that holds the frames of a budget alone.
 BUDGET_KEY = "frame_budget"
+
+Parsed = dict[str, tf.Tensor]
 
 REASONS = {
     NO_ID: "no id",
@@ -81,7 +83,7 @@ def parse_records(
       budget: Only its frames are decoded. A record that holds a budget's
         frames alone is good for that budget alone, without random numbers or,
         of `random_k`, at evaluation.
-      draw_key: What the frames depend on that are drawn.
+      draw_key: Key of the random numbers that select frames.
 
     Returns:
       Dict of `reason` int32 `[batch]` (0 if good), `id` string `[batch]`,
@@ -115,7 +117,13 @@ def parse_records(
     return contents | {"reason": reason, "id": video_id, "labels": labels}
 
 
-def _parse_frames(serialized, schema, context_features, budget, draw_key):
+def _parse_frames(
+    serialized: tf.Tensor,
+    schema: DataSchema,
+    context_features: dict[str, Any],
+    budget: FrameBudget,
+    draw_key: str,
+) -> tuple[Parsed, Parsed, tf.Tensor]:
     """Returns the parsed context, the frames kept and their reason codes."""
     held = tf.io.FixedLenFeature([], tf.string, default_value="")
     context, features, num_frames, reason = parse_frame_lists(
@@ -125,7 +133,7 @@ def _parse_frames(serialized, schema, context_features, budget, draw_key):
         context[schema.id_key], budget.num_draws(schema.max_frames), draw_key
     )
     held = context[BUDGET_KEY]
-    # What is drawn anew at every step no record holds.
+    # No record can hold frames that are drawn anew in every epoch.
     is_fixed = budget.is_fixed or (
         draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
     )
@@ -147,12 +155,12 @@ def parse_frame_lists(
     Args:
       serialized: `[batch]` strings.
       schema: The records' layout.
-      context_features: What to parse of the context.
+      context_features: The context's features to parse, by key.
 
     Returns:
-      What `context_features` name of the context, by key; for each feature a
-      string `[batch, frames]`, empty beyond a video's last; the number of
-      frames int32 `[batch]`; the reason codes `[batch]`.
+      The parsed context by key; for each feature a string `[batch, frames]`,
+      empty beyond a video's last frame; the number of frames int32 `[batch]`;
+      the reason codes `[batch]`.
     """
     context, lists, lengths = tf.io.parse_sequence_example(
         serialized,
@@ -186,10 +194,12 @@ def parse_frame_lists(
     return context, features, counts[:, 0], reason
 
 
-def _parse_features(serialized, schema, context_features):
+def _parse_features(
+    serialized: tf.Tensor, schema: DataSchema, context_features: dict[str, Any]
+) -> tuple[Parsed, Parsed, tf.Tensor]:
     """Returns the parsed context, the features and their reason codes."""
     # An Example has the bytes of a SequenceExample's context. The parser of
-    # Examples would take memory of any length that a list of floats states.
+    # Examples would allocate any length that a list of floats states.
     parsed, _, _ = tf.io.parse_sequence_example(
         serialized,
         context_features
@@ -230,25 +240,16 @@ def _select_and_decode(
     draws: tf.Tensor,
     is_selected: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """Returns the frames of a budget, decoded.
+    """Returns the `frames` and `num_frames` of a budget.
 
-    Args:
-      features: For each feature a string `[batch, frames]`.
-      num_frames: int32 `[batch]`.
-      schema: The widths and the most frames.
-      budget: What is kept.
-      draws: Random numbers for it, `[batch, budget.num_draws]`.
-      is_selected: Bools `[batch]`, of videos that hold these frames alone.
-
-    Returns:
-      Dict of `frames` uint8 `[batch, budget's width, features]`, zeros beyond
-      the last, and `num_frames` int32 `[batch]`.
+    `draws` are `[batch, budget.num_draws]`; `is_selected` `[batch]` marks
+    videos that hold the budget's frames alone.
     """
     most = schema.max_frames
-    # Selected while they are strings, so that the others are not decoded.
+    # Selected while they are strings: only what is kept is decoded.
     num_frames = tf.minimum(num_frames, most)
     if budget.keeps_all:
-        # A slice copies its strings: only what is too long is cut.
+        # A slice copies its strings, so videos that fit are not sliced.
         features = [
             tf.cond(
                 tf.shape(feature)[1] > most,
@@ -271,9 +272,11 @@ def _select_and_decode(
     return {"frames": frames, "num_frames": kept}
 
 
-def _take(strings, positions, kept):
+def _take(
+    strings: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor
+) -> tf.Tensor:
     """Returns the strings at `[batch, count]` positions, empty beyond kept."""
-    # A bad record's list may be shorter; without frames there is none.
+    # A bad record's list may be shorter, or empty.
     strings = tf.cond(
         tf.shape(strings)[1] > 0,
         lambda: strings,
@@ -303,7 +306,7 @@ def decode_frames(
     decoded = []
     for feature, size in zip(features, schema.feature_sizes, strict=True):
         values = tf.io.decode_raw(feature, tf.uint8, fixed_length=size)
-        # The shape is stated for want of frames, of which none is decoded.
+        # Without any frame the decoded shape would be unknown.
         values = tf.reshape(
             values, tf.concat([tf.shape(feature), [size]], axis=0)
         )
@@ -314,7 +317,7 @@ def decode_frames(
     )
 
 
-def _pad_frames(values, num_frames):
+def _pad_frames(values: tf.Tensor, num_frames: tf.Tensor) -> tf.Tensor:
     """Adds zeros to `[batch, frames, dim]`; copies only if it has to."""
     missing = num_frames - tf.shape(values)[1]
     return tf.cond(
@@ -330,8 +333,8 @@ def first_reason(
     """Returns the code of the first check that failed, or `otherwise`.
 
     Args:
-      checks: Pairs of whether a check failed, bools, and its code.
-      otherwise: The code if none did.
+      checks: Pairs of bools, true where the check failed, and its code.
+      otherwise: The code where no check failed.
     """
     reason = otherwise
     for failed, code in reversed(checks):
@@ -339,8 +342,10 @@ def first_reason(
     return reason
 
 
-def _to_multi_hot(labels, num_classes):
-    """Returns the labels as bools, their number, whether one is no class."""
+def _to_multi_hot(
+    labels: tf.SparseTensor, num_classes: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns labels as bools, their number, and whether one is no class."""
     rows, values = labels.indices[:, 0], labels.values
     num_videos = labels.dense_shape[0]
     wrong = (values < 0) | (values >= num_classes)

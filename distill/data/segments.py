@@ -1,14 +1,15 @@
-"""One frame-level record to the five-frame segments of its video.
+"""Parses a frame-level record to the five-frame segments of its video.
 
 YouTube-8M Segments (2019). A record's context holds the parallel lists
 `segment_start_times`, `segment_end_times`, `segment_labels` and
 `segment_scores`: people rated whether a class shows in a segment, for few
-classes of few segments. What nobody rated counts neither way.
+classes of few segments. Unrated pairs of segment and class are unknown.
 
-As in `distill.data.records` nothing raises in the graph: a bad record becomes
+As in `distill.data.records`, nothing raises in the graph: a bad record becomes
 one empty segment with a reason code.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -40,9 +41,9 @@ def parse_segments(
     Args:
       serialized: Scalar string, a SequenceExample.
       schema: The record's layout.
-      need_labels: Whether only what is rated is read.
+      need_labels: Whether only rated segments are read.
       budget: The frames kept of each segment.
-      draw_key: What the frames depend on that are drawn.
+      draw_key: Key of the random numbers that select frames.
 
     Returns:
       Dict of `reason` (scalar, 0 if good), `id` string `[segments]`
@@ -64,13 +65,10 @@ def parse_segments(
 def parse_rated_segments(
     serialized: tf.Tensor, schema: DataSchema
 ) -> dict[str, tf.Tensor]:
-    """Parses every segment that holds a rating, in the order of the lists.
+    """Parses every rated segment, in the order of the lists, with all frames.
 
-    A (segment, class) pair is positive if a score of it is above 0. A segment
-    that the video's end cuts keeps its real frames.
-
-    Returns:
-      What `parse_segments` returns.
+    A (segment, class) pair is positive if one of its scores is above 0. A
+    segment that the video's end cuts keeps its real frames.
     """
     context, features, frames_reason = _parse_one(
         serialized,
@@ -101,13 +99,10 @@ def parse_rated_segments(
 def parse_all_segments(
     serialized: tf.Tensor, schema: DataSchema
 ) -> dict[str, tf.Tensor]:
-    """Parses the segments that start at frame 0, 5, 10 ..., rated or not.
+    """Parses the segments from frame 0, 5, 10 ... on, as if unrated.
 
-    The frames that are left at the end, fewer than five, are left out; so a
-    video may have no segment.
-
-    Returns:
-      What `parse_segments` returns; nothing is positive or rated.
+    Fewer than five frames at the end are left out, so a video may have no
+    segment.
     """
     context, features, reason = _parse_one(serialized, schema, {})
     video_id = context[schema.id_key][0]
@@ -127,7 +122,9 @@ def parse_all_segments(
     return _cut_if_good(reason, cut, schema)
 
 
-def _parse_one(serialized, schema, context_features):
+def _parse_one(
+    serialized: tf.Tensor, schema: DataSchema, context_features: dict[str, Any]
+) -> tuple[records.Parsed, list[tf.Tensor], tf.Tensor]:
     """Returns a record's context, its features `[frames]`, its reason code."""
     video_id = tf.io.FixedLenFeature([], tf.string, default_value="")
     held = tf.io.FixedLenFeature([], tf.string, default_value="")
@@ -142,7 +139,13 @@ def _parse_one(serialized, schema, context_features):
     return context, [each[0, : num_frames[0]] for each in features], reason[0]
 
 
-def _check_segments(video_id, frames_reason, lists, schema, num_frames):
+def _check_segments(
+    video_id: tf.Tensor,
+    frames_reason: tf.Tensor,
+    lists: list[tf.Tensor],
+    schema: DataSchema,
+    num_frames: tf.Tensor,
+) -> tf.Tensor:
     """Returns the reason code of a record's rated segments."""
     counts = tf.stack([tf.size(each) for each in lists])
     least = tf.reduce_min(counts)
@@ -169,23 +172,19 @@ def _check_segments(video_id, frames_reason, lists, schema, num_frames):
     )
 
 
-def _is_positive(scores):
-    """Returns 1 for each score above 0, else 0.
-
-    By the bits: TensorFlow takes the smallest floats for 0.
-    """
+def _is_positive(scores: tf.Tensor) -> tf.Tensor:
+    """Returns 1 for each score above 0, else 0."""
+    # By the bits: TensorFlow treats the smallest floats as 0.
     return tf.cast(tf.bitcast(scores, tf.int32) > 0, tf.int32)
 
 
-def _cut_frames(video_id, features, starts, schema):
-    """Returns the `id`, `frames` and `num_frames` of segments.
-
-    Args:
-      video_id: Scalar string.
-      features: For each feature a string `[frames]`.
-      starts: int64 `[segments]`, each within the video.
-      schema: The widths.
-    """
+def _cut_frames(
+    video_id: tf.Tensor,
+    features: list[tf.Tensor],
+    starts: tf.Tensor,
+    schema: DataSchema,
+) -> records.Parsed:
+    """Returns `id`, `frames` and `num_frames` of the segments from `starts`."""
     num_frames = tf.size(features[0], tf.int64)
     indexes = starts[:, None] + tf.range(SEGMENT_FRAMES, dtype=tf.int64)
     is_real = indexes < num_frames
@@ -202,7 +201,9 @@ def _cut_frames(video_id, features, starts, schema):
     }
 
 
-def _cut_if_good(reason, cut, schema):
+def _cut_if_good(
+    reason: tf.Tensor, cut: Callable[[], records.Parsed], schema: DataSchema
+) -> records.Parsed:
     """Returns the segments of a good record, one empty one of a bad."""
 
     def make_empty():
@@ -230,16 +231,7 @@ def _cut_if_good(reason, cut, schema):
 def describe_segments(
     context: Any, num_frames: int, schema: DataSchema
 ) -> str | None:
-    """Says what is wrong with the rated segments of one record.
-
-    Args:
-      context: The record's context features by key.
-      num_frames: Frames of its video.
-      schema: The layout it should have.
-
-    Returns:
-      What is wrong and what was expected; None for good segments.
-    """
+    """Says what is wrong with a record's rated segments; None if nothing."""
     lists = {}
     for key, kind in _LISTS.items():
         found = context[key].WhichOneof("kind") if key in context else None
@@ -257,7 +249,9 @@ def describe_segments(
     return _describe_ratings(lists, num_frames, schema)
 
 
-def _describe_ratings(lists, num_frames, schema):
+def _describe_ratings(
+    lists: Mapping[str, Sequence], num_frames: int, schema: DataSchema
+) -> str | None:
     starts, ends, labels, scores = lists.values()
     for label in labels:
         if not 0 <= label < schema.num_classes:

@@ -6,27 +6,29 @@ import numpy as np
 import tensorflow as tf
 
 from distill.data import records
-from distill.data.bad_records import describe_bad_record, find_bad_record
+from distill.data.bad_records import (
+    Expected,
+    describe_bad_record,
+    find_bad_record,
+)
 from distill.data.tfrecords import (
     FRAMING_BYTES,
     count_whole_records,
     describe_corruption,
     read_record,
 )
-from distill.models.frame_budget import FrameBudget
-from distill.settings.schema import DataSchema
 
 
 @dataclasses.dataclass
 class SkippedRecords:
-    """Counts, inside the graph, of what a pass over the data left out.
+    """Counters inside the graph of the records of one pass.
 
     Attributes:
-      seen: int64 `[files]`, records that reached the parser.
-      parsed: int64 `[files]`, records that left it.
+      seen: int64 `[files]`, records that went to the parser.
+      parsed: int64 `[files]`, records that the parser returned.
       reasons: int64 `[reasons]`, records by reason code; index 0: good ones.
-      first: int64 `[reasons, 2]`, file index and record number of one record
-        of each reason; -1 for none.
+      first: int64 `[reasons, 2]`, file index and record number of an example
+        of each reason; -1 without one.
       bytes_read: int64 `[files]`, framed bytes of the whole records read.
     """
 
@@ -38,7 +40,7 @@ class SkippedRecords:
 
     @classmethod
     def create(cls, num_files: int) -> "SkippedRecords":
-        """Returns counts of nothing yet."""
+        """Returns counters at zero."""
         num_reasons = max(records.REASONS) + 1
 
         def counter(value):
@@ -53,18 +55,20 @@ class SkippedRecords:
                 counter([0] * num_files),
             )
 
-    def count_bytes(self, file_index, serialized) -> None:
+    def count_bytes(self, file_index: tf.Tensor, serialized: tf.Tensor) -> None:
         """Counts records' bytes as they lie in their files (in the graph)."""
         framed = tf.strings.length(serialized) + FRAMING_BYTES
         self.bytes_read.scatter_add(
             tf.IndexedSlices(tf.cast(framed, tf.int64), file_index)
         )
 
-    def count_seen(self, file_index) -> None:
+    def count_seen(self, file_index: tf.Tensor) -> None:
         """Counts one record that goes to the parser (in the graph)."""
         self.seen.scatter_add(_one(file_index))
 
-    def count_reason(self, reason, file_index, number) -> None:
+    def count_reason(
+        self, reason: tf.Tensor, file_index: tf.Tensor, number: tf.Tensor
+    ) -> None:
         """Counts one parsed record by its reason (in the graph)."""
         self.parsed.scatter_add(_one(file_index))
         self.reasons.scatter_add(_one(reason))
@@ -72,14 +76,8 @@ class SkippedRecords:
             tf.IndexedSlices(tf.stack([file_index, number]), reason)
         )
 
-    def report(
-        self,
-        files: list[str],
-        schema: DataSchema,
-        need_labels: bool,
-        budget: FrameBudget,
-    ) -> list[str]:
-        """Returns a line for every reason for which something was skipped."""
+    def report(self, files: list[str], expected: Expected) -> list[str]:
+        """Returns a line for every reason for which records were skipped."""
         lines = []
         reasons = self.reasons.numpy()
         for code, name in records.REASONS.items():
@@ -87,11 +85,7 @@ class SkippedRecords:
                 continue
             index, number = self.first.numpy()[code]
             problem = describe_bad_record(
-                read_record(files[index], number),
-                schema,
-                need_labels,
-                budget,
-                code,
+                read_record(files[index], number), expected, code
             )
             lines.append(
                 f"skipped {reasons[code]} records, {name}; for example "
@@ -100,24 +94,17 @@ class SkippedRecords:
         unreadable = self.seen.numpy() - self.parsed.numpy()
         if unreadable.any():
             file = files[np.flatnonzero(unreadable)[0]]
-            problem = find_bad_record(
-                [file], schema, need_labels, unreadable_alone=True
-            )
+            example = find_bad_record([file], expected, unreadable_alone=True)
             lines.append(
                 f"skipped {unreadable.sum()} records, unreadable; for example "
-                f"{problem}"
+                f"{example}"
             )
         return lines
 
     def report_damaged_files(
         self, files: list[str], indexes: np.ndarray
     ) -> list[str]:
-        """Returns a line for every file whose end was not reached.
-
-        Args:
-          files: All files.
-          indexes: Those over which a whole pass was made.
-        """
+        """Returns a line for every file, of some, whose end was not reached."""
         lines = []
         bytes_read = self.bytes_read.numpy()
         for index in sorted(indexes):
@@ -133,6 +120,6 @@ class SkippedRecords:
         return lines
 
 
-def _one(index):
+def _one(index: tf.Tensor) -> tf.IndexedSlices:
     """Returns the sparse update that adds 1 at an index."""
     return tf.IndexedSlices(tf.constant(1, tf.int64), index)

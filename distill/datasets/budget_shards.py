@@ -55,17 +55,12 @@ _MOST_DESCRIBED = 100_000_000
 
 @dataclasses.dataclass(frozen=True)
 class KeptFrames:
-    """The frames that are kept of every video.
-
-    Attributes:
-      schema: The videos' layout.
-      budget: The budget that selects them.
-    """
+    """The budget whose frames are kept of videos of a layout."""
 
     schema: DataSchema
     budget: FrameBudget
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Checks the fields against each other."""
         schema, budget = self.schema, self.budget
         check_rewritable(schema, (BUDGET_KEY, FILE_KEY, NUM_FRAMES_KEY))
@@ -139,11 +134,7 @@ def keep_frames(
 ) -> None:
     """Removes all frames but a budget's from a record; notes their source.
 
-    Args:
-      message: A whole video for which `describe_obstacle` returns None.
-      positions: The frames to keep of every feature list.
-      budget: The budget of these frames.
-      source: Name of the file they come from.
+    `describe_obstacle` has returned None for it.
     """
     lists = message.feature_lists.feature_list
     num_frames = max(len(entries.feature) for entries in lists.values())
@@ -214,7 +205,7 @@ class BudgetShards:
 
     def __init__(
         self, settings: KeptFrames, files: list[str], output_dir: str | Path
-    ):
+    ) -> None:
         self.settings = settings
         self.output_dir = local_directory(output_dir)
         self.description = self.output_dir / "budget_shards.json"

@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 from distill.datasets.download_plan import (
@@ -80,14 +80,7 @@ def partial_path(path: Path) -> Path:
 
 
 class FileDownload:
-    """Fetches one file.
-
-    Args:
-      planned: The file.
-      directory: Where it goes.
-      stop: Ends the download when set.
-      patience: When to give up.
-    """
+    """Fetches one file into a directory, until the event `stop` is set."""
 
     def __init__(
         self,
@@ -95,7 +88,7 @@ class FileDownload:
         directory: Path,
         stop: threading.Event,
         patience: Patience,
-    ):
+    ) -> None:
         self._planned = planned
         self._path = directory / planned.name
         self._partial = partial_path(self._path)
@@ -225,8 +218,10 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 def _continues_at(response: http.client.HTTPResponse, start: int) -> bool:
     """Returns whether a response begins at an offset of the file."""
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return response.status == 206 and bool(match) and int(match[1]) == start
+    content_range = response.headers.get("Content-Range", "")
+    return response.status == 206 and bool(
+        re.match(rf"bytes 0*{start}-", content_range)
+    )
 
 
 def write_all(file: io.FileIO, chunk: bytes) -> None:
@@ -277,7 +272,7 @@ class CheckedFiles:
     directory holds the list, one line per file; torn lines are ignored.
     """
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / ".checked_files.txt"
         self._known: set[str] = set()
@@ -326,7 +321,7 @@ class Download:
         shard: str | None = None,
         num_jobs: int = 4,
         patience: Patience | None = None,
-    ):
+    ) -> None:
         check_at_least(1, jobs=num_jobs)
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -378,7 +373,7 @@ class Download:
 
     def _outcomes(
         self, caught: Sequence
-    ) -> Iterator[tuple[PlannedFile, int | Exception | None]]:
+    ) -> Generator[tuple[PlannedFile, int | Exception | None], None, None]:
         """Yields files with their size if fetched, an error if that failed.
 
         The threads are daemons: a silent server does not delay the exit.

@@ -45,7 +45,7 @@ class Source:
     mirror: str
     server: str = "http://{host}"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Checks the fields."""
         parts = self.partition.split("/")
         if len(parts) != 3 or not parts[0].isdecimal():
@@ -84,13 +84,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class PlannedFile:
-    """A file to download.
-
-    Attributes:
-      name: Its name on the disk.
-      address: Its address.
-      md5: Its MD5 hash.
-    """
+    """A file to download: its name on the disk, address and MD5 hash."""
 
     name: str
     address: str
@@ -100,15 +94,10 @@ class PlannedFile:
 def load_plan(
     source: Source, directory: Path, timeout: float
 ) -> dict[str, str]:
-    """Returns a partition's plan; fetches it if it is not on the disk.
+    """Returns the MD5 hashes of a partition's files, by their names.
 
-    Args:
-      source: The partition and its servers.
-      directory: Directory of the plan on the disk.
-      timeout: Seconds in which the server must send something.
-
-    Returns:
-      The MD5 hash of every file, by its name in the plan.
+    The plan is fetched if it is not in the directory. The server must send
+    something within `timeout` seconds.
 
     Raises:
       ValueError: The plan cannot be fetched, or is not a plan.
@@ -188,12 +177,8 @@ def choose_files(
 ) -> list[PlannedFile]:
     """Returns the files of a plan that belong to a shard, sorted by name.
 
-    A file's shard follows from the MD5 hash of its name in the plan.
-
-    Args:
-      source: The servers.
-      plan: The MD5 hash of every file, by its name there.
-      shard: `m,n` for part m, from 1, of n; None for all.
+    `shard` is `m,n` for part m, from 1, of n; None for all. A file's shard
+    follows from the MD5 hash of its name in the plan.
 
     Raises:
       ValueError: `shard` is of another form, or no file belongs to it.

@@ -55,7 +55,7 @@ class JoinSettings:
     repeats: int = 1
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Checks the fields."""
         for name in ("num_clips", "num_shards", "repeats"):
             check_at_least(1, **{name: getattr(self, name)})
@@ -181,7 +181,7 @@ class JoinedVideos:
 
     def __init__(
         self, settings: JoinSettings, files: list[str], output_dir: str | Path
-    ):
+    ) -> None:
         self.settings = settings
         self.files = files
         self.output_dir = local_directory(output_dir)

@@ -11,7 +11,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from distill.data.bad_records import BadRecordError, describe_record
+from distill.data.bad_records import (
+    BadRecordError,
+    Expected,
+    describe_record,
+)
 from distill.data.tfrecords import (
     FRAMING_BYTES,
     describe_corruption,
@@ -22,11 +26,7 @@ from distill.system.atomic_files import replace_atomically
 
 
 def check_rewritable(schema: DataSchema, added_keys: Iterable[str]) -> None:
-    """Checks that records of a layout can be rewritten frame by frame.
-
-    Args:
-      schema: The layout.
-      added_keys: Keys that the new records have beside those of the layout.
+    """Checks that records can be rewritten with additional keys.
 
     Raises:
       ValueError: They hold no whole frame-level videos, or use such a key.
@@ -92,14 +92,7 @@ def check_replaced(
 
 
 class WholeVideo(NamedTuple):
-    """A record with every frame of its video.
-
-    Attributes:
-      record_number: Its number in the file, from 0.
-      record: Its bytes.
-      message: The parsed record.
-      num_frames: Frames of the video.
-    """
+    """A record with every frame of its video, and its number from 0."""
 
     record_number: int
     record: bytes
@@ -110,22 +103,18 @@ class WholeVideo(NamedTuple):
 def read_whole_videos(
     file: str, schema: DataSchema, need_labels: bool
 ) -> Iterator[WholeVideo]:
-    """Yields every record of a file, once it has been checked.
-
-    Args:
-      file: The file's name.
-      schema: The records' layout, of frame level.
-      need_labels: Whether a record without labels is bad.
+    """Yields every record of a frame-level file, once it has been checked.
 
     Raises:
       BadRecordError: The file or a record is bad, or a record holds the
         frames of a budget alone.
     """
     number = offset = 0
+    expected = Expected(schema, need_labels)
     try:
         # TensorFlow's reader compares each record with its checksum.
         for record in open_records(file).as_numpy_iterator():
-            problem = describe_record(record, schema, need_labels)
+            problem = describe_record(record, expected)
             if problem:
                 raise BadRecordError(f"{file}, record {number}: {problem}.")
             message = tf.train.SequenceExample.FromString(record)

@@ -22,13 +22,9 @@ from distill.settings.synthetic import SyntheticSettings
 
 
 class SyntheticWorld:
-    """Classes, topics and their looks, shared by all videos of one seed.
+    """Classes, topics and their looks, shared by all videos of one seed."""
 
-    Args:
-      settings: Seed, classes, features.
-    """
-
-    def __init__(self, settings: SyntheticSettings):
+    def __init__(self, settings: SyntheticSettings) -> None:
         self.settings = settings
         random = np.random.default_rng([settings.seed, 0])
         width = sum(settings.feature_sizes)
@@ -56,7 +52,7 @@ class SyntheticWorld:
         settings = self.settings
         span = settings.max_frames - settings.min_frames
         num_frames = settings.min_frames + round(span * random.beta(2.5, 1.0))
-        topic = random.integers(len(self.backgrounds))
+        topic = int(random.integers(len(self.backgrounds)))
         log_weights = self.popularity + self.affinity[topic]
         count = min(
             1 + random.poisson(settings.mean_labels - 1), settings.num_classes
@@ -156,10 +152,6 @@ def write_synthetic_data(
 
     Existing shards of the same settings are kept.
 
-    Args:
-      settings: The world and the sample.
-      output_dir: Where the files go.
-
     Yields:
       Every shard's path and whether it was written now.
     """
@@ -174,7 +166,8 @@ def write_synthetic_data(
     def make_records(index):
         first, last = bounds[index : index + 2]
         for record in draw_records(make_world(), settings.split, first, last):
-            yield record.SerializeToString()
+            # Maps have no order of their own that lasts.
+            yield record.SerializeToString(deterministic=True)
 
     return write_shards(
         paths,

@@ -11,60 +11,47 @@ from tests.data.record_files import context_of, draw_videos
 CORRUPT = "the file is truncated or corrupt there"
 
 
-def rename_id(message):
-    context = context_of(message)
-    context["video_id"].CopyFrom(context["id"])
-    del context["id"]
+def rename(old, new):
+    """Returns what puts a key's values, or a feature's frames, elsewhere."""
+
+    def spoil(message):
+        held = context_of(message)
+        if old not in held:
+            held = message.feature_lists.feature_list
+        held[new].CopyFrom(held[old])
+        del held[old]
+
+    return spoil
+
+
+def append(key, kind, *values):
+    """Returns what adds values, of some kind, to those of a key."""
+
+    def spoil(message):
+        getattr(context_of(message)[key], kind).value.extend(values)
+
+    return spoil
+
+
+def set_label(value):
+    return append("labels", "int64_list", value)
 
 
 def empty_id(message):
     context_of(message)["id"].bytes_list.value[0] = b""
 
 
-def number_id(message):
-    context_of(message)["id"].int64_list.value.append(7)
-
-
-def rename_labels(message):
-    context = context_of(message)
-    context["classes"].CopyFrom(context["labels"])
-    del context["labels"]
-
-
 def empty_labels(message):
     del context_of(message)["labels"].int64_list.value[:]
-
-
-def set_label(value):
-    def spoil(message):
-        context_of(message)["labels"].int64_list.value.append(value)
-
-    return spoil
-
-
-def float_labels(message):
-    context_of(message)["labels"].float_list.value.append(1.0)
-
-
-def string_labels(message):
-    context_of(message)["labels"].bytes_list.value.append(b"1")
 
 
 def frames_of(message, name):
     return message.feature_lists.feature_list[name].feature
 
 
-def rename_audio(message):
-    lists = message.feature_lists.feature_list
-    lists["sound"].CopyFrom(lists["audio"])
-    del lists["audio"]
-
-
 def rename_both(message):
-    rename_audio(message)
-    lists = message.feature_lists.feature_list
-    lists["image"].CopyFrom(lists["rgb"])
-    del lists["rgb"]
+    rename("audio", "sound")(message)
+    rename("rgb", "image")(message)
 
 
 def no_frames(message):
@@ -104,20 +91,6 @@ def float_frame(message):
     frames_of(message, "rgb")[1].float_list.value.extend([1, 2, 3])
 
 
-def rename_mean(message):
-    context = context_of(message)
-    context["mean_sound"].CopyFrom(context["mean_audio"])
-    del context["mean_audio"]
-
-
-def wide_mean(message):
-    context_of(message)["mean_rgb"].float_list.value.append(0.5)
-
-
-def bytes_mean(message):
-    context_of(message)["mean_rgb"].bytes_list.value.append(b"xxx")
-
-
 def set_mean(value):
     def spoil(message):
         context_of(message)["mean_audio"].float_list.value[1] = value
@@ -133,7 +106,7 @@ def junk(contents):
 # and what the message says of it.
 CONTEXT_CASES = {
     "id under another key": (
-        rename_id,
+        rename("id", "video_id"),
         "no id",
         "no id under the key 'id' (--id_key); the record has the keys "
         "['labels', {floats}'video_id']",
@@ -144,12 +117,12 @@ CONTEXT_CASES = {
         "the id under 'id' is not one non-empty string",
     ),
     "id a number": (
-        number_id,
+        append("id", "int64_list", 7),
         None,
         "the id under 'id' is not one non-empty string",
     ),
     "labels under another key": (
-        rename_labels,
+        rename("labels", "classes"),
         "no labels",
         "no labels under the key 'labels' (--labels_key); the record has the "
         "keys ['classes', 'id'{floats_last}]",
@@ -175,12 +148,12 @@ CONTEXT_CASES = {
         "label 4294967297 is outside the 5 classes",
     ),
     "labels floats": (
-        float_labels,
+        append("labels", "float_list", 1.0),
         None,
         "the labels under 'labels' are a float_list, not an int64_list",
     ),
     "labels strings": (
-        string_labels,
+        append("labels", "bytes_list", b"1"),
         None,
         "the labels under 'labels' are a bytes_list, not an int64_list",
     ),
@@ -199,7 +172,7 @@ CONTEXT_CASES = {
 }
 FRAME_CASES = {
     "feature missing": (
-        rename_audio,
+        rename("audio", "sound"),
         "missing feature",
         "no feature 'audio' (--feature_names); the record has the feature "
         "lists ['rgb', 'sound']",
@@ -255,18 +228,18 @@ FRAME_CASES = {
 }
 VIDEO_CASES = {
     "feature missing": (
-        rename_mean,
+        rename("mean_audio", "mean_sound"),
         "missing feature",
         "no feature 'mean_audio' (--feature_names); the record has the keys "
         "['id', 'labels', 'mean_rgb', 'mean_sound']",
     ),
     "feature of the wrong width": (
-        wide_mean,
+        append("mean_rgb", "float_list", 0.5),
         "wrong width",
         "feature 'mean_rgb' has 4 floats instead of 3 (--feature_sizes)",
     ),
     "feature of bytes": (
-        bytes_mean,
+        append("mean_rgb", "bytes_list", b"xxx"),
         None,
         "feature 'mean_rgb' has 0 floats instead of 3 (--feature_sizes)",
     ),
@@ -327,43 +300,24 @@ def flip(contents, position):
     return bytes(changed)
 
 
+# From the fifth of six records, as it lies in the file, and what follows it to
+# the damaged rest of the file.
+DAMAGES = {
+    "payload changed": lambda record, after: flip(record, 20) + after,
+    "length changed": lambda record, after: flip(record, 0) + after,
+    "checksum of length changed": lambda record, after: flip(record, 9) + after,
+    "checksum of payload changed": lambda record, after: (
+        flip(record, -1) + after
+    ),
+    "payload cut": lambda record, after: record[:30],
+    "last checksum cut": lambda record, after: record[:-2],
+    "cut after the header": lambda record, after: record[:12],
+    "header cut in the checksum": lambda record, after: record[:10],
+    "header cut in the length": lambda record, after: record[:5],
+    "no TFRecord": lambda record, after: b"These are no bytes of a TFRecord.\n",
+}
+
+
 def damage(framed, how):
-    """Damages the record 4 of 6.
-
-    Args:
-      framed: The records as they lie in the file.
-      how: Name of the damage.
-
-    Returns:
-      The file's bytes.
-    """
-    before, record, after = b"".join(framed[:4]), framed[4], framed[5]
-    return (
-        before
-        + {
-            "payload changed": flip(record, 20) + after,
-            "length changed": flip(record, 0) + after,
-            "checksum of length changed": flip(record, 9) + after,
-            "checksum of payload changed": flip(record, -1) + after,
-            "payload cut": record[:30],
-            "last checksum cut": record[:-2],
-            "cut after the header": record[:12],
-            "header cut in the checksum": record[:10],
-            "header cut in the length": record[:5],
-            "no TFRecord": b"These are not the bytes of any TFRecord.\n",
-        }[how]
-    )
-
-
-DAMAGES = [
-    "payload changed",
-    "length changed",
-    "checksum of length changed",
-    "checksum of payload changed",
-    "payload cut",
-    "last checksum cut",
-    "cut after the header",
-    "header cut in the checksum",
-    "header cut in the length",
-    "no TFRecord",
-]
+    """Returns the bytes of a file of six records whose fifth is damaged."""
+    return b"".join(framed[:4]) + DAMAGES[how](framed[4], framed[5])

@@ -22,19 +22,19 @@ def make_ids(num_videos):
 
 def test_a_video_s_numbers_depend_on_its_id_and_the_key_alone():
     ids, key = make_ids(40), epoch_key(3, 7)
-    exit_barrier = draw_for_videos(ids, 5, key).numpy()
+    drawn = draw_for_videos(ids, 5, key).numpy()
     order = np.random.default_rng(0).permutation(40)
     shuffled = draw_for_videos(tf.gather(ids, order), 5, key).numpy()
-    np.testing.assert_array_equal(shuffled, exit_barrier[order])
+    np.testing.assert_array_equal(shuffled, drawn[order])
     for index in (0, 17, 39):
         alone = draw_for_videos(ids[index : index + 1], 5, key)
-        np.testing.assert_array_equal(alone, exit_barrier[index : index + 1])
+        np.testing.assert_array_equal(alone, drawn[index : index + 1])
         one = draw_for_videos(ids[index], 5, key)
         assert one.shape == (5,)
-        np.testing.assert_array_equal(one, exit_barrier[index])
+        np.testing.assert_array_equal(one, drawn[index])
     # As many more as are wanted leave the first as they are.
     more = draw_for_videos(ids, 9, key).numpy()
-    np.testing.assert_array_equal(more[:, :5], exit_barrier)
+    np.testing.assert_array_equal(more[:, :5], drawn)
 
 
 @pytest.mark.parametrize("ids", [make_ids(6), tf.constant("video")])
@@ -71,7 +71,7 @@ def test_keys_ids_and_places_draw_different_numbers():
 def test_the_key_names_seed_and_epoch():
     assert epoch_key(12, 3) != epoch_key(1, 23)
     assert epoch_key(1, 2) != epoch_key(2, 1)
-    assert EVALUATION_KEY != epoch_key(0, 0)
+    assert epoch_key(0, 0) != EVALUATION_KEY
 
 
 def test_numbers_are_uniform_and_independent():

@@ -15,9 +15,9 @@ import time
 import numpy as np
 import pytest
 
-from distill.data.bad_records import BadRecordError
+from distill.data.bad_records import BadRecordError, Expected
 from distill.data.pipeline import VideoReader, estimate_num_records
-from distill.datasets.check.file_check import Expected, FileChecker
+from distill.datasets.check.file_check import FileChecker
 from tests.data.mutations import encode_field, encode_number, mutate
 from tests.data.record_files import (
     SCHEMAS,
@@ -65,40 +65,36 @@ def read_skipping(level, records, need_labels, folder, capsys):
         ALL_SCHEMAS[level], [file], 16, need_labels, on_bad_record="skip"
     )
     start = time.monotonic()
+    read = []
     try:
         read = unbatch(reader.read_once())
     except BadRecordError as error:
-        assert str(error).startswith("No good ")
-        read = []
+        if not str(error).startswith("No good "):
+            raise
     assert time.monotonic() - start < SECONDS_A_FILE
     counts, named = collections.Counter(), {}
     for line in capsys.readouterr().out.splitlines():
         count, reason, where, number, said = LINE.fullmatch(line).groups()
-        assert where == file and said != "None"
+        assert where == file
+        assert said != "None"
         counts[reason] += int(count)
         named[reason] = int(number)
     return read, counts, named
 
 
-def key_of(example):
-    """Returns all values of an example as what can be compared."""
-    names = ("id", "frames", "features", "num_frames", "labels")
-    names += ("label_weights",)
-    return tuple(
-        np.asarray(example[name]).tobytes() for name in names if name in example
-    )
-
-
 def keys_of(examples):
-    return [key_of(each | cast_types(each)) for each in examples]
-
-
-def cast_types(example):
-    """Returns an example's numbers in the types in which they are read."""
-    cast = {}
-    if "num_frames" in example:
-        cast["num_frames"] = np.int32(example["num_frames"])
-    return cast
+    """Returns all values of each example as bytes, which can be compared."""
+    types = {"num_frames": np.int32}
+    types |= dict.fromkeys(("id", "frames", "features", "labels"))
+    types["label_weights"] = None
+    return [
+        tuple(
+            np.asarray(example[name], kind).tobytes()
+            for name, kind in types.items()
+            if name in example
+        )
+        for example in examples
+    ]
 
 
 @pytest.fixture(params=["frame", "video", "segments"])
@@ -137,7 +133,8 @@ def test_every_plain_record_is_read_or_counted_by_its_reason(
         assert counts == collections.Counter(filter(None, reasons))
         for reason, number in named.items():
             assert reasons[number] == reason
-        assert len(counts) >= 5 and len(good) > 20
+        assert len(counts) >= 5
+        assert len(good) > 20
 
 
 @pytest.mark.parametrize(
@@ -252,13 +249,17 @@ FILE_MUTATIONS = {
 }
 
 
-def mostly_slow(names, kept):
-    slow = pytest.mark.slow
-    return [n if n in kept else pytest.param(n, marks=slow) for n in names]
-
-
 @pytest.mark.parametrize(
-    "name", mostly_slow(FILE_MUTATIONS, ["length 2^62", "length 2^64 - 5"])
+    "name",
+    [
+        "length 2^62",
+        "length 2^64 - 5",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in FILE_MUTATIONS
+            if name not in ("length 2^62", "length 2^64 - 5")
+        ),
+    ],
 )
 def test_a_damaged_file_is_read_up_to_its_damage(name, tmp_path, capsys):
     """No length takes memory, and none ends the process."""
@@ -282,17 +283,10 @@ def test_a_damaged_file_is_read_up_to_its_damage(name, tmp_path, capsys):
     assert line.startswith(f"WARNING: {lost} bytes are lost: ")
 
 
-@pytest.mark.parametrize("name", mostly_slow(["gzip", "text"], ["gzip"]))
-def test_a_file_of_another_kind_is_damaged_from_its_start(
-    name, tmp_path, capsys
-):
+def test_a_compressed_file_is_damaged_from_its_start(tmp_path, capsys):
     whole = frame_record(draw_videos(SCHEMAS["frame"], 1)[0].serialize())
-    contents = {
-        "gzip": gzip.compress(whole),
-        "text": b"id,labels\n" * 20,
-    }[name]
     path = tmp_path / "other.tfrecord"
-    path.write_bytes(contents)
+    path.write_bytes(gzip.compress(whole))
     message = f"{path}, record 0: the file is truncated or corrupt there"
     for mode in ("fail", "skip"):
         reader = VideoReader(
@@ -300,5 +294,4 @@ def test_a_file_of_another_kind_is_damaged_from_its_start(
         )
         with pytest.raises(BadRecordError) as caught:
             list(reader.read_once())
-        said = str(caught.value) + capsys.readouterr().out
-        assert message in said
+        assert message in str(caught.value) + capsys.readouterr().out

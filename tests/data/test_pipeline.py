@@ -62,14 +62,14 @@ def test_a_glob_without_a_file_is_named_even_beside_others(tmp_path):
     touch(tmp_path, "a1")
     missing = str(tmp_path / "train*.tfrecord")
     with pytest.raises(
-        ValueError, match=f"^No file matches {re.escape(repr(missing))}.$"
+        ValueError, match=rf"^No file matches {re.escape(repr(missing))}.$"
     ):
         find_files(f"{tmp_path / 'a*'},{missing}")
 
 
 @pytest.mark.parametrize("patterns", ["", " , ,"])
 def test_no_pattern_at_all_is_an_error(patterns):
-    with pytest.raises(ValueError, match="^No file pattern given: '"):
+    with pytest.raises(ValueError, match=r"^No file pattern given: '"):
         find_files(patterns)
 
 

@@ -70,17 +70,6 @@ def test_frames_are_padded_or_cut_to_max_frames(num_frames, mode):
     assert read["reason"] == records.GOOD
 
 
-@pytest.mark.parametrize("value", [0, 10, 255])
-def test_frames_of_one_value_keep_it(value):
-    features = {
-        "rgb": np.full((2, 3), value, np.uint8),
-        "audio": np.full((2, 2), value, np.uint8),
-    }
-    read = parse(Video("a", [1], features).serialize(), FRAME_SCHEMA, "traced")
-    assert read["num_frames"] == 2
-    assert (read["frames"][:2] == value).all()
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize(
@@ -209,76 +198,6 @@ def test_traced_values_have_static_shapes(level):
     else:
         expected["features"] = tf.TensorSpec([5], tf.float32)
     assert dataset.element_spec == expected
-
-
-def spoil_id(video, features):
-    video.id = ""
-
-
-def spoil_labels(video, features):
-    video.labels = []
-
-
-def spoil_class(video, features):
-    video.labels = [0, 5]
-
-
-def spoil_sign(video, features):
-    video.labels = [-1]
-
-
-def spoil_frames(video, features):
-    for name in features:
-        video.features[name] = video.features[name][:0]
-
-
-def spoil_presence(video, features):
-    del video.features[features[1]]
-
-
-def spoil_lengths(video, features):
-    video.features["rgb"] = video.features["rgb"][:-1]
-
-
-def spoil_width(video, features):
-    wide = video.features[features[1]]
-    video.features[features[1]] = np.concatenate([wide, wide], axis=-1)
-
-
-def spoil_value(video, features):
-    video.features[features[0]][1] = np.nan
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    ("level", "spoil", "reason"),
-    [
-        ("frame", spoil_id, "no id"),
-        ("video", spoil_id, "no id"),
-        ("frame", spoil_labels, "no labels"),
-        ("video", spoil_labels, "no labels"),
-        ("frame", spoil_class, "label outside the classes"),
-        ("video", spoil_class, "label outside the classes"),
-        ("frame", spoil_sign, "label outside the classes"),
-        ("video", spoil_sign, "label outside the classes"),
-        ("frame", spoil_frames, "no frames"),
-        ("frame", spoil_presence, "missing feature"),
-        ("video", spoil_presence, "missing feature"),
-        ("frame", spoil_lengths, "feature lists of different lengths"),
-        ("frame", spoil_width, "wrong width"),
-        ("video", spoil_width, "wrong width"),
-        ("video", spoil_value, "value not finite"),
-    ],
-)
-def test_bad_record_gets_its_reason(level, spoil, reason, mode):
-    schema = SCHEMAS[level]
-    video = draw_videos(schema, 1, seed=6)[0]
-    if level == "frame":
-        for name, size in (("rgb", 3), ("audio", 2)):
-            video.features[name] = np.full((3, size), 7, np.uint8)
-    spoil(video, schema.feature_names)
-    read = parse(video.serialize(), schema, mode)
-    assert records.REASONS[int(read["reason"])] == reason
 
 
 def test_yt8m_frame_level_video_equals_an_independent_decoding():

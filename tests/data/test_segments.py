@@ -121,13 +121,14 @@ def test_inference_needs_no_ratings_and_looks_at_none(tmp_path):
         file = write_records(tmp_path / name, [v.serialize() for v in group])
         reader = VideoReader(SCHEMA, [file], 3, need_labels=False)
         found.append(ids_of(reader.read_once()))
-    assert found[0] and found[0] == found[1] == found[2]
+    assert found[0]
+    assert found[0] == found[1] == found[2]
 
 
 def test_videos_without_a_whole_segment_are_an_error(tmp_path):
     file = write_records(tmp_path / "a", [make_video(4, []).serialize()])
     reader = VideoReader(SCHEMA, [file], 4, need_labels=False)
-    with pytest.raises(BadRecordError, match="^No segment in 1 files: "):
+    with pytest.raises(BadRecordError, match=r"^No segment in 1 files: "):
         list(reader.read_once())
 
 

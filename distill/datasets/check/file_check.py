@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from distill.data import records
 from distill.data.bad_records import (
     PARSER_ERRORS,
+    Expected,
     describe_record,
     message_kind,
 )
@@ -24,8 +25,6 @@ from distill.data.tfrecords import (
     read_length,
 )
 from distill.datasets.check.video_ids import MOST_EXAMPLES
-from distill.models.frame_budget import ALL_FRAMES, FrameBudget
-from distill.settings.schema import DataSchema
 
 # Reasons beside those that a record's parsed contents give.
 UNREADABLE = "unreadable"
@@ -33,21 +32,6 @@ DAMAGED = "checksum fails"
 _RECORDS_AT_ONCE = 32
 
 Numbered = list[tuple[int, bytes]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Expected:
-    """What good records are.
-
-    Attributes:
-      schema: Their layout.
-      need_labels: Whether a record without labels, or rated segments, is bad.
-      budget: The frames that are read of them.
-    """
-
-    schema: DataSchema
-    need_labels: bool = True
-    budget: FrameBudget = ALL_FRAMES
 
 
 @dataclasses.dataclass
@@ -99,13 +83,9 @@ class FileFindings:
 
 
 class FileChecker:
-    """Checks files of one layout, one after the other.
+    """Checks files of one layout, one after the other."""
 
-    Args:
-      expected: What good records are.
-    """
-
-    def __init__(self, expected: Expected):
+    def __init__(self, expected: Expected) -> None:
         self._expected = expected
         self._schema = expected.schema
         self._kind = message_kind(expected.schema)
@@ -116,7 +96,7 @@ class FileChecker:
             input_signature=[tf.TensorSpec([None], tf.string)],
         )
 
-    def _parse_records(self, serialized):
+    def _parse_records(self, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         expected = self._expected
         parsed = records.parse_records(
             serialized, self._schema, expected.need_labels, expected.budget
@@ -125,14 +105,14 @@ class FileChecker:
         no_segments = tf.zeros_like(labels[:, 0])
         return parsed["reason"], parsed["id"], labels, no_segments
 
-    def _parse_segments(self, serialized):
+    def _parse_segments(self, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Parses a batch of one record."""
         parsed = parse_segments(
             serialized[0], self._schema, self._expected.need_labels
         )
         labels = tf.reduce_sum(tf.cast(parsed["labels"], tf.int64), axis=0)
         first = tf.concat([parsed["id"], [""]], axis=0)[:1]
-        # Of VIDEO:START the video.
+        # The ids are VIDEO:START.
         video_id = tf.strings.regex_replace(first, ":[0-9]*$", "")
         num_segments = tf.shape(parsed["labels"], tf.int64)[:1]
         return parsed["reason"][None], video_id, labels[None], num_segments
@@ -153,7 +133,7 @@ class FileChecker:
         return found
 
     def _check_batch(self, batch: Numbered, found: FileFindings) -> None:
-        """Adds a batch, record by record if one of them cannot be parsed."""
+        """Adds a batch; record by record if one of them cannot be parsed."""
         serialized = [record for _, record in batch]
         try:
             parsed = self._parse(tf.constant(serialized, tf.string))
@@ -187,12 +167,7 @@ class FileChecker:
     ) -> None:
         problem = None
         if found.wants_example(reason):
-            problem = describe_record(
-                serialized,
-                self._schema,
-                self._expected.need_labels,
-                self._expected.budget,
-            )
+            problem = describe_record(serialized, self._expected)
         found.add_bad(reason, number, problem or reason)
 
     def _read_strictly(self, serialized: bytes) -> Message | None:
@@ -294,7 +269,7 @@ class WholeRecords:
         self.num_before = min([number, *self.damaged])
 
     def describe_damage(self) -> str | None:
-        """Says what is damaged and what is whole; None for a whole file."""
+        """Describes the damage; None for a whole file."""
         if self.problem is not None:
             return self.problem
         if self.num_before is None:

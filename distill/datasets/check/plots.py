@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette for the colour-blind.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 _MOST_BINS = 60
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "figure.figsize": (7.2, 3.8),
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
@@ -44,14 +44,7 @@ PLOT_FILES = (LENGTHS_FILE, FREQUENCIES_FILE)
 
 
 def draw_plots(splits: Mapping[str, SplitFindings]) -> dict[str, bytes]:
-    """Draws what there is to draw.
-
-    Args:
-      splits: The findings by the split's name, three at most.
-
-    Returns:
-      PNG files by name: the lengths, if a video has frames, and the labels'
-      frequencies, if a video has labels.
+    """Draws the lengths of videos and the frequencies of labels as PNG files.
 
     Raises:
       ImportError: matplotlib is not installed.
@@ -82,13 +75,13 @@ def _draw(
     return contents.getvalue()
 
 
-def _draw_lengths(axes, splits):
-    """Draws each split's share of videos by length, as steps."""
+def _draw_lengths(axes: "Axes", splits: Mapping[str, SplitFindings]) -> None:
+    """Draws the percentage of each split's videos by length, as steps."""
     longest = max(
         max(found.frame_counts, default=0) for found in splits.values()
     )
     width = -(-longest // _MOST_BINS)
-    # From 1 frame on: a good video has one.
+    # A good video has at least one frame.
     edges = np.arange(0, longest + width, width) + 0.5
     for colour, (name, found) in zip(_COLOURS, splits.items(), strict=False):
         if not found.frame_counts:
@@ -109,8 +102,10 @@ def _draw_lengths(axes, splits):
     axes.set_ylim(bottom=0)
 
 
-def _draw_frequencies(axes, splits):
-    """Draws each split's labels by rank; classes without one are left out."""
+def _draw_frequencies(
+    axes: "Axes", splits: Mapping[str, SplitFindings]
+) -> None:
+    """Draws each split's label counts by rank, without unused classes."""
     for colour, (name, found) in zip(_COLOURS, splits.items(), strict=False):
         counts = np.sort(found.label_counts[found.label_counts > 0])[::-1]
         if not counts.size:

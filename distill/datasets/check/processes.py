@@ -79,7 +79,7 @@ def map_in_processes(
 class _Worker:
     """A pool of one process: if it dies, its job and its status are known."""
 
-    def __init__(self, make_work: Callable[[], Callable[[Any], Any]]):
+    def __init__(self, make_work: Callable[[], Callable[[Any], Any]]) -> None:
         others = set(multiprocessing.active_children())
         self._pool = ProcessPoolExecutor(
             1,

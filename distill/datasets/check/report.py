@@ -43,15 +43,9 @@ def make_directory(directory: str | Path) -> None:
 def write_report(found: DataFindings, directory: str | Path) -> list[str]:
     """Writes `report.md`, `report.json`, `label_frequencies.csv` and plots.
 
-    Each file is written whole or not at all. Without matplotlib there are no
-    plots, and the report says how to install it.
-
-    Args:
-      found: The findings.
-      directory: Where to write; an earlier report's files are replaced.
-
-    Returns:
-      The names of the files written.
+    Each file is written whole or not at all; those of an earlier report are
+    replaced. Without matplotlib there are no plots, and the report says how to
+    install it. Returns the names of the files.
     """
     directory = Path(directory)
     try:
@@ -74,7 +68,7 @@ def write_report(found: DataFindings, directory: str | Path) -> list[str]:
     return sorted([*files, "label_frequencies.csv"])
 
 
-def _write_frequencies(path, found):
+def _write_frequencies(path: Path, found: DataFindings) -> None:
     """Writes a line a class: its index, then its count in every split."""
     counts = [each.label_counts for each in found.splits.values()]
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -112,7 +106,9 @@ def to_json(found: DataFindings) -> dict[str, Any]:
     }
 
 
-def _place(found: DataFindings, split: str, file: int, number: int):
+def _place(
+    found: DataFindings, split: str, file: int, number: int
+) -> dict[str, Any]:
     return {
         "file": found.splits[split].split.files[file],
         "record": number,
@@ -168,12 +164,7 @@ def show_progress(
 
 
 def print_findings(found: DataFindings, seconds: float) -> None:
-    """Prints a table of the splits, then one line for each problem.
-
-    Args:
-      found: The findings.
-      seconds: Time that the check took.
-    """
+    """Prints a table of the splits, then one line for each problem."""
     width = None if sys.stdout.isatty() else 150
     console = rich.console.Console(highlight=False, width=width)
     table = rich.table.Table(sections.SUMMARY_HEADER[0])

@@ -16,15 +16,7 @@ _MOST_DAMAGED = 100
 
 @dataclasses.dataclass(frozen=True)
 class Lengths:
-    """Numbers of frames of a split's videos.
-
-    Attributes:
-      least: Frames of the shortest video.
-      median: Frames of the median video; between two, their mean.
-      mean: Mean number of frames.
-      most: Frames of the longest video.
-      num_longer: Videos of more frames than are read.
-    """
+    """Numbers of frames; `num_longer` videos have more than are read."""
 
     least: int
     median: float
@@ -62,12 +54,7 @@ def most_frames(found: SplitFindings) -> int | None:
 def describe(
     found: DataFindings, plots: Mapping[str, bytes] | None
 ) -> list[page.Section]:
-    """Returns the report's sections.
-
-    Args:
-      found: What was found.
-      plots: The plots by their files' names; None without matplotlib.
-    """
+    """Returns the report's sections; `plots` is None without matplotlib."""
     sections = [
         page.Section("In short", (_summarize(found), _about_plots(plots))),
         page.Section("Bad records", _bad_records(found)),
@@ -112,11 +99,11 @@ SUMMARY_HEADER = (
 )
 
 
-def _summarize(found):
+def _summarize(found: DataFindings) -> page.Table:
     return page.Table(SUMMARY_HEADER, tuple(summary_rows(found)))
 
 
-def _about_plots(plots):
+def _about_plots(plots: Mapping[str, bytes] | None) -> page.Paragraph:
     if plots is None:
         words = "There are no plots: matplotlib is missing. Install it with "
         return page.Paragraph(
@@ -129,8 +116,8 @@ def _about_plots(plots):
     return page.Paragraph((words,))
 
 
-def _bad_records(found):
-    rows = []
+def _bad_records(found: DataFindings) -> tuple[page.Block, ...]:
+    rows: list[tuple[page.Words, ...]] = []
     for name, each in found.splits.items():
         for reason, count in sorted(each.bad.items()):
             shown, total = (name, reason), f"{count:,}"
@@ -144,7 +131,7 @@ def _bad_records(found):
     return (page.Table(header, tuple(rows), 4),)
 
 
-def _damaged_files(found):
+def _damaged_files(found: DataFindings) -> tuple[page.Block, ...]:
     lines = [
         each.damage[file]
         for each in found.splits.values()
@@ -156,8 +143,8 @@ def _damaged_files(found):
     return (page.Listing("\n".join(lines)),) if lines else ()
 
 
-def _duplicates(found):
-    rows = []
+def _duplicates(found: DataFindings) -> tuple[page.Block, ...]:
+    rows: list[tuple[page.Words, ...]] = []
     for (first, second), twice in found.duplicates.items():
         shown = first if first == second else f"{first} and {second}"
         total = f"{twice.num_ids:,}"
@@ -175,7 +162,9 @@ def _duplicates(found):
     return (page.Table(header, tuple(rows), 4),)
 
 
-def _lengths(found, plots):
+def _lengths(
+    found: DataFindings, plots: Mapping[str, bytes]
+) -> tuple[page.Block, ...]:
     rows = []
     for name, each in found.splits.items():
         most, lengths = most_frames(each), measure_lengths(each)
@@ -193,13 +182,15 @@ def _lengths(found, plots):
     if not rows:
         return ()
     header = ("frames of a video", "min", "median", "mean", "max", "cut")
-    blocks = [page.Table(header, tuple(rows))]
+    blocks: list[page.Block] = [page.Table(header, tuple(rows))]
     if LENGTHS_FILE in plots:
         blocks.append(page.Plot(LENGTHS_FILE, "Lengths of the videos", ""))
     return tuple(blocks)
 
 
-def _labels(found, plots):
+def _labels(
+    found: DataFindings, plots: Mapping[str, bytes]
+) -> tuple[page.Block, ...]:
     blocks = []
     for name, each in found.splits.items():
         if each.label_counts.any():
@@ -238,9 +229,9 @@ def _labels_of(name: str, found: SplitFindings) -> list[page.Block]:
     return [page.Paragraph((f"{words}.",)), page.Table(header, tuple(rows))]
 
 
-def _files(found):
+def _files(found: DataFindings) -> tuple[page.Block, ...]:
     """Lists the files with a problem; report.json lists all."""
-    rows = [
+    rows: list[tuple[page.Words, ...]] = [
         (
             page.Code(each.by_file[file]["file"]),
             *(
