@@ -12,12 +12,12 @@ from typing import Any
 
 import rich.console
 import rich.progress
-import rich.table
 
 from distill.datasets.check import sections
 from distill.datasets.check.check import DataFindings, Split, SplitFindings
 from distill.datasets.check.plots import PLOT_FILES, draw_plots
 from distill.reporting import page
+from distill.reporting.console import print_table
 from distill.system.atomic_files import replace_atomically
 
 _TITLE = "Check of the data"
@@ -165,14 +165,9 @@ def show_progress(
 
 def print_findings(found: DataFindings, seconds: float) -> None:
     """Prints a table of the splits, then one line for each problem."""
-    width = None if sys.stdout.isatty() else 150
-    console = rich.console.Console(highlight=False, width=width)
-    table = rich.table.Table(sections.SUMMARY_HEADER[0])
-    for title in sections.SUMMARY_HEADER[1:]:
-        table.add_column(title, justify="right")
-    for row in sections.summary_rows(found):
-        table.add_row(*row)
-    console.print(table)
+    print_table(
+        sections.SUMMARY_HEADER, sections.summary_rows(found), width=150
+    )
     for line in _describe_bad(found):
         print(line)
     splits = found.splits.values()
