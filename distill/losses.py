@@ -7,9 +7,9 @@ from keras import ops
 from distill.models.preprocessing import l2_normalize
 
 CROSS_ENTROPY_EPSILON = 1e-5
-_SMALLEST_SHARE = 1e-7
+_SMALLEST_FRACTION = 1e-7
 _SMALLEST_PROBABILITY = 1e-6
-# Squares in relation to those they are differences of: below is rounding.
+# A difference of squares below this fraction of them is rounding.
 _ROUNDING = 1e-12
 _SMALLEST_RATIO = 1e-5
 
@@ -47,14 +47,13 @@ def softmax(labels, predictions, weights=None):
     """Returns the softmax cross-entropy, `[batch]`.
 
     YouTube-8M starter code, `SoftmaxLoss`: the labels are divided by their
-    number, the predictions are taken as logits. Arguments as those of
-    `cross_entropy`; the weights are factors of the classes' shares, and the
-    softmax is over all classes whatever their weights.
+    number, and the predictions are the logits. Arguments as those of
+    `cross_entropy`; the weights do not enter the softmax.
     """
     num_labels = ops.sum(labels, axis=-1, keepdims=True)
-    shares = labels / ops.maximum(num_labels, 1e-7)
+    targets = labels / ops.maximum(num_labels, 1e-7)
     return -_sum_over_classes(
-        shares * ops.log_softmax(predictions, axis=-1), weights
+        targets * ops.log_softmax(predictions, axis=-1), weights
     )
 
 
@@ -65,7 +64,8 @@ def _sum_over_classes(terms, weights):
 def normalised_kl(teacher, student):
     """Returns KL(teacher, student) of predictions normalised to sum 1.
 
-    Bhardwaj et al. 2019, released code. Shares below 1e-7 count as 1e-7.
+    Bhardwaj et al. 2019, released code. Normalised predictions below 1e-7
+    count as 1e-7.
 
     Args:
       teacher: `[batch, classes]` probabilities.
@@ -74,14 +74,14 @@ def normalised_kl(teacher, student):
     Returns:
       `[batch]` floats.
     """
-    teacher, student = _to_shares(teacher), _to_shares(student)
+    teacher, student = _normalise(teacher), _normalise(student)
     return ops.sum(teacher * ops.log(teacher / student), axis=-1)
 
 
-def _to_shares(predictions):
+def _normalise(predictions):
     total = ops.sum(predictions, axis=-1, keepdims=True)
-    shares = predictions / ops.maximum(total, _SMALLEST_SHARE)
-    return ops.clip(shares, _SMALLEST_SHARE, 1.0)
+    normalised = predictions / ops.maximum(total, _SMALLEST_FRACTION)
+    return ops.clip(normalised, _SMALLEST_FRACTION, 1.0)
 
 
 def soft_cross_entropy(teacher, student, temperature=1.0):
@@ -121,7 +121,7 @@ def correlation_distance(teacher, student):
 
     Huang et al., "Knowledge distillation from a stronger teacher" (DIST),
     NeurIPS 2022, equation 9, the term within classes, on probabilities. A
-    class of one and the same score has the distance 1.
+    class whose scores are all equal has the distance 1.
 
     Args:
       teacher: `[batch, classes]` probabilities.
@@ -134,9 +134,9 @@ def correlation_distance(teacher, student):
 
 
 def _standardize(scores):
-    """Returns each class's deviations from its mean scaled to norm 1.
+    """Returns each class's deviations from its mean, scaled to norm 1.
 
-    What is within float32's rounding of one and the same score becomes 0.
+    Deviations within float32's rounding become 0.
     """
     deviations = scores - ops.mean(scores, axis=0, keepdims=True)
     squares = ops.sum(ops.square(deviations), axis=0, keepdims=True)
@@ -147,7 +147,7 @@ def _standardize(scores):
 
 
 def relational_distance(teacher, student):
-    """Returns how much the distances between a batch's embeddings differ.
+    """Returns how much the distances between embeddings of a batch differ.
 
     Park et al., "Relational knowledge distillation", CVPR 2019, equations 5 to
     8: Huber's loss between the pairwise distances of the teacher's and of the
@@ -177,19 +177,19 @@ def _relative_distances(embeddings):
     squares = ops.diagonal(products)
     sums = squares[:, None] + squares[None]
     squared = sums - 2 * products
-    # The root has no gradient at 0, where a video meets itself or its copy.
+    # The root has no gradient at 0: a video and itself, or its copy.
     others = squared > _SMALLEST_RATIO * sums
     distances = ops.where(others, ops.sqrt(ops.where(others, squared, 1)), 0)
     num_others = ops.sum(ops.cast(others, "float32"))
     mean = ops.sum(distances) / ops.maximum(num_others, 1.0)
-    return distances / ops.maximum(mean, _SMALLEST_SHARE)
+    return distances / ops.maximum(mean, _SMALLEST_FRACTION)
 
 
 def normalized_distance(teacher, student):
     """Returns the squared distance of the embeddings scaled to norm 1.
 
-    It lies in [0, 4] whatever the embeddings' widths and scales: twice 1 - the
-    cosine of their angle. Arguments and result as `squared_distance`'s.
+    It is twice 1 - the cosine of their angle and lies in [0, 4], whatever the
+    scales. Arguments and result as `squared_distance`'s.
     """
     return squared_distance(l2_normalize(teacher), l2_normalize(student))
 
@@ -232,7 +232,7 @@ def weight_penalty(model: keras.Model):
     total = ops.zeros(())
     for weight in model.trainable_weights:
         if isinstance(weight.regularizer, keras.regularizers.L2):
-            # One operation that reads the weights once, and back once.
+            # One operation reads the weights once, in the gradient too.
             total += 2 * weight.regularizer.l2 * tf.nn.l2_loss(weight.value)
         elif weight.regularizer is not None:
             total += weight.regularizer(weight)

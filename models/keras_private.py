@@ -14,6 +14,8 @@ which `pyproject.toml` pins the project; try them again before it is raised.
 | `BatchNormalization._reduction_axes` | the axes of these statistics |
 | `Optimizer._all_reduce_sum_gradients` | gradients are summed before they are |
 | | clipped, so the optimiser must not sum them again |
+| `Adam._get_variable_index`, `_momentums`, `_velocities` | the state of a |
+| | variable, which one fused operation updates |
 """
 
 from collections.abc import Callable
@@ -61,3 +63,12 @@ def replace_moments(
 def leave_gradients_as_given(optimizer: Any) -> None:
     """Stops an optimiser from summing gradients over the replicas."""
     optimizer._all_reduce_sum_gradients = list
+
+
+def adam_moments(
+    optimizer: keras.optimizers.Adam, variable: Any
+) -> tuple[keras.Variable, keras.Variable]:
+    """Returns the first and the second moment of a variable's gradient."""
+    state: Any = optimizer
+    index = state._get_variable_index(variable)
+    return state._momentums[index], state._velocities[index]

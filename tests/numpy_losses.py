@@ -5,22 +5,24 @@ import itertools
 import numpy as np
 
 
-def numpy_cross_entropy(labels, predictions):
+def numpy_cross_entropy(labels, predictions, weights=1):
     losses = labels * np.log(predictions + 1e-5)
     losses += (1 - labels) * np.log(1 - predictions + 1e-5)
-    return -losses.sum(axis=1)
+    return -(weights * losses).sum(axis=1)
 
 
-def numpy_hinge(labels, predictions):
-    signs = np.where(labels == 1, 1, -1)
-    return np.maximum(0, 1 - signs * predictions).sum(axis=1)
+def numpy_hinge(labels, predictions, weights=1):
+    """For labels in [0, 1]: 0 becomes -1, and 0.5 becomes 0."""
+    signs = labels - (1 - labels)
+    return (weights * np.maximum(0, 1 - signs * predictions)).sum(axis=1)
 
 
-def numpy_softmax(labels, predictions):
+def numpy_softmax(labels, predictions, weights=1):
     exponentials = np.exp(predictions)
-    shares = exponentials / exponentials.sum(axis=1, keepdims=True)
-    counts = np.maximum(labels.sum(axis=1), 1)
-    return -(labels * np.log(shares)).sum(axis=1) / counts
+    softmax = exponentials / exponentials.sum(axis=1, keepdims=True)
+    counts = labels.sum(axis=1)
+    counts[counts == 0] = 1
+    return -(weights * labels * np.log(softmax)).sum(axis=1) / counts
 
 
 def numpy_kl(teacher, student):
@@ -67,6 +69,8 @@ def numpy_correlation_distance(teacher, student):
 def numpy_relational_distance(teacher, student):
     """Huber's loss of relative distances, mean over the other videos."""
     count = len(teacher)
+    if count == 1:
+        return np.zeros(1)
     relative = []
     for embeddings in (teacher, student):
         distances = np.zeros((count, count))

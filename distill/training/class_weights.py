@@ -11,18 +11,18 @@ _BYTES_A_LINE = 1_000
 
 
 def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
-    """Reads a file of one positive number a line, one line a class.
+    """Reads a file with one positive number a line.
 
     Args:
-      path: The file; line 1 is of class 0.
-      num_classes: Classes, hence lines.
+      path: The file; line 1 is for class 0.
+      num_classes: Number of classes, and so of lines.
 
     Returns:
       float32 `[classes]`.
 
     Raises:
-      ValueError: A line holds something else, or they are not as many as the
-        classes; the message names file and line.
+      ValueError: A line holds something else, or the number of lines differs;
+        the message names file and line.
     """
     try:
         text = read_small_text(path, _BYTES_A_LINE * (num_classes + 1))
@@ -31,20 +31,19 @@ def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
             f"{path} holds no weights of {num_classes} classes: {error} "
             "(--class_weights_file)."
         ) from error
-    lines = text.rstrip().splitlines()
     weights = [
         _parse_weight(line, f"{path}, line {number}")
-        for number, line in enumerate(lines, start=1)
+        for number, line in enumerate(text.rstrip().splitlines(), start=1)
     ]
     if len(weights) != num_classes:
         raise ValueError(
-            f"{path} ends at line {len(weights)}; it must hold a weight for "
+            f"{path} has {len(weights)} lines; it must hold one weight for "
             f"each of the {num_classes} classes (--class_weights_file)."
         )
     return np.array(weights, np.float32)
 
 
-def _parse_weight(line, place):
+def _parse_weight(line: str, place: str) -> float:
     try:
         weight = float(line)
     except ValueError:

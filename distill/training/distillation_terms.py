@@ -1,29 +1,34 @@
 """The terms of a student's loss against its teachers."""
 
+from collections.abc import Iterable
+
+import keras
 import tensorflow as tf
 
 from distill import losses
 from distill.networks.network import Network
 from distill.settings.training import DistillationSettings
-from distill.training.projection import build_projection
+
+Outputs = dict[str, tf.Tensor]
 
 _SMALLEST_TERM = 1e-8
 
 
 class DistillationTerms:
-    """The student's distances from what its teachers say, weighted.
+    """The student's weighted distances from its teachers' outputs.
 
-    Of several teachers the predictions are averaged, with the teachers'
-    weights, and so are the distances from their embeddings. Where an embedding
-    is of another width than the student's, the student's passes a learned
-    projection on its way to the loss; it is no part of the student.
+    Of several teachers, the weighted mean of the predictions teaches, and the
+    distances from the embeddings are averaged with the same weights. Where
+    the widths of embeddings differ, the student's embedding passes a learned
+    projection before the representation loss; it is no part of the student.
 
     Args:
-      settings: Weights and forms.
+      settings: Weights and forms of the terms.
       student: The network that learns.
-      teachers: Those it learns from.
-      student_views: How often each video of a batch is in the outputs.
-      teacher_weights: Share of each teacher in the means; empty: equal ones.
+      teachers: The networks that teach.
+      student_views: Number of copies of each video in the outputs.
+      teacher_weights: Weight of each teacher in the means; empty for equal
+        weights.
     """
 
     def __init__(
@@ -45,119 +50,116 @@ class DistillationTerms:
         ]
 
     @property
-    def variables(self) -> list:
+    def variables(self) -> list[keras.Variable]:
         """The projections' weights."""
-        return [
-            variable
-            for projection in self.projections
-            if projection is not None
-            for variable in projection.trainable_variables
-        ]
+        projections = [each for each in self.projections if each is not None]
+        return [v for each in projections for v in each.trainable_variables]
 
     @property
     def summed(self) -> tuple[str, ...]:
-        """Names of the terms that are sums over the batch, no means."""
+        """Names of the terms that are sums over the batch, not means."""
         settings = self.settings
-        if (
-            settings.prediction_loss_reduction == "mean"
-            or settings.prediction_loss == "correlation"
-            or settings.normalize_terms
-        ):
-            return ()
-        return ("prediction_loss",)
+        is_sum = (
+            settings.prediction_loss_reduction == "sum"
+            and settings.prediction_loss != "correlation"
+            and not settings.normalize_terms
+        )
+        return ("prediction_loss",) if is_sum else ()
 
-    def __call__(self, teachers: list[dict], student: dict, label_loss):
-        """Returns the terms by name, scalars.
+    def __call__(
+        self, teachers: list[Outputs], student: Outputs, label_loss: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns the weighted terms by name, scalars.
 
         Args:
-          teachers: Each teacher's `embedding` and `predictions`, through which
-            no gradient shall flow.
+          teachers: `embedding` and `predictions` of each teacher, through
+            which no gradient flows.
           student: The student's.
-          label_loss: Scalar, the student's label loss before its weight, to
-            which terms are scaled if the settings say so.
+          label_loss: Scalar, the student's label loss before its weight. With
+            `normalize_terms` the terms are scaled to it.
         """
-        settings = self.settings
-        divergences = {}
-        if settings.representation_loss_weight:
-            divergences["representation_loss"] = self._representation(
-                teachers, student
-            )
-        if settings.relational_loss_weight:
-            divergences["relational_loss"] = self._mean(
-                losses.batch_mean(
-                    losses.relational_distance(
-                        teacher["embedding"], student["embedding"]
-                    )
-                )
-                for teacher in teachers
-            )
-        if settings.prediction_loss_weight:
-            divergences["prediction_loss"] = self._prediction(teachers, student)
-        return {
-            name: getattr(settings, f"{name}_weight")
-            * (
-                _scale_to(label_loss, divergence)
-                if settings.normalize_terms
-                else divergence
-            )
-            for name, divergence in divergences.items()
+        functions = {
+            "representation_loss": self._representation_loss,
+            "relational_loss": self._relational_loss,
+            "prediction_loss": self._prediction_loss,
         }
+        terms = {}
+        for name, function in functions.items():
+            weight = getattr(self.settings, f"{name}_weight")
+            if not weight:
+                continue
+            term = function(teachers, student)
+            if self.settings.normalize_terms:
+                # A constant factor: the gradient keeps its direction.
+                scale = label_loss / tf.maximum(term, _SMALLEST_TERM)
+                term = tf.stop_gradient(scale) * term
+            terms[name] = weight * term
+        return terms
 
-    def _representation(self, teachers, student):
-        distance = losses.REPRESENTATION_LOSSES[
-            self.settings.representation_loss
-        ]
-        return self._mean(
+    def _representation_loss(
+        self, teachers: list[Outputs], student: Outputs
+    ) -> tf.Tensor:
+        loss = losses.REPRESENTATION_LOSSES[self.settings.representation_loss]
+        distances = []
+        for teacher, project in zip(teachers, self.projections, strict=True):
+            embedding = student["embedding"]
+            if project is not None:
+                embedding = project(embedding)
+            distance = loss(teacher["embedding"], embedding)
+            distances.append(losses.batch_mean(distance))
+        return self._teacher_mean(distances)
+
+    def _relational_loss(
+        self, teachers: list[Outputs], student: Outputs
+    ) -> tf.Tensor:
+        embedding = student["embedding"]
+        return self._teacher_mean(
             losses.batch_mean(
-                distance(
-                    teacher["embedding"],
-                    student["embedding"]
-                    if projection is None
-                    else projection(student["embedding"]),
-                )
+                losses.relational_distance(teacher["embedding"], embedding)
             )
-            for teacher, projection in zip(
-                teachers, self.projections, strict=True
-            )
+            for teacher in teachers
         )
 
-    def _prediction(self, teachers, student):
+    def _prediction_loss(
+        self, teachers: list[Outputs], student: Outputs
+    ) -> tf.Tensor:
         settings = self.settings
-        function = losses.PREDICTION_LOSSES[settings.prediction_loss]
-        arguments = (
-            {"temperature": settings.temperature}
-            if settings.prediction_loss == "cross_entropy"
-            else {}
-        )
-        divergence = function(
-            self._mean(teacher["predictions"] for teacher in teachers),
+        arguments = {}
+        if settings.prediction_loss == "cross_entropy":
+            arguments["temperature"] = settings.temperature
+        divergence = losses.PREDICTION_LOSSES[settings.prediction_loss](
+            self._teacher_mean(teacher["predictions"] for teacher in teachers),
             student["predictions"],
             **arguments,
         )
-        if settings.prediction_loss_reduction == "sum":
-            of_classes = settings.prediction_loss == "correlation"
-            views = 1 if of_classes else self.student_views
-            return tf.reduce_sum(divergence) / views
-        return losses.batch_mean(divergence)
+        if settings.prediction_loss_reduction == "mean":
+            return losses.batch_mean(divergence)
+        # The correlation is summed over classes, of which views make no more.
+        per_class = settings.prediction_loss == "correlation"
+        views = 1 if per_class else self.student_views
+        return tf.reduce_sum(divergence) / views
 
-    def _mean(self, values):
-        """Returns the mean over the teachers, by their weights."""
+    def _teacher_mean(self, values: Iterable[tf.Tensor]) -> tf.Tensor:
+        """Returns the weighted mean over the teachers."""
         values = list(values)
         if len(values) == 1:
             return values[0]
         if not self.teacher_weights:
             return tf.add_n(values) / len(values)
-        weights = self.teacher_weights
-        return tf.add_n(
-            [w * value for w, value in zip(weights, values, strict=True)]
-        )
+        pairs = zip(self.teacher_weights, values, strict=True)
+        return tf.add_n([weight * value for weight, value in pairs])
 
 
-def _scale_to(label_loss, divergence):
-    """Returns a divergence scaled to the label loss, with its own gradient.
+def build_projection(
+    student: Network, teacher: Network
+) -> keras.layers.Dense | None:
+    """Returns a linear layer from the student's to the teacher's embedding.
 
-    The scale is that of the step's batch and passes no gradient: what is left
-    of the divergence is its direction.
+    Romero et al., "FitNets: hints for thin deep nets", ICLR 2015: a learned
+    regressor between layers of different widths. None for equal widths.
     """
-    scale = label_loss / tf.maximum(divergence, _SMALLEST_TERM)
-    return tf.stop_gradient(scale) * divergence
+    if student.embedding_size == teacher.embedding_size:
+        return None
+    projection = keras.layers.Dense(teacher.embedding_size, name="projection")
+    projection.build((None, student.embedding_size))
+    return projection

@@ -1,45 +1,56 @@
-"""One training step, for a teacher and a student or for a student alone.
+"""One training step of a student: alone, beside a teacher or from teachers.
 
 Bhardwaj, Srinivasan and Khapra, "Efficient video classification using fewer
 frames", CVPR 2019 (arXiv 1902.10640), section 3.2.
 """
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from distill import losses
+from distill.checkpoints.checkpoint import (
+    EMA_SUFFIX,
+    optimizer_names,
+    random_state_names,
+    weight_names,
+)
 from distill.models.frame_selection import select_frames
 from distill.models.preprocessing import preprocess
 from distill.networks.network import Network, video_inputs
 from distill.settings.training import DistillationSettings, TrainingSettings
-from distill.training.batch_parts import Batch, count_examples
-from distill.training.distillation_terms import DistillationTerms
-from distill.training.ema import MovingAverage
-from distill.training.mixup import draw_shares, mix_videos
-from distill.training.optimizers import make_optimizer
-from distill.training.parallel_step import BatchTrainer, ParallelStep
+from distill.training.distillation_terms import DistillationTerms, Outputs
+from distill.training.ema import NetworkEma
+from distill.training.micro_batches import Batch, Predictions, count_examples
+from distill.training.mixup import draw_mixing_weights, mix_videos
+from distill.training.training_step import (
+    Terms,
+    TermsAndPredictions,
+    Trainer,
+    VariableGroups,
+)
 
 
-class Distiller(BatchTrainer):
+class Distiller(Trainer):
     """Trains a student, alone or from teachers, by one loss and one step.
 
-    A teacher beside it minimises its label loss and weight penalty; teachers
-    that are trained already stay as they are. The student minimises its label
-    loss, its distance from the teachers' embeddings and predictions, and its
-    weight penalty; no gradient of these reaches a teacher. Without a teacher
-    the student minimises label loss and penalty.
+    The student minimises its label loss, its weight penalty and, with
+    teachers, its distances from their embeddings and predictions. A teacher
+    that trains beside it minimises its own label loss and penalty; the
+    student's losses send no gradient to it. Frozen teachers do not change.
 
     Args:
       student: The network that is kept.
       training: Label loss, optimiser, penalty, mixup and views.
-      teacher: The network that sees more frames and trains beside, or None.
+      teacher: The network that trains beside the student, or None.
       distillation: Weights and form of the terms; needed with a teacher.
-      class_weights: Floats `[classes]`, factors of the classes' terms in both
-        networks' label losses; None: 1.
+      class_weights: Floats `[classes]`, factors of the classes in the label
+        losses of both networks; None: 1.
       frozen_teachers: Trained networks, in place of `teacher`.
-      teacher_weights: Share of each in the mean that teaches; empty: equal
-        ones.
-      averages: By `teacher` and `student`, what follows their weights.
+      teacher_weights: Weight of each frozen teacher in the mean; empty for
+        equal weights.
+      emas: EMA of the `teacher`'s and the `student`'s weights, by role.
     """
 
     def __init__(
@@ -52,67 +63,91 @@ class Distiller(BatchTrainer):
         *,
         frozen_teachers: tuple[Network, ...] = (),
         teacher_weights: tuple[float, ...] = (),
-        averages: dict[str, MovingAverage] | None = None,
+        emas: dict[str, NetworkEma] | None = None,
     ):
         self.student = student
         self.teacher = teacher
-        self.training = training
+        self.networks = {"student": student}
+        if teacher is not None:
+            self.networks = {"teacher": teacher, "student": student}
         self.distillation = distillation or DistillationSettings()
         self.class_weights = class_weights
         self.frozen_teachers = frozen_teachers
-        self.averages = averages or {}
+        self.emas = emas or {}
+        self.terms: DistillationTerms | None = None
         teachers = [*frozen_teachers] if teacher is None else [teacher]
-        self.terms = (
-            DistillationTerms(
+        if teachers:
+            self.terms = DistillationTerms(
                 self.distillation,
                 student,
                 teachers,
                 training.student_views,
                 teacher_weights,
             )
-            if teachers
-            else None
-        )
-        self.optimizer = make_optimizer(training)
-        self.variables = self._trained_variables()
-        self.optimizer.build(self.variables)
-        self.progress = tf.Variable(0.0, trainable=False)
-        trained = [student] if teacher is None else [teacher, student]
-        self._step = ParallelStep(
-            self._part_terms,
-            [network.model for network in trained],
-            self.variables,
-            self.optimizer,
-            training.clip_gradient_norm,
-            self._update_averages if self.averages else None,
-        )
-
-    def _trained_variables(self) -> list:
         if self.distillation.mimic:
             # Neither its weights nor its batch statistics change.
-            self.student.model.classifier.trainable = False
-        variables = list(self.student.model.trainable_variables)
-        if self.teacher is not None:
-            variables = [*self.teacher.model.trainable_variables, *variables]
-        return variables + (self.terms.variables if self.terms else [])
+            student.model.classifier.trainable = False
+        models = [network.model for network in self.networks.values()]
+        variables = [v for model in models for v in model.trainable_variables]
+        if self.terms is not None:
+            variables += self.terms.variables
+        super().__init__(models, variables, training)
+
+    @property
+    def result(self) -> Network:
+        """The student, or the EMA of its weights."""
+        ema = self.emas.get("student")
+        return self.student if ema is None else ema.average
 
     @property
     def selects_frames(self) -> bool:
-        """Whether it is given whole videos; else the student's frames."""
+        """Whether the step selects the student's frames, not the reader."""
         return self.terms is not None or self.training.student_views > 1
 
+    @property
+    def reader_options(self) -> dict[str, Any]:
+        """The student's frame budget, or the number of draws for all views."""
+        budget = self.student.settings.budget
+        if not self.selects_frames:
+            return {"budget": budget}
+        num_draws = budget.num_draws(self.student.schema.max_frames)
+        return {"num_draws": self.training.student_views * num_draws}
+
+    @property
+    def groups(self) -> VariableGroups:
+        """All variables of a run, by group of the checkpoint and name."""
+        groups = {
+            role: weight_names(network.model)
+            for role, network in self.networks.items()
+        }
+        for role, ema in self.emas.items():
+            groups[role + EMA_SUFFIX] = weight_names(ema.average.model)
+        groups["optimizer"] = optimizer_names(self.optimizer)
+        projections = self.terms.projections if self.terms else []
+        for index, projection in enumerate(projections):
+            if projection is not None:
+                group = f"projection_{index}" if index else "projection"
+                groups[group] = weight_names(projection)
+        groups["random_state"] = {
+            f"{role}/{name}": variable
+            for role, network in self.networks.items()
+            for name, variable in random_state_names(network.model).items()
+        }
+        return groups
+
     def prepare(self, batch: Batch) -> Batch:
-        """Returns what the step needs of a batch as read, to be divided.
+        """Returns what a step needs of a batch as read.
 
         Args:
           batch: Dict of `frames` uint8 `[batch, frames, features]` and
             `num_frames` `[batch]`, or `features` `[batch, features]`; and
-            `labels` bool `[batch, classes]`; of segments `label_weights` bool
-            `[batch, classes]`: only those count; and, where the student's
-            frames are drawn here, `draws` `[batch, draws of all views]`.
+            `labels` bool `[batch, classes]`; for segments `label_weights` bool
+            `[batch, classes]`, False for labels that do not count; and, where
+            the step draws the student's frames, `draws` `[batch, draws of all
+            views]`.
 
         Returns:
-          These and, with mixup, every video's `mixup_shares` `[batch]`.
+          These entries and, with mixup, `mixing_weights` `[batch]`.
         """
         kept = video_inputs(batch)
         for name in ("labels", "label_weights"):
@@ -120,108 +155,112 @@ class Distiller(BatchTrainer):
                 kept[name] = batch[name]
         if self.training.mixup:
             steps = int(np.asarray(self.optimizer.iterations))
-            seed = (self.training.seed, steps)
-            kept["mixup_shares"] = draw_shares(
-                count_examples(batch), self.training.mixup, seed
+            kept["mixing_weights"] = draw_mixing_weights(
+                count_examples(batch),
+                self.training.mixup,
+                (self.training.seed, steps),
             )
         return kept
 
-    def train_parts(
-        self,
-        turns: list[list[Batch]],
-        learning_rate: float,
-        progress: float = 0.0,
-    ):
-        """Changes the weights by the parts of one prepared batch.
-
-        Terms that compare a batch's videos with one another (correlation,
-        relational loss, `normalize_terms`) compare those of a part.
-
-        Args:
-          turns: Parts by turn and by replica of this process.
-          learning_rate: The rate of this step.
-          progress: Share of the run that lies behind, for scheduled weights.
-
-        Returns:
-          Dict of the terms of the loss as scalars, weighted as they enter it,
-          and their sum `loss`; of each part a dict of `[part, classes]`
-          predictions by `teacher` and `student` (of its first view).
-        """
-        self.optimizer.learning_rate.assign(learning_rate)
-        self.progress.assign(progress)
-        return self._step(turns)
-
-    def _update_averages(self):
+    def finish_step(self) -> None:
+        """Updates the EMAs of the weights."""
         steps = tf.identity(self.optimizer.iterations) - 1
-        for average in self.averages.values():
-            average.update(steps)
+        for ema in self.emas.values():
+            ema.update(steps)
 
-    def _part_terms(self, part):
-        """Returns what a part adds to the terms of the whole batch's loss."""
-        part = dict(part)
-        share, labels = part.pop("share"), part.pop("labels")
-        rated = [part.pop("label_weights")] if "label_weights" in part else []
-        terms, predictions = self.loss_terms(part, labels, *rated)
-        # What is summed over the batch adds up by itself.
+    def micro_batch_terms(self, micro_batch: Batch) -> TermsAndPredictions:
+        """Returns what a micro-batch adds to the terms of the batch's loss.
+
+        Terms that compare the videos of a batch (correlation, relational loss,
+        `normalize_terms`) compare those of the micro-batch.
+        """
+        inputs = dict(micro_batch)
+        weight = inputs.pop("micro_batch_weight")
+        terms, predictions = self.loss_terms(
+            inputs, inputs.pop("labels"), inputs.pop("label_weights", None)
+        )
         summed = self.terms.summed if self.terms else ()
-        shares = {name: 1.0 if name in summed else share for name in terms}
-        # An empty part's means are not numbers.
+        # The terms of an empty micro-batch may be NaN.
         return {
-            name: tf.where(share > 0, shares[name] * term, 0.0)
+            name: tf.where(
+                weight > 0, (1.0 if name in summed else weight) * term, 0.0
+            )
             for name, term in terms.items()
         }, predictions
 
-    def loss_terms(self, inputs, labels, label_weights=None):
-        """Returns the weighted terms of the loss and the predictions."""
+    def loss_terms(
+        self,
+        inputs: Batch,
+        labels: tf.Tensor,
+        label_weights: tf.Tensor | None = None,
+    ) -> TermsAndPredictions:
+        """Returns the weighted terms of the loss and the predictions.
+
+        Args:
+          inputs: A prepared batch without labels.
+          labels: `[batch, classes]`.
+          label_weights: Factors `[batch, classes]` of the labels' terms; None
+            for 1.
+
+        Returns:
+          Scalars by name; predictions `[batch, classes]` by `teacher` and
+          `student` (of its first view).
+        """
         labels = tf.cast(labels, tf.float32)
-        weights = self._weigh_classes(label_weights)
+        weights = self._weigh_labels(label_weights)
         inputs = dict(inputs)
         draws = inputs.get("draws")
-        shares = inputs.pop("mixup_shares", None)
+        mixing_weights = inputs.pop("mixing_weights", None)
         inputs = preprocess(inputs)
-        if shares is not None:
-            inputs, labels = mix_videos(inputs, labels, shares)
-        terms, taught, predictions = self._teach(inputs, labels, weights)
-        student_inputs = self._student_inputs(inputs, draws)
-        student = _run(self.student, student_inputs)
-        views = self.training.student_views
-        repeat = [views, 1]
-        student_terms, label_loss = self._own_terms(
+        if mixing_weights is not None:
+            inputs, labels = mix_videos(inputs, labels, mixing_weights)
+        terms, taught, predictions = self._run_teachers(inputs, labels, weights)
+        student = _run(self.student, self._student_inputs(inputs, draws))
+        repeat = [self.training.student_views, 1]
+        student_terms, label_loss = self._supervised_terms(
             "student",
             student,
             tf.tile(labels, repeat),
             weights if label_weights is None else tf.tile(weights, repeat),
         )
-        factor = self._factor(self.distillation.final_label_factor)
+        factor = self._scheduled(self.distillation.final_label_factor)
         student_terms["student_label_loss"] *= factor
         terms |= student_terms
-        if taught:
+        if self.terms is not None:
             repeated = [
                 {key: tf.tile(value, repeat) for key, value in each.items()}
                 for each in taught
             ]
-            factor = self._factor(self.distillation.final_distillation_factor)
+            factor = self._scheduled(
+                self.distillation.final_distillation_factor
+            )
             distances = self.terms(repeated, student, label_loss)
             terms |= {name: factor * term for name, term in distances.items()}
         first_view = student["predictions"][: tf.shape(labels)[0]]
         return terms, predictions | {"student": first_view}
 
-    def _teach(self, inputs, labels, weights):
-        """Returns what the teachers say of whole videos.
+    def _run_teachers(
+        self, inputs: Batch, labels: tf.Tensor, weights: tf.Tensor | None
+    ) -> tuple[Terms, list[Outputs], Predictions]:
+        """Runs all teachers on whole videos.
 
         Returns:
-          The terms of a teacher that trains; the outputs from which the
-          student learns, one of each teacher; the predictions to report.
+          The terms of a teacher that trains; the outputs of each network that
+          teaches; the predictions to report.
         """
-        terms, predictions, taught = {}, {}, []
+        terms: Terms = {}
+        predictions: Predictions = {}
+        taught = []
         if self.teacher is not None:
             outputs = _run(self.teacher, self.teacher.select(inputs))
-            terms, _ = self._own_terms("teacher", outputs, labels, weights)
+            terms, _ = self._supervised_terms(
+                "teacher", outputs, labels, weights
+            )
             predictions["teacher"] = outputs["predictions"]
             taught = [outputs]
         frozen = self.frozen_teachers
         if self.distillation.teacher_ema:
-            frozen = [self.averages["teacher"].average]
+            frozen = (self.emas["teacher"].average,)
         if frozen:
             taught = [
                 _run(
@@ -237,14 +276,16 @@ class Distiller(BatchTrainer):
         ]
         return terms, taught, predictions
 
-    def _student_inputs(self, inputs, draws):
-        """Returns the student's frames: of all views, one after another."""
+    def _student_inputs(self, inputs: Batch, draws: tf.Tensor | None) -> Batch:
+        """Returns the student's frames, all views along the batch axis."""
         if not self.selects_frames:
             return inputs
         views = self.training.student_views
-        parts = [None] * views if draws is None else tf.split(draws, views, 1)
+        per_view = [None] * views
+        if draws is not None:
+            per_view = tf.split(draws, views, 1)
         selected = [
-            self.student.select(inputs | {"draws": part}) for part in parts
+            self.student.select(inputs | {"draws": own}) for own in per_view
         ]
         return {
             key: tf.concat([view[key] for view in selected], axis=0)
@@ -252,12 +293,14 @@ class Distiller(BatchTrainer):
             if key != "draws"
         }
 
-    def _factor(self, final):
-        """Returns a scheduled factor: from 1 linearly to its final value."""
+    def _scheduled(self, final: float) -> float | tf.Tensor:
+        """Returns a factor that moves linearly from 1 to its final value."""
         return 1.0 if final == 1.0 else 1.0 + (final - 1.0) * self.progress
 
-    def _weigh_classes(self, label_weights):
-        """Returns the factors of the label losses' terms; None: 1."""
+    def _weigh_labels(
+        self, label_weights: tf.Tensor | None
+    ) -> tf.Tensor | np.ndarray | None:
+        """Returns the factors of the labels' terms; None: 1."""
         if label_weights is None:
             return self.class_weights
         label_weights = tf.cast(label_weights, tf.float32)
@@ -265,16 +308,21 @@ class Distiller(BatchTrainer):
             return label_weights
         return self.class_weights * label_weights
 
-    def _own_terms(self, role, outputs, labels, weights):
-        """Returns a network's weighted label loss and penalty; the loss."""
+    def _supervised_terms(
+        self,
+        role: str,
+        outputs: Outputs,
+        labels: tf.Tensor,
+        weights: tf.Tensor | np.ndarray | None,
+    ) -> tuple[Terms, tf.Tensor]:
+        """Returns a network's weighted label loss and penalty, and the loss."""
         weight = getattr(self.distillation, f"{role}_label_loss_weight")
         label_loss = losses.batch_mean(
             losses.LABEL_LOSSES[self.training.label_loss](
                 labels, outputs["predictions"], weights
             )
         )
-        network = self.teacher if role == "teacher" else self.student
-        penalty = losses.weight_penalty(network.model)
+        penalty = losses.weight_penalty(self.networks[role].model)
         terms = {
             f"{role}_label_loss": weight * label_loss,
             f"{role}_penalty": self.training.regularization_penalty * penalty,
@@ -282,7 +330,7 @@ class Distiller(BatchTrainer):
         return terms, label_loss
 
 
-def _run(network, inputs, training=True):
+def _run(network: Network, inputs: Batch, training: bool = True) -> Outputs:
     """Returns a network's outputs, float32 for the losses."""
     outputs = network.model(inputs, training=training)
     return {key: tf.cast(value, tf.float32) for key, value in outputs.items()}

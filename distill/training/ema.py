@@ -1,4 +1,4 @@
-"""A network whose weights are the moving average of another's.
+"""A network whose weights are an exponential moving average (EMA).
 
 Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017.
 """
@@ -8,13 +8,13 @@ import tensorflow as tf
 from distill.networks.network import Network
 
 
-class MovingAverage:
-    """Follows the weights of a network that trains.
+class NetworkEma:
+    """Keeps the EMA of a network's weights in a second network.
 
     Args:
       network: The network that trains.
-      average: One of the same settings, whose weights are overwritten.
-      half_life: Steps after which what a weight was counts half.
+      average: A network with the same settings; it receives the EMA.
+      half_life: Steps after which an old weight counts half.
     """
 
     def __init__(self, network: Network, average: Network, half_life: float):
@@ -25,17 +25,17 @@ class MovingAverage:
         )
 
     def start(self) -> None:
-        """Takes the weights as they are."""
+        """Copies the weights into the EMA."""
         for average, weight in self._pairs:
             average.assign(weight)
 
-    def update(self, steps) -> None:
-        """Takes the weights of one step into the average (in the graph).
+    def update(self, steps: tf.Tensor) -> None:
+        """Takes the weights after one step into the EMA (in the graph).
 
         Args:
-          steps: Scalar int, steps before this one. After the first step the
-            average is the weights themselves; while steps are few, what they
-            were counts less.
+          steps: Scalar int, steps before this one. In early steps the decay
+            is smaller, `steps / (steps + 9)`: the first step copies the
+            weights.
         """
         steps = tf.cast(steps, tf.float32)
         decay = tf.minimum(self._decay, steps / (steps + 9))

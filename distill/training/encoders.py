@@ -11,9 +11,7 @@ from distill.checkpoints.checkpoint import (
 )
 from distill.networks.network import Network
 from distill.networks.stored_settings import read_validated_settings
-from distill.settings.run import NetworkSettings, RunSettings
-
-_ENCODER = "encoder/"
+from distill.settings.run import RunSettings
 
 
 def with_encoder(
@@ -24,12 +22,12 @@ def with_encoder(
     Args:
       settings: The run's settings without it.
       checkpoint: A checkpoint of `distill train_autoencoder`; None for no
-        encoder, which leaves the settings as they are.
+        encoder, which returns the settings as they are.
       freeze_encoder: Whether training leaves its weights alone; None for yes.
 
     Raises:
-      CheckpointError: The file is no autoencoder's, or one of other features.
-      ValueError: There is no encoder that could be frozen or not.
+      CheckpointError: The file holds no autoencoder, or its features differ.
+      ValueError: `freeze_encoder` is given without a checkpoint.
     """
     if checkpoint is None:
         if freeze_encoder is not None:
@@ -39,62 +37,58 @@ def with_encoder(
     if trained.autoencoder is None:
         raise CheckpointError(f"{checkpoint} holds no autoencoder.")
     read_validated_settings(checkpoint, "autoencoder")
-    if trained.data.feature_sizes != settings.data.feature_sizes:
+    old, new = trained.data.feature_sizes, settings.data.feature_sizes
+    if old != new:
         raise CheckpointError(
-            f"{checkpoint} encodes features of the sizes "
-            f"{trained.data.feature_sizes}, the data's are "
-            f"{settings.data.feature_sizes}."
+            f"{checkpoint} encodes features of the sizes {old}, the data's "
+            f"are {new}."
         )
-
-    def put_before(network: NetworkSettings | None) -> NetworkSettings | None:
-        return network and dataclasses.replace(
-            network,
-            encoder_sizes=trained.autoencoder.encoder_sizes,
-            freeze_encoder=freeze_encoder is not False,
-        )
-
+    encoder = {
+        "encoder_sizes": trained.autoencoder.encoder_sizes,
+        "freeze_encoder": freeze_encoder is not False,
+    }
+    networks = {
+        role: dataclasses.replace(network, **encoder)
+        for role in ("student", "teacher")
+        if (network := getattr(settings, role)) is not None
+    }
     return dataclasses.replace(
-        settings,
-        student=put_before(settings.student),
-        teacher=put_before(settings.teacher),
-        encoder_checkpoint=str(checkpoint),
+        settings, encoder_checkpoint=str(checkpoint), **networks
     )
 
 
 def keep_encoder(
     settings: RunSettings, checkpoint: str | None, freeze_encoder: bool | None
 ) -> RunSettings:
-    """Freezes the encoder of a student that goes on, or lets it train.
+    """Freezes or frees the encoder of a student that is fine-tuned.
 
     Args:
       settings: Settings whose student has the encoder it was trained with.
-      checkpoint: What the flags say; the student's own encoder stays.
+      checkpoint: The flag `--encoder_checkpoint`; a student keeps its own
+        encoder whatever it says.
       freeze_encoder: Whether training leaves its weights alone; None for as
         before.
 
     Raises:
-      ValueError: The student has no encoder, but the flags want one.
+      ValueError: The student has no encoder, but a flag asks for one.
     """
-    if not settings.student.encoder_sizes:
-        if checkpoint is not None or freeze_encoder is not None:
-            raise ValueError(
-                "--encoder_checkpoint, --freeze_encoder: the student of "
-                f"{settings.initial_checkpoint} was trained without an encoder."
+    student = settings.network("student")
+    if student.encoder_sizes:
+        if freeze_encoder is not None:
+            student = dataclasses.replace(
+                student, freeze_encoder=freeze_encoder
             )
-        return settings
-    if freeze_encoder is None:
-        return settings
-    student = dataclasses.replace(
-        settings.student, freeze_encoder=freeze_encoder
-    )
-    return dataclasses.replace(settings, student=student)
+        return dataclasses.replace(settings, student=student)
+    if checkpoint is not None or freeze_encoder is not None:
+        raise ValueError(
+            "--encoder_checkpoint, --freeze_encoder: the student of "
+            f"{settings.initial_checkpoint} was trained without an encoder."
+        )
+    return settings
 
 
 def load_encoders(checkpoint: str, networks: Iterable[Network]) -> list[str]:
-    """Loads an autoencoder's encoder into networks that have one.
-
-    Returns:
-      Lines that say what was loaded.
+    """Loads an autoencoder's encoder into networks; returns log lines.
 
     Raises:
       CheckpointError: The file holds no such encoder.
@@ -103,7 +97,7 @@ def load_encoders(checkpoint: str, networks: Iterable[Network]) -> list[str]:
         encoder = {
             name: weight
             for name, weight in weight_names(network.model).items()
-            if name.startswith(_ENCODER)
+            if name.startswith("encoder/")
         }
         load_variables(checkpoint, "autoencoder", encoder)
     return [f"starting from the encoder of {checkpoint}"]

@@ -16,36 +16,28 @@ _CLASSIFIER = "classifier/"
 def load_initial_student(
     checkpoint: str | Path, student: Network, num_classes: int
 ) -> list[str]:
-    """Loads the student of a checkpoint, all of it or its encoder.
+    """Loads the student of a checkpoint; returns log lines.
 
-    Where the checkpoint's classes differ in number, the classifier keeps its
+    If the checkpoint has another number of classes, the classifier keeps its
     fresh weights.
 
-    Args:
-      checkpoint: A file with a group `student/`.
-      student: The network to fill.
-      num_classes: Classes of the student.
-
-    Returns:
-      Lines that say what was loaded.
-
     Raises:
-      CheckpointError: The file holds no such student.
+      CheckpointError: The file holds no student that fits.
     """
     old_classes = read_settings(checkpoint).data.num_classes
-    weights = weight_names(student.model)
-    if old_classes == num_classes:
-        load_result(checkpoint, "student", weights)
-        return [f"starting from the student of {checkpoint}"]
-    encoder = {
+    same_classes = old_classes == num_classes
+    weights = {
         name: weight
-        for name, weight in weights.items()
-        if not name.startswith(_CLASSIFIER)
+        for name, weight in weight_names(student.model).items()
+        if same_classes or not name.startswith(_CLASSIFIER)
     }
-    load_result(checkpoint, "student", encoder)
+    load_result(checkpoint, "student", weights)
+    if same_classes:
+        return [f"starting from the student of {checkpoint}"]
     return [
-        f"starting from the encoder of {checkpoint}; its classifier was of "
-        f"{old_classes} classes, the one of {num_classes} classes starts anew"
+        f"starting from the encoder of {checkpoint}; its classifier has "
+        f"{old_classes} classes, so the one of {num_classes} classes starts "
+        "anew"
     ]
 
 
@@ -55,16 +47,14 @@ def load_from_teacher(
     classifier_alone: bool,
     role: str | None = None,
 ) -> list[str]:
-    """Loads a trained teacher's weights, or its classifier's, into a student.
+    """Loads a trained teacher's weights into a student; returns log lines.
 
     Args:
       checkpoint: A file with a group `teacher/` or `student/`.
       student: The network to fill.
-      classifier_alone: Whether the rest keeps its fresh weights.
-      role: The network of the file that teaches; None: its teacher, if any.
-
-    Returns:
-      Lines that say what was loaded.
+      classifier_alone: Whether only the classifier is loaded.
+      role: The network of the file that teaches; None: its teacher, if any,
+        or else its student.
 
     Raises:
       CheckpointError: The networks differ in kind or size.
@@ -74,13 +64,13 @@ def load_from_teacher(
         for name, weight in weight_names(student.model).items()
         if name.startswith(_CLASSIFIER) or not classifier_alone
     }
-    part = "classifier" if classifier_alone else "weights"
+    loaded = "classifier" if classifier_alone else "weights"
     role = role or read_settings(checkpoint).teaching
     try:
         load_result(checkpoint, role, weights)
     except CheckpointError as error:
         raise CheckpointError(
-            f"The student cannot take over the teacher's {part}, which are of "
-            f"another kind or size: {error}"
+            f"The student cannot take over the teacher's {loaded}, which "
+            f"differ in kind or size: {error}"
         ) from error
-    return [f"starting with the {part} of {checkpoint}"]
+    return [f"starting with the {loaded} of {checkpoint}"]

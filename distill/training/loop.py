@@ -18,31 +18,31 @@ from distill.evaluation.shared_reading import SharedReading
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.system.signals import catch_signals
-from distill.training.batch_parts import PartPlan, join_parts
+from distill.training.micro_batches import MicroBatchPlan, join_predictions
+from distill.training.optimizers import learning_rate
 from distill.training.run_directory import RunDirectory
 from distill.training.run_log import RunLog
 from distill.training.run_state import RunState
-from distill.training.schedules import learning_rate
 from distill.training.streams import EpochReader, StepBatch
-from distill.training.trainers import build_trainer
+from distill.training.trainers import build_trainer, load_initial_weights
 
 
 class TrainingRun:
     """One run of a stage that trains, from its settings to its checkpoints.
 
-    Building it checks the settings, finds the files and takes up the run's
-    newest checkpoint, if there is one.
+    The constructor checks the settings, finds the files and loads the newest
+    checkpoint of the run's directory, if any.
 
     Args:
-      settings: What defines the result.
-      options: What is written and when.
-      export: From a checkpoint to an export and a line that says so; called
-        as the options say.
+      settings: All that defines the result.
+      options: Output of the run: checkpoints, logs, exports.
+      export: From a checkpoint's path to an export and a line for the log;
+        called every `options.export_model_steps`.
       workers: The processes that share the run; the chief alone writes.
 
     Raises:
       ValueError: The settings do not fit one another, the files or the
-        checkpoint that the run would go on from.
+        checkpoint to resume from.
     """
 
     def __init__(
@@ -62,35 +62,35 @@ class TrainingRun:
 
     def _build(self) -> None:
         settings, options = self.settings, self.options
+        training = settings.training
         self.directory = RunDirectory(
             options.train_dir,
             options.keep_checkpoints,
             is_writer=self.workers.is_chief,
         )
-        keras.utils.set_random_seed(settings.training.seed)
+        keras.utils.set_random_seed(training.seed)
         with self.workers.scope():
             self.trainer = build_trainer(settings)
         self.state = RunState(
             settings, self.directory, self.trainer.groups, self.workers
         )
-        self.plan = PartPlan(
-            settings.training.accumulate_steps,
+        self.plan = MicroBatchPlan(
+            training.accumulate_steps,
             self.workers.num_replicas,
             self.workers.num_workers,
             self.workers.rank,
         )
         self.reader = self._make_reader(
-            settings.training.train_data_pattern,
-            share=settings.training.train_share,
+            training.train_data_pattern,
+            share=training.train_share,
             **self.trainer.reader_options,
         )
-        self.validation = (
-            self._make_reader(options.eval_data_pattern)
-            if options.eval_data_pattern
-            and settings.teacher is None
-            and self.trainer.student is not None
-            else None
+        self.validation = None
+        is_student_alone = (
+            settings.student is not None and settings.teacher is None
         )
+        if options.eval_data_pattern and is_student_alone:
+            self.validation = self._make_reader(options.eval_data_pattern)
         self.epochs = EpochReader(self.reader, self.workers, options.shard_by)
         with self.directory.keep_locked():
             self._start_or_resume()
@@ -111,7 +111,7 @@ class TrainingRun:
         if newest is not None:
             self.messages += self.state.resume(newest)
         else:
-            self.messages += self.trainer.load_initial()
+            self.messages += load_initial_weights(self.settings, self.trainer)
         self.workers.check_equal(
             self.progress.step,
             "The workers would go on from different steps: --train_dir="
@@ -129,7 +129,7 @@ class TrainingRun:
 
     @property
     def progress(self) -> Progress:
-        """How far the run has come."""
+        """Steps, epochs and examples that the run has made."""
         return self.state.progress
 
     @property
@@ -145,8 +145,8 @@ class TrainingRun:
         """Trains to the end.
 
         Returns:
-          False if a signal (Ctrl-C, SIGTERM) ended it early; the state was
-          saved then.
+          False if a signal (Ctrl-C, SIGTERM) stopped the run early, after its
+          state was saved.
         """
         log = RunLog(
             self.directory.path if self.workers.is_chief else None,
@@ -169,29 +169,34 @@ class TrainingRun:
                     "raise --num_epochs (or --max_steps) to train on"
                 )
                 return True
-            interrupted = False
-            while not self.finished and not interrupted:
-                try:
-                    interrupted = self._train_epoch(log, caught)
-                except NonFiniteError as error:
-                    log.say(self.state.recover(error, self.options.on_nan))
-            if interrupted and self.state.saved_step != self.progress.step:
-                self._save(log)
-            if interrupted:
-                name = caught[0].name if caught else "another worker"
-                log.say(
-                    f"stopped by {name} after step {self.progress.step}, which "
-                    "is saved; run the same command to go on"
-                )
-            # None goes on before what the chief writes is there.
+            interrupted = self._train_epochs(log, caught)
+            # No worker may go on before the chief's files are there.
             self.workers.wait()
             return not interrupted
+
+    def _train_epochs(self, log: RunLog, caught: list) -> bool:
+        """Trains to the end of the run; returns whether a signal stopped it."""
+        interrupted = False
+        while not self.finished and not interrupted:
+            try:
+                interrupted = self._train_epoch(log, caught)
+            except NonFiniteError as error:
+                log.say(self.state.recover(error, self.options.on_nan))
+        if interrupted:
+            if self.state.saved_step != self.progress.step:
+                self._save(log)
+            name = caught[0].name if caught else "another worker"
+            log.say(
+                f"stopped by {name} after step {self.progress.step}, which "
+                "is saved; run the same command to go on"
+            )
+        return interrupted
 
     def _train_epoch(self, log: RunLog, caught: list) -> bool:
         """Trains to the end of the epoch, the last step or a signal.
 
         Returns:
-          Whether it was a signal, to this process or to another worker.
+          Whether this process or another worker received a signal.
         """
         training = self.settings.training
         interrupted = False
@@ -204,14 +209,14 @@ class TrainingRun:
         )
         for batch in log.time_waiting(batches):
             self._train_step(batch, log)
-            if self._export_is_due():
+            if self.export is not None and self._export_is_due():
                 path = self._save(log)
                 if path is not None:
                     log.say(self.export(path))
             if self.finished:
                 self._validate(log)
                 break
-            # Workers end together, by what they told one another.
+            # Several workers stop at the same step: the batch says so to all.
             several = self.workers.num_workers > 1
             interrupted = batch.interrupted if several else bool(caught)
             if interrupted:
@@ -232,13 +237,13 @@ class TrainingRun:
     def _train_step(self, batch: StepBatch, log: RunLog) -> None:
         progress = self.progress
         rate = learning_rate(self.settings.training, progress.examples_seen)
-        turns = self.plan.divide(
-            self.trainer.batches.prepare(batch.batch),
+        micro_batches = self.plan.divide(
+            self.trainer.prepare(batch.batch),
             batch.counts,
             is_shared=batch.is_shared,
         )
-        terms, predictions = self.trainer.batches.train_parts(
-            turns, rate, self._share_done()
+        terms, predictions = self.trainer.step(
+            micro_batches, rate, self._schedule_position()
         )
         progress.positions = tuple(batch.positions)
         check_terms(terms, progress.step + 1)
@@ -251,11 +256,11 @@ class TrainingRun:
                 "epoch": progress.epoch + 1,
                 "learning_rate": rate,
             }
-            parts = [part for parts in turns for part in parts]
-            log.log_step(place, terms, *join_parts(parts, predictions))
+            flat = [each for step in micro_batches for each in step]
+            log.log_step(place, terms, *join_predictions(flat, predictions))
 
-    def _share_done(self) -> float:
-        """Returns how far the run has come: 0 in the first epoch, 1 last."""
+    def _schedule_position(self) -> float:
+        """Returns 0 in the first epoch, 1 in the last one."""
         last = self.settings.training.num_epochs - 1
         return self.progress.epoch / last if last else 0.0
 
@@ -268,7 +273,7 @@ class TrainingRun:
 
     def _export_is_due(self) -> bool:
         steps = self.options.export_model_steps
-        return bool(self.export and steps) and not self.progress.step % steps
+        return bool(steps) and self.progress.step % steps == 0
 
     def _save(self, log: RunLog) -> Path | None:
         log.flush()
@@ -276,11 +281,12 @@ class TrainingRun:
 
     def _validate(self, log: RunLog) -> None:
         """Scores the student and keeps it if it is the best so far."""
-        if self.validation is None:
+        network = self.trainer.result
+        if self.validation is None or network is None:
             return
         check_finite(self.trainer.groups)
         scores = evaluate_network(
-            self.trainer.student,
+            network,
             self.validation,
             label_loss=self.settings.training.label_loss,
             top_k=self.options.top_k,
@@ -292,8 +298,7 @@ class TrainingRun:
         self.state.save_if_best(scores["gap"])
 
     def _limit(self, steps: int) -> int:
-        most = self.settings.training.max_steps
-        return steps if most is None else min(steps, most)
+        return min(steps, self.settings.training.max_steps or steps)
 
     def _estimate_steps(self) -> int:
         training = self.settings.training

@@ -1,4 +1,4 @@
-"""Mixing every video with another of its batch.
+"""Mixing each video with another of its batch.
 
 Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.
 """
@@ -6,36 +6,40 @@ Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018.
 import tensorflow as tf
 
 
-def draw_shares(num_videos: int, alpha: float, seed: tuple[int, int]):
-    """Returns every video's share of itself, `[videos]` from a half to 1.
+def draw_mixing_weights(
+    num_videos: int, alpha: float, seed: tuple[int, int]
+) -> tf.Tensor:
+    """Returns the weight of each video itself, `[videos]` from 0.5 to 1.
 
     Args:
-      num_videos: How many.
-      alpha: Parameter of the symmetric beta distribution of the shares.
-      seed: It alone decides the draws.
+      num_videos: Number of videos.
+      alpha: Parameter of the symmetric beta distribution of the weights.
+      seed: Alone decides the draws.
     """
     draws = tf.random.stateless_gamma([2, num_videos], seed, alpha)
-    share = draws[0] / tf.maximum(tf.reduce_sum(draws, axis=0), 1e-12)
-    return tf.maximum(share, 1 - share)
+    weights = draws[0] / tf.maximum(tf.reduce_sum(draws, axis=0), 1e-12)
+    return tf.maximum(weights, 1 - weights)
 
 
-def mix_videos(inputs, labels, shares):
-    """Mixes every video with the one as far from the batch's other end.
+def mix_videos(
+    inputs: dict[str, tf.Tensor], labels: tf.Tensor, weights: tf.Tensor
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Mixes each video with the one as far from the batch's other end.
 
     Args:
       inputs: Preprocessed `frames` `[batch, frames, features]` with
-        `num_frames` `[batch]`, or `features` `[batch, features]`; what else
-        is in it stays.
+        `num_frames` `[batch]`, or `features` `[batch, features]`. Other
+        entries stay.
       labels: Floats `[batch, classes]`.
-      shares: Floats `[batch]`, every video's share of itself.
+      weights: Floats `[batch]`, the weight of each video itself.
 
     Returns:
-      The mixed inputs, of as many frames as the longer of the two has, and
-      the mixed labels, shares in [0, 1].
+      The mixed inputs, with as many frames as the longer of the two videos,
+      and the mixed labels in [0, 1].
     """
 
     def mix(values):
-        own = tf.reshape(shares, [-1] + [1] * (len(values.shape) - 1))
+        own = tf.reshape(weights, [-1] + [1] * (len(values.shape) - 1))
         return own * values + (1 - own) * values[::-1]
 
     mixed = dict(inputs)

@@ -1,64 +1,82 @@
-"""Gradients to new weights: clipping, and the optimiser by its name."""
+"""From gradients to new weights: learning rate, clipping and optimiser."""
+
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
+from distill.models import keras_private
 from distill.settings.training import TrainingSettings
 
 
+def learning_rate(training: TrainingSettings, examples_seen: int) -> float:
+    """Returns the learning rate after a number of examples.
+
+    The base rate times the decay for every full
+    `learning_rate_decay_examples` seen (YouTube-8M starter code: staircase).
+    """
+    decays = examples_seen // training.learning_rate_decay_examples
+    return training.base_learning_rate * training.learning_rate_decay**decays
+
+
 def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:
-    """Returns the optimiser that the settings name, with their first rate."""
+    """Returns the optimiser that the settings name, with their base rate."""
     classes = vars(keras.optimizers) | {"Adam": FusedAdam}
     optimizer = classes[training.optimizer](training.base_learning_rate)
-    # Gradients come summed over the replicas, for they are clipped before.
-    optimizer._all_reduce_sum_gradients = list
+    # The step sums gradients over the replicas itself, before it clips them.
+    keras_private.leave_gradients_as_given(optimizer)
     return optimizer
 
 
 def apply_gradients(
-    optimizer: keras.optimizers.Optimizer, gradients, variables, most: float
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[tf.Tensor | None],
+    variables: Sequence[keras.Variable],
+    clip_norm: float,
 ) -> None:
-    """Changes the variables once, by gradients of a bounded norm.
+    """Changes the variables once, by clipped gradients.
 
     Args:
       optimizer: Built for the variables.
-      gradients: A tensor for each variable, or None.
-      variables: What changes.
-      most: The largest L2 norm of each variable's gradient, to which larger
-        ones are scaled down; 0 for no bound.
+      gradients: One for each variable, or None.
+      variables: The variables to change.
+      clip_norm: Largest L2 norm of each variable's gradient. Larger gradients
+        are scaled down to it; 0 for no bound.
     """
-    if most:
+    if clip_norm:
         gradients = [
-            None if gradient is None else _clip(gradient, most)
+            None if gradient is None else _clip(gradient, clip_norm)
             for gradient in gradients
         ]
     optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
-def _clip(gradient, most):
-    """Reads a small gradient once and writes nothing."""
+def _clip(gradient: tf.Tensor, clip_norm: float) -> tf.Tensor:
+    """Reads a gradient within the bound once and writes nothing."""
     norm = tf.sqrt(2.0 * tf.nn.l2_loss(gradient))
     return tf.cond(
-        norm > most, lambda: gradient * (most / norm), lambda: gradient
+        norm > clip_norm,
+        lambda: gradient * (clip_norm / norm),
+        lambda: gradient,
     )
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam, each variable by one operation in one pass.
+    """Keras's Adam with one operation and one pass for each variable.
 
     Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015. The
-    variables are Keras's; every weight, its two moments and its gradient are
-    read and the first three written: 28 bytes a weight.
+    operation reads a weight, its two moments and its gradient, and writes the
+    first three: 28 bytes a weight.
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Changes one variable, here TensorFlow's own, and its moments."""
+        """Changes one variable and its moments."""
         step = tf.cast(self.iterations + 1, variable.dtype)
-        index = self._get_variable_index(variable)
+        momentum, velocity = keras_private.adam_moments(self, variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
+            m=momentum.value.handle,
+            v=velocity.value.handle,
             beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), step),
             beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), step),
             lr=tf.cast(learning_rate, variable.dtype),

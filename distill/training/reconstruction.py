@@ -3,16 +3,20 @@
 import keras
 from keras import ops
 
+from distill.checkpoints.checkpoint import optimizer_names, weight_names
 from distill.losses import batch_mean
 from distill.models.preprocessing import preprocess
 from distill.networks.network import video_inputs
 from distill.settings.training import TrainingSettings
-from distill.training.batch_parts import Batch
-from distill.training.optimizers import make_optimizer
-from distill.training.parallel_step import BatchTrainer, ParallelStep
+from distill.training.micro_batches import Batch
+from distill.training.training_step import (
+    TermsAndPredictions,
+    Trainer,
+    VariableGroups,
+)
 
 
-def reconstruction_error(inputs, reconstruction):
+def reconstruction_error(inputs: Batch, reconstruction):
     """Returns the mean squared error over the real values of each video.
 
     Args:
@@ -35,8 +39,8 @@ def reconstruction_error(inputs, reconstruction):
     return total / ops.maximum(num_real, 1.0)
 
 
-class Reconstructor(BatchTrainer):
-    """Trains an autoencoder by one loss and one step.
+class Reconstructor(Trainer):
+    """Trains an autoencoder by the mean of `reconstruction_error`.
 
     Args:
       autoencoder: A built model from preprocessed inputs to `reconstruction`.
@@ -45,48 +49,27 @@ class Reconstructor(BatchTrainer):
 
     def __init__(self, autoencoder: keras.Model, training: TrainingSettings):
         self.autoencoder = autoencoder
-        self.training = training
-        self.optimizer = make_optimizer(training)
-        self.optimizer.build(autoencoder.trainable_variables)
-        self._step = ParallelStep(
-            self._part_terms,
-            [autoencoder],
-            autoencoder.trainable_variables,
-            self.optimizer,
-            training.clip_gradient_norm,
+        super().__init__(
+            [autoencoder], autoencoder.trainable_variables, training
         )
 
+    @property
+    def groups(self) -> VariableGroups:
+        """All variables of a run, by group of the checkpoint and name."""
+        return {
+            "autoencoder": weight_names(self.autoencoder),
+            "optimizer": optimizer_names(self.optimizer),
+        }
+
     def prepare(self, batch: Batch) -> Batch:
-        """Returns what the step needs of a batch as read, to be divided."""
+        """Returns `frames` and `num_frames`, or `features`."""
         return video_inputs(batch)
 
-    def train_parts(
-        self,
-        turns: list[list[Batch]],
-        learning_rate: float,
-        progress: float = 0.0,
-    ):
-        """Changes the weights by the parts of one prepared batch.
-
-        Args:
-          turns: Parts by turn and by replica of this process, each with
-            `frames` uint8 `[part, frames, features]` and `num_frames`
-            `[part]`, or `features` `[part, features]`.
-          learning_rate: The rate of this step.
-          progress: Has no effect.
-
-        Returns:
-          Dict of `loss`, the mean over the batch of `reconstruction_error`; an
-          empty dict a part, as there are no predictions.
-        """
-        self.optimizer.learning_rate.assign(learning_rate)
-        terms, predictions = self._step(turns)
-        return {"loss": terms["loss"]}, predictions
-
-    def _part_terms(self, part):
-        part = dict(part)
-        share = part.pop("share")
-        inputs = preprocess(part)
+    def micro_batch_terms(self, micro_batch: Batch) -> TermsAndPredictions:
+        """Returns the weighted `loss`, and no predictions."""
+        inputs = dict(micro_batch)
+        weight = inputs.pop("micro_batch_weight")
+        inputs = preprocess(inputs)
         outputs = self.autoencoder(inputs)
         errors = reconstruction_error(inputs, outputs["reconstruction"])
-        return {"reconstruction": share * batch_mean(errors)}, {}
+        return {"loss": weight * batch_mean(errors)}, {}

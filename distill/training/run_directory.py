@@ -1,12 +1,14 @@
 """A run's directory: its checkpoints, settings and logs, and starting over."""
 
 import contextlib
+import dataclasses
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from distill.checkpoints import checkpoint as checkpoints
+from distill.checkpoints.progress import Progress
 from distill.settings.run import RunSettings, changed_settings
 from distill.system.atomic_files import clear_leftovers, replace_atomically
 from distill.system.directory_lock import DirectoryLock
@@ -14,15 +16,27 @@ from distill.training.run_log import LOG_NAME
 
 BEST_NAME = "best.h5"
 SETTINGS_NAME = "settings.json"
+# With other values here a checkpoint's weights or optimiser do not fit.
+_FIXED_SECTIONS = (
+    "data.",
+    "teacher.",
+    "student.",
+    "autoencoder",
+    "initial_checkpoint",
+    "teacher_checkpoints",
+    "teacher_networks",
+)
+_FIXED_SETTINGS = ("teacher", "training.optimizer", "distillation.mimic")
 
 
 class RunDirectory:
-    """What a training run writes, all under one path.
+    """All files that a training run writes.
 
     Args:
-      path: The directory; it is made by the first write.
-      keep_checkpoints: How many of the newest to keep; 0 keeps all.
-      is_writer: Whether this process writes it; one that reads needs no lock.
+      path: The directory; the first write makes it.
+      keep_checkpoints: Number of the newest checkpoints to keep; 0 keeps all.
+      is_writer: Whether this process writes the directory. A process that only
+        reads takes no lock.
     """
 
     def __init__(
@@ -32,10 +46,6 @@ class RunDirectory:
         *,
         is_writer: bool = True,
     ):
-        if keep_checkpoints < 0:
-            raise ValueError(
-                f"keep_checkpoints must be 0 or more, got {keep_checkpoints}."
-            )
         self.path = Path(path)
         self.keep_checkpoints = keep_checkpoints
         self._is_writer = is_writer
@@ -63,12 +73,12 @@ class RunDirectory:
             yield
 
     def newest(self) -> Path | None:
-        """Returns the checkpoint of the greatest step, if there is one."""
+        """Returns the checkpoint of the greatest step, if any."""
         found = checkpoints.list_checkpoints(self.path)
         return found[-1] if found else None
 
     def start_over(self) -> list[str]:
-        """Removes what an earlier run wrote here; returns the names."""
+        """Removes the files of an earlier run; returns their names."""
         candidates = [
             *checkpoints.list_checkpoints(self.path),
             *(self.path / n for n in (BEST_NAME, SETTINGS_NAME, LOG_NAME)),
@@ -89,65 +99,44 @@ class RunDirectory:
         with replace_atomically(self.path / SETTINGS_NAME) as temporary:
             temporary.write_text(settings.to_json() + "\n")
 
-    def save(
+    def write(
         self,
+        path: Path,
         groups: Mapping[str, Mapping[str, Any]],
         settings: RunSettings,
-        progress: Mapping[str, Any],
-    ) -> Path:
-        """Writes the checkpoint of a step and removes the oldest."""
-        self._lock.check()
-        path = checkpoints.checkpoint_path(self.path, progress["step"])
-        checkpoints.write_checkpoint(path, groups, settings, progress)
-        kept = checkpoints.list_checkpoints(self.path)
-        if self.keep_checkpoints:
-            for old in kept[: -self.keep_checkpoints]:
-                old.unlink()
-        return path
-
-    def save_best(
-        self,
-        groups: Mapping[str, Mapping[str, Any]],
-        settings: RunSettings,
-        progress: Mapping[str, Any],
+        progress: Progress,
     ) -> None:
-        """Writes the best weights so far."""
+        """Writes a checkpoint if the lock is still held."""
         self._lock.check()
-        checkpoints.write_checkpoint(
-            self.path / BEST_NAME, groups, settings, progress
-        )
+        fields = dataclasses.asdict(progress)
+        checkpoints.write_checkpoint(path, groups, settings, fields)
+
+    def remove_oldest(self) -> None:
+        """Removes all but the newest checkpoints, as many as are kept."""
+        if self.keep_checkpoints:
+            saved = checkpoints.list_checkpoints(self.path)
+            for path in saved[: -self.keep_checkpoints]:
+                path.unlink()
 
 
 def compare_with_checkpoint(
     checkpoint: Path, settings: RunSettings
 ) -> dict[str, str]:
-    """Names the settings that changed since a checkpoint was written.
+    """Returns the settings that differ from a checkpoint's, `old -> new`.
 
     Raises:
-      ValueError: A setting changed without which the checkpoint's weights or
-        its place in the data mean nothing.
+      ValueError: A setting differs that must stay the same in a run.
     """
-    old = checkpoints.read_settings(checkpoint)
-    changed = changed_settings(old, settings)
-    parts = (
-        "data.",
-        "teacher.",
-        "student.",
-        "autoencoder",
-        "initial_checkpoint",
-        "teacher_checkpoints",
-        "teacher_networks",
-    )
-    fixed = {
-        name: change
+    changed = changed_settings(checkpoints.read_settings(checkpoint), settings)
+    fixed = [
+        f"{name}: {change}"
         for name, change in changed.items()
-        if name.startswith(parts)
-        or name in ("teacher", "training.optimizer", "distillation.mimic")
-    }
+        if name.startswith(_FIXED_SECTIONS) or name in _FIXED_SETTINGS
+    ]
     if fixed:
-        listed = "; ".join(f"{name}: {fixed[name]}" for name in fixed)
         raise ValueError(
-            f"{checkpoint} was written with other settings ({listed}). Use "
-            "them again, another --train_dir, or --start_new_model."
+            f"{checkpoint} was written with other settings "
+            f"({'; '.join(fixed)}). Use them again, another --train_dir, or "
+            "--start_new_model."
         )
     return changed

@@ -1,9 +1,9 @@
-"""What a run tells while it trains: lines, a bar, JSON lines, TensorBoard."""
+"""The log of a run: lines, a progress bar, JSON lines, TensorBoard."""
 
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,18 +31,18 @@ _SCALAR = tf.compat.v1.SummaryMetadata(
 class RunLog:
     """Reports a run's steps and evaluations.
 
-    On a terminal the lines appear above a progress bar with the time left;
-    elsewhere they are plain. Every line also goes to `log.jsonl` as an object
-    and to TensorBoard as scalars. Lines of steps after `first_step`, left by a
-    run that was killed before its next checkpoint, are dropped.
+    A terminal shows the lines above a progress bar with the time left. Each
+    line also goes to `log.jsonl` as an object and to TensorBoard as scalars.
+    A run that was killed may have left lines of steps after its last
+    checkpoint; they are dropped.
 
     Args:
-      directory: The run's directory; None: nothing is printed or written, as
-        by all workers but the chief.
+      directory: The run's directory; None for workers other than the chief,
+        which print and write nothing.
       first_step: The step from which the run goes on.
-      total_steps: Steps the run will have made at its end (an estimate).
-      epoch_is_done: Whether `first_step` was the last of an epoch; if it was
-        not, a validation after it was cut off and will be made again.
+      total_steps: Estimated number of steps of the whole run.
+      epoch_is_done: Whether `first_step` was the last of an epoch. If not, the
+        run repeats a validation that was logged after it.
       quiet: Whether nothing is printed.
     """
 
@@ -88,7 +88,7 @@ class RunLog:
         self._since = time.perf_counter()
 
     def __enter__(self) -> "RunLog":
-        """Shows the bar."""
+        """Shows the progress bar."""
         self._bar.start()
         return self
 
@@ -105,7 +105,7 @@ class RunLog:
         self._console.print(message, markup=False)
 
     def time_waiting(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Yields the batches; counts the time that they are waited for."""
+        """Yields the batches; counts the time spent waiting for them."""
         iterator = iter(batches)
         while True:
             start = time.perf_counter()
@@ -117,15 +117,21 @@ class RunLog:
             yield batch
 
     def count(self, step: int, examples: int) -> None:
-        """Counts a finished step of a number of examples."""
+        """Counts a finished step and its examples."""
         self._examples += examples
         self._bar.update(self._task, completed=step)
 
     def set_total(self, total_steps: int) -> None:
-        """Corrects the number of steps that the bar runs to."""
+        """Corrects the estimated number of steps."""
         self._bar.update(self._task, total=total_steps)
 
-    def log_step(self, progress: dict[str, Any], terms, predictions, labels):
+    def log_step(
+        self,
+        progress: dict[str, Any],
+        terms: Mapping[str, Any],
+        predictions: Mapping[str, np.ndarray],
+        labels: np.ndarray,
+    ) -> None:
         """Reports one step: metrics on its batch, loss terms, speed.
 
         Args:
@@ -146,7 +152,7 @@ class RunLog:
         line["share_waiting"] = self._waited / (now - self._since)
         self._examples, self._waited, self._since = 0, 0.0, now
         self._write(line)
-        self.say(_format_step(line, tuple(predictions), tuple(terms)))
+        self.say(_format_step(line, predictions, terms))
 
     def log_evaluation(self, step: int, scores: dict[str, Any]) -> None:
         """Reports the scores on validation data after an epoch."""
@@ -157,7 +163,7 @@ class RunLog:
         self._waited, self._since = 0.0, time.perf_counter()
 
     def flush(self) -> None:
-        """Brings all that was reported to disk."""
+        """Writes all buffered lines to disk."""
         with name_write_errors(self._path):
             self._file.flush()
         with name_write_errors(self._events):
@@ -178,23 +184,25 @@ class RunLog:
                     )
 
 
-def _format_step(line, networks, terms) -> str:
-    parts = [f"step {line['step']} epoch {line['epoch']}"]
+def _format_step(
+    line: Mapping[str, Any], networks: Iterable[str], terms: Iterable[str]
+) -> str:
+    fields = [f"step {line['step']} epoch {line['epoch']}"]
     for role in networks:
         scores = " ".join(
             f"{label} {line[f'{role}_{name}']:.3f}"
             for name, label in _LABELS.items()
         )
-        parts.append(f"{role} {scores}")
-    parts.append(" ".join(f"{name} {line[name]:.4g}" for name in terms))
-    parts.append(
+        fields.append(f"{role} {scores}")
+    fields.append(" ".join(f"{name} {line[name]:.4g}" for name in terms))
+    fields.append(
         f"{line['examples_per_second']:.0f} examples/s, "
         f"{line['share_waiting']:.0%} waiting"
     )
-    return " | ".join(parts)
+    return " | ".join(fields)
 
 
-def _open_log(path: Path, first_step: int, epoch_is_done: bool):
+def _open_log(path: Path, first_step: int, epoch_is_done: bool) -> IO[str]:
     """Opens the log for appending, without lines after `first_step`."""
     kept = []
     if path.exists():

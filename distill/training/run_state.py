@@ -1,4 +1,4 @@
-"""What a run is at a step: written to checkpoints, taken up again from them."""
+"""The state of a run at a step: saved to checkpoints, loaded from them."""
 
 import collections
 import dataclasses
@@ -8,6 +8,7 @@ from pathlib import Path
 from distill.checkpoints.checkpoint import (
     EMA_SUFFIX,
     NonFiniteError,
+    checkpoint_path,
     load_variables,
     read_progress,
 )
@@ -16,20 +17,21 @@ from distill.checkpoints.progress import Progress
 from distill.distributed.workers import Workers
 from distill.settings.run import RunSettings
 from distill.training.run_directory import (
+    BEST_NAME,
     RunDirectory,
     compare_with_checkpoint,
 )
-from distill.training.trainers import Groups
+from distill.training.training_step import VariableGroups
 
-_MOST_ROLLBACKS = 3
+_MAX_ROLLBACKS = 3
 
 
 class RunState:
-    """The variables of a run and how far it has come.
+    """The variables of a run and its progress.
 
     Args:
-      settings: What defines the result.
-      directory: Where checkpoints go.
+      settings: All that defines the result.
+      directory: The directory of the checkpoints.
       groups: The variables by group of a checkpoint and name.
       workers: The processes that share the run; the chief alone writes.
     """
@@ -38,7 +40,7 @@ class RunState:
         self,
         settings: RunSettings,
         directory: RunDirectory,
-        groups: Groups,
+        groups: VariableGroups,
         workers: Workers,
     ):
         self.settings = settings
@@ -51,10 +53,10 @@ class RunState:
         self._rollbacks: collections.Counter[Path] = collections.Counter()
 
     def resume(self, checkpoint: Path) -> list[str]:
-        """Takes up a checkpoint; returns lines that say so.
+        """Loads a checkpoint; returns lines for the log.
 
         Raises:
-          ValueError: A setting changed that has to be the same.
+          ValueError: A setting changed that must stay the same.
         """
         changed = compare_with_checkpoint(checkpoint, self.settings)
         self._load(checkpoint)
@@ -79,13 +81,14 @@ class RunState:
         """Writes a checkpoint; returns its path on the chief.
 
         Raises:
-          NonFiniteError: A variable is not finite, on all workers alike.
+          NonFiniteError: A variable is not finite; raised on all workers.
         """
         path = None
         if self.workers.is_chief:
-            path = self.directory.save(
-                self.groups, self.settings, dataclasses.asdict(self.progress)
-            )
+            directory = self.directory
+            path = checkpoint_path(directory.path, self.progress.step)
+            directory.write(path, self.groups, self.settings, self.progress)
+            directory.remove_oldest()
         else:
             check_finite(self.groups)
         self._last_save = time.monotonic()
@@ -93,35 +96,32 @@ class RunState:
         return path
 
     def save_if_best(self, gap: float) -> None:
-        """Keeps the student's result if its validation GAP is the best."""
+        """Saves the student's weights if their validation GAP is the best."""
         best = self.progress.best_gap
         if best is not None and gap <= best:
             return
         self.progress.best_gap = gap
         if self.workers.is_chief:
-            self.directory.save_best(
-                {
-                    name: group
-                    for name, group in self.groups.items()
-                    if name in ("student", "student" + EMA_SUFFIX)
-                },
+            names = ("student", "student" + EMA_SUFFIX)
+            self.directory.write(
+                self.directory.path / BEST_NAME,
+                {n: self.groups[n] for n in names if n in self.groups},
                 self.settings,
-                dataclasses.asdict(self.progress),
+                self.progress,
             )
 
     def recover(self, error: NonFiniteError, on_nan: str) -> str:
-        """Goes back to the last checkpoint, but not to its place in the data.
+        """Loads the last checkpoint's weights and skips the batches since.
 
         Args:
-          error: What happened.
+          error: The error to recover from.
           on_nan: `rollback`, or `stop`, which raises.
 
         Returns:
-          A line that says so.
+          A line for the log.
 
         Raises:
-          NonFiniteError: It is not wanted, there is no checkpoint, or it did
-            not help.
+          NonFiniteError: The run cannot or shall not go on.
         """
         newest = self.directory.newest()
         if newest is None:
@@ -129,24 +129,20 @@ class RunState:
                 f"{error} There is no checkpoint yet; try a smaller "
                 "--base_learning_rate."
             ) from error
-        if on_nan == "stop" or self._rollbacks[newest] == _MOST_ROLLBACKS:
-            often = (
-                f" It came again after {_MOST_ROLLBACKS} rollbacks."
-                if self._rollbacks[newest]
-                else ""
-            )
+        rollbacks = self._rollbacks[newest]
+        if on_nan == "stop" or rollbacks == _MAX_ROLLBACKS:
+            again = f" It came again after {rollbacks} rollbacks."
             raise NonFiniteError(
-                f"{error}{often} The last good checkpoint is {newest}; "
-                "--on_nan=rollback goes on from there without the batches "
-                "since; or try a smaller --base_learning_rate."
+                f"{error}{again if rollbacks else ''} The last good checkpoint "
+                f"is {newest}; --on_nan=rollback goes on from there without "
+                "the batches since; or try a smaller --base_learning_rate."
             ) from error
         self._rollbacks[newest] += 1
-        place = {
-            "epoch": self.progress.epoch,
-            "positions": self.progress.positions,
-        }
+        reached = self.progress
         self._load(newest)
-        self.progress = dataclasses.replace(self.progress, **place)
+        self.progress = dataclasses.replace(
+            self.progress, epoch=reached.epoch, positions=reached.positions
+        )
         return (
             f"{error} Going back to {newest}, and on without the batches since."
         )

@@ -1,12 +1,13 @@
-"""What the workers of a run read of an epoch: shared batches, or own files.
+"""The batches of an epoch for each worker: shared ones, or of own files.
 
-An epoch is one stream of batches, or as many as there were workers when it
-began, each of files of its own. It is ended by as many streams, whichever
-number of workers goes on with it, so that every record is read exactly once.
+An epoch is one stream of batches, or one stream for each worker that began
+it, with files of its own. The number of streams stays fixed until the epoch
+ends, even after resuming with other workers, so that every record is read
+exactly once.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,19 +16,19 @@ from distill.data.bad_records import BadRecordError
 from distill.data.files import describe_files
 from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
-from distill.training.batch_parts import Batch, count_examples
+from distill.training.micro_batches import Batch, count_examples
 
 
 @dataclasses.dataclass(frozen=True)
 class StepBatch:
-    """What a worker has of a step's batch.
+    """A worker's batch of one step.
 
     Attributes:
       batch: Tensors whose first axis is the batch; it may be 0.
-      counts: Examples of each worker's batch.
+      counts: Number of examples in each worker's batch.
       is_shared: Whether all workers hold the same batch.
-      positions: Examples of each stream that lie behind, with this step.
-      interrupted: Whether a worker was asked to end.
+      positions: Examples of each stream read so far, with this step.
+      interrupted: Whether a worker was asked to stop.
     """
 
     batch: Batch
@@ -43,13 +44,13 @@ class StepBatch:
 
 
 class EpochReader:
-    """Reads this worker's share of the batches of an epoch.
+    """Reads this worker's batches of an epoch.
 
     Args:
       reader: Reads the training data in batches of all workers.
       workers: The processes.
-      shard_by: `file`: every worker reads files of its own; `batch`: all read
-        everything, and each takes parts of every batch.
+      shard_by: `file`: each worker reads files of its own; `batch`: all read
+        everything, and each computes some micro-batches of every batch.
 
     Raises:
       ValueError: There are fewer files than workers.
@@ -71,57 +72,50 @@ class EpochReader:
         seed: int,
         epoch: int,
         buffer_size: int,
-        positions: list[int],
+        positions: Sequence[int],
         caught: list,
     ) -> Iterator[StepBatch]:
-        """Yields this worker's part of every step of an epoch.
+        """Yields this worker's batch for each step of an epoch.
 
         Args:
           seed: The run's seed.
           epoch: Number of the epoch, from 0.
           buffer_size: Records among which the next one is drawn.
-          positions: Examples of each stream that lie behind; none in an epoch
-            that begins.
-          caught: Not empty once this process was asked to end.
+          positions: Examples of each stream read so far; empty at the start
+            of an epoch.
+          caught: Signals that this process has received.
         """
         if not any(positions):
             positions = [0] * self.num_streams
+        order = seed, epoch, buffer_size
         if len(positions) == 1:
-            yield from self._read_shared(
-                seed, epoch, buffer_size, positions[0], caught
-            )
+            yield from self._read_shared(order, positions[0], caught)
         else:
-            yield from self._read_streams(
-                seed, epoch, buffer_size, positions, caught
-            )
+            yield from self._read_streams(order, list(positions), caught)
 
-    def _read_shared(self, seed, epoch, buffer_size, position, caught):
-        batches = self.reader.read_shuffled(seed, epoch, buffer_size, position)
-        for batch in batches:
-            asked = np.array([len(caught)])
-            if self.workers.num_workers > 1:
-                asked = self.workers.sum(asked)
+    def _read_shared(
+        self, order: tuple[int, int, int], position: int, caught: list
+    ) -> Iterator[StepBatch]:
+        for batch in self.reader.read_shuffled(*order, position):
+            signals = self.workers.sum(np.array([len(caught)]))
             yield StepBatch(
                 batch,
                 [count_examples(batch)] * self.workers.num_workers,
                 True,
                 [int(batch["position"][-1])],
-                bool(asked[0]),
+                bool(signals[0]),
             )
 
-    def _read_streams(self, seed, epoch, buffer_size, positions, caught):
-        """Reads streams until none of any worker has a batch left."""
+    def _read_streams(
+        self, order: tuple[int, int, int], positions: list[int], caught: list
+    ) -> Iterator[StepBatch]:
+        """Reads until no stream of any worker has a batch left."""
         workers, num_streams = self.workers, len(positions)
-        own = range(workers.rank, num_streams, workers.num_workers)
         streams = {
             stream: self._stream_reader(stream, num_streams).read_shuffled(
-                seed,
-                epoch,
-                buffer_size,
-                positions[stream],
-                stream=(stream, num_streams),
+                *order, positions[stream], stream=(stream, num_streams)
             )
-            for stream in own
+            for stream in range(workers.rank, num_streams, workers.num_workers)
         }
         while True:
             batches = {
@@ -129,6 +123,8 @@ class EpochReader:
                 for stream, batches in streams.items()
                 if (batch := next(batches, None)) is not None
             }
+            # One sum tells all workers: how far each stream moved, how many
+            # examples each worker has, how many signals came.
             news = np.zeros(num_streams + workers.num_workers + 1, np.int64)
             for stream, batch in batches.items():
                 news[stream] = int(batch["position"][-1]) - positions[stream]
@@ -147,9 +143,9 @@ class EpochReader:
             yield StepBatch(batch, counts, False, positions, bool(news[-1]))
 
     def _stream_reader(self, stream: int, num_streams: int) -> VideoReader:
-        """Returns a reader of the stream's share of every batch."""
-        size, more = divmod(self.reader.batch_size, num_streams)
-        size += stream < more
+        """Returns a reader of one stream's examples of every batch."""
+        size, remainder = divmod(self.reader.batch_size, num_streams)
+        size += stream < remainder
         if not size:
             raise ValueError(
                 f"batch_size must be {num_streams} or more for that many "

@@ -21,19 +21,21 @@ def make_run(videos, path, **options):
 
 def spoil(run, monkeypatch, steps, spoil_weights=False):
     """Makes the data of some calls of the step NaN; counts the calls."""
-    train_parts, calls = run.trainer.batches.train_parts, []
+    step, calls = run.trainer.step, []
 
-    def train(turns, *rates):
+    def train(micro_batches, *rates):
         calls.append(len(calls) + 1)
         if calls[-1] in steps and not spoil_weights:
-            turns[0][0]["features"] = turns[0][0]["features"] * np.nan
-        result = train_parts(turns, *rates)
+            micro_batches[0][0]["features"] = (
+                micro_batches[0][0]["features"] * np.nan
+            )
+        result = step(micro_batches, *rates)
         if calls[-1] in steps and spoil_weights:
             weight = run.trainer.student.model.weights[0]
             weight.assign(weight * np.nan)
         return result
 
-    monkeypatch.setattr(run.trainer.batches, "train_parts", train)
+    monkeypatch.setattr(run.trainer, "step", train)
     return calls
 
 
@@ -64,7 +66,7 @@ def test_without_a_checkpoint_there_is_nothing_to_go_back_to(
 ):
     run = make_run(video_level_videos, tmp_path, on_nan="rollback")
     spoil(run, monkeypatch, {2})
-    with pytest.raises(NonFiniteError, match="Step 2: .* no checkpoint yet"):
+    with pytest.raises(NonFiniteError, match=r"Step 2: .* no checkpoint yet"):
         run.train()
 
 
@@ -84,17 +86,17 @@ def test_a_rollback_goes_on_without_the_batches_since(
 
     # The same by hand: a run that is not given these batches.
     other = make_run(video_level_videos, tmp_path / "other")
-    read, train_parts = [], other.trainer.batches.train_parts
+    read, step = [], other.trainer.step
 
-    def leave_out(turns, *rates):
-        read.append(turns)
+    def leave_out(micro_batches, *rates):
+        read.append(micro_batches)
         if len(read) in (3, 4):
             other.progress.step -= 1
             other.progress.examples_seen -= 16
             return {"loss": np.float32(0)}, [{}]
-        return train_parts(turns, *rates)
+        return step(micro_batches, *rates)
 
-    monkeypatch.setattr(other.trainer.batches, "train_parts", leave_out)
+    monkeypatch.setattr(other.trainer, "step", leave_out)
     assert other.train()
     found, expected = (
         read_datasets(tmp_path / name / "checkpoint-00000008.h5", "student")
@@ -129,7 +131,7 @@ def test_weights_that_are_not_finite_are_never_written(
 
 
 def test_the_option_is_checked(tmp_path):
-    with pytest.raises(ValueError, match="Unknown on_nan 'rolback'. Did you"):
+    with pytest.raises(ValueError, match="Unknown on_nan 'rolback'"):
         RunOptions(str(tmp_path), on_nan="rolback")
 
 

@@ -172,11 +172,15 @@ def test_validation_that_was_cut_off_is_repeated_and_logged_once(
     )
     run = loop.TrainingRun(settings, options)
 
-    def fail(*arguments):
-        raise OSError(28, "No space left on device")
+    write = run.directory.write
+
+    def fail(path, *content):
+        if path.name == "best.h5":
+            raise OSError(28, "No space left on device")
+        write(path, *content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.directory, "save_best", fail)
+        patch.setattr(run.directory, "write", fail)
         with pytest.raises(OSError, match="No space left"):
             run.train()
     assert checkpoint_steps(tmp_path)[-1] == 5
@@ -221,7 +225,7 @@ def test_other_classes_keep_the_encoder_and_start_the_classifier_anew(
     assert new["classifier/gates_kernel"].shape == (12, 39)
     assert run.messages == [
         f"starting from the encoder of {student_checkpoint}; its classifier "
-        "was of 10 classes, the one of 13 classes starts anew"
+        "has 10 classes, so the one of 13 classes starts anew"
     ]
 
 
@@ -263,7 +267,7 @@ def test_script_takes_the_sizes_from_the_converted_file(
         "--gpu=-1",
     )
     first = done.stdout.splitlines()[0]
-    assert "the one of 12 classes starts anew" in first
+    assert "so the one of 12 classes starts anew" in first
     assert "validation after step 5: Hit@1 " in done.stdout
     assert checkpoint_steps(tmp_path) == [5]
     assert (tmp_path / "best.h5").exists()

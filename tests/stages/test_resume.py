@@ -68,14 +68,14 @@ def test_run_that_raised_goes_on_from_its_last_checkpoint(
     settings = regime_settings(regime, videos)
     options = RunOptions(str(tmp_path), checkpoint_every_steps=3)
     run = TrainingRun(settings, options)
-    train_parts = run.trainer.batches.train_parts
+    step = run.trainer.step
 
-    def fail_after_step_7(turns, *rates):
+    def fail_after_step_7(micro_batches, *rates):
         if run.progress.step == 7:
             raise RuntimeError("The power is off.")
-        return train_parts(turns, *rates)
+        return step(micro_batches, *rates)
 
-    monkeypatch.setattr(run.trainer.batches, "train_parts", fail_after_step_7)
+    monkeypatch.setattr(run.trainer, "step", fail_after_step_7)
     with pytest.raises(RuntimeError, match="power is off"):
         run.train()
     assert checkpoint_steps(tmp_path) == [3, 5, 6]
@@ -103,14 +103,14 @@ def test_signal_saves_the_step_and_the_run_goes_on(
 ):
     settings = student_settings(videos)
     run = TrainingRun(settings, RunOptions(str(tmp_path)))
-    train_parts = run.trainer.batches.train_parts
+    step = run.trainer.step
 
-    def signal_in_step_7(turns, *rates):
+    def signal_in_step_7(micro_batches, *rates):
         if run.progress.step == 6:
             os.kill(os.getpid(), kind)
-        return train_parts(turns, *rates)
+        return step(micro_batches, *rates)
 
-    monkeypatch.setattr(run.trainer.batches, "train_parts", signal_in_step_7)
+    monkeypatch.setattr(run.trainer, "step", signal_in_step_7)
     handlers = [signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)]
     assert run.train() is False
     assert handlers == [

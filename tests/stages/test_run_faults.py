@@ -58,14 +58,14 @@ def plain_run(video_level_videos, tmp_path_factory):
 
 def call_at_step(monkeypatch, run, step, action):
     """Lets a run call `action` before the step after `step`."""
-    train_step = run.trainer.batches.train_parts
+    train_step = run.trainer.step
 
     def act_and_train(*arguments):
         if run.progress.step == step:
             action()
         return train_step(*arguments)
 
-    monkeypatch.setattr(run.trainer.batches, "train_parts", act_and_train)
+    monkeypatch.setattr(run.trainer, "step", act_and_train)
 
 
 def test_locked_directory_is_left_as_it_is(

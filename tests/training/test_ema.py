@@ -20,7 +20,7 @@ from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.training.distiller import Distiller
-from distill.training.ema import MovingAverage
+from distill.training.ema import NetworkEma
 from distill.training.initial_weights import load_initial_student
 from distill.training.loop import TrainingRun
 from distill.training.trainers import build_trainer
@@ -76,7 +76,7 @@ def random_weights(model, seed):
 @pytest.mark.parametrize("half_life", [0.5, 2000.0])
 def test_the_average_is_that_of_numpy_at_every_step(half_life):
     network, average = make_student(), make_student(seed=9)
-    moving = MovingAverage(network, average, half_life)
+    moving = NetworkEma(network, average, half_life)
     expected = [np.zeros(w.shape) for w in network.model.get_weights()]
     for step in range(12):
         weights = random_weights(network.model, step)
@@ -103,7 +103,7 @@ def test_after_the_half_life_what_a_weight_was_counts_half():
     ones = [np.ones_like(w) for w in network.model.get_weights()]
     average.model.set_weights(ones)
     network.model.set_weights([0 * w for w in ones])
-    moving = MovingAverage(network, average, 20.0)
+    moving = NetworkEma(network, average, 20.0)
     for step in range(20):
         moving.update(tf.constant(10_000 + step))
     for weight in average.model.get_weights():
@@ -119,7 +119,7 @@ def test_a_step_takes_its_new_weights_into_the_average():
     distiller = Distiller(
         student,
         AVERAGED,
-        averages={"student": MovingAverage(student, average, HALF_LIFE)},
+        emas={"student": NetworkEma(student, average, HALF_LIFE)},
     )
     names = weight_names(average.model)
     assert "classifier/prob_gating/norm/moving_mean" in names
@@ -145,14 +145,6 @@ def test_a_step_takes_its_new_weights_into_the_average():
 
 
 @pytest.fixture
-def eager():
-    """Runs steps without graphs, which take seconds to trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture
 def joint(eager, tmp_path):
     """Returns a joint run's checkpoint after three steps, and its trainer."""
     settings = run_settings(
@@ -162,7 +154,7 @@ def joint(eager, tmp_path):
     )
     trainer = build_trainer(settings)
     for step in range(3):
-        trainer.batches.train_step(make_batch(seed=step), 0.1, 0.0)
+        trainer.train_step(make_batch(seed=step), 0.1, 0.0)
     path = tmp_path / "joint.h5"
     write_checkpoint(path, trainer.groups, settings, {"step": 3})
     return path, trainer
@@ -181,7 +173,7 @@ def test_the_average_is_the_result_of_a_run(joint, tmp_path):
         )
         assert_same_weights(load_network(path, role), average)
     # Now `average` is the student's.
-    assert_same_weights(trainer.student, average)
+    assert_same_weights(trainer.result, average)
     converted = tmp_path / "student.h5"
     sizes = convert_to_student(path, converted)
     assert sizes["student_ema"] == sizes["student"]
@@ -215,7 +207,7 @@ def test_a_run_goes_on_with_weights_and_average(joint):
         load_variables(path, group, variables)
     batch = make_batch(seed=3)
     for each in (trainer, again):
-        each.batches.train_step(batch, 0.1, 0.0)
+        each.train_step(batch, 0.1, 0.0)
     for group, variables in trainer.groups.items():
         for name, variable in variables.items():
             np.testing.assert_array_equal(
@@ -255,15 +247,3 @@ def test_the_best_checkpoint_holds_the_average_that_was_scored(tmp_path):
         np.abs(average[name] - weights[name]).max() > 1e-3 for name in weights
     )
     assert_same_weights(load_network(best, "student"), average)
-
-
-def test_without_a_half_life_there_is_no_average(eager):
-    settings = run_settings(teacher=network_settings(), distillation=BOTH_TERMS)
-    trainer = build_trainer(settings)
-    assert not [group for group in trainer.groups if "average" in group]
-    assert set(trainer.groups) == {
-        "teacher",
-        "student",
-        "optimizer",
-        "random_state",
-    }

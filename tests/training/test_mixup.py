@@ -1,25 +1,10 @@
 """Videos mixed with others of their batch, against NumPy."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.training.distiller import Distiller
-from distill.training.mixup import draw_shares, mix_videos
-from tests.numpy_losses import numpy_kl, numpy_squared_distance
-from tests.training.tiny_networks import (
-    BOTH_TERMS,
-    NUM_CLASSES,
-    TRAINING,
-    as_read_alone,
-    make_batch,
-    make_student,
-    make_teacher,
-    numpy_inputs,
-    numpy_label_loss,
-)
+from distill.training.mixup import draw_mixing_weights, mix_videos
 
 ALPHA = 0.4
 
@@ -36,7 +21,7 @@ def draw_videos(batch_size=7):
 
 def mix_drawn(inputs, labels, alpha, seed):
     """Mixes by shares that the seed gives."""
-    shares = draw_shares(len(labels), alpha, seed)
+    shares = draw_mixing_weights(len(labels), alpha, seed)
     return mix_videos(inputs, labels, shares)
 
 
@@ -126,75 +111,3 @@ def test_hardly_any_spread_leaves_each_video_as_it_is():
     mixed, found = mix_drawn(inputs, labels, 1e-6, [0, 0])
     np.testing.assert_allclose(found, labels, atol=1e-6)
     np.testing.assert_allclose(mixed["frames"], inputs["frames"], atol=1e-6)
-
-
-@pytest.fixture
-def eager():
-    """Runs steps without graphs, which take seconds to trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-MIXED = dataclasses.replace(TRAINING, mixup=ALPHA, seed=6)
-
-
-def shares_of_step(step, batch_size=5):
-    """Returns the shares that the run's seed and the step's number give."""
-    labels = np.eye(batch_size, dtype=np.float32)
-    seed = [MIXED.seed, step]
-    _, mixed = mix_drawn({}, labels, ALPHA, seed)
-    return np.diag(mixed)
-
-
-def numpy_mixed(batch, shares):
-    """Returns mixed frames of norm 1, their number, and mixed labels."""
-    inputs = numpy_inputs(batch, 1)
-    num_frames = inputs["num_frames"]
-    return (
-        numpy_mix(inputs["frames"], shares).astype(np.float32),
-        np.maximum(num_frames, num_frames[::-1]),
-        numpy_mix(batch["labels"].numpy().astype(float), shares),
-    )
-
-
-def run_model(network, frames, num_frames):
-    outputs = network.model({"frames": frames, "num_frames": num_frames})
-    return {k: np.asarray(value, np.float64) for k, value in outputs.items()}
-
-
-def test_teacher_and_student_see_the_same_mixed_videos(eager):
-    """Those of the seed and the step, normalised before they are mixed."""
-    teacher, student = make_teacher(), make_student()
-    distiller = Distiller(student, MIXED, teacher, BOTH_TERMS)
-    for step in range(2):
-        batch = make_batch(seed=step)
-        frames, num_frames, labels = numpy_mixed(batch, shares_of_step(step))
-        taught = run_model(teacher, frames, num_frames)
-        halves = np.maximum(num_frames // 2, 1)
-        said = run_model(student, frames[:, ::2], halves)
-        predictions = taught["predictions"], said["predictions"]
-        embeddings = taught["embedding"], said["embedding"]
-        expected = {
-            "teacher_label_loss": numpy_label_loss(labels, predictions[0]),
-            "student_label_loss": numpy_label_loss(labels, predictions[1]),
-            "prediction_loss": 5 * numpy_kl(*predictions).mean(),
-            "representation_loss": 3
-            * numpy_squared_distance(*embeddings).mean(),
-        }
-        found, _ = distiller.train_step(batch, 0.0)
-        found = {name: float(found[name]) for name in expected}
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
-
-
-def test_a_student_alone_learns_from_mixed_videos_as_read():
-    student = make_student()
-    batch = as_read_alone(make_batch())
-    frames, num_frames, labels = numpy_mixed(batch, shares_of_step(0))
-    said = run_model(student, frames, num_frames)
-    distiller = Distiller(student, MIXED)
-    prepared = distiller.prepare(batch)
-    terms, predictions = distiller.loss_terms(prepared, prepared.pop("labels"))
-    expected = numpy_label_loss(labels, said["predictions"])
-    assert float(terms["student_label_loss"]) == pytest.approx(expected, 1e-4)
-    assert predictions["student"].shape == (5, NUM_CLASSES)

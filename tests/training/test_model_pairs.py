@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.checkpoints.checkpoint import weight_names
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.networks.network import build_network
@@ -50,13 +49,6 @@ def make_pair(teacher, student):
     )
 
 
-@pytest.fixture
-def eager():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.mark.parametrize(
     ("teacher", "student"), list(itertools.product(SIZES, repeat=2))
 )
@@ -82,29 +74,3 @@ def test_every_pair_learns_in_the_same_steps(eager, teacher, student):
     )
     (projection,) = distiller.terms.projections
     assert (projection is None) == same_width
-
-
-def test_projection_enters_the_loss_and_not_the_student():
-    distiller = make_pair("NeXtVLADModel", "HierarchicalLstmModel")
-    names = weight_names(distiller.student.model)
-    assert not [name for name in names if "projection" in name]
-    (projection,) = distiller.terms.projections
-    kernel, bias = (w.numpy() for w in projection.weights)
-    assert kernel.shape == (12, 8)
-    random = np.random.default_rng(0)
-    teacher = {
-        "embedding": random.normal(size=(5, 8)).astype(np.float32),
-        "predictions": random.random((5, 4)).astype(np.float32),
-    }
-    student = {
-        "embedding": random.normal(size=(5, 12)).astype(np.float32),
-        "predictions": random.random((5, 4)).astype(np.float32),
-    }
-    projected = student["embedding"] @ kernel + bias
-    distances = ((teacher["embedding"] - projected) ** 2).sum(axis=1)
-    terms = distiller.terms([teacher], student, label_loss=1.0)
-    np.testing.assert_allclose(
-        terms["representation_loss"].numpy(),
-        BOTH_TERMS.representation_loss_weight * distances.mean(),
-        rtol=1e-5,
-    )

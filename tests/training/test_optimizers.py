@@ -1,4 +1,4 @@
-"""Optimisers against Keras's own, clipping against NumPy."""
+"""Optimisers against Keras's own, clipping and rates against NumPy."""
 
 import dataclasses
 
@@ -8,10 +8,39 @@ import pytest
 import tensorflow as tf
 
 from distill.settings.training import OPTIMIZERS
-from distill.training.optimizers import apply_gradients, make_optimizer
+from distill.training.optimizers import (
+    apply_gradients,
+    learning_rate,
+    make_optimizer,
+)
 from tests.training.tiny_networks import TRAINING
 
 SHAPES = [(7, 5), (3,), ()]
+
+
+@pytest.mark.parametrize(
+    ("decay", "examples_seen", "expected"),
+    [
+        (0.8, 0, 0.1),
+        (0.8, 999, 0.1),
+        (0.8, 1000, 0.08),
+        (0.8, 1999, 0.08),
+        (0.8, 3500, 0.0512),
+        (1.0, 10**9, 0.1),
+        (0.0, 999, 0.1),
+        (0.0, 1000, 0.0),
+    ],
+)
+def test_the_rate_falls_after_every_full_number_of_examples(
+    decay, examples_seen, expected
+):
+    training = dataclasses.replace(
+        TRAINING,
+        base_learning_rate=0.1,
+        learning_rate_decay=decay,
+        learning_rate_decay_examples=1000,
+    )
+    assert learning_rate(training, examples_seen) == pytest.approx(expected)
 
 
 def make_variables():
@@ -40,7 +69,7 @@ def test_every_optimiser_does_what_keras_s_does(name, graph):
     reference.build(expected)
 
     def step(*gradients):
-        apply_gradients(optimizer, gradients, found, most=0.0)
+        apply_gradients(optimizer, gradients, found, clip_norm=0.0)
 
     step = tf.function(step) if graph else step
     for seed in range(5):
@@ -68,7 +97,7 @@ def test_each_gradient_is_scaled_down_to_the_largest_norm(scale):
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(variables)
     gradients = make_gradients(1, scale)
-    apply_gradients(optimizer, gradients, variables, most=2.0)
+    apply_gradients(optimizer, gradients, variables, clip_norm=2.0)
     for old, new, gradient in zip(before, variables, gradients, strict=True):
         norm = np.linalg.norm(gradient)
         step = gradient.numpy() * min(1, 2 / norm)

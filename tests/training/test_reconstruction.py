@@ -84,7 +84,7 @@ def test_the_loss_of_a_step_is_numpy_s_and_needs_no_labels():
     ]
     del batch["labels"]
     terms, predictions = reconstructor.train_step(batch, 0.01)
-    assert set(terms) == {"loss"} and predictions == {}
+    assert (set(terms), predictions) == ({"loss"}, {})
     np.testing.assert_allclose(terms["loss"], np.mean(errors), rtol=1e-5)
 
 

@@ -5,12 +5,9 @@ import json
 import re
 import subprocess
 import sys
-import types
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
 from distill.checkpoints.checkpoint import (
     read_settings,
@@ -20,146 +17,16 @@ from distill.checkpoints.checkpoint import (
 from distill.checkpoints.conversion import convert_to_student
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.settings.run import RunSettings
-from distill.settings.training import DistillationSettings
-from distill.training.distillation_terms import DistillationTerms
-from distill.training.trainers import build_trainer
-from tests.numpy_losses import (
-    numpy_kl,
-    numpy_relational_distance,
-    numpy_squared_distance,
-)
 from tests.training.tiny_networks import (
     BOTH_TERMS,
     SCHEMA,
     TRAINING,
-    make_batch,
     make_network,
     network_settings,
-    numpy_outputs,
     run_settings,
-    write_trained,
 )
 
 ROOT = Path(__file__).parents[2]
-ALL_TERMS = DistillationSettings(
-    representation_loss_weight=3.0,
-    prediction_loss_weight=5.0,
-    relational_loss_weight=7.0,
-)
-SHARES = (0.5, 0.125, 0.375)
-
-
-@pytest.fixture
-def eager():
-    """Runs steps without graphs, which take seconds to trace."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-def draw_outputs(*sizes):
-    rng = np.random.default_rng(3)
-    return [
-        {
-            "embedding": rng.normal(size=(6, size)),
-            "predictions": rng.uniform(0.05, 0.9, (6, 4)),
-        }
-        for size in sizes
-    ]
-
-
-def found_terms(distillation, outputs, weights):
-    *teachers, student = (
-        types.SimpleNamespace(embedding_size=o["embedding"].shape[1])
-        for o in outputs
-    )
-    terms = DistillationTerms(
-        distillation, student, teachers, teacher_weights=weights
-    )
-    *taught, said = (
-        {key: tf.constant(array, tf.float32) for key, array in o.items()}
-        for o in outputs
-    )
-    return {k: float(v) for k, v in terms(taught, said, 1.0).items()}
-
-
-def test_terms_are_those_of_the_weighted_means():
-    outputs = draw_outputs(8, 8, 8, 8)
-    *teachers, student = outputs
-    distances, relations = (
-        [
-            function(teacher["embedding"], student["embedding"]).mean()
-            for teacher in teachers
-        ]
-        for function in (numpy_squared_distance, numpy_relational_distance)
-    )
-    mean = sum(
-        share * teacher["predictions"]
-        for share, teacher in zip(SHARES, teachers, strict=True)
-    )
-    expected = {
-        "representation_loss": 3 * np.dot(SHARES, distances),
-        "relational_loss": 7 * np.dot(SHARES, relations),
-        "prediction_loss": 5 * numpy_kl(mean, student["predictions"]).mean(),
-    }
-    found = found_terms(ALL_TERMS, outputs, SHARES)
-    assert found == pytest.approx(expected, rel=1e-5)
-    plain = found_terms(ALL_TERMS, outputs, ())
-    for name, value in found.items():
-        assert value != pytest.approx(plain[name], rel=1e-3), name
-
-
-def test_equal_weights_are_the_plain_mean_and_all_of_one_is_that_one():
-    outputs = draw_outputs(8, 8, 8)
-    plain = found_terms(ALL_TERMS, outputs, ())
-    equal = found_terms(ALL_TERMS, outputs, (0.5, 0.5))
-    assert equal == pytest.approx(plain, rel=1e-6)
-    second = found_terms(ALL_TERMS, outputs, (0.0, 1.0))
-    assert second == found_terms(ALL_TERMS, outputs[1:], ())
-
-
-def test_a_student_learns_the_weighted_mean_of_its_teachers(eager, tmp_path):
-    """Each sees its own frames; a student of a joint file may teach too."""
-    first = make_network("student", seed=1)
-    second = make_network("student", seed=4)
-    paths = [write_trained(tmp_path / "first.h5", first)]
-    paths.append(str(tmp_path / "joint.h5"))
-    other = make_network("teacher", seed=7)
-    settings = run_settings(
-        second.settings, teacher=network_settings(), distillation=BOTH_TERMS
-    )
-    groups = {
-        "teacher": weight_names(other.model),
-        "student": weight_names(second.model),
-    }
-    write_checkpoint(tmp_path / "joint.h5", groups, settings, {"step": 1})
-    trainer = build_trainer(
-        run_settings(
-            distillation=BOTH_TERMS,
-            teacher_checkpoints=tuple(paths),
-            teacher_weights=(0.75, 0.25),
-            teacher_networks=("student", "student"),
-        )
-    )
-    assert trainer.load_initial() == [
-        f"learning from {paths[0]} (weight 0.75)",
-        f"learning from {paths[1]} (weight 0.25)",
-    ]
-    batch = make_batch()
-    said = numpy_outputs(trainer.student, batch)
-    taught = [numpy_outputs(network, batch) for network in (first, second)]
-    mean = 0.75 * taught[0]["predictions"] + 0.25 * taught[1]["predictions"]
-    distances = [
-        numpy_squared_distance(t["embedding"], said["embedding"]).mean()
-        for t in taught
-    ]
-    terms, _ = trainer.batches.train_step(batch, 0.0, 0.0)
-    assert float(terms["prediction_loss"]) == pytest.approx(
-        5 * numpy_kl(mean, said["predictions"]).mean(), rel=1e-3
-    )
-    assert float(terms["representation_loss"]) == pytest.approx(
-        3 * np.dot([0.75, 0.25], distances), rel=1e-3
-    )
 
 
 def test_settings_without_weights_read_as_equal_ones():

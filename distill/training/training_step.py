@@ -1,0 +1,249 @@
+"""One training step: gradients of all micro-batches, applied once.
+
+Gradients of the micro-batches' losses are summed over accumulation steps,
+devices and machines. The sum is the gradient of the whole batch's loss.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from distill.distributed.tracing import BatchPolymorphicFunction
+from distill.networks.network import Network
+from distill.settings.training import TrainingSettings
+from distill.training.micro_batches import (
+    Batch,
+    Predictions,
+    count_examples,
+    make_micro_batch,
+)
+from distill.training.optimizers import apply_gradients, make_optimizer
+from distill.training.replicated_layers import (
+    MicroBatchSeeds,
+    share_batch_norms,
+)
+
+Terms = dict[str, tf.Tensor]
+TermsAndPredictions = tuple[Terms, Predictions]
+Gradients = list[tf.Tensor | None]
+VariableGroups = dict[str, dict[str, keras.Variable]]
+
+
+class Trainer(abc.ABC):
+    """Changes variables by the gradient of a loss, once a step.
+
+    A trainer and its models are built under the strategy's scope.
+
+    Args:
+      models: The models that train.
+      variables: The variables to change.
+      training: Optimiser and clip norm.
+
+    Attributes:
+      optimizer: Built for the variables.
+      progress: Scalar variable: 0 in the run's first epoch, 1 in the last.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[keras.Model],
+        variables: list[keras.Variable],
+        training: TrainingSettings,
+    ):
+        self.training = training
+        self.variables = variables
+        self.optimizer = make_optimizer(training)
+        self.optimizer.build(variables)
+        self.progress = tf.Variable(0.0, trainable=False)
+        self._strategy = tf.distribute.get_strategy()
+        if self._strategy.num_replicas_in_sync > 1:
+            share_batch_norms(models)
+        self._seeds = MicroBatchSeeds(models)
+        self._gradient_sums: list[tf.Variable] = []
+        self._graphs: dict[tuple[bool, bool], BatchPolymorphicFunction] = {}
+
+    @property
+    @abc.abstractmethod
+    def groups(self) -> VariableGroups:
+        """All variables of a run, by group of the checkpoint and name."""
+
+    @property
+    def result(self) -> Network | None:
+        """The network to validate, if any."""
+        return None
+
+    @property
+    def reader_options(self) -> dict[str, Any]:
+        """The `budget` and `num_draws` with which to read training data."""
+        return {}
+
+    @abc.abstractmethod
+    def prepare(self, batch: Batch) -> Batch:
+        """Returns what a step needs of a batch as read."""
+
+    @abc.abstractmethod
+    def micro_batch_terms(self, micro_batch: Batch) -> TermsAndPredictions:
+        """Returns what a micro-batch adds to the terms of the batch's loss.
+
+        Args:
+          micro_batch: Part of a prepared batch, with `micro_batch_weight`.
+
+        Returns:
+          Scalars by name, and predictions `[micro_batch, classes]` by network.
+        """
+
+    def finish_step(self) -> None:
+        """Is called in the graph after the weights have changed."""
+        return
+
+    def train_step(
+        self, batch: Batch, learning_rate: float, progress: float = 0.0
+    ) -> TermsAndPredictions:
+        """Changes the weights by one batch as read, in one micro-batch."""
+        micro_batch = make_micro_batch(
+            self.prepare(batch), count_examples(batch), 0
+        )
+        terms, predictions = self.step([[micro_batch]], learning_rate, progress)
+        return terms, predictions[0]
+
+    def step(
+        self,
+        micro_batches: list[list[Batch]],
+        learning_rate: float,
+        progress: float = 0.0,
+    ) -> tuple[Terms, list[Predictions]]:
+        """Changes the weights once, by the micro-batches of a prepared batch.
+
+        Args:
+          micro_batches: Those of this process, by accumulation step and
+            replica.
+          learning_rate: The rate of this step.
+          progress: From 0 in the first epoch to 1 in the last, for scheduled
+            factors.
+
+        Returns:
+          Dict of the terms of the whole batch's loss as scalars, and their sum
+          `loss`; the predictions of this process's micro-batches, in order.
+        """
+        self.optimizer.learning_rate.assign(learning_rate)
+        self.progress.assign(progress)
+        if len(micro_batches) > 1 and not self._gradient_sums:
+            self._gradient_sums = self._make_gradient_sums()
+        total: Terms = {}
+        predictions: list[Predictions] = []
+        last = len(micro_batches) - 1
+        for index, on_replicas in enumerate(micro_batches):
+            graph = self._graph(index == 0, index == last)
+            terms, predicted = graph(on_replicas)
+            total = {
+                name: total[name] + term if total else term
+                for name, term in terms.items()
+            }
+            predictions += predicted
+        return total, predictions
+
+    def _make_gradient_sums(self) -> list[tf.Variable]:
+        """Returns one sum for each variable, kept on every replica."""
+        with self._strategy.scope():
+            return [
+                tf.Variable(
+                    tf.zeros(variable.shape, variable.dtype),
+                    trainable=False,
+                    synchronization=tf.VariableSynchronization.ON_READ,
+                    aggregation=tf.VariableAggregation.SUM,
+                )
+                for variable in self.variables
+            ]
+
+    def _graph(self, is_first: bool, is_last: bool) -> BatchPolymorphicFunction:
+        """Returns the graph of an accumulation step, traced once a kind."""
+        kind = (is_first, is_last)
+        if kind not in self._graphs:
+            self._graphs[kind] = BatchPolymorphicFunction(
+                lambda batches: self._run_on_replicas(batches, *kind)
+            )
+        return self._graphs[kind]
+
+    def _run_on_replicas(
+        self, micro_batches: list[Batch], is_first: bool, is_last: bool
+    ) -> tuple[Terms, list[Predictions]]:
+        strategy, count = self._strategy, len(micro_batches)
+        values = micro_batches[0]
+        if count > 1:
+            values = strategy.experimental_distribute_values_from_function(
+                lambda context: micro_batches[
+                    context.replica_id_in_sync_group % count
+                ]
+            )
+        terms, predictions = strategy.run(
+            lambda micro_batch: self._accumulate(
+                micro_batch, is_first, is_last
+            ),
+            args=(values,),
+        )
+        locally = strategy.experimental_local_results
+        # Terms are summed over the replicas already.
+        return {name: locally(term)[0] for name, term in terms.items()}, [
+            {name: locally(value)[r] for name, value in predictions.items()}
+            for r in range(count)
+        ]
+
+    def _accumulate(
+        self, micro_batch: Batch, is_first: bool, is_last: bool
+    ) -> TermsAndPredictions:
+        """Adds one micro-batch to the step; the last one ends the step."""
+        inputs = dict(micro_batch)
+        number = inputs.pop("micro_batch_number")
+        with self._seeds.drawing(number, is_last):
+            with tf.GradientTape() as tape:
+                terms, predictions = self.micro_batch_terms(inputs)
+                terms["loss"] = tf.add_n(list(terms.values()))
+            gradients = tape.gradient(terms["loss"], self.variables)
+        if not (is_first and is_last):
+            gradients = self._add_to_sums(gradients, is_first)
+        if not is_last:
+            return self._sum_over_replicas(terms, [])[0], predictions
+        terms, gradients = self._sum_over_replicas(terms, gradients)
+        apply_gradients(
+            self.optimizer,
+            gradients,
+            self.variables,
+            self.training.clip_gradient_norm,
+        )
+        tf.distribute.get_replica_context().merge_call(
+            lambda strategy: self.finish_step()
+        )
+        return terms, predictions
+
+    def _add_to_sums(self, gradients: Gradients, is_first: bool) -> Gradients:
+        """Returns the gradients summed over the accumulation steps so far.
+
+        The sums are changed in place. TensorFlow may merge an addition in the
+        graph with sums inside a gradient, and so change their order.
+        """
+        sums: Gradients = []
+        for own_sum, gradient in zip(
+            self._gradient_sums, gradients, strict=True
+        ):
+            if gradient is not None:
+                add = own_sum.assign if is_first else own_sum.assign_add
+                add(gradient)
+                gradient = own_sum.read_value()
+            sums.append(gradient)
+        return sums
+
+    def _sum_over_replicas(
+        self, terms: Terms, gradients: Gradients
+    ) -> tuple[Terms, Gradients]:
+        if self._strategy.num_replicas_in_sync == 1:
+            return terms, gradients
+        present = [gradient for gradient in gradients if gradient is not None]
+        *present, stacked = tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM, [*present, tf.stack([*terms.values()])]
+        )
+        terms = dict(zip(terms, tf.unstack(stacked), strict=True))
+        remaining = iter(present)
+        return terms, [g if g is None else next(remaining) for g in gradients]
