@@ -1,4 +1,9 @@
-"""Losses per example, against labels and against a teacher."""
+"""Losses per example, against labels and against a teacher.
+
+Predictions of a `teacher` and a `student` are probabilities `[batch, classes]`,
+their embeddings `[batch, dim]` floats. Results are `[batch]` floats, summed
+over classes, unless a function says otherwise.
+"""
 
 import keras
 import tensorflow as tf
@@ -15,7 +20,7 @@ _SMALLEST_RATIO = 1e-5
 
 
 def cross_entropy(labels, predictions, weights=None):
-    """Returns the binary cross-entropy summed over classes.
+    """Returns the binary cross-entropy.
 
     YouTube-8M starter code, `CrossEntropyLoss`, epsilon 1e-5.
 
@@ -24,9 +29,6 @@ def cross_entropy(labels, predictions, weights=None):
       predictions: `[batch, classes]` probabilities.
       weights: Floats `[classes]` or `[batch, classes]`, factors of the
         classes' terms; None: 1.
-
-    Returns:
-      `[batch]` floats.
     """
     positive = labels * ops.log(predictions + CROSS_ENTROPY_EPSILON)
     negative = (1 - labels) * ops.log(1 - predictions + CROSS_ENTROPY_EPSILON)
@@ -34,21 +36,19 @@ def cross_entropy(labels, predictions, weights=None):
 
 
 def hinge(labels, predictions, weights=None):
-    """Returns the hinge loss with margin 1 summed over classes, `[batch]`.
+    """Returns the hinge loss with margin 1; arguments as `cross_entropy`'s.
 
-    YouTube-8M starter code, `HingeLoss`: labels become -1 and 1. Arguments as
-    those of `cross_entropy`.
+    YouTube-8M starter code, `HingeLoss`: labels become -1 and 1.
     """
     signs = 2 * labels - 1
     return _sum_over_classes(ops.maximum(1 - signs * predictions, 0), weights)
 
 
 def softmax(labels, predictions, weights=None):
-    """Returns the softmax cross-entropy, `[batch]`.
+    """Returns the softmax cross-entropy; arguments as `cross_entropy`'s.
 
     YouTube-8M starter code, `SoftmaxLoss`: the labels are divided by their
-    number, and the predictions are the logits. Arguments as those of
-    `cross_entropy`; the weights do not enter the softmax.
+    number, the predictions are logits. Weights do not enter the softmax.
     """
     num_labels = ops.sum(labels, axis=-1, keepdims=True)
     targets = labels / ops.maximum(num_labels, 1e-7)
@@ -66,13 +66,6 @@ def normalised_kl(teacher, student):
 
     Bhardwaj et al. 2019, released code. Normalised predictions below 1e-7
     count as 1e-7.
-
-    Args:
-      teacher: `[batch, classes]` probabilities.
-      student: `[batch, classes]` probabilities.
-
-    Returns:
-      `[batch]` floats.
     """
     teacher, student = _normalise(teacher), _normalise(student)
     return ops.sum(teacher * ops.log(teacher / student), axis=-1)
@@ -89,16 +82,8 @@ def soft_cross_entropy(teacher, student, temperature=1.0):
 
     Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network",
     2015, section 2, for independent classes: the logits of both are divided by
-    the temperature, and the loss is multiplied by its square, so that its
+    the temperature, above 0. The loss is multiplied by its square, so that the
     gradient keeps its scale.
-
-    Args:
-      teacher: `[batch, classes]` probabilities.
-      student: `[batch, classes]` probabilities.
-      temperature: Above 0.
-
-    Returns:
-      `[batch]` floats, summed over the classes.
     """
     if temperature == 1.0:
         return cross_entropy(teacher, student)
@@ -117,18 +102,11 @@ def _soften(probabilities, temperature):
 
 
 def correlation_distance(teacher, student):
-    """Returns 1 - the correlation of each class's scores over the batch.
+    """Returns 1 - the correlation of each class's scores, `[classes]`.
 
     Huang et al., "Knowledge distillation from a stronger teacher" (DIST),
-    NeurIPS 2022, equation 9, the term within classes, on probabilities. A
-    class whose scores are all equal has the distance 1.
-
-    Args:
-      teacher: `[batch, classes]` probabilities.
-      student: `[batch, classes]` probabilities.
-
-    Returns:
-      `[classes]` floats in [0, 2].
+    NeurIPS 2022, equation 9, the term within classes, on probabilities. It
+    lies in [0, 2], and is 1 for a class whose scores are all equal.
     """
     return 1 - ops.sum(_standardize(teacher) * _standardize(student), axis=0)
 
@@ -151,14 +129,8 @@ def relational_distance(teacher, student):
 
     Park et al., "Relational knowledge distillation", CVPR 2019, equations 5 to
     8: Huber's loss between the pairwise distances of the teacher's and of the
-    student's embeddings, each divided by their mean. The widths may differ.
-
-    Args:
-      teacher: `[batch, dim]` floats.
-      student: `[batch, dim]` floats.
-
-    Returns:
-      `[batch]` floats: the mean over the other videos; 0 for a single one.
+    student's embeddings, each divided by their mean. Results are means over
+    the other videos, 0 for a single one. The widths may differ.
     """
     difference = ops.abs(
         _relative_distances(teacher) - _relative_distances(student)
@@ -188,14 +160,13 @@ def _relative_distances(embeddings):
 def normalized_distance(teacher, student):
     """Returns the squared distance of the embeddings scaled to norm 1.
 
-    It is twice 1 - the cosine of their angle and lies in [0, 4], whatever the
-    scales. Arguments and result as `squared_distance`'s.
+    It is twice 1 - the cosine of their angle and lies in [0, 4].
     """
     return squared_distance(l2_normalize(teacher), l2_normalize(student))
 
 
 def squared_distance(teacher, student):
-    """Returns the squared Euclidean distance of `[batch, dim]`, `[batch]`.
+    """Returns the squared Euclidean distance.
 
     Bhardwaj et al. 2019, L_REP (of embeddings) and L_PRED (of predictions).
     """

@@ -1,6 +1,6 @@
 """The terms of a student's loss against its teachers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
 import tensorflow as tf
@@ -78,46 +78,44 @@ class DistillationTerms:
           label_loss: Scalar, the student's label loss before its weight. With
             `normalize_terms` the terms are scaled to it.
         """
-        functions = {
-            "representation_loss": self._representation_loss,
-            "relational_loss": self._relational_loss,
-            "prediction_loss": self._prediction_loss,
-        }
+        settings = self.settings
         terms = {}
-        for name, function in functions.items():
-            weight = getattr(self.settings, f"{name}_weight")
-            if not weight:
-                continue
-            term = function(teachers, student)
-            if self.settings.normalize_terms:
+        if settings.representation_loss_weight:
+            loss = losses.REPRESENTATION_LOSSES[settings.representation_loss]
+            terms["representation_loss"] = self._embedding_loss(
+                loss, teachers, self._project(student["embedding"])
+            )
+        if settings.relational_loss_weight:
+            embeddings = [student["embedding"]] * len(teachers)
+            terms["relational_loss"] = self._embedding_loss(
+                losses.relational_distance, teachers, embeddings
+            )
+        if settings.prediction_loss_weight:
+            terms["prediction_loss"] = self._prediction_loss(teachers, student)
+        for name, term in terms.items():
+            if settings.normalize_terms:
                 # A constant factor: the gradient keeps its direction.
                 scale = label_loss / tf.maximum(term, _SMALLEST_TERM)
                 term = tf.stop_gradient(scale) * term
-            terms[name] = weight * term
+            terms[name] = getattr(settings, f"{name}_weight") * term
         return terms
 
-    def _representation_loss(
-        self, teachers: list[Outputs], student: Outputs
-    ) -> tf.Tensor:
-        loss = losses.REPRESENTATION_LOSSES[self.settings.representation_loss]
-        distances = []
-        for teacher, project in zip(teachers, self.projections, strict=True):
-            embedding = student["embedding"]
-            if project is not None:
-                embedding = project(embedding)
-            distance = loss(teacher["embedding"], embedding)
-            distances.append(losses.batch_mean(distance))
-        return self._teacher_mean(distances)
+    def _project(self, embedding: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the student's embedding in each teacher's width."""
+        return [
+            embedding if p is None else p(embedding) for p in self.projections
+        ]
 
-    def _relational_loss(
-        self, teachers: list[Outputs], student: Outputs
+    def _embedding_loss(
+        self,
+        loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        teachers: list[Outputs],
+        embeddings: list[tf.Tensor],
     ) -> tf.Tensor:
-        embedding = student["embedding"]
+        pairs = zip(teachers, embeddings, strict=True)
         return self._teacher_mean(
-            losses.batch_mean(
-                losses.relational_distance(teacher["embedding"], embedding)
-            )
-            for teacher in teachers
+            losses.batch_mean(loss(teacher["embedding"], embedding))
+            for teacher, embedding in pairs
         )
 
     def _prediction_loss(

@@ -4,6 +4,7 @@ Bhardwaj, Srinivasan and Khapra, "Efficient video classification using fewer
 frames", CVPR 2019 (arXiv 1902.10640), section 3.2.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,8 @@ class Distiller(Trainer):
     ):
         self.student = student
         self.teacher = teacher
-        self.networks = {"student": student}
-        if teacher is not None:
-            self.networks = {"teacher": teacher, "student": student}
+        both = {"teacher": teacher, "student": student}
+        self.networks = {role: n for role, n in both.items() if n is not None}
         self.distillation = distillation or DistillationSettings()
         self.class_weights = class_weights
         self.frozen_teachers = frozen_teachers
@@ -140,11 +140,10 @@ class Distiller(Trainer):
 
         Args:
           batch: Dict of `frames` uint8 `[batch, frames, features]` and
-            `num_frames` `[batch]`, or `features` `[batch, features]`; and
-            `labels` bool `[batch, classes]`; for segments `label_weights` bool
-            `[batch, classes]`, False for labels that do not count; and, where
-            the step draws the student's frames, `draws` `[batch, draws of all
-            views]`.
+            `num_frames` `[batch]`, or `features` `[batch, features]`; `labels`
+            bool `[batch, classes]`; optionally `label_weights` bool `[batch,
+            classes]`, False for labels that do not count, and `draws` `[batch,
+            draws of all views]` where the step selects frames at random.
 
         Returns:
           These entries and, with mixup, `mixing_weights` `[batch]`.
@@ -169,7 +168,7 @@ class Distiller(Trainer):
             ema.update(steps)
 
     def micro_batch_terms(self, micro_batch: Batch) -> TermsAndPredictions:
-        """Returns what a micro-batch adds to the terms of the batch's loss.
+        """Returns the terms that a micro-batch adds to the batch's loss.
 
         Terms that compare the videos of a batch (correlation, relational loss,
         `normalize_terms`) compare those of the micro-batch.
@@ -207,7 +206,10 @@ class Distiller(Trainer):
           `student` (of its first view).
         """
         labels = tf.cast(labels, tf.float32)
-        weights = self._weigh_labels(label_weights)
+        weights: Any = self.class_weights
+        if label_weights is not None:
+            rated = tf.cast(label_weights, tf.float32)
+            weights = rated if weights is None else weights * rated
         inputs = dict(inputs)
         draws = inputs.get("draws")
         mixing_weights = inputs.pop("mixing_weights", None)
@@ -227,14 +229,11 @@ class Distiller(Trainer):
         student_terms["student_label_loss"] *= factor
         terms |= student_terms
         if self.terms is not None:
-            repeated = [
-                {key: tf.tile(value, repeat) for key, value in each.items()}
-                for each in taught
-            ]
+            taught = _map_outputs(lambda value: tf.tile(value, repeat), taught)
             factor = self._scheduled(
                 self.distillation.final_distillation_factor
             )
-            distances = self.terms(repeated, student, label_loss)
+            distances = self.terms(taught, student, label_loss)
             terms |= {name: factor * term for name, term in distances.items()}
         first_view = student["predictions"][: tf.shape(labels)[0]]
         return terms, predictions | {"student": first_view}
@@ -263,18 +262,10 @@ class Distiller(Trainer):
             frozen = (self.emas["teacher"].average,)
         if frozen:
             taught = [
-                _run(
-                    teacher,
-                    select_frames(inputs, teacher.budget),
-                    training=False,
-                )
-                for teacher in frozen
+                _run(each, select_frames(inputs, each.budget), training=False)
+                for each in frozen
             ]
-        taught = [
-            {key: tf.stop_gradient(value) for key, value in outputs.items()}
-            for outputs in taught
-        ]
-        return terms, taught, predictions
+        return terms, _map_outputs(tf.stop_gradient, taught), predictions
 
     def _student_inputs(self, inputs: Batch, draws: tf.Tensor | None) -> Batch:
         """Returns the student's frames, all views along the batch axis."""
@@ -297,17 +288,6 @@ class Distiller(Trainer):
         """Returns a factor that moves linearly from 1 to its final value."""
         return 1.0 if final == 1.0 else 1.0 + (final - 1.0) * self.progress
 
-    def _weigh_labels(
-        self, label_weights: tf.Tensor | None
-    ) -> tf.Tensor | np.ndarray | None:
-        """Returns the factors of the labels' terms; None: 1."""
-        if label_weights is None:
-            return self.class_weights
-        label_weights = tf.cast(label_weights, tf.float32)
-        if self.class_weights is None:
-            return label_weights
-        return self.class_weights * label_weights
-
     def _supervised_terms(
         self,
         role: str,
@@ -328,6 +308,12 @@ class Distiller(Trainer):
             f"{role}_penalty": self.training.regularization_penalty * penalty,
         }
         return terms, label_loss
+
+
+def _map_outputs(
+    function: Callable[[tf.Tensor], tf.Tensor], outputs: list[Outputs]
+) -> list[Outputs]:
+    return [{k: function(v) for k, v in each.items()} for each in outputs]
 
 
 def _run(network: Network, inputs: Batch, training: bool = True) -> Outputs:

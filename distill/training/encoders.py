@@ -64,8 +64,8 @@ def keep_encoder(
 
     Args:
       settings: Settings whose student has the encoder it was trained with.
-      checkpoint: The flag `--encoder_checkpoint`; a student keeps its own
-        encoder whatever it says.
+      checkpoint: The flag `--encoder_checkpoint`; a student with an
+        encoder keeps its own.
       freeze_encoder: Whether training leaves its weights alone; None for as
         before.
 

@@ -20,7 +20,6 @@ from distill.settings.run_options import RunOptions
 from distill.system.signals import catch_signals
 from distill.training.micro_batches import MicroBatchPlan, join_predictions
 from distill.training.optimizers import learning_rate
-from distill.training.run_directory import RunDirectory
 from distill.training.run_log import RunLog
 from distill.training.run_state import RunState
 from distill.training.streams import EpochReader, StepBatch
@@ -63,16 +62,15 @@ class TrainingRun:
     def _build(self) -> None:
         settings, options = self.settings, self.options
         training = settings.training
-        self.directory = RunDirectory(
-            options.train_dir,
-            options.keep_checkpoints,
-            is_writer=self.workers.is_chief,
-        )
         keras.utils.set_random_seed(training.seed)
         with self.workers.scope():
             self.trainer = build_trainer(settings)
         self.state = RunState(
-            settings, self.directory, self.trainer.groups, self.workers
+            settings,
+            options.train_dir,
+            self.trainer.groups,
+            options.keep_checkpoints,
+            self.workers.is_chief,
         )
         self.plan = MicroBatchPlan(
             training.accumulate_steps,
@@ -86,13 +84,11 @@ class TrainingRun:
             **self.trainer.reader_options,
         )
         self.validation = None
-        is_student_alone = (
-            settings.student is not None and settings.teacher is None
-        )
-        if options.eval_data_pattern and is_student_alone:
+        alone = settings.student is not None and settings.teacher is None
+        if options.eval_data_pattern and alone:
             self.validation = self._make_reader(options.eval_data_pattern)
         self.epochs = EpochReader(self.reader, self.workers, options.shard_by)
-        with self.directory.keep_locked():
+        with self.state.keep_locked():
             self._start_or_resume()
 
     def _make_reader(self, pattern: str, **options: Any) -> VideoReader:
@@ -107,7 +103,7 @@ class TrainingRun:
 
     def _start_or_resume(self) -> None:
         start_new = self.options.start_new_model
-        newest = None if start_new else self.directory.newest()
+        newest = None if start_new else self.state.newest()
         if newest is not None:
             self.messages += self.state.resume(newest)
         else:
@@ -115,17 +111,17 @@ class TrainingRun:
         self.workers.check_equal(
             self.progress.step,
             "The workers would go on from different steps: --train_dir="
-            f"{self.directory.path} must be one directory of all machines.",
+            f"{self.state.directory} must be one directory of all machines.",
         )
         if not self.workers.is_chief:
             return
-        removed = self.directory.start_over() if start_new else []
+        removed = self.state.start_over() if start_new else []
         if removed:
             self.messages.append(
-                f"starting over in {self.directory.path}; removed "
+                f"starting over in {self.state.directory}; removed "
                 f"{', '.join(removed)}"
             )
-        self.directory.prepare(self.settings)
+        self.state.prepare_directory()
 
     @property
     def progress(self) -> Progress:
@@ -149,14 +145,14 @@ class TrainingRun:
           state was saved.
         """
         log = RunLog(
-            self.directory.path if self.workers.is_chief else None,
+            self.state.directory if self.workers.is_chief else None,
             self.progress.step,
             self._estimate_steps(),
             epoch_is_done=not any(self.progress.positions),
             quiet=self.options.quiet,
         )
         with (
-            self.directory.locked(),
+            self.state.locked(),
             log,
             catch_signals() as caught,
             self.workers.exit_barrier(),
@@ -198,7 +194,7 @@ class TrainingRun:
         Returns:
           Whether this process or another worker received a signal.
         """
-        training = self.settings.training
+        training, options = self.settings.training, self.options
         interrupted = False
         batches = self.epochs.read(
             training.seed,
@@ -209,19 +205,21 @@ class TrainingRun:
         )
         for batch in log.time_waiting(batches):
             self._train_step(batch, log)
-            if self.export is not None and self._export_is_due():
+            if self.export and self._is_due(options.export_model_steps):
                 path = self._save(log)
                 if path is not None:
                     log.say(self.export(path))
             if self.finished:
                 self._validate(log)
                 break
-            # Several workers stop at the same step: the batch says so to all.
+            # Several workers stop at the same step: the batch tells them all.
             several = self.workers.num_workers > 1
             interrupted = batch.interrupted if several else bool(caught)
             if interrupted:
                 break
-            if self._checkpoint_is_due():
+            if self._is_due(
+                options.checkpoint_every_steps, options.checkpoint_every_minutes
+            ):
                 self._save(log)
         else:
             self.progress.epoch += 1
@@ -229,8 +227,7 @@ class TrainingRun:
             steps_an_epoch = math.ceil(self.progress.step / self.progress.epoch)
             log.set_total(self._limit(steps_an_epoch * training.num_epochs))
             self._validate(log)
-        every_epoch = self.options.checkpoint_every_epoch
-        if every_epoch or self.finished or interrupted:
+        if options.checkpoint_every_epoch or self.finished or interrupted:
             self._save(log)
         return interrupted
 
@@ -242,8 +239,10 @@ class TrainingRun:
             batch.counts,
             is_shared=batch.is_shared,
         )
+        last_epoch = self.settings.training.num_epochs - 1
+        run_position = progress.epoch / last_epoch if last_epoch else 0.0
         terms, predictions = self.trainer.step(
-            micro_batches, rate, self._schedule_position()
+            micro_batches, rate, run_position
         )
         progress.positions = tuple(batch.positions)
         check_terms(terms, progress.step + 1)
@@ -259,21 +258,11 @@ class TrainingRun:
             flat = [each for step in micro_batches for each in step]
             log.log_step(place, terms, *join_predictions(flat, predictions))
 
-    def _schedule_position(self) -> float:
-        """Returns 0 in the first epoch, 1 in the last one."""
-        last = self.settings.training.num_epochs - 1
-        return self.progress.epoch / last if last else 0.0
-
-    def _checkpoint_is_due(self) -> bool:
-        steps = self.options.checkpoint_every_steps
-        if steps and self.progress.step % steps == 0:
+    def _is_due(self, every_steps: int, every_minutes: float = 0.0) -> bool:
+        if every_steps and self.progress.step % every_steps == 0:
             return True
-        minutes = self.options.checkpoint_every_minutes
-        return bool(minutes) and self.state.minutes_since_save() >= minutes
-
-    def _export_is_due(self) -> bool:
-        steps = self.options.export_model_steps
-        return bool(steps) and self.progress.step % steps == 0
+        minutes = self.state.minutes_since_save()
+        return bool(every_minutes) and minutes >= every_minutes
 
     def _save(self, log: RunLog) -> Path | None:
         log.flush()
@@ -285,14 +274,13 @@ class TrainingRun:
         if self.validation is None or network is None:
             return
         check_finite(self.trainer.groups)
+        by_batch = self.options.shard_by == "batch"
         scores = evaluate_network(
             network,
             self.validation,
             label_loss=self.settings.training.label_loss,
             top_k=self.options.top_k,
-            sharing=SharedReading(
-                self.workers, self.options.shard_by == "batch"
-            ),
+            sharing=SharedReading(self.workers, by_batch),
         )
         log.log_evaluation(self.progress.step, scores)
         self.state.save_if_best(scores["gap"])

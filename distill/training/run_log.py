@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import rich.console
@@ -58,18 +58,17 @@ class RunLog:
         self._console = rich.console.Console(
             highlight=False, soft_wrap=True, quiet=quiet
         )
-        if directory is None:
-            self._path = self._events = Path(os.devnull)
-            self._file: IO[str] = open(os.devnull, "w")
-            self._writer = tf.summary.create_noop_writer()
-        else:
+        self._path = self._events = Path(os.devnull)
+        self._writer = tf.summary.create_noop_writer()
+        if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
             self._path = directory / LOG_NAME
             self._events = directory / "events"
             with name_write_errors(self._events):
                 events = str(self._events)
                 self._writer = tf.summary.create_file_writer(events)
-            self._file = _open_log(self._path, first_step, epoch_is_done)
+            _drop_later_lines(self._path, first_step, epoch_is_done)
+        self._file = self._path.open("a")
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -202,19 +201,17 @@ def _format_step(
     return " | ".join(fields)
 
 
-def _open_log(path: Path, first_step: int, epoch_is_done: bool) -> IO[str]:
-    """Opens the log for appending, without lines after `first_step`."""
+def _drop_later_lines(path: Path, first_step: int, epoch_is_done: bool) -> None:
+    """Removes lines of steps that the run will make again."""
     kept = []
-    if path.exists():
-        for text in path.read_text().splitlines():
-            try:
-                line = json.loads(text)
-            except json.JSONDecodeError:
-                continue
-            # The validation of an epoch comes before its last checkpoint.
-            repeated = line["kind"] == "evaluation" and not epoch_is_done
-            if line["step"] < first_step + (not repeated):
-                kept.append(text)
+    for text in path.read_text().splitlines() if path.exists() else ():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        # The validation of an epoch comes before its last checkpoint.
+        repeated = line["kind"] == "evaluation" and not epoch_is_done
+        if line["step"] < first_step + (not repeated):
+            kept.append(text)
     with replace_atomically(path) as temporary:
         temporary.write_text("".join(f"{text}\n" for text in kept))
-    return open(path, "a")

@@ -1,56 +1,117 @@
-"""The state of a run at a step: saved to checkpoints, loaded from them."""
+"""The state of a run: in memory, and in the files of its directory."""
 
 import collections
+import contextlib
 import dataclasses
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from distill.checkpoints.checkpoint import (
     EMA_SUFFIX,
     NonFiniteError,
     checkpoint_path,
+    list_checkpoints,
     load_variables,
     read_progress,
+    read_settings,
+    write_checkpoint,
 )
 from distill.checkpoints.finite import check_finite
 from distill.checkpoints.progress import Progress
-from distill.distributed.workers import Workers
-from distill.settings.run import RunSettings
-from distill.training.run_directory import (
-    BEST_NAME,
-    RunDirectory,
-    compare_with_checkpoint,
-)
+from distill.settings.run import RunSettings, changed_settings
+from distill.system.atomic_files import clear_leftovers, replace_atomically
+from distill.system.directory_lock import DirectoryLock
+from distill.training.run_log import LOG_NAME
 from distill.training.training_step import VariableGroups
 
+BEST_NAME = "best.h5"
+SETTINGS_NAME = "settings.json"
 _MAX_ROLLBACKS = 3
+# With other values here a checkpoint's weights or optimiser do not fit.
+_FIXED_SECTIONS = (
+    "data.",
+    "teacher.",
+    "student.",
+    "autoencoder",
+    "initial_checkpoint",
+    "teacher_checkpoints",
+    "teacher_networks",
+)
+_FIXED_SETTINGS = ("teacher", "training.optimizer", "distillation.mimic")
 
 
 class RunState:
-    """The variables of a run and its progress.
+    """The variables and the progress of a run, and their checkpoints.
 
     Args:
       settings: All that defines the result.
-      directory: The directory of the checkpoints.
+      directory: The run's directory; the first write makes it.
       groups: The variables by group of a checkpoint and name.
-      workers: The processes that share the run; the chief alone writes.
+      keep_checkpoints: Number of the newest checkpoints to keep; 0 keeps all.
+      is_writer: Whether this process writes the directory, as the chief does.
+        A process that only reads takes no lock.
     """
 
     def __init__(
         self,
         settings: RunSettings,
-        directory: RunDirectory,
+        directory: str | Path,
         groups: VariableGroups,
-        workers: Workers,
+        keep_checkpoints: int = 0,
+        is_writer: bool = True,
     ):
         self.settings = settings
-        self.directory = directory
+        self.directory = Path(directory)
         self.groups = groups
-        self.workers = workers
+        self.keep_checkpoints = keep_checkpoints
         self.progress = Progress()
         self.saved_step: int | None = None
+        self._lock = DirectoryLock(self.directory) if is_writer else None
         self._last_save = time.monotonic()
         self._rollbacks: collections.Counter[Path] = collections.Counter()
+
+    @contextlib.contextmanager
+    def keep_locked(self) -> Iterator[None]:
+        """Locks other processes out; stays locked unless the body raises.
+
+        Raises:
+          ValueError: Another process writes the directory.
+        """
+        with contextlib.ExitStack() as on_error:
+            on_error.enter_context(self.locked())
+            yield
+            on_error.pop_all()
+
+    def locked(self) -> contextlib.AbstractContextManager:
+        """Locks other processes out until the body ends."""
+        return self._lock or contextlib.nullcontext()
+
+    def newest(self) -> Path | None:
+        """Returns the checkpoint of the greatest step, if any."""
+        found = list_checkpoints(self.directory)
+        return found[-1] if found else None
+
+    def start_over(self) -> list[str]:
+        """Removes the files of an earlier run; returns their names."""
+        names = (BEST_NAME, SETTINGS_NAME, LOG_NAME, "events")
+        files = [self.directory / name for name in names]
+        files = list_checkpoints(self.directory) + files
+        removed = [path for path in files if path.exists()]
+        for path in removed:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        return [path.name for path in removed]
+
+    def prepare_directory(self) -> None:
+        """Clears interrupted writes and writes the run's settings."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(self.directory)
+        with replace_atomically(self.directory / SETTINGS_NAME) as temporary:
+            temporary.write_text(self.settings.to_json() + "\n")
 
     def resume(self, checkpoint: Path) -> list[str]:
         """Loads a checkpoint; returns lines for the log.
@@ -78,19 +139,23 @@ class RunState:
         return (time.monotonic() - self._last_save) / 60
 
     def save(self) -> Path | None:
-        """Writes a checkpoint; returns its path on the chief.
+        """Writes a checkpoint and removes the oldest; returns its path.
+
+        The path is None where this process does not write.
 
         Raises:
           NonFiniteError: A variable is not finite; raised on all workers.
         """
         path = None
-        if self.workers.is_chief:
-            directory = self.directory
-            path = checkpoint_path(directory.path, self.progress.step)
-            directory.write(path, self.groups, self.settings, self.progress)
-            directory.remove_oldest()
-        else:
+        if self._lock is None:
             check_finite(self.groups)
+        else:
+            path = checkpoint_path(self.directory, self.progress.step)
+            self.write(path, self.groups)
+            if self.keep_checkpoints:
+                saved = list_checkpoints(self.directory)
+                for old in saved[: -self.keep_checkpoints]:
+                    old.unlink()
         self._last_save = time.monotonic()
         self.saved_step = self.progress.step
         return path
@@ -101,14 +166,16 @@ class RunState:
         if best is not None and gap <= best:
             return
         self.progress.best_gap = gap
-        if self.workers.is_chief:
-            names = ("student", "student" + EMA_SUFFIX)
-            self.directory.write(
-                self.directory.path / BEST_NAME,
-                {n: self.groups[n] for n in names if n in self.groups},
-                self.settings,
-                self.progress,
-            )
+        names = ("student", "student" + EMA_SUFFIX)
+        groups = {n: self.groups[n] for n in names if n in self.groups}
+        self.write(self.directory / BEST_NAME, groups)
+
+    def write(self, path: Path, groups: VariableGroups) -> None:
+        """Writes a checkpoint, if this process writes and holds the lock."""
+        if self._lock is not None:
+            self._lock.check()
+            progress = dataclasses.asdict(self.progress)
+            write_checkpoint(path, groups, self.settings, progress)
 
     def recover(self, error: NonFiniteError, on_nan: str) -> str:
         """Loads the last checkpoint's weights and skips the batches since.
@@ -123,7 +190,7 @@ class RunState:
         Raises:
           NonFiniteError: The run cannot or shall not go on.
         """
-        newest = self.directory.newest()
+        newest = self.newest()
         if newest is None:
             raise NonFiniteError(
                 f"{error} There is no checkpoint yet; try a smaller "
@@ -146,3 +213,26 @@ class RunState:
         return (
             f"{error} Going back to {newest}, and on without the batches since."
         )
+
+
+def compare_with_checkpoint(
+    checkpoint: Path, settings: RunSettings
+) -> dict[str, str]:
+    """Returns the settings that differ from a checkpoint's, `old -> new`.
+
+    Raises:
+      ValueError: A setting differs that must stay the same in a run.
+    """
+    changed = changed_settings(read_settings(checkpoint), settings)
+    fixed = [
+        f"{name}: {change}"
+        for name, change in changed.items()
+        if name.startswith(_FIXED_SECTIONS) or name in _FIXED_SETTINGS
+    ]
+    if fixed:
+        raise ValueError(
+            f"{checkpoint} was written with other settings "
+            f"({'; '.join(fixed)}). Use them again, another --train_dir, or "
+            "--start_new_model."
+        )
+    return changed

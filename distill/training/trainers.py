@@ -115,11 +115,17 @@ def load_initial_weights(settings: RunSettings, trainer: Trainer) -> list[str]:
     """
     if not isinstance(trainer, Distiller):
         return []
-    messages = _name_teachers(settings)
+    checkpoints = settings.teacher_checkpoints
+    weights = [f" (weight {weight:.4g})" for weight in settings.teacher_weights]
+    weights = weights or [""] * len(checkpoints)
+    messages = [
+        f"learning from {checkpoint}{weight}"
+        for checkpoint, weight in zip(checkpoints, weights, strict=True)
+    ]
     distillation = trainer.distillation
     if distillation.mimic or distillation.start_from_teacher:
         messages += load_from_teacher(
-            settings.teacher_checkpoints[0],
+            checkpoints[0],
             trainer.student,
             classifier_alone=not distillation.start_from_teacher,
             role=next(iter(settings.teacher_networks), None),
@@ -137,14 +143,3 @@ def load_initial_weights(settings: RunSettings, trainer: Trainer) -> list[str]:
     for ema in trainer.emas.values():
         ema.start()
     return messages
-
-
-def _name_teachers(settings: RunSettings) -> list[str]:
-    """Returns a line for each frozen teacher, with its weight if any."""
-    checkpoints = settings.teacher_checkpoints
-    weights = [f" (weight {weight:.4g})" for weight in settings.teacher_weights]
-    weights = weights or [""] * len(checkpoints)
-    return [
-        f"learning from {checkpoint}{weight}"
-        for checkpoint, weight in zip(checkpoints, weights, strict=True)
-    ]

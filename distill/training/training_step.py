@@ -86,7 +86,7 @@ class Trainer(abc.ABC):
 
     @abc.abstractmethod
     def micro_batch_terms(self, micro_batch: Batch) -> TermsAndPredictions:
-        """Returns what a micro-batch adds to the terms of the batch's loss.
+        """Returns the terms that a micro-batch adds to the batch's loss.
 
         Args:
           micro_batch: Part of a prepared batch, with `micro_batch_weight`.
@@ -121,12 +121,11 @@ class Trainer(abc.ABC):
           micro_batches: Those of this process, by accumulation step and
             replica.
           learning_rate: The rate of this step.
-          progress: From 0 in the first epoch to 1 in the last, for scheduled
-            factors.
+          progress: From 0 in the first epoch to 1 in the last.
 
         Returns:
-          Dict of the terms of the whole batch's loss as scalars, and their sum
-          `loss`; the predictions of this process's micro-batches, in order.
+          Scalar terms of the whole batch's loss and their sum `loss`, by name;
+          the predictions of this process's micro-batches, in order.
         """
         self.optimizer.learning_rate.assign(learning_rate)
         self.progress.assign(progress)
@@ -138,25 +137,19 @@ class Trainer(abc.ABC):
         for index, on_replicas in enumerate(micro_batches):
             graph = self._graph(index == 0, index == last)
             terms, predicted = graph(on_replicas)
-            total = {
-                name: total[name] + term if total else term
-                for name, term in terms.items()
-            }
+            total = {k: total[k] + t if total else t for k, t in terms.items()}
             predictions += predicted
         return total, predictions
 
     def _make_gradient_sums(self) -> list[tf.Variable]:
         """Returns one sum for each variable, kept on every replica."""
+        kind = {
+            "synchronization": tf.VariableSynchronization.ON_READ,
+            "aggregation": tf.VariableAggregation.SUM,
+        }
         with self._strategy.scope():
-            return [
-                tf.Variable(
-                    tf.zeros(variable.shape, variable.dtype),
-                    trainable=False,
-                    synchronization=tf.VariableSynchronization.ON_READ,
-                    aggregation=tf.VariableAggregation.SUM,
-                )
-                for variable in self.variables
-            ]
+            zeros = [tf.zeros(v.shape, v.dtype) for v in self.variables]
+            return [tf.Variable(z, trainable=False, **kind) for z in zeros]
 
     def _graph(self, is_first: bool, is_last: bool) -> BatchPolymorphicFunction:
         """Returns the graph of an accumulation step, traced once a kind."""
@@ -179,9 +172,7 @@ class Trainer(abc.ABC):
                 ]
             )
         terms, predictions = strategy.run(
-            lambda micro_batch: self._accumulate(
-                micro_batch, is_first, is_last
-            ),
+            lambda values: self._accumulate(values, is_first, is_last),
             args=(values,),
         )
         locally = strategy.experimental_local_results
@@ -207,12 +198,8 @@ class Trainer(abc.ABC):
         if not is_last:
             return self._sum_over_replicas(terms, [])[0], predictions
         terms, gradients = self._sum_over_replicas(terms, gradients)
-        apply_gradients(
-            self.optimizer,
-            gradients,
-            self.variables,
-            self.training.clip_gradient_norm,
-        )
+        clip_norm = self.training.clip_gradient_norm
+        apply_gradients(self.optimizer, gradients, self.variables, clip_norm)
         tf.distribute.get_replica_context().merge_call(
             lambda strategy: self.finish_step()
         )
@@ -225,9 +212,8 @@ class Trainer(abc.ABC):
         graph with sums inside a gradient, and so change their order.
         """
         sums: Gradients = []
-        for own_sum, gradient in zip(
-            self._gradient_sums, gradients, strict=True
-        ):
+        pairs = zip(self._gradient_sums, gradients, strict=True)
+        for own_sum, gradient in pairs:
             if gradient is not None:
                 add = own_sum.assign if is_first else own_sum.assign_add
                 add(gradient)

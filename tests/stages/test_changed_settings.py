@@ -50,7 +50,7 @@ def test_changed_settings_are_named(video_level_videos, fast_run_copy, capsys):
 
 
 @pytest.mark.parametrize(
-    ("part", "changes", "message"),
+    ("section", "changes", "message"),
     [
         (
             "student",
@@ -74,11 +74,11 @@ def test_changed_settings_are_named(video_level_videos, fast_run_copy, capsys):
     ],
 )
 def test_changed_architecture_is_refused(
-    video_level_videos, fast_run_copy, part, changes, message
+    video_level_videos, fast_run_copy, section, changes, message
 ):
     settings = video_level_settings(video_level_videos, num_epochs=3)
-    changed = dataclasses.replace(getattr(settings, part), **changes)
-    settings = dataclasses.replace(settings, **{part: changed})
+    changed = dataclasses.replace(getattr(settings, section), **changes)
+    settings = dataclasses.replace(settings, **{section: changed})
     before = snapshot(fast_run_copy)
     with pytest.raises(ValueError, match="with other settings") as error:
         TrainingRun(settings, RunOptions(str(fast_run_copy)))

@@ -1,4 +1,4 @@
-"""A loss or weight that is not finite: what is kept, and how a run goes on."""
+"""A loss or weight that is not finite: checkpoints stay good, runs go on."""
 
 import json
 import re

@@ -172,15 +172,15 @@ def test_validation_that_was_cut_off_is_repeated_and_logged_once(
     )
     run = loop.TrainingRun(settings, options)
 
-    write = run.directory.write
+    write = run.state.write
 
-    def fail(path, *content):
+    def fail(path, groups):
         if path.name == "best.h5":
             raise OSError(28, "No space left on device")
-        write(path, *content)
+        write(path, groups)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.directory, "write", fail)
+        patch.setattr(run.state, "write", fail)
         with pytest.raises(OSError, match="No space left"):
             run.train()
     assert checkpoint_steps(tmp_path)[-1] == 5

@@ -1,4 +1,4 @@
-"""What a run tells: lines, JSON lines, TensorBoard scalars, a bar."""
+"""The log of a run: lines, JSON lines, TensorBoard scalars, a bar."""
 
 import json
 import os
@@ -112,19 +112,13 @@ def test_line_of_a_step_tells_the_metrics_of_its_batch(tmp_path, capsys):
 
 
 def test_reopened_log_drops_lines_of_steps_that_are_made_again(tmp_path):
+    """Before the first new line."""
     kept = '{"kind": "step", "step": 4}\n{"kind": "evaluation", "step": 5}\n'
     later = '{"kind": "step", "step": 6}\n{"kind": "st'
     (tmp_path / "log.jsonl").write_text(kept + later)
     with RunLog(tmp_path, 5, 10):
-        pass
-    assert (tmp_path / "log.jsonl").read_text() == kept
-
-
-def test_reopened_log_is_on_disk_before_the_first_new_line(tmp_path):
-    kept = '{"kind": "step", "step": 4}\n'
-    (tmp_path / "log.jsonl").write_text(kept)
-    with RunLog(tmp_path, 5, 10):
         assert (tmp_path / "log.jsonl").read_text() == kept
+    assert (tmp_path / "log.jsonl").read_text() == kept
 
 
 def read_scalars(directory: Path) -> dict[tuple[str, int], float]:
@@ -222,14 +216,14 @@ def test_terminal_shows_a_bar_with_the_time_left(video_level_videos, tmp_path):
 
 def read_all(controller: int) -> str:
     """Returns all that a terminal was sent until its end was closed."""
-    parts = []
+    chunks = []
     while True:
         try:
-            part = os.read(controller, 65536)
+            chunk = os.read(controller, 65536)
         except OSError:  # Linux: the other end is closed
             break
-        if not part:
+        if not chunk:
             break
-        parts.append(part)
+        chunks.append(chunk)
     os.close(controller)
-    return b"".join(parts).decode()
+    return b"".join(chunks).decode()

@@ -1,4 +1,4 @@
-"""Moving averages of weights: the recursion, and where they are the result."""
+"""EMA of the weights: the recursion, and where the EMA is the result."""
 
 import dataclasses
 
@@ -91,7 +91,7 @@ def test_the_average_is_that_of_numpy_at_every_step(half_life):
             average.model.get_weights(), expected, strict=True
         ):
             np.testing.assert_allclose(found, wanted, atol=1e-5)
-        # What it follows stays as it is.
+        # The network that trains does not change.
         for found, weight in zip(
             network.model.get_weights(), weights, strict=True
         ):
@@ -161,7 +161,7 @@ def joint(eager, tmp_path):
 
 
 def test_the_average_is_the_result_of_a_run(joint, tmp_path):
-    """What is evaluated, converted and gone on from; weights are kept too."""
+    """Evaluation, conversion and fine-tuning read it; weights are kept too."""
     path, trainer = joint
     for role in ("teacher", "student"):
         average = stored_weights(path, f"{role}_ema")

@@ -20,17 +20,17 @@ def draw_videos(batch_size=7):
 
 
 def mix_drawn(inputs, labels, alpha, seed):
-    """Mixes by shares that the seed gives."""
-    shares = draw_mixing_weights(len(labels), alpha, seed)
-    return mix_videos(inputs, labels, shares)
+    """Mixes by weights drawn from a seed."""
+    weights = draw_mixing_weights(len(labels), alpha, seed)
+    return mix_videos(inputs, labels, weights)
 
 
-def numpy_mix(values, shares):
+def numpy_mix(values, weights):
     """Mixes each with its counterpart from the other end."""
     return np.stack(
         [
-            share * values[index] + (1 - share) * values[-1 - index]
-            for index, share in enumerate(shares)
+            weight * values[index] + (1 - weight) * values[-1 - index]
+            for index, weight in enumerate(weights)
         ]
     )
 
@@ -41,19 +41,19 @@ def test_frames_and_labels_are_mixed_by_the_same_share(batch_size, traced):
     inputs, labels = draw_videos(batch_size)
     mix = tf.function(mix_drawn) if traced else mix_drawn
     mixed, found = mix(inputs, labels, ALPHA, [3, 1])
-    shares = np.diag(found)
+    weights = np.diag(found)
     if batch_size % 2:
         # The video in the middle meets itself.
-        assert shares[batch_size // 2] == pytest.approx(1)
-    assert (shares >= 0.5).all()
-    assert (shares <= 1).all()
+        assert weights[batch_size // 2] == pytest.approx(1)
+    assert (weights >= 0.5).all()
+    assert (weights <= 1).all()
     assert set(mixed) == {"frames", "num_frames"}
-    np.testing.assert_allclose(found, numpy_mix(labels, shares), atol=1e-6)
+    np.testing.assert_allclose(found, numpy_mix(labels, weights), atol=1e-6)
     np.testing.assert_allclose(found.numpy().sum(axis=1), 1, rtol=1e-6)
-    # Each has a share of its own, the middle's among them.
-    assert len(np.unique(shares)) == batch_size
+    # Each video has another weight.
+    assert len(np.unique(weights)) == batch_size
     np.testing.assert_allclose(
-        mixed["frames"], numpy_mix(inputs["frames"].numpy(), shares), atol=1e-6
+        mixed["frames"], numpy_mix(inputs["frames"].numpy(), weights), atol=1e-6
     )
 
 
@@ -93,7 +93,7 @@ def test_the_seed_alone_decides():
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 8.0])
 def test_shares_are_those_of_a_beta_distribution(alpha):
-    """Its variance is 1 / (4 (2 alpha + 1)), whatever half they are of."""
+    """Its variance is 1 / (4 (2 alpha + 1))."""
     labels = tf.reshape(tf.tile([1.0, 0.0], [10000]), [20000, 1])
     inputs = {"features": tf.zeros([20000, 1])}
     _, mixed = mix_drawn(inputs, labels, alpha, [4, 2])

@@ -1,4 +1,4 @@
-"""Any frame model teaches any other, whatever the widths of embeddings."""
+"""Any frame model teaches any other, with embeddings of any width."""
 
 import itertools
 
@@ -55,7 +55,7 @@ def make_pair(teacher, student):
 def test_every_pair_learns_in_the_same_steps(eager, teacher, student):
     distiller = make_pair(teacher, student)
     before = [v.numpy() for v in distiller.variables]
-    # Two steps: what a bias feeds may have no gradient in the first.
+    # A bias may get its first gradient in the second step.
     for seed in range(2):
         batch = make_batch(seed=seed)
         batch["num_frames"] = tf.fill([5], MAX_FRAMES)

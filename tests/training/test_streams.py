@@ -1,4 +1,4 @@
-"""What several workers read of an epoch: every record once, by one of them."""
+"""Several workers read an epoch: each record once, by one worker."""
 
 import collections
 import threading

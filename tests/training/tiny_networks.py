@@ -1,4 +1,4 @@
-"""A teacher and a student of a few cells, what they read, and their outputs."""
+"""A teacher and a student of a few cells, their batches and outputs."""
 
 import dataclasses
 import functools
@@ -15,7 +15,6 @@ from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.schema import DataSchema
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.distiller import Distiller
-from tests.numpy_losses import numpy_cross_entropy
 
 MAX_FRAMES, NUM_CLASSES = 6, 4
 SCHEMA = DataSchema(
@@ -111,15 +110,6 @@ def make_batch(batch_size=5, seed=0):
     return {key: tf.constant(array) for key, array in batch.items()}
 
 
-def as_read_alone(batch, every_n=2):
-    """Returns what the reader leaves of a batch for a student alone."""
-    num_frames = np.maximum(batch["num_frames"].numpy() // every_n, 1)
-    return batch | {
-        "frames": batch["frames"][:, ::every_n],
-        "num_frames": tf.constant(num_frames),
-    }
-
-
 def numpy_inputs(batch, every_n):
     """Selects, dequantises and normalises one frame after another."""
     frames = batch["frames"].numpy()[:, ::every_n] * (4 / 255) + 4 / 512 - 2
@@ -137,10 +127,6 @@ def numpy_outputs(network, batch):
     return {
         key: np.asarray(value, np.float64) for key, value in outputs.items()
     }
-
-
-def numpy_label_loss(labels, predictions):
-    return numpy_cross_entropy(labels, predictions).mean()
 
 
 def numpy_penalty(network):
