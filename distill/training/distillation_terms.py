@@ -43,10 +43,10 @@ class DistillationTerms:
         self.teacher_weights = teacher_weights
         self.student_views = student_views
         self.projections = [
-            build_projection(student, teacher)
+            build_projection(student, teacher, index)
             if settings.representation_loss_weight
             else None
-            for teacher in teachers
+            for index, teacher in enumerate(teachers)
         ]
 
     @property
@@ -149,15 +149,17 @@ class DistillationTerms:
 
 
 def build_projection(
-    student: Network, teacher: Network
+    student: Network, teacher: Network, index: int
 ) -> keras.layers.Dense | None:
     """Returns a linear layer from the student's to the teacher's embedding.
 
     Romero et al., "FitNets: hints for thin deep nets", ICLR 2015: a learned
-    regressor between layers of different widths. None for equal widths.
+    regressor between layers of different widths. None for equal widths. Its
+    name tells the teacher's index, so that optimiser variables differ in name.
     """
     if student.embedding_size == teacher.embedding_size:
         return None
-    projection = keras.layers.Dense(teacher.embedding_size, name="projection")
+    name = f"projection_{index}" if index else "projection"
+    projection = keras.layers.Dense(teacher.embedding_size, name=name)
     projection.build((None, student.embedding_size))
     return projection

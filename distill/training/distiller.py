@@ -124,10 +124,9 @@ class Distiller(Trainer):
             groups[role + EMA_SUFFIX] = weight_names(ema.average.model)
         groups["optimizer"] = optimizer_names(self.optimizer)
         projections = self.terms.projections if self.terms else []
-        for index, projection in enumerate(projections):
+        for projection in projections:
             if projection is not None:
-                group = f"projection_{index}" if index else "projection"
-                groups[group] = weight_names(projection)
+                groups[projection.name] = weight_names(projection)
         groups["random_state"] = {
             f"{role}/{name}": variable
             for role, network in self.networks.items()

@@ -55,7 +55,6 @@ class TrainingRun:
         self.options = options
         self.export = export
         self.workers = workers or Workers()
-        self.messages: list[str] = []
         with self.workers.report_lost_worker():
             self._build()
 
@@ -104,10 +103,11 @@ class TrainingRun:
     def _start_or_resume(self) -> None:
         start_new = self.options.start_new_model
         newest = None if start_new else self.state.newest()
-        if newest is not None:
-            self.messages += self.state.resume(newest)
-        else:
-            self.messages += load_initial_weights(self.settings, self.trainer)
+        self.messages = (
+            load_initial_weights(self.settings, self.trainer)
+            if newest is None
+            else self.state.resume(newest)
+        )
         self.workers.check_equal(
             self.progress.step,
             "The workers would go on from different steps: --train_dir="
@@ -115,12 +115,9 @@ class TrainingRun:
         )
         if not self.workers.is_chief:
             return
-        removed = self.state.start_over() if start_new else []
-        if removed:
-            self.messages.append(
-                f"starting over in {self.state.directory}; removed "
-                f"{', '.join(removed)}"
-            )
+        if start_new and (removed := ", ".join(self.state.start_over())):
+            start = f"starting over in {self.state.directory}"
+            self.messages.append(f"{start}; removed {removed}")
         self.state.prepare_directory()
 
     @property
@@ -144,10 +141,13 @@ class TrainingRun:
           False if a signal (Ctrl-C, SIGTERM) stopped the run early, after its
           state was saved.
         """
+        num_examples = self.reader.estimate_num_examples()
         log = RunLog(
             self.state.directory if self.workers.is_chief else None,
             self.progress.step,
-            self._estimate_steps(),
+            self._estimate_steps(
+                num_examples / self.settings.training.batch_size
+            ),
             epoch_is_done=not any(self.progress.positions),
             quiet=self.options.quiet,
         )
@@ -224,8 +224,8 @@ class TrainingRun:
         else:
             self.progress.epoch += 1
             self.progress.positions = ()
-            steps_an_epoch = math.ceil(self.progress.step / self.progress.epoch)
-            log.set_total(self._limit(steps_an_epoch * training.num_epochs))
+            an_epoch = self.progress.step / self.progress.epoch
+            log.set_total(self._estimate_steps(an_epoch))
             self._validate(log)
         if options.checkpoint_every_epoch or self.finished or interrupted:
             self._save(log)
@@ -285,10 +285,8 @@ class TrainingRun:
         log.log_evaluation(self.progress.step, scores)
         self.state.save_if_best(scores["gap"])
 
-    def _limit(self, steps: int) -> int:
-        return min(steps, self.settings.training.max_steps or steps)
-
-    def _estimate_steps(self) -> int:
+    def _estimate_steps(self, an_epoch: float) -> int:
+        """Returns the steps of the run for a number of steps an epoch."""
         training = self.settings.training
-        steps = self.reader.estimate_num_examples() / training.batch_size
-        return self._limit(math.ceil(steps) * training.num_epochs)
+        steps = math.ceil(an_epoch) * training.num_epochs
+        return min(steps, training.max_steps or steps)

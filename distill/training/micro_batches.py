@@ -77,10 +77,9 @@ def make_micro_batch(batch: Batch, total: int, number: int) -> Batch:
       The batch with `micro_batch_weight` float32, its fraction of the
       examples, and `micro_batch_number` int64, both scalars.
     """
+    weight = count_examples(batch) / total
     return batch | {
-        "micro_batch_weight": tf.constant(
-            count_examples(batch) / total, tf.float32
-        ),
+        "micro_batch_weight": tf.constant(weight, tf.float32),
         "micro_batch_number": tf.constant(number, tf.int64),
     }
 
@@ -101,19 +100,13 @@ def join_predictions(
     """
     if not predictions[0]:
         return {}, np.array([])
-    rated = [
-        batch["label_weights"].numpy() if "label_weights" in batch else 1
-        for batch in micro_batches
-    ]
     joined = {
-        role: np.concatenate(
-            [
-                predicted[role].numpy() * weights
-                for predicted, weights in zip(predictions, rated, strict=True)
-            ]
-        )
+        role: np.concatenate([predicted[role] for predicted in predictions])
         for role in predictions[0]
     }
+    if "label_weights" in micro_batches[0]:
+        rated = np.concatenate([b["label_weights"] for b in micro_batches])
+        joined = {role: scores * rated for role, scores in joined.items()}
     return joined, np.concatenate([batch["labels"] for batch in micro_batches])
 
 

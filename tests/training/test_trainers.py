@@ -101,7 +101,7 @@ def test_teachers_are_the_files_networks_of_the_given_roles(tmp_path):
     assert_same_weights(trainer.frozen_teachers[1], other)
 
 
-def test_projections_are_groups_by_the_teacher_s_number(tmp_path):
+def test_projections_and_their_moments_are_named_by_the_teacher(tmp_path):
     wide = make_network("student", seed=4, lstm_cells=5)
     narrow = make_network("student", seed=1)
     paths = [
@@ -114,6 +114,7 @@ def test_projections_are_groups_by_the_teacher_s_number(tmp_path):
     for group in groups:
         shapes = {k: tuple(v.shape) for k, v in trainer.groups[group].items()}
         assert shapes == {"kernel": (6, 10), "bias": (10,)}
+        assert f"{group}_kernel_momentum" in trainer.groups["optimizer"]
 
 
 def test_a_teacher_of_other_data_is_an_error(tmp_path):
