@@ -132,7 +132,7 @@ class DistillationTerms:
         )
         if settings.prediction_loss_reduction == "mean":
             return losses.batch_mean(divergence)
-        # The correlation is summed over classes, of which views make no more.
+        # The correlation has one value a class for any number of views.
         per_class = settings.prediction_loss == "correlation"
         views = 1 if per_class else self.student_views
         return tf.reduce_sum(divergence) / views
