@@ -7,8 +7,11 @@ from typing import Any
 
 import keras
 
-from distill.checkpoints.checkpoint import NonFiniteError
-from distill.checkpoints.finite import check_finite, check_terms
+from distill.checkpoints.finite import (
+    NonFiniteError,
+    check_finite,
+    check_terms,
+)
 from distill.checkpoints.progress import Progress
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader

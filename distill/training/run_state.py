@@ -10,7 +10,6 @@ from pathlib import Path
 
 from distill.checkpoints.checkpoint import (
     EMA_SUFFIX,
-    NonFiniteError,
     checkpoint_path,
     list_checkpoints,
     load_variables,
@@ -18,7 +17,7 @@ from distill.checkpoints.checkpoint import (
     read_settings,
     write_checkpoint,
 )
-from distill.checkpoints.finite import check_finite
+from distill.checkpoints.finite import NonFiniteError, check_finite
 from distill.checkpoints.progress import Progress
 from distill.settings.run import RunSettings, changed_settings
 from distill.system.atomic_files import clear_leftovers, replace_atomically

@@ -8,7 +8,7 @@ import pytest
 from stage_runs import train_in_process, video_level_settings
 from stored_files import checkpoint_steps, read_datasets
 
-from distill.checkpoints.checkpoint import NonFiniteError
+from distill.checkpoints.finite import NonFiniteError
 from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
 
