@@ -4,7 +4,7 @@ Bhardwaj, Srinivasan and Khapra, "Efficient video classification using fewer
 frames", CVPR 2019 (arXiv 1902.10640), section 3.2.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -315,7 +315,9 @@ def _map_outputs(
     return [{k: function(v) for k, v in each.items()} for each in outputs]
 
 
-def _run(network: Network, inputs: Batch, training: bool = True) -> Outputs:
+def _run(
+    network: Network, inputs: Mapping[str, tf.Tensor], training: bool = True
+) -> Outputs:
     """Returns a network's outputs, float32 for the losses."""
     outputs = network.model(inputs, training=training)
     return {key: tf.cast(value, tf.float32) for key, value in outputs.items()}
