@@ -31,3 +31,22 @@ def check_choice(kind: str, name: str, choices: Iterable[str]) -> str:
     raise ValueError(
         f"Unknown {kind} {name!r}.{hint} Choices: {', '.join(choices)}."
     )
+
+
+def parse_sizes(argument: str, text: str) -> list[int]:
+    """Returns the sizes that a comma-separated argument lists.
+
+    Args:
+      argument: The argument's name, for the message.
+      text: Whole numbers of 1 or more, such as `512,1024`.
+
+    Raises:
+      ValueError: `text` is something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if all(part.isdecimal() and int(part) > 0 for part in parts):
+        return [int(part) for part in parts]
+    raise ValueError(
+        f"{argument} must be whole numbers of 1 or more, separated by commas, "
+        f"such as 512,1024; got {text!r}."
+    )

@@ -8,12 +8,13 @@ without labels, and its encoder stands before any other model.
 import keras
 from keras import ops
 
+from distill.models.argument_checks import parse_sizes
 from distill.models.dense_stack import dense_macs
-from distill.models.size_list import parse_sizes
+from distill.models.stored_arguments import StoredArguments
 
 
-@keras.saving.register_keras_serializable("models")
-class FeatureCoder(keras.layers.Layer):
+@keras.saving.register_keras_serializable("distill.models")
+class FeatureCoder(StoredArguments, keras.layers.Layer):
     """Dense layers over each vector: ReLU between them, the last one linear.
 
     Args:
@@ -65,10 +66,6 @@ class FeatureCoder(keras.layers.Layer):
         """Returns the MACs of one vector."""
         return sum(dense_macs(dense) for dense in self.denses)
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {"sizes": self.sizes}
-
 
 def make_encoder(encoder_sizes: str, **kwargs) -> FeatureCoder:
     """Returns an autoencoder's encoder, not built yet.
@@ -80,8 +77,8 @@ def make_encoder(encoder_sizes: str, **kwargs) -> FeatureCoder:
     return FeatureCoder(sizes, name="encoder", **kwargs)
 
 
-@keras.saving.register_keras_serializable("models")
-class FeatureAutoencoder(keras.Model):
+@keras.saving.register_keras_serializable("distill.models")
+class FeatureAutoencoder(StoredArguments, keras.Model):
     """Reconstructs every frame, or every video's vector, from its code.
 
     Args:
@@ -123,10 +120,3 @@ class FeatureAutoencoder(keras.Model):
         values = inputs["frames" if "frames" in inputs else "features"]
         code = self.encoder(ops.convert_to_tensor(values))
         return {"code": code, "reconstruction": self.decoder(code)}
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "num_features": self.num_features,
-            "encoder_sizes": self.encoder_sizes,
-        }

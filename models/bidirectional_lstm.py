@@ -1,90 +1,113 @@
-"""LSTM layers in alternating direction, pooled by maxima over time.
+"""Residual LSTM layers in alternating direction, pooled by maxima over time.
 
-As the Label_YT_Videos repository builds its bidirectional LSTM.
+As the Label_YT_Videos repository builds its bidirectional LSTM; the residual
+sums are after He et al., "Deep residual learning for image recognition", CVPR
+2016.
 """
 
 import keras
 from keras import ops
 
-from distill.models.argument_checks import check_at_least
-from distill.models.dense_stack import DenseStack
-from distill.models.frame_mask import frame_mask
-from distill.models.frame_maximum import maximum_over_frames
+from distill.models.configs import BiLstmConfig
+from distill.models.dense_stack import DenseStack, dense_macs
+from distill.models.frame_mask import frame_mask, maximum_over_frames
+from distill.models.frame_recurrence import (
+    make_lstm,
+    read_real_frames,
+    reverse_real_frames,
+    step_macs,
+)
 from distill.models.input_norm import InputNorm
-from distill.models.residual_lstm import ResidualLstm
+from distill.models.stored_arguments import StoredArguments
 from distill.models.video_model import VideoModel
 
 
-@keras.saving.register_keras_serializable("models")
+@keras.saving.register_keras_serializable("distill.models")
+class ResidualLstm(StoredArguments, keras.layers.Layer):
+    """A dense layer plus an LSTM over its output.
+
+    `y_t = d_t + LSTM(d_1 ... d_t)` with `d_t = x_t W + b`; the dense layer is
+    linear (the reference does not say), so that sums pass unchanged.
+
+    Args:
+      cells: Width of the dense layer and of the LSTM.
+      backward: Whether the LSTM reads the real frames last to first.
+
+    Call arguments:
+      frames: `[batch, frames, features]` floats.
+      num_frames: int32 `[batch]`. Outputs at or beyond it are undefined
+        and affect no other.
+      training: Passed on to the LSTM.
+
+    Returns:
+      `[batch, frames, cells]`, in the order of the frames.
+    """
+
+    def __init__(self, cells: int, backward: bool = False, **kwargs):
+        super().__init__(**kwargs)
+        self.cells = cells
+        self.backward = backward
+        self.dense = keras.layers.Dense(
+            cells, dtype=self.dtype_policy, name="dense"
+        )
+        self.lstm = make_lstm(cells, dtype=self.dtype_policy, name="lstm")
+
+    def build(self, frames_shape, num_frames_shape=None):
+        """Builds both layers for `[batch, frames, features]`."""
+        self.dense.build(tuple(frames_shape))
+        self.lstm.build((*frames_shape[:-1], self.cells))
+
+    def call(self, frames, num_frames, training=False):
+        """Returns the sums."""
+        projected = inputs = self.dense(frames)
+        if self.backward:
+            inputs = reverse_real_frames(inputs, num_frames)
+        outputs, _ = read_real_frames(self.lstm, inputs, num_frames, training)
+        if self.backward:
+            outputs = reverse_real_frames(outputs, num_frames)
+        return projected + outputs
+
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        per_frame = dense_macs(self.dense) + step_macs(self.lstm)
+        return num_frames * per_frame
+
+
+@keras.saving.register_keras_serializable("distill.models")
 class BiLstmModel(VideoModel):
     """Classifies a video by the maxima over time of stacked residual LSTMs.
 
-    The first layer reads forward, the second backward, and so on.
-
-    Args:
-      classifier: Layer from `[batch, dim]` to `[batch, classes]`.
-      lstm_cells: Width of every layer.
-      lstm_layers: Number of layers.
-      hidden_size: Width of the dense layer (ReLU) after the maxima.
-      dropout: Share of values dropped in training before the dense layer and
-        before the classifier.
-      input_batch_norm: Whether the frames pass a batch normalisation, whose
-        statistics are those of the real frames.
-
-    Call arguments:
-      inputs: Dict of `frames` `[batch, frames, features]` floats and
-        `num_frames` `[batch]` ints. What lies at or beyond `num_frames` has
-        no effect; a video without frames has maxima of 0.
-      training: Whether dropout applies.
-
-    Returns:
-      Dict of `embedding` `[batch, hidden_size]`, before dropout, and
-      `predictions` `[batch, classes]` in [0, 1].
-
-    Raises:
-      ValueError: A size is less than 1.
+    The first layer reads forward, the second backward, and so on. A dense
+    layer with ReLU reads the maxima, which are 0 for a video without frames;
+    its output is the embedding. Dropout acts before it and before the
+    classifier. Arguments, inputs and outputs are those of `VideoModel`.
     """
 
-    def __init__(
-        self,
-        classifier: keras.layers.Layer,
-        lstm_cells: int = 2304,
-        lstm_layers: int = 4,
-        hidden_size: int = 2048,
-        dropout: float = 0.0,
-        input_batch_norm: bool = False,
-        **kwargs,
-    ):
-        super().__init__(classifier, **kwargs)
-        self.drop_embedding(dropout)
-        check_at_least(
-            1,
-            lstm_cells=lstm_cells,
-            lstm_layers=lstm_layers,
-            hidden_size=hidden_size,
-        )
-        self.lstm_cells = lstm_cells
-        self.lstm_layers = lstm_layers
-        self.hidden_size = hidden_size
-        self.dropout = dropout
-        self.input_batch_norm = input_batch_norm
-        policy = self.dtype_policy
+    config_class = BiLstmConfig
+    config: BiLstmConfig
+
+    def make_layers(self) -> None:
+        """Makes the layers below the classifier."""
+        config, policy = self.config, self.dtype_policy
+        self.drop_embedding(config.dropout)
         self.input_norm = InputNorm(
-            input_batch_norm, dtype=policy, name="input_norm"
+            config.input_batch_norm, dtype=policy, name="input_norm"
         )
         self.recurrences = [
             ResidualLstm(
-                lstm_cells,
+                config.cells,
                 backward=index % 2 == 1,
                 dtype=policy,
                 name=f"residual_lstm_{index}",
             )
-            for index in range(lstm_layers)
+            for index in range(config.layers)
         ]
         self.pooled_drop = keras.layers.Dropout(
-            dropout, dtype=policy, name="pooled_drop"
+            config.dropout, dtype=policy, name="pooled_drop"
         )
-        self.hidden = DenseStack([hidden_size], dtype=policy, name="hidden")
+        self.hidden = DenseStack(
+            [config.hidden_size], dtype=policy, name="hidden"
+        )
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
@@ -92,9 +115,9 @@ class BiLstmModel(VideoModel):
         self.input_norm.build(shape)
         for recurrence in self.recurrences:
             recurrence.build(shape)
-            shape = (None, None, self.lstm_cells)
-        self.hidden.build((None, self.lstm_cells))
-        self.classifier.build((None, self.hidden_size))
+            shape = (None, None, self.config.cells)
+        self.hidden.build((None, self.config.cells))
+        self.classifier.build((None, self.config.hidden_size))
         self.built = True
 
     def call(self, inputs, training=False):
@@ -116,13 +139,3 @@ class BiLstmModel(VideoModel):
             + self.hidden.macs()
             + self.classifier.macs()
         )
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "lstm_cells": self.lstm_cells,
-            "lstm_layers": self.lstm_layers,
-            "hidden_size": self.hidden_size,
-            "dropout": self.dropout,
-            "input_batch_norm": self.input_batch_norm,
-        }

@@ -43,6 +43,14 @@ def _default(base: type[ModelConfig], name: str, value: Any) -> Any:
     return dataclasses.field(default=value, metadata=metadata)
 
 
+def _size(default: int, help_text: str, flag: str | None = None) -> Any:
+    return option(default, help_text, minimum=1, flag=flag)
+
+
+def _rate(help_text: str) -> Any:
+    return option(0.0, help_text, minimum=0, below=1)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogisticConfig(ModelConfig):
     """Settings of the logistic classifier."""
@@ -62,11 +70,8 @@ class MixtureConfig(ModelConfig):
     gates' matrix is factored.
     """
 
-    num_mixtures: int = option(
-        2,
-        "Experts per class of the mixture of experts.",
-        minimum=1,
-        flag="moe_num_mixtures",
+    num_mixtures: int = _size(
+        2, "Experts per class of the mixture of experts.", "moe_num_mixtures"
     )
     l2: float = option(
         1e-8, "L2 penalty of the mixture of experts' matrices.", flag="moe_l2"
@@ -93,11 +98,8 @@ class MixtureConfig(ModelConfig):
 class DropoutConfig(ModelConfig):
     """A dropout, which each model applies where its docstring says."""
 
-    dropout: float = option(
-        0.0,
-        "Dropout rate in training; the model's docstring says where.",
-        minimum=0,
-        below=1,
+    dropout: float = _rate(
+        "Dropout rate in training; the model's docstring says where."
     )
 
 
@@ -166,8 +168,8 @@ class PooledNetworkConfig(DropoutConfig, InputNormConfig):
 class StreamLstmConfig(HiddenConfig):
     """Settings of `StreamLstmModel`."""
 
-    stream_input_size: int = option(
-        512, "Width of the dense layer each stream begins with.", minimum=1
+    stream_input_size: int = _size(
+        512, "Width of the dense layer each stream begins with."
     )
     stream_cells: str = option(
         "1024,128",
@@ -176,12 +178,9 @@ class StreamLstmConfig(HiddenConfig):
     )
     hidden_sizes: str = _default(HiddenConfig, "hidden_sizes", "8192,4096")
     dropout: float = _default(DropoutConfig, "dropout", 0.5)
-    hidden_dropout: float = option(
-        0.0,
+    hidden_dropout: float = _rate(
         "Dropout rate before each dense layer after the first and before the "
-        "classifier.",
-        minimum=0,
-        below=1,
+        "classifier."
     )
 
 
@@ -194,12 +193,8 @@ class CombinedConfig(StreamLstmConfig, TowersConfig):
 class LstmLayersConfig(DropoutConfig, InputNormConfig):
     """Stacked LSTM layers."""
 
-    cells: int = option(
-        1024, "Cells of every LSTM layer.", minimum=1, flag="lstm_cells"
-    )
-    layers: int = option(
-        2, "Number of stacked LSTM layers.", minimum=1, flag="lstm_layers"
-    )
+    cells: int = _size(1024, "Cells of every LSTM layer.", "lstm_cells")
+    layers: int = _size(2, "Number of stacked LSTM layers.", "lstm_layers")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,11 +206,8 @@ class HierarchicalLstmConfig(LstmLayersConfig):
         "Blocks the video is cut into: steps of the upper LSTM.",
         flag="num_inputs_to_lstm",
     )
-    input_dropout: float = option(
-        0.0,
-        "Dropout rate of the input features in training.",
-        minimum=0,
-        below=1,
+    input_dropout: float = _rate(
+        "Dropout rate of the input features in training."
     )
 
 
@@ -225,8 +217,8 @@ class BiLstmConfig(LstmLayersConfig):
 
     cells: int = _default(LstmLayersConfig, "cells", 2304)
     layers: int = _default(LstmLayersConfig, "layers", 4)
-    hidden_size: int = option(
-        2048, "Width of the dense layer before the classifier.", minimum=1
+    hidden_size: int = _size(
+        2048, "Width of the dense layer before the classifier."
     )
 
 
@@ -258,12 +250,8 @@ class LstmConfig(RecurrentConfig):
 class GruConfig(RecurrentConfig):
     """Settings of `GruModel`."""
 
-    cells: int = option(
-        1200, "Cells of every GRU layer.", minimum=1, flag="gru_cells"
-    )
-    layers: int = option(
-        2, "Number of stacked GRU layers.", minimum=1, flag="gru_layers"
-    )
+    cells: int = _size(1200, "Cells of every GRU layer.", "gru_cells")
+    layers: int = _size(2, "Number of stacked GRU layers.", "gru_layers")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -276,9 +264,18 @@ class PoolingConfig(SamplingConfig):
     mask_padding: bool = option(
         True, "Leave padding out of pooling and batch statistics."
     )
-    # Fields in `GatedPoolingConfig`.
+    # Not fields here: subclasses make them settings.
+    relu = False
     gating = False
     gating_remove_diag = False
+
+    @property
+    def hidden_activation(self) -> str | None:
+        """Keras's name of the hidden layer's activation.
+
+        With an activation the layer has a batch norm in place of its bias.
+        """
+        return "relu6" if self.relu else None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -295,17 +292,15 @@ class GatedPoolingConfig(PoolingConfig):
 class DbofSizesConfig(PoolingConfig):
     """Settings that the three DBoF models share."""
 
-    cluster_size: int = option(
+    cluster_size: int = _size(
         8192,
         "Clusters of the DBoF models (of the first feature in the LF ones).",
-        minimum=1,
-        flag="dbof_cluster_size",
+        "dbof_cluster_size",
     )
-    hidden_size: int = option(
+    hidden_size: int = _size(
         1024,
         "Width of the DBoF models' hidden layer, the embedding.",
-        minimum=1,
-        flag="dbof_hidden_size",
+        "dbof_hidden_size",
     )
     add_batch_norm: bool = option(
         True,
@@ -334,6 +329,11 @@ class DbofConfig(DbofSizesConfig):
         choices=("relu6", "sigmoid"),
         flag="dbof_activation",
     )
+
+    @property
+    def hidden_activation(self) -> str | None:
+        """The activation of the projection is the hidden layer's too."""
+        return self.activation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -365,17 +365,15 @@ class GatedDbofConfig(SoftDbofConfig):
 class NetVladConfig(GatedPoolingConfig):
     """Settings of `NetVladModel`."""
 
-    cluster_size: int = option(
+    cluster_size: int = _size(
         256,
         "Clusters of NetVLAD for the first feature; later ones get half.",
-        minimum=1,
-        flag="netvlad_cluster_size",
+        "netvlad_cluster_size",
     )
-    hidden_size: int = option(
+    hidden_size: int = _size(
         1024,
         "Width of NetVLAD's hidden layer, the embedding.",
-        minimum=1,
-        flag="netvlad_hidden_size",
+        "netvlad_hidden_size",
     )
     relu: bool = option(
         False,
@@ -394,17 +392,13 @@ class NetVladConfig(GatedPoolingConfig):
 class NetFvConfig(GatedPoolingConfig):
     """Settings of `NetFvModel`."""
 
-    cluster_size: int = option(
+    cluster_size: int = _size(
         128,
         "Clusters of NetFV for the first feature; later ones get half.",
-        minimum=1,
-        flag="fv_cluster_size",
+        "fv_cluster_size",
     )
-    hidden_size: int = option(
-        1024,
-        "Width of NetFV's hidden layer, the embedding.",
-        minimum=1,
-        flag="fv_hidden_size",
+    hidden_size: int = _size(
+        1024, "Width of NetFV's hidden layer, the embedding.", "fv_hidden_size"
     )
     relu: bool = option(
         False,
@@ -432,32 +426,26 @@ class NetFvConfig(GatedPoolingConfig):
 class NeXtVladConfig(DropoutConfig):
     """Settings of `NeXtVladModel`."""
 
-    cluster_size: int = option(
+    cluster_size: int = _size(
         128,
         "NeXtVLAD: clusters of the first feature; later ones have half.",
-        minimum=1,
-        flag="nextvlad_cluster_size",
+        "nextvlad_cluster_size",
     )
-    groups: int = option(
+    groups: int = _size(
         8,
         "NeXtVLAD: groups of the first feature; later ones have half.",
-        minimum=1,
-        flag="nextvlad_groups",
+        "nextvlad_groups",
     )
-    expansion: int = option(
+    expansion: int = _size(
         2,
         "NeXtVLAD: expanded width of a feature over its own.",
-        minimum=1,
-        flag="nextvlad_expansion",
+        "nextvlad_expansion",
     )
-    hidden_size: int = option(
-        2048,
-        "NeXtVLAD: width of the embedding.",
-        minimum=1,
-        flag="nextvlad_hidden_size",
+    hidden_size: int = _size(
+        2048, "NeXtVLAD: width of the embedding.", "nextvlad_hidden_size"
     )
-    gating_reduction: int = option(
-        8, "How many times narrower the gating's middle layer is.", minimum=1
+    gating_reduction: int = _size(
+        8, "How many times narrower the gating's middle layer is."
     )
     dropout: float = _default(DropoutConfig, "dropout", 0.5)
 
@@ -467,7 +455,7 @@ class ModelEntry:
     """One named model or classifier.
 
     Attributes:
-      factory: `module:attribute` of the class that builds it.
+      factory: `module:class` in `distill.models`.
       config: The class of its settings.
       level: `frame` (reads `frames` and `num_frames`) or `video` (reads
         `features`).
@@ -488,13 +476,9 @@ class ModelEntry:
 
 
 CLASSIFIERS = {
-    "LogisticModel": ModelEntry(
-        "distill.models.logistic:Logistic", LogisticConfig, "video"
-    ),
+    "LogisticModel": ModelEntry("logistic:Logistic", LogisticConfig, "video"),
     "MoeModel": ModelEntry(
-        "distill.models.mixture_of_experts:MixtureOfExperts",
-        MixtureConfig,
-        "video",
+        "mixture_of_experts:MixtureOfExperts", MixtureConfig, "video"
     ),
 }
 
@@ -513,57 +497,39 @@ class ClassifierChoice(ModelConfig):
 
 MODELS = {
     "HierarchicalLstmModel": ModelEntry(
-        "distill.models.hierarchical_lstm:HierarchicalLstm",
-        HierarchicalLstmConfig,
+        "hierarchical_lstm:HierarchicalLstm", HierarchicalLstmConfig
     ),
     "FrameLevelLogisticModel": ModelEntry(
-        "distill.models.frame_level_logistic:FrameLevelLogisticModel",
+        "video_level:FrameLevelLogisticModel",
         ModelConfig,
         classifier="LogisticModel",
     ),
     "PooledNetworkModel": ModelEntry(
-        "distill.models.pooled_network:PooledNetworkModel", PooledNetworkConfig
+        "pooled_network:PooledNetworkModel", PooledNetworkConfig
     ),
-    "DbofModel": ModelEntry("distill.models.dbof:DbofModel", DbofConfig),
-    "SoftDbofModelLF": ModelEntry(
-        "distill.models.soft_dbof:SoftDbofModel", SoftDbofConfig
-    ),
-    "GatedDbofModelLF": ModelEntry(
-        "distill.models.soft_dbof:GatedDbofModel", GatedDbofConfig
-    ),
-    "LstmModel": ModelEntry("distill.models.lstm:LstmModel", LstmConfig),
-    "GruModel": ModelEntry("distill.models.gru:GruModel", GruConfig),
-    "BiLstmModel": ModelEntry(
-        "distill.models.bidirectional_lstm:BiLstmModel", BiLstmConfig
-    ),
+    "DbofModel": ModelEntry("dbof:DbofModel", DbofConfig),
+    "SoftDbofModelLF": ModelEntry("soft_dbof:SoftDbofModel", SoftDbofConfig),
+    "GatedDbofModelLF": ModelEntry("soft_dbof:GatedDbofModel", GatedDbofConfig),
+    "LstmModel": ModelEntry("recurrent:LstmModel", LstmConfig),
+    "GruModel": ModelEntry("recurrent:GruModel", GruConfig),
+    "BiLstmModel": ModelEntry("bidirectional_lstm:BiLstmModel", BiLstmConfig),
     "StreamLstmModel": ModelEntry(
-        "distill.models.stream_lstm:StreamLstmModel", StreamLstmConfig
+        "stream_lstm:StreamLstmModel", StreamLstmConfig
     ),
-    "CombinedModel": ModelEntry(
-        "distill.models.combined:CombinedModel", CombinedConfig
-    ),
-    "NetVLADModelLF": ModelEntry(
-        "distill.models.netvlad:NetVladModel", NetVladConfig
-    ),
-    "NetFVModelLF": ModelEntry("distill.models.netfv:NetFvModel", NetFvConfig),
-    "NeXtVLADModel": ModelEntry(
-        "distill.models.nextvlad_model:NeXtVladModel", NeXtVladConfig
-    ),
+    "CombinedModel": ModelEntry("stream_lstm:CombinedModel", CombinedConfig),
+    "NetVLADModelLF": ModelEntry("netvlad:NetVladModel", NetVladConfig),
+    "NetFVModelLF": ModelEntry("netfv:NetFvModel", NetFvConfig),
+    "NeXtVLADModel": ModelEntry("nextvlad:NeXtVladModel", NeXtVladConfig),
     "LogisticModel": ModelEntry(
-        "distill.models.video_level:VideoLevelClassifier",
+        "video_level:VideoLevelClassifier",
         ModelConfig,
-        level="video",
-        classifier="LogisticModel",
+        "video",
+        "LogisticModel",
     ),
     "MoeModel": ModelEntry(
-        "distill.models.video_level:VideoLevelClassifier",
-        ModelConfig,
-        level="video",
-        classifier="MoeModel",
+        "video_level:VideoLevelClassifier", ModelConfig, "video", "MoeModel"
     ),
     "FullyConnectedModel": ModelEntry(
-        "distill.models.fully_connected:FullyConnectedModel",
-        FullyConnectedConfig,
-        level="video",
+        "fully_connected:FullyConnectedModel", FullyConnectedConfig, "video"
     ),
 }

@@ -1,11 +1,16 @@
-"""Dense layers with ReLU, one after another.
+"""Dense layers with ReLU, one after another, and a stack for every feature.
 
 Batch normalisation: Ioffe and Szegedy, "Batch normalization: accelerating deep
 network training by reducing internal covariate shift", ICML 2015.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
+
+from distill.models.feature_split import check_feature_sizes, split_features
+from distill.models.stored_arguments import StoredArguments
 
 
 def dense_macs(dense: keras.layers.Dense) -> int:
@@ -14,14 +19,14 @@ def dense_macs(dense: keras.layers.Dense) -> int:
     return rows * columns
 
 
-@keras.saving.register_keras_serializable("models")
-class DenseStack(keras.layers.Layer):
+@keras.saving.register_keras_serializable("distill.models")
+class DenseStack(StoredArguments, keras.layers.Layer):
     """Dense layers with ReLU; dropout between them.
 
     Args:
       sizes: Width of every layer, one or more.
-      dropout: Share of the values dropped between the layers in training; the
-        last layer's output passes none.
+      dropout: Dropout rate between the layers in training; none after the
+        last.
       batch_norm: Whether every layer's sums are normalised over the batch
         before the ReLU; the normalisation's offset then replaces the bias.
 
@@ -35,7 +40,7 @@ class DenseStack(keras.layers.Layer):
 
     def __init__(
         self,
-        sizes: list[int],
+        sizes: Sequence[int],
         dropout: float = 0.0,
         batch_norm: bool = False,
         **kwargs,
@@ -95,10 +100,71 @@ class DenseStack(keras.layers.Layer):
         """Returns the MACs of one vector."""
         return sum(dense_macs(dense) for dense in self.denses)
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "sizes": self.sizes,
-            "dropout": self.dropout,
-            "batch_norm": self.batch_norm,
-        }
+
+@keras.saving.register_keras_serializable("distill.models")
+class FeatureTowers(StoredArguments, keras.layers.Layer):
+    """Cuts a vector into its features and reads each by dense layers.
+
+    Args:
+      feature_sizes: Width of every feature, in order.
+      tower_sizes: Width of every dense layer of each tower.
+      dropout: Dropout rate between the layers in training.
+      batch_norm: Whether every layer is batch-normalised.
+
+    Call arguments:
+      inputs: `[batch, sum(feature_sizes)]` floats.
+      training: Whether dropout applies and batch statistics are used.
+
+    Returns:
+      `[batch, features * tower_sizes[-1]]`: the towers' outputs end to end.
+
+    Raises:
+      ValueError: `feature_sizes` do not fit the input.
+    """
+
+    def __init__(
+        self,
+        feature_sizes: Sequence[int],
+        tower_sizes: Sequence[int],
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.feature_sizes = list(feature_sizes)
+        self.tower_sizes = list(tower_sizes)
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.towers = [
+            DenseStack(
+                self.tower_sizes,
+                dropout,
+                batch_norm,
+                dtype=self.dtype_policy,
+                name=f"tower_{index}",
+            )
+            for index in range(len(self.feature_sizes))
+        ]
+
+    def build(self, input_shape):
+        """Builds the towers for `[batch, sum(feature_sizes)]`."""
+        check_feature_sizes(self.feature_sizes, input_shape[-1])
+        for tower, size in zip(self.towers, self.feature_sizes, strict=True):
+            tower.build((None, size))
+
+    def call(self, inputs, training=False):
+        """Returns the towers' outputs."""
+        features = split_features(inputs, self.feature_sizes)
+        outputs = [
+            tower(feature, training=training)
+            for tower, feature in zip(self.towers, features, strict=True)
+        ]
+        return ops.concatenate(outputs, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        """Returns `[batch, features * tower_sizes[-1]]`."""
+        return (input_shape[0], len(self.towers) * self.tower_sizes[-1])
+
+    def macs(self) -> int:
+        """Returns the MACs of one video."""
+        return sum(tower.macs() for tower in self.towers)

@@ -4,27 +4,28 @@ import keras
 
 from distill.models.autoencoder import FeatureCoder
 from distill.models.frame_mask import frame_mask, zero_padding
+from distill.models.stored_arguments import StoredArguments
 
 
-@keras.saving.register_keras_serializable("models")
-class EncodedModel(keras.Model):
+@keras.saving.register_keras_serializable("distill.models")
+class EncodedModel(StoredArguments, keras.Model):
     """Encodes every frame, or every video's vector, and classifies the codes.
 
-    A model that is built before keeps the names of its weights.
+    A model that is already built keeps the names of its weights.
 
     Args:
       encoder: Layer from `[..., features]` to `[..., dim]`, with a method
         `macs()`.
       model: A model of the registry that reads one feature of the width `dim`.
-      freeze_encoder: Whether training leaves the encoder's weights alone.
+      freeze_encoder: Whether training leaves the encoder's weights unchanged.
 
     Call arguments:
-      inputs: What `model` reads, of the encoder's input width. Codes at or
+      inputs: The inputs of `model`, as wide as the encoder's. Codes at or
         beyond `num_frames` are zeros.
       training: Passed on to the model.
 
     Returns:
-      What the model returns.
+      The outputs of `model`.
     """
 
     def __init__(
@@ -68,24 +69,3 @@ class EncodedModel(keras.Model):
         vectors = num_frames if self._key == "frames" else 1
         encoding = vectors * self.encoder.macs()
         return encoding + self.model.macs(num_frames)
-
-    def get_config(self):
-        """Returns the constructor's arguments, layers as configs."""
-        config = super().get_config() | {"freeze_encoder": self.freeze_encoder}
-        for name in ("encoder", "model"):
-            layer = keras.saving.serialize_keras_object(getattr(self, name))
-            # Loading must leave building to this model.
-            layer.pop("build_config", None)
-            config[name] = layer
-        return config
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Builds the model from `get_config`'s result."""
-        layers = {
-            name: keras.saving.deserialize_keras_object(
-                config[name], custom_objects=custom_objects
-            )
-            for name in ("encoder", "model")
-        }
-        return cls(**config | layers)

@@ -1,32 +1,33 @@
-"""Several models of raw videos as one: the weighted mean of what they say."""
+"""Several models of raw videos as one: their weighted mean."""
 
 import keras
 from keras import ops
 
 from distill.models.argument_checks import check_at_least
 from distill.models.raw_video_model import RawVideoModel
+from distill.models.stored_arguments import StoredArguments
 
 
-@keras.saving.register_keras_serializable("models")
-class EnsembleModel(keras.Model):
+@keras.saving.register_keras_serializable("distill.models")
+class EnsembleModel(StoredArguments, keras.Model):
     """Averages the predictions of models that read the same videos.
 
-    Members that are built before keep the names of their weights.
+    Members that are already built keep the names of their weights.
 
     Args:
       members: One model or more.
-      member_weights: Share of each member's predictions, 0 or more; they sum
-        to 1.
+      member_weights: Weight of each member's predictions, 0 or more; they
+        sum to 1.
 
     Call arguments:
-      inputs: What each of the members reads.
-      training: Without effect: such a model does not train.
+      inputs: The inputs of every member.
+      training: No effect: such a model does not train.
 
     Returns:
       The mean predictions `[batch, classes]` in [0, 1].
 
     Raises:
-      ValueError: There is no member, or the weights are no shares of them.
+      ValueError: There is no member, or the weights do not fit them.
     """
 
     def __init__(
@@ -69,27 +70,3 @@ class EnsembleModel(keras.Model):
     def macs(self) -> int:
         """Returns the MACs of a video of the most frames."""
         return sum(member.macs() for member in self.members)
-
-    def get_config(self):
-        """Returns the constructor's arguments, members as configs."""
-        members = []
-        for member in self.members:
-            config = keras.saving.serialize_keras_object(member)
-            # Loading must leave building to this model.
-            config.pop("build_config", None)
-            members.append(config)
-        return super().get_config() | {
-            "members": members,
-            "member_weights": self.member_weights,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Builds the model from `get_config`'s result."""
-        members = [
-            keras.saving.deserialize_keras_object(
-                member, custom_objects=custom_objects
-            )
-            for member in config["members"]
-        ]
-        return cls(**config | {"members": members})

@@ -1,8 +1,7 @@
-"""Graphs for runtimes in which no shape may follow from a value.
+"""Graphs for runtimes in which no shape may depend on a value.
 
-Such runtimes know neither loops over lists of tensors nor selections of as
-many rows as a condition holds for: recurrences are unrolled, and nothing is
-left out of a computation because it would be masked.
+Such runtimes have neither loops over lists of tensors nor boolean masks that
+select rows: recurrences are unrolled, and masked values are computed too.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ _FIXED = contextvars.ContextVar("fixed_shapes", default=False)
 
 @contextlib.contextmanager
 def fixed_shapes() -> Iterator[None]:
-    """Has the models that are traced in the body keep their shapes fixed."""
+    """Makes models that are traced in the body keep their shapes fixed."""
     token = _FIXED.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Frame budgets: how many frames of a video a network sees, and which."""
+"""Frame budgets: the frames of a video that a network sees."""
 
 import dataclasses
 
@@ -20,7 +20,12 @@ _WITH_OFFSET = (EVERY_N, "uniform_k")
 
 @dataclasses.dataclass(frozen=True)
 class FrameBudget:
-    """Frames of a video that a network sees."""
+    """The frames of a video that a network sees.
+
+    The rules are those of `distill.models.frame_selection`. `every_n` belongs
+    to the rule of that name alone; `num_frames`, k, and `fewest_frames` to the
+    others; `random_offset` to `every_n` and `uniform_k`.
+    """
 
     selection: str = option(
         EVERY_N,
@@ -34,7 +39,7 @@ class FrameBudget:
     num_frames: int | None = option(
         None,
         "Frames k that the student sees of a video; a video of fewer frames "
-        "gives all it has.",
+        "keeps all.",
         minimum=1,
         flag="frame_budget",
     )
@@ -97,17 +102,17 @@ class FrameBudget:
 
     @property
     def name(self) -> str:
-        """What it keeps at evaluation, such as `every_n=10`."""
+        """The frames kept at evaluation, such as `every_n=10`."""
         number = self.every_n if self.num_frames is None else self.num_frames
         return f"{self.selection}={number}"
 
     def width(self, max_frames: int) -> int:
-        """Returns the most frames it leaves of `max_frames` padded ones.
+        """Returns the most frames it keeps of `max_frames` padded ones.
 
         Raises:
-          ValueError: It wants more frames than there are.
+          ValueError: Its number of frames is above `max_frames`.
         """
-        if self.selection == EVERY_N:
+        if self.num_frames is None:
             return -(-max_frames // self.every_n)
         if self.num_frames > max_frames:
             raise ValueError(
@@ -123,7 +128,7 @@ class FrameBudget:
         return self.random_offset + (self.fewest_frames is not None)
 
     def at_evaluation(self) -> "FrameBudget":
-        """Returns the same without what is random in training alone."""
+        """Returns the same budget without randomness of training alone."""
         return dataclasses.replace(
             self, random_offset=False, fewest_frames=None
         )

@@ -1,13 +1,16 @@
-"""Which frames of a padded batch are real."""
+"""Mask, mean and maximum of the real frames of a padded batch."""
 
 from keras import ops
 
+# Finite: ONNX's converter multiplies by the mask where a choice is meant.
+_LOWEST = -1e30
+
 
 def frame_mask(frames, num_frames):
-    """Returns which frames are real.
+    """Returns the mask of the real frames.
 
     Args:
-      frames: `[batch, frames, features]`, only its shape counts.
+      frames: `[batch, frames, features]`; only its shape is used.
       num_frames: `[batch]` ints, real frames of each video.
 
     Returns:
@@ -22,7 +25,7 @@ def zero_padding(values, mask):
 
     Args:
       values: `[batch, frames, dim]`.
-      mask: `[batch, frames]` booleans, or None where all frames count.
+      mask: `[batch, frames]` booleans, or None where all frames are real.
     """
     if mask is None:
         return values
@@ -30,11 +33,11 @@ def zero_padding(values, mask):
 
 
 def average_frames(values, mask):
-    """Returns the mean over the real frames, zeros where there is none.
+    """Returns the mean over the real frames, zeros for a video without any.
 
     Args:
       values: `[batch, frames, dim]` floats.
-      mask: `[batch, frames]` booleans, or None where all frames count.
+      mask: `[batch, frames]` booleans, or None where all frames are real.
 
     Returns:
       `[batch, dim]` floats of the same type, averaged in float32.
@@ -45,3 +48,19 @@ def average_frames(values, mask):
     num_real = ops.sum(ops.cast(mask, "float32"), axis=1, keepdims=True)
     total = ops.sum(zero_padding(wide, mask), axis=1)
     return ops.cast(total / ops.maximum(num_real, 1.0), values.dtype)
+
+
+def maximum_over_frames(values, mask):
+    """Returns the maximum over the real frames, zeros for a video without any.
+
+    Args:
+      values: `[batch, frames, dim]` floats.
+      mask: `[batch, frames]` booleans.
+
+    Returns:
+      `[batch, dim]` floats of the same type.
+    """
+    lowest = ops.full_like(values, _LOWEST)
+    maximum = ops.max(ops.where(mask[:, :, None], values, lowest), axis=1)
+    has_frames = ops.any(mask, axis=1, keepdims=True)
+    return ops.where(has_frames, maximum, ops.zeros_like(maximum))

@@ -7,6 +7,15 @@ from distill.models.fixed_shapes import shapes_are_fixed
 from distill.models.frame_mask import frame_mask
 
 
+def make_lstm(
+    cells: int, return_sequences: bool = True, **kwargs
+) -> keras.layers.LSTM:
+    """Returns an LSTM that also returns its final state."""
+    return keras.layers.LSTM(
+        cells, return_sequences=return_sequences, return_state=True, **kwargs
+    )
+
+
 def read_real_frames(
     layer: keras.layers.RNN, frames, num_frames, training=False
 ) -> tuple:
@@ -14,17 +23,17 @@ def read_real_frames(
 
     Args:
       layer: An LSTM or GRU with `return_state`.
-      frames: `[batch, frames, features]`; what lies at or beyond `num_frames`
-        does not reach the state.
+      frames: `[batch, frames, features]`; frames at or beyond `num_frames`
+        do not reach the state.
       num_frames: int32 `[batch]`.
       training: Whether the layer trains.
 
     Returns:
-      The layer's outputs, `[batch, frames, cells]` with `return_sequences`, of
-      no meaning at or beyond `num_frames`, and the final hidden state
+      The layer's outputs, `[batch, frames, cells]` with `return_sequences`,
+      undefined at or beyond `num_frames`, and the final hidden state
       `[batch, cells]`, zero for a video without frames.
     """
-    # cuDNN refuses a sequence without steps: such a video reads one in vain.
+    # cuDNN refuses an empty sequence: its first step is read and dropped.
     mask = frame_mask(frames, ops.maximum(num_frames, 1))
     unroll = layer.unroll
     layer.unroll = unroll or shapes_are_fixed()

@@ -8,10 +8,11 @@ from keras import ops
 
 from distill.models.argument_checks import check_at_least
 from distill.models.frame_selection import take_frames
+from distill.models.stored_arguments import StoredArguments
 
 
-@keras.saving.register_keras_serializable("models")
-class SampleFrames(keras.layers.Layer):
+@keras.saving.register_keras_serializable("distill.models")
+class SampleFrames(StoredArguments, keras.layers.Layer):
     """Draws real frames of each video in training.
 
     Where frames are drawn, all videos come out equally long and without
@@ -67,8 +68,8 @@ class SampleFrames(keras.layers.Layer):
         return take_frames(frames, positions), ops.cast(drawn, "int32")
 
     def _draws(self, training):
-        wanted = training or self.sample_at_evaluation
-        return self.sample_frames > 0 and wanted
+        drawing = training or self.sample_at_evaluation
+        return self.sample_frames > 0 and drawing
 
     def _draw_frames(self, num_frames):
         """Returns `[batch, sample_frames]` independent positions, sorted."""
@@ -94,12 +95,3 @@ class SampleFrames(keras.layers.Layer):
     def num_read(self, num_frames: int) -> int:
         """Returns how many frames of a video are read at evaluation."""
         return self.sample_frames if self._draws(False) else num_frames
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "sample_frames": self.sample_frames,
-            "sample_random_frames": self.sample_random_frames,
-            "sample_at_evaluation": self.sample_at_evaluation,
-            "seed": self.seed,
-        }

@@ -1,8 +1,8 @@
-"""The frames that a frame budget leaves of a video.
+"""Selection of the frames of a video by a frame budget.
 
 Every-n is that of Bhardwaj et al. 2019, released code; the others are those of
 its table 1, on the real length n of each video. A video of k frames or fewer
-gives all it has.
+keeps all.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ def select_frames(inputs, budget: FrameBudget):
     Args:
       inputs: Dict of `frames` `[batch, frames, features]`, `num_frames` int
         `[batch]` and, for a budget that draws, `draws` (`frame_positions`).
-        A dict without frames is returned as it is.
-      budget: What to keep.
+        A dict without frames is returned unchanged.
+      budget: The frames to keep.
 
     Returns:
-      Dict of `frames` `[batch, budget's width, features]`, which mean nothing
+      Dict of `frames` `[batch, budget's width, features]`, undefined
       at or beyond `num_frames`, and `num_frames` int32 `[batch]`.
     """
     if budget.keeps_all or "frames" not in inputs:
@@ -46,19 +46,19 @@ def take_frames(frames, positions):
 def frame_positions(
     num_frames, budget: FrameBudget, max_frames: int, draws=None
 ):
-    """Returns which frames of each video a budget keeps, in time order.
+    """Returns the frames of each video that a budget keeps, in time order.
 
     Args:
       num_frames: Ints `[batch]`, real frames of each video.
-      budget: What to keep.
+      budget: The frames to keep.
       max_frames: The most frames of a video.
       draws: Floats `[batch, budget.num_draws(max_frames)]` in [0, 1), random
-        numbers for each video; None without such.
+        numbers for each video; None if the budget draws none.
 
     Returns:
       `positions` int32 `[batch, width]`, or None for the frames 0, n, 2n ...
       of every video alike; `num_kept` int32 `[batch]`: positions at or beyond
-      it mean nothing, but lie in the video.
+      it are undefined, but lie in the video.
     """
     num_frames = ops.cast(num_frames, "int32")
     width, offset = budget.width(max_frames), None
@@ -90,8 +90,7 @@ def frame_positions(
 def _every_n(num_frames, every_n, width, offset):
     """Keeps `floor(num_frames / n)` frames.
 
-    A video of fewer than n frames keeps one, where the released code leaves
-    it none.
+    A video of fewer than n frames keeps one; the released code keeps none.
     """
     kept = ops.maximum(num_frames // every_n, ops.minimum(num_frames, 1))
     if offset is None:
@@ -105,7 +104,7 @@ def _every_n(num_frames, every_n, width, offset):
 
 
 def _uniform(ranks, length, wanted, offset):
-    """The middles of `wanted` equal parts, or a random place in each."""
+    """The middles of `wanted` equal spans, or a random place in each."""
     if offset is None:
         return (2 * ranks + 1) * length // (2 * wanted)
     places = (ops.cast(ranks, "float32") + offset) * ops.cast(length, "float32")
@@ -113,7 +112,7 @@ def _uniform(ranks, length, wanted, offset):
 
 
 def _first_middle_last(ranks, length, wanted):
-    """A third of the frames each, with what is left over placed evenly."""
+    """A third of the frames each; one or two left over are placed evenly."""
     ends = (wanted + 1) // 3
     middle = wanted - 2 * ends
     in_middle = (length - middle) // 2 - ends

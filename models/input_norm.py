@@ -1,20 +1,22 @@
-"""A batch normalisation of a model's inputs that a flag turns on."""
+"""An optional batch normalisation of a model's inputs."""
 
 import keras
 
+from distill.models.stored_arguments import StoredArguments
 
-@keras.saving.register_keras_serializable("models")
-class InputNorm(keras.layers.BatchNormalization):
-    """Normalises the inputs over the batch, or hands them on as they are.
+
+@keras.saving.register_keras_serializable("distill.models")
+class InputNorm(StoredArguments, keras.layers.BatchNormalization):
+    """Normalises the inputs over the batch, or returns them unchanged.
 
     Args:
-      enabled: Whether anything is done, and there are weights.
-      epsilon: What is added to the variance.
+      enabled: Whether to normalise; without it there are no weights.
+      epsilon: Added to the variance.
 
     Call arguments:
       inputs: `[batch, dim]` or `[batch, frames, dim]` floats.
-      real: `[batch, frames]` booleans: the frames that batch statistics are
-        taken of; None takes all.
+      real: `[batch, frames]` booleans: the frames in the batch statistics;
+        None: all.
       training: Whether batch statistics are used.
 
     Returns:
@@ -35,7 +37,3 @@ class InputNorm(keras.layers.BatchNormalization):
         if not self.enabled:
             return inputs
         return super().call(inputs, training=training, mask=real)
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {"enabled": self.enabled}

@@ -25,7 +25,10 @@ import keras
 
 
 def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Returns a model and all layers in it, at any depth."""
+    """Returns a model and all layers in it, at any depth.
+
+    The public `layers` lists the first level alone.
+    """
     return list(model._flatten_layers())
 
 
@@ -46,6 +49,8 @@ def replace_moments(
 ) -> None:
     """Makes a batch norm take its statistics from a function.
 
+    The public `synchronized`, over replicas, ignores masks.
+
     Args:
       norm: A built layer.
       moments: Called with the inputs, their mask (or None) and `axes`;
@@ -61,7 +66,10 @@ def replace_moments(
 
 
 def leave_gradients_as_given(optimizer: Any) -> None:
-    """Stops an optimiser from summing gradients over the replicas."""
+    """Stops an optimiser from summing gradients over the replicas.
+
+    They are summed before they are clipped, thus before the optimiser.
+    """
     optimizer._all_reduce_sum_gradients = list
 
 

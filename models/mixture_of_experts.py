@@ -8,59 +8,33 @@ the gates of Miech, Laptev and Sivic 2017 (arXiv 1706.06905).
 import keras
 from keras import ops
 
-from distill.models.argument_checks import check_at_least
-from distill.models.context_gating import ContextGating
+from distill.models.configs import MixtureConfig
+from distill.models.gating import ContextGating
+from distill.models.video_model import Classifier
 
 
-@keras.saving.register_keras_serializable("models")
-class MixtureOfExperts(keras.layers.Layer):
+@keras.saving.register_keras_serializable("distill.models")
+class MixtureOfExperts(Classifier):
     """Classifies a vector by a softmax-gated mixture of logistic experts.
 
-    Every class has `moe_num_mixtures` sigmoid experts and one dummy expert
-    that always says 0; a softmax over all of them weighs the experts.
-
-    Args:
-      num_classes: Number of classes.
-      moe_num_mixtures: Experts per class, the dummy not counted.
-      moe_l2: L2 penalty of the gates' and the experts' matrices, times half
-        their squared sums.
-      moe_prob_gating: Whether the probabilities pass a context gating.
-      moe_prob_gating_remove_diag: Whether no class has a say in its own gate
-        there.
-      moe_low_rank_gating: Columns through which the gates' matrix is factored
-        into two; 0 leaves it whole.
-
-    Call arguments:
-      inputs: `[batch, dim]` floats.
-      training: Whether the probability gating uses the batch's statistics.
-
-    Returns:
-      `[batch, num_classes]` probabilities.
+    Every class has `config.num_mixtures` sigmoid experts and one dummy expert
+    that always predicts 0; a softmax over all of them weights the experts.
+    The L2 penalty is `config.l2` times half the matrices' squared sums.
+    Arguments, inputs and outputs are those of `Classifier`; `training` tells
+    whether the probability gating uses the batch's statistics.
     """
 
+    config_class = MixtureConfig
+    config: MixtureConfig
+
     def __init__(
-        self,
-        num_classes: int,
-        moe_num_mixtures: int = 2,
-        moe_l2: float = 1e-8,
-        moe_prob_gating: bool = False,
-        moe_prob_gating_remove_diag: bool = False,
-        moe_low_rank_gating: int = 0,
-        **kwargs,
+        self, num_classes: int, config: MixtureConfig | None = None, **kwargs
     ):
-        super().__init__(**kwargs)
-        check_at_least(1, moe_num_mixtures=moe_num_mixtures)
-        check_at_least(0, moe_low_rank_gating=moe_low_rank_gating)
-        self.num_classes = num_classes
-        self.moe_num_mixtures = moe_num_mixtures
-        self.moe_l2 = moe_l2
-        self.moe_prob_gating = moe_prob_gating
-        self.moe_prob_gating_remove_diag = moe_prob_gating_remove_diag
-        self.moe_low_rank_gating = moe_low_rank_gating
+        super().__init__(num_classes, config, **kwargs)
         self.prob_gating = None
-        if moe_prob_gating:
+        if self.config.prob_gating:
             self.prob_gating = ContextGating(
-                moe_prob_gating_remove_diag,
+                self.config.prob_gating_remove_diag,
                 dtype=self.dtype_policy,
                 name="prob_gating",
             )
@@ -68,9 +42,9 @@ class MixtureOfExperts(keras.layers.Layer):
     def build(self, input_shape):
         """Creates the gates' and the experts' matrices."""
         dim, classes = input_shape[-1], self.num_classes
-        rank = self.moe_low_rank_gating
-        num_gates = classes * (self.moe_num_mixtures + 1)
-        num_experts = classes * self.moe_num_mixtures
+        rank = self.config.low_rank_gating
+        num_gates = classes * (self.config.num_mixtures + 1)
+        num_experts = classes * self.config.num_mixtures
         if rank > 0:
             self.reduction_kernel = self._add_matrix(
                 "reduction_kernel", dim, rank
@@ -87,19 +61,19 @@ class MixtureOfExperts(keras.layers.Layer):
         if self.prob_gating is not None:
             self.prob_gating.build((None, classes))
 
-    def _add_matrix(self, name, rows, columns):
+    def _add_matrix(self, name: str, rows: int, columns: int):
         return self.add_weight(
             name=name,
             shape=(rows, columns),
             initializer="glorot_uniform",
-            regularizer=keras.regularizers.L2(self.moe_l2 / 2),
+            regularizer=keras.regularizers.L2(self.config.l2 / 2),
         )
 
     def call(self, inputs, training=False):
         """Returns the class probabilities."""
-        mixtures = self.moe_num_mixtures
+        mixtures = self.config.num_mixtures
         gates = inputs
-        if self.moe_low_rank_gating > 0:
+        if self.config.low_rank_gating > 0:
             gates = ops.matmul(gates, self.reduction_kernel)
         gates = ops.matmul(gates, self.gates_kernel)
         experts = ops.matmul(inputs, self.experts_kernel) + self.experts_bias
@@ -114,27 +88,12 @@ class MixtureOfExperts(keras.layers.Layer):
             return predictions
         return self.prob_gating(predictions, training=training)
 
-    def compute_output_shape(self, input_shape):
-        """Returns `[batch, num_classes]`."""
-        return (*input_shape[:-1], self.num_classes)
-
     def macs(self) -> int:
         """Returns the MACs of one video."""
         matrices = [self.gates_kernel, self.experts_kernel]
-        if self.moe_low_rank_gating > 0:
+        if self.config.low_rank_gating > 0:
             matrices.append(self.reduction_kernel)
         count = sum(matrix.shape[0] * matrix.shape[1] for matrix in matrices)
         if self.prob_gating is not None:
             count += self.prob_gating.macs()
         return count
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "num_classes": self.num_classes,
-            "moe_num_mixtures": self.moe_num_mixtures,
-            "moe_l2": self.moe_l2,
-            "moe_prob_gating": self.moe_prob_gating,
-            "moe_prob_gating_remove_diag": self.moe_prob_gating_remove_diag,
-            "moe_low_rank_gating": self.moe_low_rank_gating,
-        }

@@ -1,4 +1,4 @@
-"""NeXtVLAD: grouped soft assignment of frames to clusters.
+"""NeXtVLAD: grouped soft assignment of frames to clusters, and its network.
 
 Lin, Xiao and Fan, "NeXtVLAD: an efficient neural network to aggregate
 frame-level features for large-scale video classification", ECCV workshops 2018
@@ -8,20 +8,28 @@ frame-level features for large-scale video classification", ECCV workshops 2018
 import keras
 from keras import ops
 
-from distill.models.argument_checks import check_at_least
+from distill.models.configs import NeXtVladConfig
 from distill.models.dense_stack import dense_macs
-from distill.models.frame_mask import frame_mask
+from distill.models.feature_split import (
+    check_feature_sizes,
+    clusters_per_feature,
+    split_features,
+)
+from distill.models.frame_mask import frame_mask, zero_padding
+from distill.models.gating import SqueezeExcitation
 from distill.models.preprocessing import l2_normalize
+from distill.models.stored_arguments import StoredArguments
+from distill.models.video_model import VideoModel
 
 
-@keras.saving.register_keras_serializable("models")
-class NeXtVlad(keras.layers.Layer):
+@keras.saving.register_keras_serializable("distill.models")
+class NeXtVlad(StoredArguments, keras.layers.Layer):
     """Pools the frames of one feature into residuals around clusters.
 
     Lin et al. 2018, equations 4 to 6: a frame is expanded linearly and cut
     into groups; each group has an attention, a sigmoid, and an assignment to
-    the clusters, a softmax; what is left of a group's part beside the clusters'
-    centres is summed over frames and groups, L2-normalised for every cluster
+    the clusters, a softmax; the residuals of the groups around the clusters'
+    centres are summed over frames and groups, L2-normalised for every cluster
     and batch-normalised as a whole.
 
     Args:
@@ -39,17 +47,11 @@ class NeXtVlad(keras.layers.Layer):
       values of the first feature first.
 
     Raises:
-      ValueError: A size is less than 1 or `groups` do not divide the width.
+      ValueError: `groups` do not divide the expanded width.
     """
 
     def __init__(self, clusters: int, groups: int, expansion: int, **kwargs):
         super().__init__(**kwargs)
-        check_at_least(
-            1,
-            nextvlad_cluster_size=clusters,
-            nextvlad_groups=groups,
-            nextvlad_expansion=expansion,
-        )
         self.clusters = clusters
         self.groups = groups
         self.expansion = expansion
@@ -111,14 +113,11 @@ class NeXtVlad(keras.layers.Layer):
         scores = ops.matmul(expanded, self.assignment_kernel)
         scores = self.assignment_norm(scores, mask=mask, training=training)
         length = ops.shape(expanded)[1]
-        shares = ops.softmax(
+        weights = ops.softmax(
             ops.reshape(scores, (-1, length * self.groups, self.clusters))
         )
-        attention = self.attention(expanded)
-        attention = ops.where(
-            mask[:, :, None], attention, ops.zeros_like(attention)
-        )
-        return shares * ops.reshape(attention, (-1, length * self.groups, 1))
+        attention = zero_padding(self.attention(expanded), mask)
+        return weights * ops.reshape(attention, (-1, length * self.groups, 1))
 
     def compute_output_shape(self, frames_shape, num_frames_shape=None):
         """Returns `[batch, expansion * features / groups * clusters]`."""
@@ -136,10 +135,94 @@ class NeXtVlad(keras.layers.Layer):
         )
         return num_frames * per_frame
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "clusters": self.clusters,
-            "groups": self.groups,
-            "expansion": self.expansion,
-        }
+
+@keras.saving.register_keras_serializable("distill.models")
+class NeXtVladModel(VideoModel):
+    """Classifies a video by NeXtVLADs of its features.
+
+    The first feature has all the clusters and groups; each later one has half
+    of them, 1 at least. Dropout acts on the pooled values. Inputs and outputs
+    are those of `VideoModel`; the embedding is `[batch, hidden_size]`.
+
+    Raises:
+      ValueError: Sizes do not fit one another.
+    """
+
+    config_class = NeXtVladConfig
+    config: NeXtVladConfig
+
+    def make_layers(self) -> None:
+        """Makes the layers below the classifier."""
+        config, policy = self.config, self.dtype_policy
+        self.vlads = self._make_vlads()
+        self.drop = keras.layers.Dropout(
+            config.dropout, dtype=policy, name="drop"
+        )
+        self.hidden = keras.layers.Dense(
+            config.hidden_size, use_bias=False, dtype=policy, name="hidden"
+        )
+        self.hidden_norm = keras.layers.BatchNormalization(
+            epsilon=1e-3, dtype=policy, name="hidden_norm"
+        )
+        self.gating = SqueezeExcitation(
+            config.gating_reduction, dtype=policy, name="gating"
+        )
+
+    def _make_vlads(self) -> list[NeXtVlad]:
+        """Returns a pooling layer for every feature."""
+        num_features = len(self.feature_sizes)
+        clusters = clusters_per_feature(
+            self.config.cluster_size, num_features, 2
+        )
+        groups = clusters_per_feature(self.config.groups, num_features, 2)
+        return [
+            NeXtVlad(
+                clusters[index],
+                groups[index],
+                self.config.expansion,
+                dtype=self.dtype_policy,
+                name=f"vlad_{index}",
+            )
+            for index in range(num_features)
+        ]
+
+    def build(self, input_shape):
+        """Builds all layers for `frames` `[batch, frames, features]`."""
+        check_feature_sizes(self.feature_sizes, input_shape["frames"][-1])
+        width = 0
+        for vlad, size in zip(self.vlads, self.feature_sizes, strict=True):
+            shape = (None, None, size)
+            vlad.build(shape)
+            width += vlad.compute_output_shape(shape)[-1]
+        hidden_shape = (None, self.config.hidden_size)
+        self.hidden.build((None, width))
+        self.hidden_norm.build(hidden_shape)
+        self.gating.build(hidden_shape)
+        self.classifier.build(hidden_shape)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns the embedding and the predictions."""
+        num_frames = ops.cast(inputs["num_frames"], "int32")
+        features = split_features(inputs["frames"], self.feature_sizes)
+        pooled = ops.concatenate(
+            [
+                vlad(feature, num_frames, training=training)
+                for vlad, feature in zip(self.vlads, features, strict=True)
+            ],
+            axis=-1,
+        )
+        hidden = self.hidden(self.drop(pooled, training=training))
+        hidden = self.hidden_norm(hidden, training=training)
+        embedding = self.gating(hidden, training=training)
+        return self.classify(embedding, training)
+
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        pooling = sum(vlad.macs(num_frames) for vlad in self.vlads)
+        return (
+            pooling
+            + dense_macs(self.hidden)
+            + self.gating.macs()
+            + self.classifier.macs()
+        )

@@ -8,10 +8,11 @@ import keras
 from keras import ops
 
 from distill.models.argument_checks import check_at_least
+from distill.models.stored_arguments import StoredArguments
 
 
-@keras.saving.register_keras_serializable("models")
-class NormalizedDense(keras.layers.Layer):
+@keras.saving.register_keras_serializable("distill.models")
+class NormalizedDense(StoredArguments, keras.layers.Layer):
     """Multiplies by a matrix and normalises every output over the batch.
 
     Args:
@@ -23,8 +24,8 @@ class NormalizedDense(keras.layers.Layer):
 
     Call arguments:
       inputs: `[batch, dim]` or `[batch, frames, dim]` floats.
-      real: `[batch, frames]` booleans, frames that enter the batch's
-        statistics; None lets all.
+      real: `[batch, frames]` booleans, the frames in the batch's
+        statistics; None: all.
       training: Whether the batch's statistics are used.
 
     Returns:
@@ -72,18 +73,6 @@ class NormalizedDense(keras.layers.Layer):
             return outputs + self.bias
         return self.norm(outputs, mask=real, training=training)
 
-    def compute_output_shape(self, inputs_shape, real_shape=None):
-        """Returns the inputs' shape with `units` at its end."""
-        return (*inputs_shape[:-1], self.units)
-
     def macs(self, num_frames: int = 1) -> int:
         """Returns the MACs of `num_frames` vectors."""
         return num_frames * self.kernel.shape[0] * self.units
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "units": self.units,
-            "add_batch_norm": self.add_batch_norm,
-            "stddev": self.stddev,
-        }

@@ -1,7 +1,9 @@
-"""From features as stored to what every model reads."""
+"""Preprocessing of stored features: dequantised, normalised, masked."""
 
 import keras
 from keras import ops
+
+from distill.models.frame_mask import frame_mask, zero_padding
 
 MAX_QUANTIZED = 2.0
 MIN_QUANTIZED = -2.0
@@ -34,12 +36,12 @@ def l2_normalize(values):
 
 
 def preprocess(inputs):
-    """Turns a batch as read into a model's inputs.
+    """Turns a batch of stored features into a model's inputs.
 
     Args:
-      inputs: Dict of `frames` uint8 `[batch, frames, features]` (floats: as
-        dequantised) and `num_frames` int `[batch]`, or of `features` float
-        `[batch, features]`.
+      inputs: Dict of `frames` uint8 `[batch, frames, features]` (floats:
+        dequantised already) and `num_frames` int `[batch]`, or of `features`
+        float `[batch, features]`.
 
     Returns:
       The same keys. Frames are dequantised float32 vectors of norm 1, zeros at
@@ -48,12 +50,11 @@ def preprocess(inputs):
     if "features" in inputs:
         return {"features": l2_normalize(inputs["features"])}
     frames, num_frames = inputs["frames"], inputs["num_frames"]
-    positions = ops.arange(frames.shape[1], dtype="int32")[None, :, None]
-    real = positions < ops.cast(num_frames, "int32")[:, None, None]
+    mask = frame_mask(frames, num_frames)
     if keras.backend.standardize_dtype(frames.dtype) == "uint8":
         frames = dequantize(frames)
     normalised = l2_normalize(frames)
     return {
-        "frames": ops.where(real, normalised, ops.zeros_like(normalised)),
+        "frames": zero_padding(normalised, mask),
         "num_frames": num_frames,
     }

@@ -1,6 +1,5 @@
-"""A model with all that lies between it and the videos as they are stored."""
+"""A model with its frame selection and preprocessing, for stored videos."""
 
-import dataclasses
 from typing import Any
 
 import keras
@@ -10,25 +9,26 @@ from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.models.preprocessing import preprocess
+from distill.models.stored_arguments import StoredArguments
 
 
-@keras.saving.register_keras_serializable("models")
-class RawVideoModel(keras.Model):
-    """Predicts videos as stored: selects, dequantises, normalises, classifies.
+@keras.saving.register_keras_serializable("distill.models")
+class RawVideoModel(StoredArguments, keras.Model):
+    """Predicts stored videos: selects, dequantises, normalises, classifies.
 
     Args:
       model: A model of the registry.
-      budget: The frames it sees, a `FrameBudget` or its fields; none that is
-        drawn.
+      budget: The frames that the model sees, a `FrameBudget` or its fields;
+        not a random one.
       video_frames: The most frames of a video; 1 where it is one vector.
       model_frames: The frames that `model` is built for, at least those that
         the budget leaves.
 
     Call arguments:
       inputs: Dict of `frames` uint8 `[batch, frames, features]`, at most
-        `video_frames` of them (floats are taken for dequantised ones), and
+        `video_frames` of them (floats: dequantised already), and
         `num_frames` int `[batch]`; or of `features` float `[batch, features]`.
-      training: Without effect: such a model does not train.
+      training: No effect: such a model does not train.
 
     Returns:
       The predictions `[batch, classes]` in [0, 1].
@@ -52,7 +52,7 @@ class RawVideoModel(keras.Model):
         if budget.num_draws(video_frames):
             raise ValueError(
                 f"{budget.name} is drawn for each video anew: give a "
-                "frame_selection that follows from the video's length."
+                "frame_selection that depends on the video's length alone."
             )
         if budget.width(video_frames) > model_frames:
             raise ValueError(
@@ -86,33 +86,13 @@ class RawVideoModel(keras.Model):
         """Returns the MACs of a video of the most frames."""
         return self.model.macs(self.budget.width(self.video_frames))
 
-    def get_config(self):
-        """Returns the constructor's arguments, the model as a config."""
-        model = keras.saving.serialize_keras_object(self.model)
-        # Loading must leave building to this model.
-        model.pop("build_config", None)
-        return super().get_config() | {
-            "model": model,
-            "budget": dataclasses.asdict(self.budget),
-            "video_frames": self.video_frames,
-            "model_frames": self.model_frames,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Builds the model from `get_config`'s result."""
-        model = keras.saving.deserialize_keras_object(
-            config["model"], custom_objects=custom_objects
-        )
-        return cls(**config | {"model": model})
-
 
 def fill_up(inputs, num_frames: int):
-    """Returns videos with padding up to a number of frames.
+    """Pads videos up to a number of frames.
 
     Args:
       inputs: Dict of `frames` `[batch, frames, features]`, or without.
-      num_frames: The frames to be had.
+      num_frames: The number of frames of the result.
 
     Raises:
       ValueError: There are more.

@@ -6,7 +6,6 @@ listed and checked at once.
 
 import dataclasses
 import importlib
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,15 +24,15 @@ PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def get_entry(name: str) -> ModelEntry:
-    """Returns the entry of the model `name`; ValueError if there is none."""
+    """Returns the entry of the model `name`; ValueError if unknown."""
     return MODELS[check_choice("model", name, MODELS)]
 
 
 def argument_fields() -> dict[str, dataclasses.Field]:
     """Returns every setting of all models and classifiers, by flag name.
 
-    A flag that several models share has one field; its default is that of
-    the first, its type, help and choices are those of all.
+    A flag that several models share has one field; the default is that of
+    the first model, type, help and choices are the same for all.
     """
     entries = (*MODELS.values(), *CLASSIFIERS.values())
     configs: list[type[ModelConfig]] = [
@@ -55,7 +54,7 @@ def resolve_arguments(
     Args:
       name: A model's name.
       given: Values for some of its arguments; names that belong to other
-        models or classifiers are left out of the result.
+        models or classifiers are ignored.
 
     Raises:
       ValueError: `name`, the classifier or an argument is unknown.
@@ -88,12 +87,12 @@ def build_model(
 
     Args:
       name: A model's name.
-      arguments: Its sizes; defaults stand for those left out.
+      arguments: Its sizes; the defaults complete them.
       num_classes: Classes of its predictions.
       feature_sizes: Width of every feature of a frame, in order.
       max_frames: Frames of the longest video it will read.
       model_name: The Keras name of the result.
-      precision: `float32` or `bfloat16`: what is computed in. Weights are
+      precision: `float32` or `bfloat16`, of the computation. Weights are
         float32, and so is the classifier, whose probabilities lie too close
         to 0 and 1 for less.
 
@@ -102,25 +101,22 @@ def build_model(
     """
     entry = get_entry(name)
     values = resolve_arguments(name, arguments)
-    entry.config.from_arguments(values)
-    chosen = values.pop("video_level_classifier_model", entry.classifier)
+    config = entry.config.from_arguments(values)
+    chosen = values.get("video_level_classifier_model", entry.classifier)
     classifier_entry = CLASSIFIERS[str(chosen)]
     classifier = _load(classifier_entry.factory)(
-        num_classes=num_classes,
+        num_classes,
+        classifier_entry.config.from_arguments(values),
         name="classifier",
         dtype="float32",
-        **{key: values.pop(key) for key in classifier_entry.arguments},
     )
-    factory = _load(entry.factory)
-    shape = {"feature_sizes": feature_sizes, "max_frames": max_frames}
-    accepted = inspect.signature(factory).parameters
-    shape = {key: shape[key] for key in shape if key in accepted}
-    return factory(
-        classifier=classifier,
+    return _load(entry.factory)(
+        classifier,
+        config,
+        feature_sizes=feature_sizes,
+        max_frames=max_frames,
         name=model_name,
         dtype=PRECISIONS[check_choice("precision", precision, PRECISIONS)],
-        **shape,
-        **values,
     )
 
 
@@ -137,7 +133,7 @@ def build_autoencoder(
     Raises:
       ValueError: `encoder_sizes` is not a list of sizes.
     """
-    factory = _load("distill.models.autoencoder:FeatureAutoencoder")
+    factory = _load("autoencoder:FeatureAutoencoder")
     return factory(
         num_features,
         encoder_sizes,
@@ -153,11 +149,11 @@ def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
       model: A model that reads one feature as wide as the last of
         `encoder_sizes`.
       encoder_sizes: Width of the encoder's layers, comma-separated.
-      freeze_encoder: Whether training leaves the encoder's weights alone.
+      freeze_encoder: Whether training leaves the encoder's weights unchanged.
     """
     policy = model.dtype_policy
-    make_encoder = _load("distill.models.autoencoder:make_encoder")
-    factory = _load("distill.models.encoded_model:EncodedModel")
+    make_encoder = _load("autoencoder:make_encoder")
+    factory = _load("encoded_model:EncodedModel")
     return factory(
         make_encoder(encoder_sizes, dtype=policy),
         model,
@@ -169,4 +165,6 @@ def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
 
 def _load(factory: str) -> Any:
     module, attribute = factory.split(":")
-    return getattr(importlib.import_module(module), attribute)
+    return getattr(
+        importlib.import_module(f"distill.models.{module}"), attribute
+    )

@@ -1,4 +1,4 @@
-"""Soft assignment of frames to clusters, and what pools by it.
+"""Soft assignment of frames to clusters, the base of pooling by it.
 
 Arandjelovic et al., "NetVLAD", CVPR 2016, equation 3; with a batch norm in
 place of the bias, Miech, Laptev and Sivic 2017 (arXiv 1706.06905).
@@ -10,36 +10,37 @@ from keras import ops
 from distill.models.argument_checks import check_at_least
 from distill.models.frame_mask import zero_padding
 from distill.models.normalized_dense import NormalizedDense
+from distill.models.stored_arguments import StoredArguments
 
 
-@keras.saving.register_keras_serializable("models")
+@keras.saving.register_keras_serializable("distill.models")
 class SoftAssignment(NormalizedDense):
-    """Shares every frame out to clusters: a_t = softmax(BN(x_t W)).
+    """Assigns every frame to clusters: a_t = softmax(BN(x_t W)).
 
     The arguments are those of `NormalizedDense`; `units` is the number of
     clusters.
 
     Call arguments:
       inputs: `[batch, frames, features]` floats.
-      real: `[batch, frames]` booleans, frames that count; None lets all.
+      real: `[batch, frames]` booleans, the real frames; None: all.
       training: Whether the batch's statistics are used.
 
     Returns:
-      `[batch, frames, units]` floats: the shares of a frame sum to 1, those
-      of a frame that does not count are 0.
+      `[batch, frames, units]` floats: a real frame's assignments sum to 1,
+      those of padding are 0.
     """
 
     def call(self, inputs, real=None, training=False):
-        """Returns the shares."""
+        """Returns the assignments."""
         logits = super().call(inputs, real, training)
         if self.units == 1:
-            # A softmax over one value, of which Keras would warn.
+            # Keras warns of a softmax over one value.
             return zero_padding(1 + 0 * logits, real)
         return zero_padding(ops.softmax(logits, axis=-1), real)
 
 
-class ClusterPooling(keras.layers.Layer):
-    """Base of the layers that pool frames by their shares in clusters.
+class ClusterPooling(StoredArguments, keras.layers.Layer):
+    """Base of the layers that pool frames by their assignments to clusters.
 
     Args:
       num_clusters: Number of clusters.
@@ -48,7 +49,7 @@ class ClusterPooling(keras.layers.Layer):
 
     Call arguments:
       frames: `[batch, frames, features]` floats.
-      real: `[batch, frames]` booleans, frames that count; None lets all.
+      real: `[batch, frames]` booleans, the real frames; None: all.
       training: Whether the batch's statistics are used.
 
     Returns:
@@ -75,16 +76,16 @@ class ClusterPooling(keras.layers.Layer):
 
     def call(self, frames, real=None, training=False):
         """Returns the pooled frames."""
-        shares = self.assignment(frames, real, training=training)
-        pooled = self.pool(frames, shares, training)
+        assigned = self.assignment(frames, real, training=training)
+        pooled = self.pool(frames, assigned, training)
         return ops.cast(pooled, self.compute_dtype)
 
-    def pool(self, frames, shares, training):
+    def pool(self, frames, assigned, training):
         """Returns `[batch, dim]`, to be written by every such layer.
 
         Args:
           frames: `[batch, frames, features]` floats.
-          shares: `[batch, frames, num_clusters]` floats, 0 for padding.
+          assigned: `[batch, frames, num_clusters]` floats, 0 for padding.
           training: Whether the batch's statistics are used.
         """
         raise NotImplementedError
@@ -93,28 +94,21 @@ class ClusterPooling(keras.layers.Layer):
         """Returns the MACs of one video of `num_frames` frames."""
         return self.assignment.macs(num_frames)
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "num_clusters": self.num_clusters,
-            "add_batch_norm": self.add_batch_norm,
-        }
 
-
-def sum_by_cluster(frames, shares):
+def sum_by_cluster(frames, assigned):
     """Returns sum_t a_tk x_t as float32 `[batch, clusters, features]`.
 
     Args:
       frames: `[batch, frames, features]` floats.
-      shares: `[batch, frames, clusters]` floats.
+      assigned: `[batch, frames, clusters]` floats.
     """
-    shares = ops.swapaxes(shares, 1, 2)
-    return ops.cast(ops.matmul(shares, frames), "float32")
+    assigned = ops.swapaxes(assigned, 1, 2)
+    return ops.cast(ops.matmul(assigned, frames), "float32")
 
 
-def sum_shares(shares):
+def sum_assignments(assigned):
     """Returns sum_t a_tk as float32 `[batch, clusters]`."""
-    return ops.sum(ops.cast(shares, "float32"), axis=1)
+    return ops.sum(ops.cast(assigned, "float32"), axis=1)
 
 
 def flatten_clusters(values):

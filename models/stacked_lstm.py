@@ -6,17 +6,20 @@ Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997.
 import keras
 from keras import ops
 
+from distill.models.frame_mask import frame_mask
+from distill.models.frame_recurrence import make_lstm
+from distill.models.stored_arguments import StoredArguments
 from distill.models.unrolled_lstm import can_unroll, run_unrolled
 
 
-@keras.saving.register_keras_serializable("models")
-class StackedLstm(keras.layers.Layer):
+@keras.saving.register_keras_serializable("distill.models")
+class StackedLstm(StoredArguments, keras.layers.Layer):
     """Reads sequences from a zero state and returns the final states.
 
     Args:
       cells: Cells of every layer.
       layers: Number of layers.
-      dropout: Share of the values dropped between layers in training.
+      dropout: Dropout rate between layers in training.
 
     Call arguments:
       inputs: `[batch, steps, features]` floats.
@@ -33,19 +36,13 @@ class StackedLstm(keras.layers.Layer):
         self, cells: int, layers: int = 2, dropout: float = 0.0, **kwargs
     ):
         super().__init__(**kwargs)
-        if cells < 1 or layers < 1:
-            raise ValueError(
-                "An LSTM needs 1 cell and 1 layer or more, got "
-                f"{cells} cells and {layers} layers."
-            )
         self.cells = cells
         self.layers = layers
         self.dropout = dropout
         self.lstms = [
-            keras.layers.LSTM(
+            make_lstm(
                 cells,
                 return_sequences=index < layers - 1,
-                return_state=True,
                 dtype=self.dtype_policy,
                 name=f"lstm_{index}",
             )
@@ -67,12 +64,11 @@ class StackedLstm(keras.layers.Layer):
 
     def call(self, inputs, lengths, training=False):
         """Returns the final states of all layers."""
-        lengths = ops.cast(lengths, "int32")[:, None]
+        lengths = ops.cast(lengths, "int32")
         if can_unroll(inputs.shape[1]):
             return self._unroll(inputs, lengths, training)
-        # cuDNN refuses a sequence without a step: it reads one, to no effect.
-        positions = ops.arange(ops.shape(inputs)[1], dtype="int32")[None, :]
-        mask = positions < ops.maximum(lengths, 1)
+        # cuDNN refuses an empty sequence: its first step is read and dropped.
+        mask = frame_mask(inputs, ops.maximum(lengths, 1))
         outputs, states = inputs, []
         for index, lstm in enumerate(self.lstms):
             if index > 0:
@@ -80,11 +76,10 @@ class StackedLstm(keras.layers.Layer):
             outputs, h, c = lstm(outputs, mask=mask, training=training)
             states += [c, h]
         states = ops.concatenate(states, axis=-1)
-        return ops.where(lengths > 0, states, ops.zeros_like(states))
+        return ops.where((lengths > 0)[:, None], states, ops.zeros_like(states))
 
     def _unroll(self, inputs, lengths, training):
-        steps = ops.arange(inputs.shape[1], dtype="int32")[:, None, None]
-        is_real = steps < lengths[None]
+        is_real = ops.transpose(frame_mask(inputs, lengths))[:, :, None]
         outputs, states = ops.transpose(inputs, (1, 0, 2)), []
         for index, lstm in enumerate(self.lstms):
             if index > 0:
@@ -93,10 +88,6 @@ class StackedLstm(keras.layers.Layer):
             states += [c, h]
         return ops.concatenate(states, axis=-1)
 
-    def compute_output_shape(self, inputs_shape, lengths_shape=None):
-        """Returns `[batch, layers * 2 * cells]`."""
-        return (inputs_shape[0], self.layers * 2 * self.cells)
-
     def macs(self, steps: int, features: int) -> int:
         """Returns the MACs of one sequence of `steps`."""
         widths = [features] + [self.cells] * (self.layers - 1)
@@ -104,11 +95,3 @@ class StackedLstm(keras.layers.Layer):
             4 * self.cells * (width + self.cells) for width in widths
         )
         return steps * per_step
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "cells": self.cells,
-            "layers": self.layers,
-            "dropout": self.dropout,
-        }

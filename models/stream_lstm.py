@@ -1,91 +1,191 @@
 """The Stream-LSTM: one recurrent stream per feature, joined by dense layers.
 
-As the Label_YT_Videos repository builds it.
+As the Label_YT_Videos repository builds it, alone and combined with its
+video-level network.
 """
+
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
-from distill.models.argument_checks import check_at_least
-from distill.models.dense_stack import DenseStack
-from distill.models.feature_streams import FeatureStreams
-from distill.models.size_list import parse_sizes, size_per_feature
+from distill.models.argument_checks import parse_sizes
+from distill.models.configs import CombinedConfig, StreamLstmConfig
+from distill.models.dense_stack import DenseStack, FeatureTowers, dense_macs
+from distill.models.feature_split import (
+    check_feature_sizes,
+    size_per_feature,
+    split_features,
+)
+from distill.models.frame_mask import average_frames, frame_mask
+from distill.models.frame_recurrence import (
+    make_lstm,
+    read_real_frames,
+    reverse_real_frames,
+    step_macs,
+)
+from distill.models.stored_arguments import StoredArguments
 from distill.models.video_model import VideoModel
 
 
-@keras.saving.register_keras_serializable("models")
-class StreamLstmModel(VideoModel):
-    """Classifies a video by the final states of one stream per feature.
+@keras.saving.register_keras_serializable("distill.models")
+class LstmStream(StoredArguments, keras.layers.Layer):
+    """A dense layer, an LSTM forward, one backward over its outputs.
 
     Args:
-      classifier: Layer from `[batch, dim]` to `[batch, classes]`.
-      feature_sizes: Width of every feature of a frame, in order.
-      stream_input_size: Width of the dense layer that each stream begins with.
-      stream_cells: Cells of the LSTMs of each feature's stream,
-        comma-separated; the last number serves all further features.
-      hidden_sizes: Width of every dense layer after the streams,
-        comma-separated.
-      dropout: Share of the streams' states dropped in training.
-      hidden_dropout: Share of values dropped in training before each dense
-        layer after the first and before the classifier.
-      batch_norm: Whether the dense layers after the streams are
-        batch-normalised (the reference's are not).
+      input_size: Width of the dense layer (ReLU) before the LSTMs.
+      cells: Cells of both LSTMs.
 
     Call arguments:
-      inputs: Dict of `frames` `[batch, frames, sum(feature_sizes)]` floats
-        and `num_frames` `[batch]` ints. What lies at or beyond `num_frames`
-        has no effect.
-      training: Whether dropout applies and batch statistics are used.
+      frames: `[batch, frames, features]` floats.
+      num_frames: int32 `[batch]`. Frames at or beyond it have no effect.
+      training: Passed on to the LSTMs.
 
     Returns:
-      Dict of `embedding` `[batch, last hidden size]`, before dropout, and
-      `predictions` `[batch, classes]` in [0, 1].
+      `[batch, cells]`: the backward LSTM's state after the first frame, zero
+      for a video without frames.
+    """
+
+    def __init__(self, input_size: int, cells: int, **kwargs):
+        super().__init__(**kwargs)
+        self.input_size = input_size
+        self.cells = cells
+        policy = self.dtype_policy
+        self.dense = keras.layers.Dense(
+            input_size, activation="relu", dtype=policy, name="dense"
+        )
+        self.forward_lstm = make_lstm(cells, dtype=policy, name="forward")
+        self.backward_lstm = make_lstm(
+            cells, return_sequences=False, dtype=policy, name="backward"
+        )
+
+    def build(self, frames_shape, num_frames_shape=None):
+        """Builds the layers for `[batch, frames, features]`."""
+        self.dense.build(tuple(frames_shape))
+        self.forward_lstm.build((*frames_shape[:-1], self.input_size))
+        self.backward_lstm.build((*frames_shape[:-1], self.cells))
+
+    def call(self, frames, num_frames, training=False):
+        """Returns the backward LSTM's final state."""
+        outputs, _ = read_real_frames(
+            self.forward_lstm, self.dense(frames), num_frames, training
+        )
+        _, state = read_real_frames(
+            self.backward_lstm,
+            reverse_real_frames(outputs, num_frames),
+            num_frames,
+            training,
+        )
+        return state
+
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return num_frames * (
+            dense_macs(self.dense)
+            + step_macs(self.forward_lstm)
+            + step_macs(self.backward_lstm)
+        )
+
+
+@keras.saving.register_keras_serializable("distill.models")
+class FeatureStreams(StoredArguments, keras.layers.Layer):
+    """Cuts the frames into their features and reads each by a stream.
+
+    Args:
+      feature_sizes: Width of every feature of a frame, in order.
+      input_size: Width of the dense layer that each stream begins with.
+      cells: Cells of the LSTMs of each stream, one number a feature.
+
+    Call arguments:
+      frames: `[batch, frames, sum(feature_sizes)]` floats.
+      num_frames: int32 `[batch]`. Frames at or beyond it have no effect.
+      training: Passed on to the LSTMs.
+
+    Returns:
+      `[batch, sum(cells)]`: the streams' states end to end.
 
     Raises:
-      ValueError: A list of sizes is not one, or `feature_sizes` do not fit
-        the input.
+      ValueError: `feature_sizes` do not fit the input.
     """
 
     def __init__(
         self,
-        classifier: keras.layers.Layer,
-        feature_sizes: tuple[int, ...],
-        stream_input_size: int = 512,
-        stream_cells: str = "1024,128",
-        hidden_sizes: str = "8192,4096",
-        dropout: float = 0.5,
-        hidden_dropout: float = 0.0,
-        batch_norm: bool = False,
+        feature_sizes: Sequence[int],
+        input_size: int,
+        cells: Sequence[int],
         **kwargs,
     ):
-        super().__init__(classifier, **kwargs)
-        self.drop_embedding(hidden_dropout)
-        check_at_least(1, stream_input_size=stream_input_size)
-        self.feature_sizes = tuple(feature_sizes)
-        self.stream_input_size = stream_input_size
-        self.stream_cells = stream_cells
-        self.hidden_sizes = hidden_sizes
-        self.dropout = dropout
-        self.hidden_dropout = hidden_dropout
-        self.batch_norm = batch_norm
-        policy = self.dtype_policy
+        super().__init__(**kwargs)
+        self.feature_sizes = list(feature_sizes)
+        self.input_size = input_size
+        self.cells = list(cells)
+        self.streams = [
+            LstmStream(
+                input_size,
+                num_cells,
+                dtype=self.dtype_policy,
+                name=f"stream_{index}",
+            )
+            for index, num_cells in enumerate(self.cells)
+        ]
+
+    def build(self, frames_shape, num_frames_shape=None):
+        """Builds the streams for `[batch, frames, features]`."""
+        check_feature_sizes(self.feature_sizes, frames_shape[-1])
+        for stream, size in zip(self.streams, self.feature_sizes, strict=True):
+            stream.build((*frames_shape[:-1], size))
+
+    def call(self, frames, num_frames, training=False):
+        """Returns the streams' states."""
+        features = split_features(frames, self.feature_sizes)
+        states = [
+            stream(feature, num_frames, training=training)
+            for stream, feature in zip(self.streams, features, strict=True)
+        ]
+        return ops.concatenate(states, axis=-1)
+
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return sum(stream.macs(num_frames) for stream in self.streams)
+
+
+@keras.saving.register_keras_serializable("distill.models")
+class StreamLstmModel(VideoModel):
+    """Classifies a video by the final states of one stream per feature.
+
+    Dropout acts on the streams' states, `hidden_dropout` before each dense
+    layer after the first and before the classifier. Inputs and outputs are
+    those of `VideoModel`; the last dense layer's output is the embedding.
+
+    Raises:
+      ValueError: A list of sizes cannot be read, or `feature_sizes` do not
+        fit the input.
+    """
+
+    config_class = StreamLstmConfig
+    config: StreamLstmConfig
+
+    def make_layers(self) -> None:
+        """Makes the layers below the classifier."""
+        config, policy = self.config, self.dtype_policy
+        self.drop_embedding(config.hidden_dropout)
         self.streams = FeatureStreams(
             self.feature_sizes,
-            stream_input_size,
+            config.stream_input_size,
             size_per_feature(
-                parse_sizes("stream_cells", stream_cells),
+                parse_sizes("stream_cells", config.stream_cells),
                 len(self.feature_sizes),
             ),
             dtype=policy,
             name="streams",
         )
         self.streams_drop = keras.layers.Dropout(
-            dropout, dtype=policy, name="streams_drop"
+            config.dropout, dtype=policy, name="streams_drop"
         )
         self.hidden = DenseStack(
-            parse_sizes("hidden_sizes", hidden_sizes),
-            hidden_dropout,
-            batch_norm,
+            parse_sizes("hidden_sizes", config.hidden_sizes),
+            config.hidden_dropout,
+            config.batch_norm,
             dtype=policy,
             name="hidden",
         )
@@ -94,13 +194,13 @@ class StreamLstmModel(VideoModel):
         """Builds all layers for `frames` `[batch, frames, features]`."""
         features = input_shape["frames"][-1]
         self.streams.build((None, None, features))
-        joined_shape = (None, self._build_beside(features))
+        joined_shape = (None, self._build_joined(features))
         self.hidden.build(joined_shape)
         self.classifier.build(self.hidden.compute_output_shape(joined_shape))
         self.built = True
 
-    def _build_beside(self, features):
-        """Builds what joins the streams; returns the width of all together."""
+    def _build_joined(self, features: int) -> int:
+        """Builds the layers beside the streams; returns the joint width."""
         return sum(self.streams.cells)
 
     def call(self, inputs, training=False):
@@ -112,7 +212,7 @@ class StreamLstmModel(VideoModel):
         return self.classify(embedding, training)
 
     def _join(self, frames, num_frames, training):
-        """Returns the vectors that the dense layers read."""
+        """Returns the input of the dense layers."""
         states = self.streams(frames, num_frames, training=training)
         return self.streams_drop(states, training=training)
 
@@ -124,14 +224,42 @@ class StreamLstmModel(VideoModel):
             + self.classifier.macs()
         )
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "feature_sizes": list(self.feature_sizes),
-            "stream_input_size": self.stream_input_size,
-            "stream_cells": self.stream_cells,
-            "hidden_sizes": self.hidden_sizes,
-            "dropout": self.dropout,
-            "hidden_dropout": self.hidden_dropout,
-            "batch_norm": self.batch_norm,
-        }
+
+@keras.saving.register_keras_serializable("distill.models")
+class CombinedModel(StreamLstmModel):
+    """Classifies a video by streams over its frames and towers over their mean.
+
+    The mean of the real frames takes the place of the video-level features.
+    Arguments, inputs and outputs are those of `StreamLstmModel`.
+    """
+
+    config_class = CombinedConfig
+    config: CombinedConfig
+
+    def make_layers(self) -> None:
+        """Makes the streams and the towers."""
+        super().make_layers()
+        self.towers = FeatureTowers(
+            self.feature_sizes,
+            parse_sizes("tower_sizes", self.config.tower_sizes),
+            self.config.hidden_dropout,
+            self.config.batch_norm,
+            dtype=self.dtype_policy,
+            name="towers",
+        )
+
+    def _build_joined(self, features: int) -> int:
+        shape = (None, features)
+        self.towers.build(shape)
+        width = self.towers.compute_output_shape(shape)[-1]
+        return width + super()._build_joined(features)
+
+    def _join(self, frames, num_frames, training):
+        states = super()._join(frames, num_frames, training)
+        mean = average_frames(frames, frame_mask(frames, num_frames))
+        videos = self.towers(mean, training=training)
+        return ops.concatenate([videos, states], axis=-1)
+
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return super().macs(num_frames) + self.towers.macs()

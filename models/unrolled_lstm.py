@@ -1,9 +1,9 @@
 """A short LSTM step by step, its matrix products gathered over the steps.
 
-What Keras's LSTM computes, for few steps on a CPU. The inputs' products with
-the kernel are one product before the steps, and the weights' gradients one
-product each behind them; in a loop every step would read and write a matrix of
-the weights' size. The backward steps multiply by a recurrent kernel that was
+It computes the same as Keras's LSTM, faster for few steps on a CPU. The inputs
+are multiplied by the kernel once, before the steps, and each weight's gradient
+is one product after them; in a loop every step would read and write a matrix
+of the weights' size. The backward steps multiply by a recurrent kernel that is
 transposed once.
 """
 
@@ -16,10 +16,10 @@ _MOST_STEPS = 32
 
 
 def can_unroll(steps: int | None) -> bool:
-    """Returns whether `run_unrolled` serves sequences of so many steps.
+    """Returns whether `run_unrolled` is used for sequences of so many steps.
 
     On a GPU cuDNN is faster, other backends compile their loops. Where shapes
-    are fixed it serves all.
+    are fixed every loop is unrolled.
     """
     if shapes_are_fixed():
         return True
@@ -39,7 +39,7 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
       inputs: `[steps, batch, features]` floats of its compute type; the number
         of steps is known.
       is_real: Booleans `[steps, batch, 1]`: the steps that count; others leave
-        the state as it is.
+        the state unchanged.
 
     Returns:
       The outputs `[steps, batch, cells]` and the final `h` and `c`,
@@ -47,12 +47,12 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
     """
     cell = lstm.cell
     if shapes_are_fixed():
-        # For other runtimes: no gradient is wanted.
+        # Traced for another runtime, which takes no gradient.
         steps = _Steps(
             inputs, cell.kernel, cell.recurrent_kernel, cell.bias, is_real
         )
         return ops.stack(steps.outputs), steps.h, steps.c
-    # Reshaped to what they are: a custom gradient takes tensors alone.
+    # Reshaped to turn variables into tensors, as custom gradients need.
     weights = [
         ops.reshape(weight, weight.shape)
         for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
@@ -71,9 +71,9 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
 
 
 class _Steps:
-    """The forward steps, with what the backward ones need of them.
+    """The forward steps, with all values that the backward steps need.
 
-    Gates and states are float32, whatever type the products are made in.
+    Gates and states are float32, whatever the type of the products.
     """
 
     def __init__(self, inputs, kernel, recurrent_kernel, bias, is_real):
@@ -123,7 +123,7 @@ class _Steps:
         d_sums = ops.concatenate(d_sums[::-1], axis=0)
         rows = ops.reshape(self.inputs, (-1, self.inputs.shape[-1]))
         states = ops.concatenate([h for h, _ in self.before], axis=0)
-        # As a product: a sum over rows takes many times as long.
+        # As a product: a sum over rows takes several times longer.
         d_bias = ops.matmul(ops.ones((1, ops.shape(rows)[0]), dtype), d_sums)
         d_inputs = ops.matmul(d_sums, ops.transpose(self.kernel))
         return (
@@ -134,7 +134,7 @@ class _Steps:
         )
 
     def _step_back(self, step, d_h, d_c):
-        """Returns a step's gradients: of its sums, of `h` kept, of `c`."""
+        """Returns the gradients of a step's sums, its kept `h` and its `c`."""
         is_real = self.is_real[step]
         i, f, g, o, tanh_c = self.gates[step]
         _, c = self.before[step]
@@ -156,7 +156,7 @@ class _Steps:
 
 
 def _transpose(matrix):
-    """Transposes a matrix for good.
+    """Transposes a matrix in memory.
 
     A plain transposition before a product becomes an attribute of the product
     in TensorFlow's graphs, which is slow where the other factor is small.

@@ -1,23 +1,17 @@
-"""A classifier on its own, for videos given as one vector."""
+"""Models that are a classifier alone: of a video's vector or mean frame."""
 
 import keras
 
+from distill.models.frame_mask import average_frames, frame_mask
 from distill.models.video_model import VideoModel
 
 
-@keras.saving.register_keras_serializable("models")
+@keras.saving.register_keras_serializable("distill.models")
 class VideoLevelClassifier(VideoModel):
     """Classifies a video's feature vector directly.
 
-    Args:
-      classifier: Layer from `[batch, dim]` to `[batch, classes]`.
-
-    Call arguments:
-      inputs: Dict of `features` `[batch, dim]` floats.
-
-    Returns:
-      Dict of `embedding` `[batch, dim]`, the features themselves, and
-      `predictions` `[batch, classes]` in [0, 1].
+    Arguments, inputs and outputs are those of `VideoModel`; the embedding is
+    the features themselves.
     """
 
     def build(self, input_shape):
@@ -28,6 +22,31 @@ class VideoLevelClassifier(VideoModel):
     def call(self, inputs, training=False):
         """Returns the features and the predictions."""
         return self.classify(inputs["features"], training)
+
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video, whatever its length."""
+        return self.classifier.macs()
+
+
+@keras.saving.register_keras_serializable("distill.models")
+class FrameLevelLogisticModel(VideoModel):
+    """Classifies the mean of a video's real frames.
+
+    YouTube-8M starter code, `FrameLevelLogisticModel`. Arguments, inputs and
+    outputs are those of `VideoModel`; the embedding is the mean, zero for a
+    video without frames.
+    """
+
+    def build(self, input_shape):
+        """Builds the classifier for `frames` `[batch, frames, features]`."""
+        self.classifier.build((None, input_shape["frames"][-1]))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns the mean and the predictions."""
+        frames, num_frames = inputs["frames"], inputs["num_frames"]
+        mean = average_frames(frames, frame_mask(frames, num_frames))
+        return self.classify(mean, training)
 
     def macs(self, num_frames: int) -> int:
         """Returns the MACs of one video, whatever its length."""

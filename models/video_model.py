@@ -1,32 +1,93 @@
-"""What all models share: a classifier on top, and how it is stored."""
+"""Base classes of all classifiers and models."""
+
+from collections.abc import Sequence
 
 import keras
 
+from distill.models.configs import ModelConfig
+from distill.models.stored_arguments import StoredArguments
 
-class VideoModel(keras.Model):
-    """A model that ends in a classifier layer.
+
+class Classifier(StoredArguments, keras.layers.Layer):
+    """Base of the layers from `[batch, dim]` to probabilities of classes.
+
+    Args:
+      num_classes: Number of classes.
+      config: Settings of the type `config_class`; None for the defaults.
+
+    Call arguments:
+      inputs: `[batch, dim]` floats.
+
+    Returns:
+      `[batch, num_classes]` probabilities.
+    """
+
+    def __init__(
+        self, num_classes: int, config: ModelConfig | None = None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.config = config or self.config_class()
+
+
+class VideoModel(StoredArguments, keras.Model):
+    """Base of all models: it ends in a classifier layer.
 
     Args:
       classifier: Layer from `[batch, dim]` to `[batch, classes]`, with a
         method `macs()`.
+      config: Settings of the type `config_class`; None for the defaults.
+      feature_sizes: Width of every feature of a frame or video, in order, for
+        models that read each on its own.
+      max_frames: Frames of the longest video, for models that depend on it.
+
+    Call arguments:
+      inputs: Dict of `frames` `[batch, frames, features]` floats and
+        `num_frames` `[batch]` ints; frames at or beyond `num_frames` have no
+        effect. For a video-level model: dict of `features` `[batch, dim]`.
+      training: Whether dropout applies, frames are sampled and batch
+        statistics are used.
+
+    Returns:
+      Dict of `embedding` `[batch, dim]`, before dropout, and `predictions`
+      `[batch, classes]` in [0, 1].
     """
 
-    def __init__(self, classifier: keras.layers.Layer, **kwargs):
+    def __init__(
+        self,
+        classifier: keras.layers.Layer,
+        config: ModelConfig | None = None,
+        *,
+        feature_sizes: Sequence[int] = (),
+        max_frames: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.classifier = classifier
+        self.config = config or self.config_class()
+        self.feature_sizes = tuple(feature_sizes)
+        self.max_frames = max_frames
         self.embedding_drop = None
+        self.make_layers()
 
-    def drop_embedding(self, share: float) -> None:
-        """Drops a share of what the classifier reads in training.
+    def make_layers(self) -> None:
+        """Makes the layers below the classifier, as the settings say.
 
-        Called by the constructor of a model that has such a dropout.
+        Raises:
+          ValueError: Sizes cannot be read, or do not fit one another.
+        """
+
+    def drop_embedding(self, rate: float) -> None:
+        """Puts a dropout before the classifier.
+
+        Called by `make_layers` of a model that has such a dropout.
         """
         self.embedding_drop = keras.layers.Dropout(
-            share, dtype=self.dtype_policy, name="embedding_drop"
+            rate, dtype=self.dtype_policy, name="embedding_drop"
         )
 
     def classify(self, embedding, training):
-        """Returns what every model returns.
+        """Returns the outputs of every model.
 
         Args:
           embedding: `[batch, dim]` floats.
@@ -36,22 +97,7 @@ class VideoModel(keras.Model):
           Dict of the `embedding`, before dropout, and `predictions`
           `[batch, classes]`.
         """
-        read = embedding
+        inputs = embedding
         if self.embedding_drop is not None:
-            read = self.embedding_drop(embedding, training=training)
-        return {"embedding": embedding, "predictions": self.classifier(read)}
-
-    def get_config(self):
-        """Returns the classifier as a config and Keras's own arguments."""
-        classifier = keras.saving.serialize_keras_object(self.classifier)
-        # Loading must leave building to this model, which names the weights.
-        classifier.pop("build_config", None)
-        return super().get_config() | {"classifier": classifier}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Builds the model from `get_config`'s result."""
-        classifier = keras.saving.deserialize_keras_object(
-            config["classifier"], custom_objects=custom_objects
-        )
-        return cls(**config | {"classifier": classifier})
+            inputs = self.embedding_drop(embedding, training=training)
+        return {"embedding": embedding, "predictions": self.classifier(inputs)}

@@ -1,7 +1,7 @@
 """Checks that every layer and every model passes.
 
-After keras-hub's `run_layer_test`: a test of a layer hands over how to make it
-and what to call it on, and adds its own comparison of the numbers.
+After keras-hub's `run_layer_test`: a test of a layer passes functions that
+make it and its inputs, and adds its own comparison of the numbers.
 """
 
 import inspect
@@ -221,7 +221,7 @@ def check_gradients(layer: keras.Layer, arguments: tuple) -> None:
 def check_output_contract(
     model: keras.Model, inputs: dict, num_classes: int
 ) -> None:
-    """Checks the keys, shapes and range of what a model returns."""
+    """Checks the keys, shapes and range of a model's outputs."""
     outputs = model(inputs)
     assert set(outputs) == {"embedding", "predictions"}
     predictions = np.asarray(outputs["predictions"])
@@ -229,11 +229,12 @@ def check_output_contract(
     assert predictions.shape == (batch_size, num_classes)
     assert outputs["embedding"].shape[0] == batch_size
     assert len(outputs["embedding"].shape) == 2
-    assert (predictions >= 0).all() and (predictions <= 1).all()
+    assert (predictions >= 0).all()
+    assert (predictions <= 1).all()
 
 
 def check_padding(model: keras.Model, inputs: dict) -> None:
-    """Checks that what lies at or beyond `num_frames` has no effect."""
+    """Checks that frames at or beyond `num_frames` have no effect."""
     frames, num_frames = inputs["frames"], inputs["num_frames"]
     garbage = 100 * _normal(frames.shape, seed=1)
     real = _real_frames(frames, num_frames)
@@ -259,8 +260,8 @@ def check_any_number_of_frames(model: keras.Model, inputs: dict) -> None:
 
 def check_video_without_frames(model: keras.Model, inputs: dict) -> None:
     """Checks that `num_frames` 0 gives finite outputs."""
-    nothing = inputs | {"num_frames": np.zeros_like(inputs["num_frames"])}
-    for output in model(nothing).values():
+    empty = inputs | {"num_frames": np.zeros_like(inputs["num_frames"])}
+    for output in model(empty).values():
         assert np.isfinite(output).all()
 
 

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 COPIED = (
     "models",
     "distill",
+    "tools",
     "scripts",
     "tests",
     "pyproject.toml",
@@ -19,7 +20,7 @@ COPIED = (
 )
 MODEL, ENTRIES, TEST = STEPS = (
     "models/deviation.py",
-    "models/model_entries.py",
+    "models/configs.py",
     "tests/models/test_deviation.py",
 )
 DATA = (
@@ -32,7 +33,7 @@ DATA = (
 
 
 def read_recipe():
-    """Returns the steps' code by the file that each step begins with."""
+    """Returns the code of each step by the file it names first."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     text = text.split("## To add a model\n")[1].split("\n## ")[0]
     step = r"^\d\. `([^`]+)`:.*?```python\n(.*?)^   ```$"
@@ -61,18 +62,16 @@ def project(tmp_path_factory):
     for name in COPIED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, target, ignore=unwanted)
+            # `distill/models` is a link to `models`.
+            shutil.copytree(source, target, symlinks=True, ignore=unwanted)
         else:
             shutil.copy(source, target)
     recipe = read_recipe()
     for path in (MODEL, TEST):
         assert not (folder / path).exists()
         (folder / path).write_text(recipe[path], encoding="utf-8")
-    entries = (folder / ENTRIES).read_text(encoding="utf-8")
-    assert entries.endswith("    ),\n}\n"), "MODELS is not what ends the file"
-    (folder / ENTRIES).write_text(
-        entries.removesuffix("}\n") + recipe[ENTRIES] + "}\n", encoding="utf-8"
-    )
+    with open(folder / ENTRIES, "a", encoding="utf-8") as file:
+        file.write(recipe[ENTRIES])
     return folder
 
 
@@ -89,7 +88,8 @@ def test_the_new_model_passes_its_test_and_those_of_all_models(project):
         "-q",
         TEST,
         "tests/test_style.py",
-        "tests/test_import_rules.py",
+        "tests/test_layout.py",
+        "tests/models/test_configs.py",
         "tests/models/test_registry.py",
         "tests/networks/test_model_list.py",
     )
@@ -101,7 +101,8 @@ def test_the_new_model_teaches_and_learns_by_its_flags(project, tmp_path):
     data, run_dir = tmp_path / "data", tmp_path / "run"
     done = run(
         project,
-        "distill.cli.make_synthetic_data",
+        "distill",
+        "make_synthetic_data",
         f"--output_dir={data}",
         "--num_train_videos=20",
         "--num_validate_videos=20",
@@ -110,7 +111,8 @@ def test_the_new_model_teaches_and_learns_by_its_flags(project, tmp_path):
     assert done.returncode == 0, done.stderr
     done = run(
         project,
-        "distill.cli.train",
+        "distill",
+        "train",
         f"--train_data_pattern={data}/train-*",
         f"--train_dir={run_dir}",
         "--model=DeviationModel",

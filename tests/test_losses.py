@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from distill import losses
+from distill.models.configs import MixtureConfig
 from distill.models.mixture_of_experts import MixtureOfExperts
 from distill.models.video_level import VideoLevelClassifier
 from distill.settings import training as training_settings
@@ -329,7 +330,7 @@ def test_the_losses_are_those_that_the_settings_name():
 
 
 def test_weight_penalty_sums_the_model_s_penalties():
-    model = VideoLevelClassifier(MixtureOfExperts(4, moe_l2=0.1))
+    model = VideoLevelClassifier(MixtureOfExperts(4, MixtureConfig(l2=0.1)))
     model.build({"features": (None, 6)})
     gates, experts, _ = model.classifier.get_weights()
     squares = sum(

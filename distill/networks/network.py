@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.models import registry
+from distill.models.argument_checks import parse_sizes
 from distill.models.frame_budget import FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.models.preprocessing import preprocess
 from distill.models.raw_video_model import RawVideoModel, fill_up
-from distill.models.size_list import parse_sizes
 from distill.settings.run import NetworkSettings
 from distill.settings.schema import DataSchema
 

@@ -84,5 +84,5 @@ def test_macs_of_the_encoder_are_counted_by_hand():
 
 
 def test_what_is_no_list_of_sizes_is_an_error():
-    with pytest.raises(ValueError, match="encoder_sizes must be .*'5;3'"):
+    with pytest.raises(ValueError, match=r"encoder_sizes must be .*'5;3'"):
         make_encoder("5;3")

@@ -1,18 +1,14 @@
-"""Dense layers with ReLU against NumPy."""
+"""Dense layers with ReLU, alone and per feature, against NumPy."""
 
 import numpy as np
 import pytest
 
-from distill.models.dense_stack import DenseStack
+from distill.models.dense_stack import DenseStack, FeatureTowers
 from tests.layer_checks import check_layer, randomise_weights
-from tests.videos import dense_relu
+from tests.numpy_layers import batch_norm, dense_relu
+from tests.videos import make_vectors
 
 DIM, SIZES = 6, [16, 12]
-
-
-def make_inputs(batch_size):
-    rng = np.random.default_rng(1)
-    return (rng.normal(size=(batch_size, DIM)).astype(np.float32),)
 
 
 def make_built(**arguments):
@@ -27,34 +23,32 @@ def make_built(**arguments):
     [{}, {"dropout": 0.2}, {"batch_norm": True}],
     ids=["plain", "dropout", "batch norm"],
 )
-def test_dense_stack_passes_the_layer_checks(arguments):
-    check_layer(lambda: DenseStack(SIZES, **arguments), make_inputs)
+def test_dense_layers_pass_the_layer_checks(arguments):
+    check_layer(lambda: DenseStack(SIZES, **arguments), make_vectors)
+    check_layer(lambda: FeatureTowers([4, 2], SIZES, **arguments), make_vectors)
 
 
 def test_every_layer_ends_in_a_relu():
-    (inputs,) = make_inputs(3)
+    (inputs,) = make_vectors(3)
     layer = make_built()
-    expected = inputs
-    for dense in layer.denses:
-        expected = dense_relu(expected, dense)
-    assert (expected == 0).any() and (expected > 0).any()
+    expected = dense_relu(inputs, *layer.denses)
+    assert (expected == 0).any()
+    assert (expected > 0).any()
     np.testing.assert_allclose(layer(inputs), expected, atol=1e-4)
 
 
 def test_batch_norm_stands_before_the_relu_and_replaces_the_bias():
-    (inputs,) = make_inputs(3)
+    (inputs,) = make_vectors(3)
     layer = make_built(batch_norm=True)
     expected = inputs
     for dense, norm in zip(layer.denses, layer.norms, strict=True):
         (kernel,) = dense.get_weights()
-        gamma, beta, mean, variance = norm.get_weights()
-        sums = (expected @ kernel - mean) / np.sqrt(variance + 1e-3)
-        expected = np.maximum(sums * gamma + beta, 0)
+        expected = np.maximum(batch_norm(expected @ kernel, norm), 0)
     np.testing.assert_allclose(layer(inputs), expected, atol=1e-4)
 
 
 def test_dropout_acts_between_layers_in_training_alone():
-    (inputs,) = make_inputs(3)
+    (inputs,) = make_vectors(3)
     layer = make_built(dropout=0.5)
     scored = np.asarray(layer(inputs))
     np.testing.assert_array_equal(layer(inputs), scored)
@@ -64,5 +58,22 @@ def test_dropout_acts_between_layers_in_training_alone():
     np.testing.assert_array_equal(one(inputs, training=True), one(inputs))
 
 
-def test_macs_are_one_for_every_matrix_entry():
-    assert make_built().macs() == 6 * 16 + 16 * 12
+@pytest.mark.parametrize("feature_sizes", [[6], [4, 2], [1, 2, 3]])
+def test_every_tower_reads_its_feature_alone(feature_sizes):
+    (inputs,) = make_vectors(3)
+    layer = FeatureTowers(feature_sizes, SIZES)
+    layer.build((None, DIM))
+    randomise_weights(layer)
+    features = np.split(inputs, np.cumsum(feature_sizes)[:-1], axis=1)
+    expected = [
+        dense_relu(feature, *tower.denses)
+        for feature, tower in zip(features, layer.towers, strict=True)
+    ]
+    np.testing.assert_allclose(
+        layer(inputs), np.concatenate(expected, axis=1), atol=1e-4
+    )
+
+
+def test_widths_that_do_not_fill_the_input_are_an_error():
+    with pytest.raises(ValueError, match=r"^feature_sizes .* got \(4, 1\)\.$"):
+        FeatureTowers([4, 1], SIZES).build((None, DIM))

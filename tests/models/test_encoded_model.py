@@ -1,10 +1,11 @@
-"""A model behind an encoder: what it computes, holds and trains."""
+"""A model behind an encoder: codes, weights, training and cost."""
 
 import keras
 import numpy as np
 import pytest
 
 from distill.models.autoencoder import make_encoder
+from distill.models.configs import LogisticConfig
 from distill.models.encoded_model import EncodedModel
 from distill.models.hierarchical_lstm import HierarchicalLstm
 from distill.models.logistic import Logistic
@@ -14,27 +15,22 @@ from tests.layer_checks import (
     check_video_model,
     randomise_weights,
 )
+from tests.videos import CLASSES, make_model
 
-FEATURES, CODE, CLASSES, FRAMES = 6, 3, 4, 7
+FEATURES, CODE, FRAMES = 6, 3, 7
 SHAPES = {"frames": (None, FRAMES, FEATURES), "num_frames": (None,)}
 
 
-def make_model(freeze_encoder=False, name=None):
-    model = HierarchicalLstm(
-        Logistic(CLASSES, name="classifier"),
-        max_frames=FRAMES,
-        lstm_cells=4,
-        lstm_layers=1,
-        num_inputs_to_lstm=3,
-        name=name,
-    )
+def make_encoded(freeze_encoder=False, name=None):
+    sizes = {"max_frames": FRAMES, "cells": 4, "layers": 1, "num_blocks": 3}
+    model = make_model(HierarchicalLstm, name=name, **sizes)
     return EncodedModel(
         make_encoder(f"5,{CODE}"), model, freeze_encoder, name=name
     )
 
 
 def make_video_model():
-    model = VideoLevelClassifier(Logistic(CLASSES, name="classifier"))
+    model = make_model(VideoLevelClassifier)
     return EncodedModel(make_encoder(f"5,{CODE}"), model, freeze_encoder=False)
 
 
@@ -49,7 +45,7 @@ def make_inputs():
 
 def test_encoded_frame_model_passes_the_model_checks():
     check_frame_model(
-        make_model,
+        make_encoded,
         num_features=FEATURES,
         max_frames=FRAMES,
         num_classes=CLASSES,
@@ -63,7 +59,7 @@ def test_encoded_video_model_passes_the_model_checks():
 
 
 def test_the_model_reads_codes_and_zeros_in_the_padding():
-    encoded = make_model()
+    encoded = make_encoded()
     encoded.build(SHAPES)
     randomise_weights(encoded)
     inputs = make_inputs()
@@ -89,7 +85,7 @@ def test_the_model_reads_codes_and_zeros_in_the_padding():
 
 @pytest.mark.parametrize("freeze_encoder", [True, False])
 def test_a_frozen_encoder_is_not_among_the_trainable_weights(freeze_encoder):
-    encoded = make_model(freeze_encoder)
+    encoded = make_encoded(freeze_encoder)
     encoded.build(SHAPES)
     trainable = {id(weight) for weight in encoded.trainable_variables}
     of_encoder = {id(weight) for weight in encoded.encoder.weights}
@@ -101,14 +97,14 @@ def test_a_frozen_encoder_is_not_among_the_trainable_weights(freeze_encoder):
 
 def test_a_frozen_encoder_stays_frozen_in_the_config():
     for freeze_encoder in (True, False):
-        config = make_model(freeze_encoder).get_config()
+        config = make_encoded(freeze_encoder).get_config()
         again = EncodedModel.from_config(config)
         assert again.freeze_encoder is freeze_encoder
         assert again.encoder.trainable is not freeze_encoder
 
 
 def test_a_model_built_before_keeps_its_weights_names():
-    encoded = make_model(name="student")
+    encoded = make_encoded(name="student")
     plain = {"frames": (None, FRAMES, CODE), "num_frames": (None,)}
     encoded.model.build(plain)
     encoded.build(SHAPES)
@@ -132,7 +128,7 @@ def test_a_model_built_before_keeps_its_weights_names():
 
 def test_macs_count_the_encoder_once_a_frame_or_video():
     encoder = 6 * 5 + 5 * 3
-    frame_model = make_model()
+    frame_model = make_encoded()
     frame_model.build(SHAPES)
     plain = frame_model.model.macs(6)
     assert frame_model.macs(6) == 6 * encoder + plain
@@ -142,7 +138,7 @@ def test_macs_count_the_encoder_once_a_frame_or_video():
 
 
 def test_weight_penalties_are_the_model_s():
-    classifier = Logistic(CLASSES, logistic_l2=0.5, name="classifier")
+    classifier = Logistic(CLASSES, LogisticConfig(l2=0.5))
     encoded = EncodedModel(
         make_encoder(str(CODE)), VideoLevelClassifier(classifier)
     )
@@ -152,4 +148,6 @@ def test_weight_penalties_are_the_model_s():
     np.testing.assert_allclose(
         penalty, float(sum(classifier.losses)), rtol=1e-6
     )
-    assert penalty > 0 and len(encoded.losses) == 1 and kernel.any()
+    assert penalty > 0
+    assert len(encoded.losses) == 1
+    assert kernel.any()

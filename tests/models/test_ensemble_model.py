@@ -1,4 +1,4 @@
-"""An ensemble's model: the mean it computes, its config and its cost."""
+"""An ensemble's model: its mean, its config and its cost."""
 
 import json
 
@@ -8,34 +8,31 @@ import tensorflow as tf
 
 from distill.models.ensemble_model import EnsembleModel
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
-from distill.models.frame_level_logistic import FrameLevelLogisticModel
 from distill.models.hierarchical_lstm import HierarchicalLstm
-from distill.models.logistic import Logistic
 from distill.models.raw_video_model import RawVideoModel
-from distill.models.video_level import VideoLevelClassifier
+from distill.models.video_level import (
+    FrameLevelLogisticModel,
+    VideoLevelClassifier,
+)
 from tests.layer_checks import (
     check_any_batch_size,
     check_config,
     check_save_and_load,
     randomise_weights,
 )
+from tests.videos import CLASSES, make_model
 
-FEATURES, CLASSES, FRAMES = 4, 3, 8
+FEATURES, FRAMES = 4, 8
 WEIGHTS = [0.5, 0.375, 0.125]
 SHAPES = {"frames": (None, FRAMES, FEATURES), "num_frames": (None,)}
 
 
 def make_members():
     """Returns models of three kinds, budgets and numbers of frames."""
-    logistic = FrameLevelLogisticModel(Logistic(CLASSES, name="classifier"))
-    lstm = HierarchicalLstm(
-        Logistic(CLASSES, name="classifier"),
-        max_frames=4,
-        lstm_cells=3,
-        lstm_layers=1,
-        num_inputs_to_lstm=2,
-    )
-    other = FrameLevelLogisticModel(Logistic(CLASSES, name="classifier"))
+    logistic = make_model(FrameLevelLogisticModel)
+    sizes = {"max_frames": 4, "cells": 3, "layers": 1, "num_blocks": 2}
+    lstm = make_model(HierarchicalLstm, **sizes)
+    other = make_model(FrameLevelLogisticModel)
     return [
         RawVideoModel(logistic, ALL_FRAMES, FRAMES, FRAMES),
         RawVideoModel(lstm, FrameBudget.every(2), FRAMES, 4),
@@ -66,7 +63,7 @@ def test_ensemble_passes_the_layer_checks():
     check_save_and_load(make_built(), (make_inputs(),))
 
 
-def test_predictions_are_the_weighted_mean_of_what_each_member_says():
+def test_predictions_are_the_weighted_mean_of_the_members():
     """Each member is given the frames that NumPy selects for it."""
     ensemble, inputs = make_built(), make_inputs()
     frames = inputs["frames"] * (4 / 255) + 4 / 512 - 2
@@ -89,7 +86,8 @@ def test_predictions_are_the_weighted_mean_of_what_each_member_says():
             expected[video] += weight * np.asarray(outputs["predictions"])[0]
     found = np.asarray(ensemble(inputs))
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert found.min() >= 0 and found.max() <= 1
+    assert found.min() >= 0
+    assert found.max() <= 1
 
 
 def test_one_member_is_itself_bit_for_bit():
@@ -120,7 +118,7 @@ def test_macs_are_the_sum_of_the_members():
 def test_video_level_members_read_features():
     members = [
         RawVideoModel(
-            VideoLevelClassifier(Logistic(CLASSES, name="classifier")),
+            make_model(VideoLevelClassifier),
             ALL_FRAMES,
             1,
             1,
@@ -148,7 +146,7 @@ def test_video_level_members_read_features():
         ([0.5, 0.4, 0.4], "member_weights must sum to 1"),
     ],
 )
-def test_weights_that_are_no_shares_are_errors(weights, message):
+def test_weights_that_do_not_average_are_errors(weights, message):
     with pytest.raises(ValueError, match=message):
         make_ensemble(weights)
 

@@ -1,9 +1,14 @@
-"""A frame's features, cut out of the vector that joins them."""
+"""The features of a frame: cut from their joint vector, sized one by one."""
 
 import numpy as np
 import pytest
 
-from distill.models.feature_split import check_feature_sizes, split_features
+from distill.models.feature_split import (
+    check_feature_sizes,
+    clusters_per_feature,
+    size_per_feature,
+    split_features,
+)
 
 
 @pytest.mark.parametrize("sizes", [[6], [4, 2], [1, 2, 3]])
@@ -24,3 +29,27 @@ def test_widths_that_do_not_fill_the_input_are_an_error():
     message = r"^feature_sizes must add up to .* \(6\), got \(4, 3\)\.$"
     with pytest.raises(ValueError, match=message):
         check_feature_sizes([4, 3], 6)
+
+
+@pytest.mark.parametrize(
+    ("num_features", "expected"),
+    [(1, [8]), (2, [8, 4]), (4, [8, 4, 4, 4])],
+)
+def test_the_last_size_serves_all_further_features(num_features, expected):
+    assert size_per_feature([8, 4], num_features) == expected
+
+
+@pytest.mark.parametrize(
+    ("clusters", "features", "divisor", "expected"),
+    [
+        (256, 2, 2, [256, 128]),
+        (8000, 2, 8, [8000, 1000]),
+        (5, 3, 2, [5, 2, 2]),
+        (4, 2, 8, [4, 1]),
+        (4, 1, 8, [4]),
+    ],
+)
+def test_later_features_get_fewer_clusters(
+    clusters, features, divisor, expected
+):
+    assert clusters_per_feature(clusters, features, divisor) == expected

@@ -1,4 +1,4 @@
-"""Frame budgets: what they ask for, and what they refuse."""
+"""Frame budgets: widths, draws and refused combinations."""
 
 import dataclasses
 import re
@@ -147,7 +147,7 @@ def test_a_budget_is_named_by_what_it_keeps_at_evaluation(budget, name):
         FrameBudget("random_k", num_frames=30, fewest_frames=5),
     ],
 )
-def test_at_evaluation_nothing_of_training_alone_is_left(budget):
+def test_evaluation_has_no_randomness_of_training_alone(budget):
     left = budget.at_evaluation()
     assert not left.random_offset
     assert left.fewest_frames is None

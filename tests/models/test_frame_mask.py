@@ -1,8 +1,14 @@
-"""Masks of real frames, and what is left of padding."""
+"""Masks, means and maxima of real frames."""
 
 import numpy as np
 
-from distill.models.frame_mask import average_frames, frame_mask, zero_padding
+from distill.models.frame_mask import (
+    average_frames,
+    frame_mask,
+    maximum_over_frames,
+    zero_padding,
+)
+from tests.videos import make_videos, real_frames
 
 
 def make_values(dtype="float32"):
@@ -46,3 +52,13 @@ def test_averages_of_float16_do_not_overflow():
     average = average_frames(values, mask)
     assert average.dtype == "float16"
     np.testing.assert_array_equal(average, [[1000, 1000]])
+
+
+def test_the_maximum_is_that_of_the_real_frames_and_zero_of_none():
+    videos = make_videos(5, 3)
+    videos["frames"] -= 10.0
+    mask = frame_mask(videos["frames"], videos["num_frames"])
+    maximum = maximum_over_frames(videos["frames"], mask)
+    expected = [frames.max(axis=0) for frames in real_frames(videos)[1:]]
+    np.testing.assert_allclose(maximum[1:], expected, atol=1e-6)
+    np.testing.assert_array_equal(maximum[0], np.zeros(3))

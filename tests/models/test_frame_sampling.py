@@ -59,13 +59,14 @@ def test_real_frames_alone_are_drawn_in_time_order(
         assert np.all(counts[:, video] == expected)
         if length > 0:
             seen = positions[:, video]
-            assert 0 <= seen.min() and seen.max() <= length - 1
+            assert seen.min() >= 0
+            assert seen.max() <= length - 1
 
 
 def test_random_frames_are_drawn_evenly_and_with_replacement():
     positions, _ = draw(times=2000, sample_frames=3)
-    shares = np.bincount(positions[:, 4].astype(int).ravel(), minlength=9)
-    np.testing.assert_allclose(shares / 6000, 1 / 9, atol=0.015)
+    rates = np.bincount(positions[:, 4].astype(int).ravel(), minlength=9)
+    np.testing.assert_allclose(rates / 6000, 1 / 9, atol=0.015)
     repeated = np.any(np.diff(positions[:, 4], axis=-1) == 0, axis=-1)
     # 1 - 9 * 8 * 7 / 9^3 of the draws hold a frame twice.
     assert repeated.mean() == pytest.approx(1 - 8 * 7 / 81, abs=0.04)
@@ -75,8 +76,8 @@ def test_a_run_is_consecutive_and_starts_anywhere_it_fits():
     positions, _ = draw(times=600, sample_frames=4, sample_random_frames=False)
     long = positions[:, 4]
     np.testing.assert_array_equal(np.diff(long, axis=-1), 1)
-    shares = np.bincount(long[:, 0].astype(int), minlength=6) / 600
-    np.testing.assert_allclose(shares, 1 / 6, atol=0.06)
+    rates = np.bincount(long[:, 0].astype(int), minlength=6) / 600
+    np.testing.assert_allclose(rates, 1 / 6, atol=0.06)
 
 
 def test_a_run_of_a_short_video_repeats_its_last_frame():

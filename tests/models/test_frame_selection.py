@@ -19,7 +19,7 @@ MAX_FRAMES = 9
 LENGTHS = np.arange(MAX_FRAMES + 1, dtype=np.int32)
 OF_K_FRAMES = SELECTIONS[1:]
 DRAWS = np.random.default_rng(0).random((10, 11), dtype=np.float32)
-# What NumPy and floats compute alike, from the first frame to the last.
+# Frames that NumPy and the float formulas select alike.
 OFFSETS = np.arange(64, dtype=np.float32) / 64
 
 

@@ -4,35 +4,32 @@ import numpy as np
 import pytest
 
 from distill.models.fully_connected import FullyConnectedModel
-from distill.models.logistic import Logistic
 from tests.layer_checks import check_video_model, randomise_weights
-from tests.numpy_lstm import sigmoid
-from tests.videos import dense_relu
+from tests.numpy_layers import dense_relu
+from tests.videos import CLASSES, assert_classified, make_model, make_vectors
 
-FEATURES, CLASSES = 6, 4
-
-
-def make_model(feature_sizes=(4, 2), **arguments):
-    sizes = {"tower_sizes": "12,16", "hidden_sizes": "14,12"} | arguments
-    return FullyConnectedModel(
-        Logistic(CLASSES, name="classifier"), feature_sizes, **sizes
-    )
+FEATURES = 6
+SIZES = {
+    "feature_sizes": (4, 2),
+    "tower_sizes": "12,16",
+    "hidden_sizes": "14,12",
+}
 
 
-def make_built(*arguments, **named):
-    model = make_model(*arguments, **named)
+def make_built(**settings):
+    model = make_model(FullyConnectedModel, **SIZES | settings)
     model.build({"features": (None, FEATURES)})
     randomise_weights(model)
     return model
 
 
 def make_inputs():
-    rng = np.random.default_rng(1)
-    return {"features": rng.normal(size=(5, FEATURES)).astype(np.float32)}
+    (features,) = make_vectors(5)
+    return {"features": features}
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "settings",
     [
         {},
         {"feature_sizes": (6,), "hidden_sizes": "12"},
@@ -41,9 +38,9 @@ def make_inputs():
     ],
     ids=["plain", "one feature", "three features", "batch norm"],
 )
-def test_fully_connected_passes_the_model_checks(arguments):
+def test_fully_connected_passes_the_model_checks(settings):
     check_video_model(
-        lambda: make_model(**arguments),
+        lambda: make_model(FullyConnectedModel, **SIZES | settings),
         num_features=FEATURES,
         num_classes=CLASSES,
     )
@@ -51,23 +48,16 @@ def test_fully_connected_passes_the_model_checks(arguments):
 
 @pytest.mark.parametrize("feature_sizes", [(6,), (4, 2), (1, 2, 3)])
 def test_towers_are_joined_and_read_by_dense_layers(feature_sizes):
-    model, inputs = make_built(feature_sizes), make_inputs()
+    model, inputs = make_built(feature_sizes=feature_sizes), make_inputs()
     bounds = np.cumsum(feature_sizes)[:-1]
     features = np.split(inputs["features"], bounds, axis=1)
-    towers = []
-    for values, tower in zip(features, model.towers.towers, strict=True):
-        for dense in tower.denses:
-            values = dense_relu(values, dense)
-        towers.append(values)
-    embedding = np.concatenate(towers, axis=1)
-    for dense in model.hidden.denses:
-        embedding = dense_relu(embedding, dense)
-    kernel, bias = model.classifier.get_weights()
-    outputs = model(inputs)
-    np.testing.assert_allclose(outputs["embedding"], embedding, rtol=1e-4)
-    np.testing.assert_allclose(
-        outputs["predictions"], sigmoid(embedding @ kernel + bias), atol=1e-5
-    )
+    towers = [
+        dense_relu(values, *tower.denses)
+        for values, tower in zip(features, model.towers.towers, strict=True)
+    ]
+    joined = np.concatenate(towers, axis=1)
+    embedding = dense_relu(joined, *model.hidden.denses)
+    assert_classified(model, model(inputs), embedding, atol=1e-3)
 
 
 def test_features_are_normalised_by_the_batch_in_training():
@@ -91,17 +81,3 @@ def test_the_embedding_itself_passes_no_dropout():
     )
     difference = trained["predictions"] - scored["predictions"]
     assert np.abs(difference).max() > 0.01
-
-
-def test_macs_are_one_for_every_matrix_entry():
-    towers = (4 * 12 + 12 * 16) + (2 * 12 + 12 * 16)
-    hidden = 2 * 16 * 14 + 14 * 12
-    expected = towers + hidden + 12 * CLASSES
-    assert make_built().macs(1) == expected
-    assert make_built().macs(300) == expected
-
-
-@pytest.mark.parametrize("argument", ["tower_sizes", "hidden_sizes"])
-def test_text_that_lists_no_sizes_is_an_error(argument):
-    with pytest.raises(ValueError, match=f"^{argument} must .* got '5;6'.$"):
-        make_model(**{argument: "5;6"})

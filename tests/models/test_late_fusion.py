@@ -1,50 +1,75 @@
-"""What the pooling models share: features, padding, sampling, gates."""
+"""Models that pool frames by clusters: features, padding, sampling, gates."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.models.late_fusion import share_clusters
-from distill.models.logistic import Logistic
+from distill.models.configs import MixtureConfig
+from distill.models.dbof import DbofModel
 from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.netfv import NetFvModel
 from distill.models.netvlad import NetVladModel
-from distill.models.soft_dbof import SoftDbofModel
-from tests.layer_checks import check_frame_model, randomise_weights
-from tests.numpy_lstm import sigmoid
-from tests.numpy_pooling import (
-    batch_norm,
-    make_inputs,
-    normalized_dense,
-    without_padding,
+from distill.models.soft_dbof import (
+    GatedDbof,
+    GatedDbofModel,
+    SoftDbof,
+    SoftDbofModel,
 )
+from tests.layer_checks import check_frame_model
+from tests.numpy_layers import batch_norm, normalized_dense, sigmoid
+from tests.videos import CLASSES, build_for_frames, make_frames, make_model
 
-CLASSES, MAX_FRAMES = 4, 6
+MAX_FRAMES = 6
 LENGTHS = [1, 3, 6, 2]
+SIZES = {"feature_sizes": (3, 2), "cluster_size": 16, "hidden_size": 5}
 
 
-def make_model(sizes=(3, 2), classifier=None, **arguments):
-    return NetVladModel(
-        classifier or Logistic(CLASSES, name="classifier"),
-        sizes,
-        netvlad_cluster_size=4,
-        netvlad_hidden_size=5,
-        **arguments,
-    )
+def make_built(sizes=(3, 2), **settings):
+    settings = {"cluster_size": 4, "hidden_size": 5} | settings
+    model = make_model(NetVladModel, feature_sizes=sizes, **settings)
+    return build_for_frames(model, sum(sizes))
 
 
-def make_built(sizes=(3, 2), **arguments):
-    model = make_model(sizes, **arguments)
-    frames = (None, MAX_FRAMES, sum(sizes))
-    model.build({"frames": frames, "num_frames": (None,)})
-    randomise_weights(model)
-    return model
+def make_inputs(num_features=5):
+    """Returns a model's inputs with garbage in the padding."""
+    rng = np.random.default_rng(2)
+    frames = rng.normal(size=(len(LENGTHS), MAX_FRAMES, num_features))
+    return {
+        "frames": frames.astype(np.float32),
+        "num_frames": np.array(LENGTHS, np.int32),
+    }
 
 
-@pytest.mark.parametrize("sizes", [(4,), (3, 2, 4)], ids=["one", "three"])
-def test_any_number_of_features_passes_the_model_checks(sizes):
+@pytest.mark.parametrize(
+    ("model_class", "settings"),
+    [
+        (NetVladModel, {}),
+        (NetVladModel, {"lightvlad": True, "gating_remove_diag": True}),
+        (NetVladModel, {"relu": True, "gating": False}),
+        (NetVladModel, {"add_batch_norm": False, "relu": True}),
+        (NetVladModel, {"sample_frames": 4}),
+        (NetVladModel, {"feature_sizes": (5,)}),
+        (NetVladModel, {"feature_sizes": (2, 1, 2)}),
+        (NetFvModel, {}),
+        (NetFvModel, {"relu": True, "gating": False}),
+        (NetFvModel, {"couple_weights": True, "gating_remove_diag": True}),
+        (NetFvModel, {"add_batch_norm": False}),
+        (SoftDbofModel, {}),
+        (SoftDbofModel, {"max_pool": True, "relu": True}),
+        (SoftDbofModel, {"add_batch_norm": False, "sample_frames": 3}),
+        (GatedDbofModel, {}),
+        (GatedDbofModel, {"max_pool": True, "relu": True}),
+        (GatedDbofModel, {"add_batch_norm": False, "sample_frames": 3}),
+        (DbofModel, {}),
+        (DbofModel, {"pooling_method": "average", "sample_frames": 0}),
+        (DbofModel, {"add_batch_norm": False, "sample_random_frames": False}),
+        (DbofModel, {"activation": "sigmoid"}),
+    ],
+)
+def test_pooling_models_pass_the_model_checks(model_class, settings):
     check_frame_model(
-        lambda: make_model(sizes),
-        num_features=sum(sizes),
+        lambda: make_model(model_class, **SIZES | settings),
+        num_features=5,
         max_frames=MAX_FRAMES,
         num_classes=CLASSES,
     )
@@ -52,19 +77,17 @@ def test_any_number_of_features_passes_the_model_checks(sizes):
 
 @pytest.mark.parametrize("sizes", [(4,), (3, 2, 4)], ids=["one", "three"])
 def test_every_feature_is_pooled_and_the_hidden_layer_gates_itself(sizes):
-    model = make_built(sizes)
-    inputs = make_inputs(LENGTHS, MAX_FRAMES, sum(sizes))
+    model, inputs = make_built(sizes), make_inputs(sum(sizes))
     outputs = model(inputs)
-    assert [pool.num_clusters for pool in model.pools] == [4, 2, 2][
-        : len(sizes)
-    ]
+    clusters = [pool.num_clusters for pool in model.pools]
+    assert clusters == [4, 2, 2][: len(sizes)]
     frames = batch_norm(inputs["frames"], model.input_norm).astype(np.float32)
     mask = np.arange(MAX_FRAMES) < inputs["num_frames"][:, None]
-    pooled, start = [], 0
-    for pool, size in zip(model.pools, sizes, strict=True):
-        feature = frames[:, :, start : start + size]
-        pooled.append(np.asarray(pool(feature, mask), np.float64))
-        start += size
+    features = np.split(frames, np.cumsum(sizes)[:-1], axis=2)
+    pooled = [
+        np.asarray(pool(feature, mask), np.float64)
+        for pool, feature in zip(model.pools, features, strict=True)
+    ]
     hidden = normalized_dense(np.concatenate(pooled, 1), model.hidden)
     gates = hidden @ np.asarray(model.context_gating.kernel)
     gates = sigmoid(batch_norm(gates, model.context_gating.norm))
@@ -76,11 +99,41 @@ def test_every_feature_is_pooled_and_the_hidden_layer_gates_itself(sizes):
     )
 
 
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [("relu6", lambda x: np.clip(x, 0, 6)), ("sigmoid", sigmoid)],
+)
+def test_dbof_s_hidden_layer_ends_in_the_activation(activation, function):
+    model = make_model(DbofModel, activation=activation, **SIZES)
+    build_for_frames(model, 5)
+    frames, mask = make_frames(3, num_features=5)
+    inputs = {"frames": frames, "num_frames": mask.sum(1).astype(np.int32)}
+    pooled = model.pools[0](model.input_norm(frames), mask)
+    hidden = normalized_dense(np.asarray(pooled, np.float64), model.hidden)
+    np.testing.assert_allclose(
+        model(inputs)["embedding"], function(hidden), atol=1e-5
+    )
+
+
+def test_dbof_does_not_split_frames_by_feature():
+    model = make_model(DbofModel, **SIZES)
+    assert model.feature_sizes == (5,)
+    assert len(model.pools) == 1
+
+
+def test_gated_dbof_gates_the_first_feature_alone():
+    model = make_model(GatedDbofModel, **SIZES)
+    assert [type(pool) for pool in model.pools] == [GatedDbof, SoftDbof]
+
+
 def test_padding_has_no_effect_on_a_training_step():
-    inputs = make_inputs(LENGTHS, MAX_FRAMES, 5)
+    inputs = make_inputs()
+    frames = inputs["frames"].copy()
+    for video, length in zip(frames, inputs["num_frames"], strict=True):
+        video[length:] = 0
     dirty, clean = make_built(), make_built()
     outputs = dirty(inputs, training=True)
-    expected = clean(without_padding(inputs), training=True)
+    expected = clean(inputs | {"frames": frames}, training=True)
     for key in expected:
         np.testing.assert_allclose(outputs[key], expected[key], atol=1e-5)
     for ours, theirs in zip(dirty.weights, clean.weights, strict=True):
@@ -88,7 +141,7 @@ def test_padding_has_no_effect_on_a_training_step():
 
 
 def test_padding_counts_like_frames_if_it_is_not_masked():
-    inputs = make_inputs(LENGTHS, MAX_FRAMES, 5)
+    inputs = make_inputs()
     whole = inputs | {"num_frames": np.full(4, MAX_FRAMES, np.int32)}
     masked, unmasked = make_built(), make_built(mask_padding=False)
     np.testing.assert_allclose(
@@ -97,20 +150,20 @@ def test_padding_counts_like_frames_if_it_is_not_masked():
 
 
 def test_statistics_of_the_frames_are_those_of_the_real_ones():
-    model = make_built()
+    model, inputs = make_built(), make_inputs()
     model.input_norm.moving_mean.assign(np.zeros(5))
-    inputs = make_inputs(LENGTHS, MAX_FRAMES, 5)
     model(inputs, training=True)
     mask = np.arange(MAX_FRAMES) < inputs["num_frames"][:, None]
     mean = inputs["frames"][mask].astype(np.float64).mean(0)
-    share = 1 - model.input_norm.momentum
     np.testing.assert_allclose(
-        model.input_norm.moving_mean, share * mean, atol=1e-6
+        model.input_norm.moving_mean,
+        (1 - model.input_norm.momentum) * mean,
+        atol=1e-6,
     )
 
 
 def test_frames_are_drawn_in_training_alone():
-    inputs = make_inputs(LENGTHS, MAX_FRAMES, 5)
+    inputs = make_inputs()
     model, plain = make_built(sample_frames=2), make_built()
     np.testing.assert_array_equal(
         model(inputs)["embedding"], plain(inputs)["embedding"]
@@ -121,18 +174,18 @@ def test_frames_are_drawn_in_training_alone():
     assert np.abs(embeddings[0] - embeddings[1]).max() > 1e-3
 
 
-def test_frames_drawn_at_evaluation_set_the_cost():
-    drawn = make_built(sample_frames=2, sample_at_evaluation=True)
-    assert drawn.macs(6) == make_built().macs(2)
-    assert make_built(sample_frames=2).macs(6) == (make_built().macs(6))
+def test_dbof_draws_thirty_frames_in_training_by_default():
+    assert make_model(DbofModel, **SIZES).sampling.sample_frames == 30
+    model = make_model(DbofModel, sample_frames=7, **SIZES)
+    assert model.sampling.sample_frames == 7
 
 
 def test_a_training_step_reaches_the_probability_gating():
-    classifier = MixtureOfExperts(CLASSES, moe_prob_gating=True)
+    config = MixtureConfig(prob_gating=True)
+    classifier = MixtureOfExperts(CLASSES, config)
     model = make_built(classifier=classifier)
     statistics = classifier.prob_gating.norm.moving_mean
-    before = np.asarray(statistics)
-    inputs = make_inputs(LENGTHS, MAX_FRAMES, 5)
+    before, inputs = np.asarray(statistics), make_inputs()
     model(inputs)
     np.testing.assert_array_equal(statistics, before)
     model(inputs, training=True)
@@ -140,55 +193,28 @@ def test_a_training_step_reaches_the_probability_gating():
 
 
 def test_a_feature_with_a_single_cluster_trains():
-    model = SoftDbofModel(
-        Logistic(CLASSES), (3, 2), dbof_cluster_size=4, dbof_hidden_size=5
-    )
+    model = make_model(SoftDbofModel, **SIZES | {"cluster_size": 4})
     assert [pool.num_clusters for pool in model.pools] == [4, 1]
-    inputs = make_inputs(LENGTHS, MAX_FRAMES, 5)
+    inputs = make_inputs()
     step = tf.function(lambda: model(inputs, training=True)["predictions"])
     assert np.isfinite(step()).all()
 
 
-@pytest.mark.parametrize(
-    ("clusters", "features", "divisor", "expected"),
-    [
-        (256, 2, 2, [256, 128]),
-        (8000, 2, 8, [8000, 1000]),
-        (5, 3, 2, [5, 2, 2]),
-        (4, 2, 8, [4, 1]),
-        (4, 1, 8, [4]),
-    ],
-)
-def test_later_features_share_fewer_clusters(
-    clusters, features, divisor, expected
-):
-    assert share_clusters(clusters, features, divisor) == expected
-
-
 def test_the_hidden_layer_starts_at_the_scale_of_the_clusters():
-    model = NetVladModel(
-        Logistic(CLASSES),
-        (40,),
-        netvlad_cluster_size=16,
-        netvlad_hidden_size=50,
+    model = make_model(
+        NetVladModel, feature_sizes=(40,), cluster_size=16, hidden_size=50
     )
     model.build({"frames": (None, 6, 40), "num_frames": (None,)})
     assert np.std(model.hidden.kernel) == pytest.approx(0.25, rel=0.05)
 
 
 @pytest.mark.parametrize("sizes", [(), (3, 0)])
-def test_feature_sizes_that_are_none_or_zero_are_an_error(sizes):
-    with pytest.raises(ValueError, match="^feature_sizes must be one or more"):
-        make_model(sizes)
+def test_feature_sizes_that_are_empty_or_zero_are_an_error(sizes):
+    with pytest.raises(ValueError, match=r"^feature_sizes must be one or more"):
+        make_model(NetVladModel, feature_sizes=sizes)
 
 
 def test_features_that_do_not_fill_a_frame_are_an_error():
-    model = make_model((3, 2))
+    model = make_model(NetVladModel, **SIZES)
     with pytest.raises(ValueError, match=r"^feature_sizes .*\(6\), got \(3, 2"):
         model.build({"frames": (None, 6, 6), "num_frames": (None,)})
-
-
-def test_a_negative_number_of_sampled_frames_is_an_error():
-    message = r"^sample_frames must be 0 or more, got -1\.$"
-    with pytest.raises(ValueError, match=message):
-        make_model(sample_frames=-1)

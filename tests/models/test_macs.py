@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
 from distill.models import registry
+from distill.models.keras_private import all_layers
 
 SIZES = (7, 5, 3)
 FRAME = 15
@@ -60,7 +61,7 @@ def nextvlad(width: int, groups: int, clusters: int) -> int:
     return expansion + attention + assignment + sums
 
 
-# The second and third feature have a share of the first one's clusters.
+# The second and third feature have fewer clusters than the first.
 SOFT_DBOF = 7 * 17 + 5 * 2 + 3 * 2  # an eighth of 17
 VLAD = 7 * 9 + 5 * 4 + 3 * 4  # half of 9
 NEXTVLAD = nextvlad(7, 7, 9) + nextvlad(5, 3, 4) + nextvlad(3, 3, 4)
@@ -159,7 +160,7 @@ CASES: list[tuple[str, Mapping, Callable[[int], int]]] = [
         ),
     ),
     (
-        "NetVLADModelLF",  # shares and sums, gates
+        "NetVLADModelLF",  # assignments and sums, gates
         {"netvlad_cluster_size": 9, "netvlad_hidden_size": 17}
         | {"moe_prob_gating": True},
         lambda n: (
@@ -173,7 +174,7 @@ CASES: list[tuple[str, Mapping, Callable[[int], int]]] = [
         lambda n: n * 2 * VLAD + dense(VLAD, 17) + moe(17),
     ),
     (
-        "NetFVModelLF",  # shares and two sums
+        "NetFVModelLF",  # assignments and two sums
         {"fv_cluster_size": 9, "fv_hidden_size": 17},
         lambda n: n * 3 * VLAD + dense(2 * VLAD, 17, 17) + moe(17),
     ),
@@ -230,7 +231,7 @@ def case(request):
 
 
 def build(name, arguments):
-    """Returns a built model of the registry, with an encoder if wanted."""
+    """Returns a built model of the registry, with an encoder if given."""
     arguments = {"moe_num_mixtures": 3} | arguments
     encoder_sizes = arguments.pop("encoder_sizes", None)
     model = registry.build_model(
@@ -286,7 +287,7 @@ def test_macs_are_those_counted_by_hand(case):
 
 def test_tensorflow_executes_what_is_counted(case):
     model, level, hand_count = case
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         # In a loop Keras would run the first step twice, to learn its shapes.
         if isinstance(layer, keras.layers.RNN):
             layer.unroll = True

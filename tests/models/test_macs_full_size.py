@@ -32,7 +32,7 @@ def in_billions(*counts):
 
 
 def test_the_teacher_s_parts_cost_what_was_derived():
-    """The parts are told apart by what a frame more and a block more cost."""
+    """One more frame and one more block give the cost of each part."""
     count = build(300, 20).macs
     a_frame = count(2) - count(1)
     a_block = count(16) - count(15) - a_frame  # blocks of 15

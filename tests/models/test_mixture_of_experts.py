@@ -1,25 +1,23 @@
-"""The mixture of experts against NumPy and the starter code."""
+"""The mixture of experts against NumPy."""
 
 import numpy as np
 import pytest
 
+from distill.models.configs import MixtureConfig
 from distill.models.mixture_of_experts import MixtureOfExperts
-from tests.golden import count_mixtures, load_golden_model, moe_weights
-from tests.golden_late_fusion import assign_mixture
 from tests.layer_checks import check_layer, randomise_weights
-from tests.numpy_lstm import sigmoid
-from tests.numpy_pooling import batch_norm
+from tests.numpy_layers import batch_norm, sigmoid
+from tests.videos import make_vectors
 
 DIM, CLASSES = 6, 4
 
 
-def make_inputs(batch_size):
-    rng = np.random.default_rng(1)
-    return (rng.normal(size=(batch_size, DIM)).astype(np.float32),)
+def make_layer(**settings):
+    return MixtureOfExperts(CLASSES, MixtureConfig(**settings))
 
 
 def make_built(**arguments):
-    layer = MixtureOfExperts(CLASSES, **arguments)
+    layer = make_layer(**arguments)
     layer.build((None, DIM))
     randomise_weights(layer)
     return layer
@@ -27,28 +25,26 @@ def make_built(**arguments):
 
 @pytest.mark.parametrize("mixtures", [1, 3])
 def test_mixture_of_experts_passes_the_layer_checks(mixtures):
-    check_layer(
-        lambda: MixtureOfExperts(CLASSES, mixtures, moe_l2=0.1), make_inputs
-    )
+    check_layer(lambda: make_layer(num_mixtures=mixtures, l2=0.1), make_vectors)
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"moe_prob_gating": True},
-        {"moe_prob_gating": True, "moe_prob_gating_remove_diag": True},
-        {"moe_low_rank_gating": 2},
+        {"prob_gating": True},
+        {"prob_gating": True, "prob_gating_remove_diag": True},
+        {"low_rank_gating": 2},
     ],
     ids=["gated", "gated by the others", "low rank"],
 )
 def test_gates_pass_the_layer_checks(arguments):
-    check_layer(lambda: MixtureOfExperts(CLASSES, **arguments), make_inputs)
+    check_layer(lambda: make_layer(**arguments), make_vectors)
 
 
 @pytest.mark.parametrize("mixtures", [1, 2, 5])
-def test_predictions_weigh_each_class_s_experts_and_a_silent_one(mixtures):
-    (inputs,) = make_inputs(3)
-    layer = make_built(moe_num_mixtures=mixtures)
+def test_predictions_weight_each_class_s_experts_and_a_dummy(mixtures):
+    (inputs,) = make_vectors(3)
+    layer = make_built(num_mixtures=mixtures)
     gates_kernel, experts_kernel, experts_bias = layer.get_weights()
     expected = np.zeros((3, CLASSES))
     for video in range(3):
@@ -67,37 +63,25 @@ def test_predictions_weigh_each_class_s_experts_and_a_silent_one(mixtures):
     np.testing.assert_allclose(layer(inputs), expected, atol=1e-6)
 
 
-def test_a_fresh_layer_gives_the_silent_expert_its_share():
+def test_a_fresh_layer_weights_the_dummy_expert_equally():
     """Biases start at zero, as the starter code's do."""
-    layer = MixtureOfExperts(CLASSES, moe_num_mixtures=3)
+    layer = make_layer(num_mixtures=3)
     layer.build((None, DIM))
     zeros = np.zeros((2, DIM), np.float32)
     np.testing.assert_allclose(layer(zeros), 3 / 4 * 0.5, atol=1e-7)
 
 
 def test_penalty_is_half_the_squared_sums_of_both_matrices():
-    layer = make_built(moe_l2=0.1)
+    layer = make_built(l2=0.1)
     matrices = layer.get_weights()[:2]
     squares = sum(np.sum(np.square(m, dtype=np.float64)) for m in matrices)
     total = sum(float(penalty) for penalty in layer.losses)
     assert total == pytest.approx(0.1 * squares / 2, rel=1e-6)
 
 
-def test_macs_count_gates_and_experts():
-    layer = make_built(moe_num_mixtures=2)
-    assert layer.macs() == DIM * CLASSES * (3 + 2)
-
-
-def test_macs_count_probability_gates_and_factored_gates():
-    layer = make_built(moe_prob_gating=True)
-    assert layer.macs() == DIM * CLASSES * (3 + 2) + CLASSES * CLASSES
-    layer = make_built(moe_low_rank_gating=3)
-    assert layer.macs() == (DIM * 3 + 3 * CLASSES * 3 + DIM * CLASSES * 2)
-
-
 def test_low_rank_gates_are_those_of_the_product_of_both_matrices():
-    (inputs,) = make_inputs(3)
-    factored, whole = make_built(moe_low_rank_gating=2), make_built()
+    (inputs,) = make_vectors(3)
+    factored, whole = make_built(low_rank_gating=2), make_built()
     product = np.asarray(factored.reduction_kernel) @ np.asarray(
         factored.gates_kernel
     )
@@ -107,7 +91,7 @@ def test_low_rank_gates_are_those_of_the_product_of_both_matrices():
 
 
 def test_low_rank_gates_penalise_both_their_matrices():
-    layer = make_built(moe_low_rank_gating=2, moe_l2=0.1)
+    layer = make_built(low_rank_gating=2, l2=0.1)
     matrices = [w for w in layer.get_weights() if w.ndim == 2]
     assert len(matrices) == 3
     squares = sum(np.sum(np.square(m, dtype=np.float64)) for m in matrices)
@@ -117,10 +101,8 @@ def test_low_rank_gates_penalise_both_their_matrices():
 
 @pytest.mark.parametrize("remove_diag", [True, False])
 def test_gated_probabilities_are_multiplied_by_their_gates(remove_diag):
-    (inputs,) = make_inputs(3)
-    gated = make_built(
-        moe_prob_gating=True, moe_prob_gating_remove_diag=remove_diag
-    )
+    (inputs,) = make_vectors(3)
+    gated = make_built(prob_gating=True, prob_gating_remove_diag=remove_diag)
     plain = make_built()
     plain.set_weights(
         [gated.gates_kernel, gated.experts_kernel, gated.experts_bias]
@@ -134,50 +116,9 @@ def test_gated_probabilities_are_multiplied_by_their_gates(remove_diag):
 
 
 def test_probability_gating_adds_no_penalty_and_keeps_the_names():
-    plain, gated = make_built(), make_built(moe_prob_gating=True)
+    plain, gated = make_built(), make_built(prob_gating=True)
     assert len(gated.losses) == len(plain.losses) == 2
     names = [weight.name for weight in plain.weights]
     assert names == ["gates_kernel", "experts_kernel", "experts_bias"]
     paths = [weight.path.split("/", 1)[-1] for weight in gated.weights]
     assert [path for path in paths if "prob_gating" not in path] == names
-
-
-def test_a_negative_rank_is_an_error():
-    message = r"^moe_low_rank_gating must be 0 or more, got -1\.$"
-    with pytest.raises(ValueError, match=message):
-        MixtureOfExperts(CLASSES, moe_low_rank_gating=-1)
-
-
-def test_golden_predictions_with_probability_gating_are_reproduced():
-    golden = load_golden_model("moe_prob_gating")
-    layer = MixtureOfExperts(
-        golden.num_classes, count_mixtures(golden), moe_prob_gating=True
-    )
-    layer.build(golden.inputs["features"].shape)
-    assign_mixture(layer, golden.weights.get)
-    np.testing.assert_allclose(
-        layer(golden.inputs["features"]),
-        golden.outputs["predictions"],
-        rtol=0,
-        atol=1e-5,
-    )
-
-
-def test_no_expert_is_an_error():
-    with pytest.raises(
-        ValueError, match=r"^moe_num_mixtures must be 1 or more, got 0\.$"
-    ):
-        MixtureOfExperts(CLASSES, moe_num_mixtures=0)
-
-
-def test_golden_predictions_are_reproduced():
-    golden = load_golden_model("moe")
-    layer = MixtureOfExperts(golden.num_classes, count_mixtures(golden))
-    layer.build(golden.inputs["features"].shape)
-    layer.set_weights(moe_weights(golden.weights))
-    np.testing.assert_allclose(
-        layer(golden.inputs["features"]),
-        golden.outputs["predictions"],
-        rtol=0,
-        atol=1e-5,
-    )

@@ -89,15 +89,16 @@ def test_the_comparison_holds_a_row_a_model_and_backend(capsys):
     ]
     for result in results:
         assert result.difference <= 1e-4
-        assert result.forward > 0 and result.gradient_step > 0
+        assert result.forward > 0
+        assert result.gradient_step > 0
     print_backends(results, ["theano"])
     rows = capsys.readouterr().out.splitlines()
     assert any("theano" in row and "not installed" in row for row in rows)
     assert sum("MoeModel" in row for row in rows) == 1 + len(OTHERS)
 
 
-def test_a_backend_s_failure_is_told_in_its_words(tmp_path):
-    with pytest.raises(ChildProcessError, match="(?s)theano failed:.*theano"):
+def test_a_backend_s_failure_is_reported_in_its_words(tmp_path):
+    with pytest.raises(ChildProcessError, match=r"(?s)theano failed:.*theano"):
         run_backend(tmp_path, "theano", gpu=-1)
 
 

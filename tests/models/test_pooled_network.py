@@ -1,35 +1,37 @@
-"""Mean and maximum over frames, read by dense layers, against NumPy."""
+"""Dense layers on mean and maximum of the frames, against NumPy."""
 
 import numpy as np
 import pytest
 
-from distill.models.logistic import Logistic
 from distill.models.pooled_network import PooledNetworkModel
 from tests.layer_checks import check_frame_model
-from tests.numpy_lstm import sigmoid
-from tests.videos import build_for_frames, dense_relu, make_videos, real_frames
+from tests.numpy_layers import batch_norm, dense_relu
+from tests.videos import (
+    CLASSES,
+    assert_classified,
+    build_for_frames,
+    make_model,
+    make_videos,
+    real_frames,
+)
 
-FRAMES, FEATURES, CLASSES = 5, 3, 4
+FRAMES, FEATURES = 5, 3
+SIZES = {"hidden_sizes": "16,12"}
 
 
-def make_model(hidden_sizes="16,12", **arguments):
-    return PooledNetworkModel(
-        Logistic(CLASSES, name="classifier"), hidden_sizes, **arguments
-    )
-
-
-def make_built(**arguments):
-    return build_for_frames(make_model(**arguments), FEATURES)
+def make_built(**settings):
+    model = make_model(PooledNetworkModel, **SIZES | settings)
+    return build_for_frames(model, FEATURES)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "settings",
     [{}, {"hidden_sizes": "16"}, {"input_batch_norm": True, "dropout": 0.1}],
     ids=["plain", "one layer", "batch norm"],
 )
-def test_pooled_network_passes_the_model_checks(arguments):
+def test_pooled_network_passes_the_model_checks(settings):
     check_frame_model(
-        lambda: make_model(**arguments),
+        lambda: make_model(PooledNetworkModel, **SIZES | settings),
         num_features=FEATURES,
         max_frames=FRAMES,
         num_classes=CLASSES,
@@ -43,18 +45,10 @@ def test_mean_and_maximum_of_the_real_frames_are_read(input_batch_norm):
     pooled = np.zeros((FRAMES + 1, 2 * FEATURES))
     for index, frames in enumerate(real_frames(videos)[1:], start=1):
         if input_batch_norm:
-            gamma, beta, mean, variance = model.input_norm.get_weights()
-            frames = (frames - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+            frames = batch_norm(frames, model.input_norm)
         pooled[index] = np.append(frames.mean(axis=0), frames.max(axis=0))
-    embedding = pooled
-    for dense in model.hidden.denses:
-        embedding = dense_relu(embedding, dense)
-    kernel, bias = model.classifier.get_weights()
-    outputs = model(videos)
-    np.testing.assert_allclose(outputs["embedding"], embedding, atol=1e-4)
-    np.testing.assert_allclose(
-        outputs["predictions"], sigmoid(embedding @ kernel + bias), atol=1e-5
-    )
+    embedding = dense_relu(pooled, *model.hidden.denses)
+    assert_classified(model, model(videos), embedding, atol=1e-4)
 
 
 def test_batch_norm_statistics_are_those_of_the_real_frames():
@@ -63,20 +57,7 @@ def test_batch_norm_statistics_are_those_of_the_real_frames():
     videos = make_videos(FRAMES, FEATURES)
     real = np.concatenate(real_frames(videos))
     model(videos, training=True)
-    share = 1 - model.input_norm.momentum
+    weight = 1 - model.input_norm.momentum
     np.testing.assert_allclose(
-        model.input_norm.moving_mean, share * real.mean(axis=0), atol=1e-6
+        model.input_norm.moving_mean, weight * real.mean(axis=0), atol=1e-6
     )
-
-
-def test_dropout_acts_in_training_alone():
-    model, videos = make_built(dropout=0.5), make_videos(FRAMES, FEATURES)
-    scored = model(videos)["predictions"]
-    np.testing.assert_array_equal(model(videos)["predictions"], scored)
-    trained = model(videos, training=True)["predictions"]
-    assert np.abs(trained - scored).max() > 0.01
-
-
-def test_macs_are_one_for_every_matrix_entry():
-    expected = 2 * FEATURES * 16 + 16 * 12 + 12 * CLASSES
-    assert make_built().macs(300) == expected

@@ -1,6 +1,7 @@
-"""Models by name: choices, defaults, what is given over them."""
+"""Models by name: choices, defaults and given values."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,6 @@ import tensorflow as tf
 
 from distill.models import registry
 from distill.models.configs import ModelConfig
-from distill.models.options import flag_name
 
 
 @pytest.mark.parametrize(
@@ -26,32 +26,27 @@ from distill.models.options import flag_name
 def test_an_unknown_model_lists_the_choices_and_names_the_nearest(
     wrong, nearest
 ):
-    with pytest.raises(ValueError) as error:
+    message = f"Unknown model '{wrong}'. Did you mean '{nearest}'?"
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
         registry.get_entry(wrong)
-    message = str(error.value)
-    assert f"Unknown model '{wrong}'. Did you mean '{nearest}'?" in message
-    assert ", ".join(sorted(registry.MODELS)) in message
+    assert ", ".join(sorted(registry.MODELS)) in str(error.value)
 
 
 def test_an_unknown_classifier_lists_the_choices():
     given = {"video_level_classifier_model": "MoeModle"}
-    with pytest.raises(ValueError) as error:
+    message = (
+        "Unknown video_level_classifier_model 'MoeModle'. Did you mean "
+        "'MoeModel'? Choices: LogisticModel, MoeModel."
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
         registry.resolve_arguments("HierarchicalLstmModel", given)
-    message = str(error.value)
-    assert "Unknown video_level_classifier_model 'MoeModle'." in message
-    assert "Did you mean 'MoeModel'?" in message
-    assert ", ".join(sorted(registry.CLASSIFIERS)) in message
 
 
 def test_an_unknown_argument_lists_the_arguments():
-    with pytest.raises(ValueError) as error:
+    message = "Unknown model argument 'lstm_cell'. Did you mean 'lstm_cells'?"
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
         registry.resolve_arguments("MoeModel", {"lstm_cell": 5})
-    message = str(error.value)
-    assert (
-        "Unknown model argument 'lstm_cell'. Did you mean 'lstm_cells'?"
-        in message
-    )
-    assert "moe_num_mixtures" in message
+    assert "moe_num_mixtures" in str(error.value)
 
 
 def test_the_hierarchical_lstm_s_defaults_are_the_released_teacher_s():
@@ -109,7 +104,8 @@ def test_defaults_are_not_changed_by_what_is_given():
     given = {"lstm_cells": 7, "moe_l2": 0.5}
     registry.resolve_arguments("HierarchicalLstmModel", given)
     values = registry.resolve_arguments("HierarchicalLstmModel", {})
-    assert values["lstm_cells"] == 1024 and values["moe_l2"] == 1e-8
+    assert values["lstm_cells"] == 1024
+    assert values["moe_l2"] == 1e-8
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
@@ -147,48 +143,10 @@ def test_sizes_and_classifier_reach_the_model():
         feature_sizes=(2,),
         max_frames=6,
     )
-    assert (model.lstm_cells, model.num_inputs_to_lstm) == (5, 2)
-    assert (model.dropout, model.max_frames) == (0.25, 6)
+    assert (model.config.cells, model.config.num_blocks) == (5, 2)
+    assert (model.config.dropout, model.max_frames) == (0.25, 6)
     assert type(model.classifier).__name__ == "Logistic"
-    assert model.classifier.logistic_l2 == 0.5
-
-
-def test_a_flag_has_one_type_and_help_in_all_models():
-    shared = registry.argument_fields()
-    assert list(shared) == sorted(shared)
-    entries = (*registry.MODELS.values(), *registry.CLASSIFIERS.values())
-    for entry in entries:
-        for field in dataclasses.fields(entry.config):
-            stated = shared[flag_name(field)]
-            assert type(field.default) is field.type is stated.type
-            assert field.metadata == stated.metadata
-            assert field.metadata["help"]
-
-
-def test_the_classifiers_are_the_choices_of_their_flag():
-    field = registry.argument_fields()["video_level_classifier_model"]
-    assert field.default == "MoeModel"
-    assert field.metadata["choices"] == tuple(registry.CLASSIFIERS)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "message"),
-    [
-        ("DbofModel", {"dbof_activation": "tanh"}, "relu6, sigmoid"),
-        ("DbofModel", {"dbof_pooling_method": "sum"}, "average, max"),
-        ("LstmModel", {"recurrent_pooling": "max"}, "mean, state"),
-        ("NetVLADModelLF", {"netvlad_cluster_size": 0}, "must be 1 or more"),
-        ("GruModel", {"dropout": 1.0}, "must be below 1, got 1.0"),
-        ("MoeModel", {"moe_low_rank_gating": -1}, "must be 0 or more"),
-    ],
-)
-def test_a_value_out_of_range_is_named_by_its_flag(name, arguments, message):
-    entry = registry.get_entry(name)
-    if name == "MoeModel":
-        entry = registry.CLASSIFIERS[name]
-    (flag,) = arguments
-    with pytest.raises(ValueError, match=f"{flag}.*{message}"):
-        entry.config.from_arguments(arguments)
+    assert model.classifier.config.l2 == 0.5
 
 
 def test_importing_the_registry_imports_no_keras():

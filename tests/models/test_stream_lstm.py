@@ -1,34 +1,102 @@
-"""The Stream-LSTM against NumPy."""
+"""Recurrent streams per feature, alone and beside towers, against NumPy."""
 
 import numpy as np
 import pytest
 
-from distill.models.logistic import Logistic
-from distill.models.stream_lstm import StreamLstmModel
-from tests.layer_checks import check_frame_model
-from tests.models.test_feature_streams import numpy_stream
-from tests.numpy_lstm import sigmoid
-from tests.videos import build_for_frames, dense_relu, make_videos, real_frames
+from distill.models.stream_lstm import (
+    CombinedModel,
+    FeatureStreams,
+    LstmStream,
+    StreamLstmModel,
+)
+from tests.layer_checks import (
+    check_frame_model,
+    check_layer,
+    randomise_weights,
+)
+from tests.numpy_layers import dense_relu, lstm_outputs
+from tests.videos import (
+    CLASSES,
+    assert_classified,
+    build_for_frames,
+    make_model,
+    make_sequences,
+    make_videos,
+    real_frames,
+)
 
-FRAMES, FEATURES, CLASSES = 5, 6, 4
+FRAMES, FEATURES, INPUT = 5, 6, 8
+SIZES = {
+    "feature_sizes": (4, 2),
+    "stream_input_size": INPUT,
+    "stream_cells": "6,4",
+    "hidden_sizes": "16,12",
+}
+TOWERS = {StreamLstmModel: {}, CombinedModel: {"tower_sizes": "12,10"}}
+both = pytest.mark.parametrize("model_class", TOWERS)
 
 
-def make_model(feature_sizes=(4, 2), **arguments):
-    sizes = {"stream_cells": "6,4", "hidden_sizes": "16,12"} | arguments
-    return StreamLstmModel(
-        Logistic(CLASSES, name="classifier"),
-        feature_sizes,
-        stream_input_size=8,
-        **sizes,
-    )
+def make_streams(model_class, **settings):
+    return make_model(model_class, **SIZES | TOWERS[model_class] | settings)
 
 
-def make_built(*arguments, **named):
-    return build_for_frames(make_model(*arguments, **named), FEATURES)
+def numpy_streams(frames, streams, feature_sizes):
+    """Returns the streams' states after one video's real frames."""
+    bounds, states = np.cumsum(feature_sizes)[:-1], []
+    features = np.split(frames, bounds, axis=1)
+    for feature, stream in zip(features, streams, strict=True):
+        inputs = dense_relu(feature, stream.dense)
+        forward = lstm_outputs(inputs, stream.forward_lstm)
+        backward = lstm_outputs(forward[::-1], stream.backward_lstm)
+        zeros = np.zeros((1, stream.cells))
+        states.append(np.vstack([zeros, backward])[-1])
+    return np.concatenate(states)
+
+
+def numpy_towers(frames, model, feature_sizes):
+    """Returns the towers' outputs for the mean of the real frames."""
+    mean = frames.sum(axis=0) / max(len(frames), 1)
+    features = np.split(mean, np.cumsum(feature_sizes)[:-1])
+    return [
+        dense_relu(feature, *tower.denses)
+        for feature, tower in zip(features, model.towers.towers, strict=True)
+    ]
+
+
+def test_a_stream_passes_the_layer_checks():
+    check_layer(lambda: LstmStream(INPUT, 4), make_sequences)
+
+
+def test_streams_pass_the_layer_checks():
+    check_layer(lambda: FeatureStreams([4, 2], INPUT, [4, 3]), make_sequences)
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("feature_sizes", "cells"),
+    [([6], [4]), ([4, 2], [4, 3]), ([1] * 6, [2] * 6)],
+)
+def test_every_stream_reads_its_feature_forward_then_backward(
+    feature_sizes, cells
+):
+    layer = FeatureStreams(feature_sizes, INPUT, cells)
+    videos = make_videos(FRAMES, FEATURES)
+    layer.build(videos["frames"].shape)
+    randomise_weights(layer)
+    expected = [
+        numpy_streams(frames, layer.streams, feature_sizes)
+        for frames in real_frames(videos)
+    ]
+    np.testing.assert_allclose(layer(*videos.values()), expected, atol=1e-5)
+
+
+def test_widths_that_do_not_fill_a_frame_are_an_error():
+    with pytest.raises(ValueError, match=r"^feature_sizes .* got \(4, 1\)\.$"):
+        FeatureStreams([4, 1], INPUT, [4, 3]).build((None, None, FEATURES))
+
+
+@both
+@pytest.mark.parametrize(
+    "settings",
     [
         {},
         {"feature_sizes": (6,), "hidden_sizes": "12"},
@@ -37,69 +105,32 @@ def make_built(*arguments, **named):
     ],
     ids=["plain", "one feature", "three features", "batch norm"],
 )
-def test_stream_lstm_passes_the_model_checks(arguments):
+def test_models_of_streams_pass_the_model_checks(model_class, settings):
     check_frame_model(
-        lambda: make_model(**arguments),
+        lambda: make_streams(model_class, **settings),
         num_features=FEATURES,
         max_frames=FRAMES,
         num_classes=CLASSES,
     )
 
 
+@both
 @pytest.mark.parametrize(
     ("feature_sizes", "cells"),
     [((6,), [6]), ((4, 2), [6, 4]), ((1, 2, 3), [6, 4, 4])],
 )
-def test_the_streams_states_are_read_by_dense_layers(feature_sizes, cells):
-    model = make_built(feature_sizes)
-    videos = make_videos(FRAMES, FEATURES)
+def test_dense_layers_read_the_streams_and_the_towers(
+    model_class, feature_sizes, cells
+):
+    model = make_streams(model_class, feature_sizes=feature_sizes)
+    build_for_frames(model, FEATURES)
     streams = model.streams.streams
     assert [stream.cells for stream in streams] == cells
-    bounds = np.cumsum(feature_sizes)[:-1]
-    joined = [
-        np.concatenate(
-            [
-                numpy_stream(feature, stream)
-                for feature, stream in zip(
-                    np.split(frames, bounds, axis=1), streams, strict=True
-                )
-            ]
-        )
-        for frames in real_frames(videos)
-    ]
-    embedding = np.array(joined)
-    for dense in model.hidden.denses:
-        embedding = dense_relu(embedding, dense)
-    kernel, bias = model.classifier.get_weights()
-    outputs = model(videos)
-    np.testing.assert_allclose(outputs["embedding"], embedding, atol=1e-4)
-    np.testing.assert_allclose(
-        outputs["predictions"], sigmoid(embedding @ kernel + bias), atol=1e-5
-    )
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [{"dropout": 0.5}, {"dropout": 0.0, "hidden_dropout": 0.5}],
-    ids=["dropout", "hidden_dropout"],
-)
-def test_dropout_acts_in_training_alone(arguments):
-    model, videos = make_built(**arguments), make_videos(FRAMES, FEATURES)
-    scored = model(videos)["predictions"]
-    np.testing.assert_array_equal(model(videos)["predictions"], scored)
-    trained = model(videos, training=True)["predictions"]
-    assert np.abs(trained - scored).max() > 0.01
-
-
-def test_macs_are_those_of_streams_and_dense_layers():
-    model = make_built()
-    first = 4 * 8 + 4 * 6 * (8 + 6) + 4 * 6 * (6 + 6)
-    second = 2 * 8 + 4 * 4 * (8 + 4) + 4 * 4 * (4 + 4)
-    dense = (6 + 4) * 16 + 16 * 12 + 12 * CLASSES
-    assert model.macs(7) == 7 * (first + second) + dense
-
-
-@pytest.mark.parametrize("argument", ["stream_cells", "hidden_sizes"])
-def test_text_that_lists_no_sizes_is_an_error(argument):
-    with pytest.raises(ValueError, match=f"^{argument} must .* got '5;6'.$"):
-        make_model(**{argument: "5;6"})
+    videos, embedding = make_videos(FRAMES, FEATURES), []
+    for frames in real_frames(videos):
+        joined = [numpy_streams(frames, streams, feature_sizes)]
+        if model_class is CombinedModel:
+            joined = numpy_towers(frames, model, feature_sizes) + joined
+        joined = np.concatenate(joined)
+        embedding.append(dense_relu(joined, *model.hidden.denses))
+    assert_classified(model, model(videos), np.array(embedding), atol=1e-3)

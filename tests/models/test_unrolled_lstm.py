@@ -69,8 +69,10 @@ def test_the_transposed_matrix_is_transposed():
 
 
 def test_long_sequences_and_unknown_lengths_are_not_unrolled():
-    assert can_unroll(1) and can_unroll(32)
-    assert not can_unroll(33) and not can_unroll(None)
+    assert can_unroll(1)
+    assert can_unroll(32)
+    assert not can_unroll(33)
+    assert not can_unroll(None)
 
 
 @pytest.mark.parametrize(

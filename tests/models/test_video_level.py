@@ -1,14 +1,30 @@
-"""A classifier on its own."""
+"""Models that are a classifier alone."""
 
 import numpy as np
 import pytest
 
 from distill.models.logistic import Logistic
 from distill.models.mixture_of_experts import MixtureOfExperts
-from distill.models.video_level import VideoLevelClassifier
-from tests.layer_checks import check_video_model, randomise_weights
+from distill.models.video_level import (
+    FrameLevelLogisticModel,
+    VideoLevelClassifier,
+)
+from tests.layer_checks import (
+    check_frame_model,
+    check_video_model,
+    randomise_weights,
+)
+from tests.videos import (
+    CLASSES,
+    assert_classified,
+    build_for_frames,
+    make_model,
+    make_vectors,
+    make_videos,
+    real_frames,
+)
 
-FEATURES, CLASSES = 6, 4
+FEATURES = 6
 
 
 @pytest.mark.parametrize("classifier", [Logistic, MixtureOfExperts])
@@ -20,21 +36,26 @@ def test_video_level_classifier_passes_the_model_checks(classifier):
     )
 
 
-def test_predictions_are_the_classifier_s_and_the_embedding_the_features():
-    model = VideoLevelClassifier(Logistic(CLASSES))
+def test_frame_level_logistic_passes_the_model_checks():
+    check_frame_model(
+        lambda: make_model(FrameLevelLogisticModel),
+        num_features=FEATURES,
+        max_frames=5,
+        num_classes=CLASSES,
+    )
+
+
+def test_a_video_s_features_are_classified():
+    model = make_model(VideoLevelClassifier)
     model.build({"features": (None, FEATURES)})
     randomise_weights(model)
-    features = np.random.default_rng(1).normal(size=(3, FEATURES))
-    features = features.astype(np.float32)
-    outputs = model({"features": features})
-    kernel, bias = model.classifier.get_weights()
-    expected = 1 / (1 + np.exp(-(features @ kernel + bias)))
-    np.testing.assert_array_equal(outputs["embedding"], features)
-    np.testing.assert_allclose(outputs["predictions"], expected, atol=1e-6)
+    (features,) = make_vectors(3)
+    assert_classified(model, model({"features": features}), features)
 
 
-def test_macs_do_not_depend_on_the_frames():
-    model = VideoLevelClassifier(Logistic(CLASSES))
-    model.build({"features": (None, FEATURES)})
-    assert model.macs(1) == FEATURES * CLASSES
-    assert model.macs(300) == FEATURES * CLASSES
+def test_the_mean_of_the_real_frames_is_classified():
+    model = build_for_frames(make_model(FrameLevelLogisticModel), FEATURES)
+    videos = make_videos(5, FEATURES)
+    mean = np.zeros((6, FEATURES))
+    mean[1:] = [frames.mean(axis=0) for frames in real_frames(videos)[1:]]
+    assert_classified(model, model(videos), mean, atol=1e-6)

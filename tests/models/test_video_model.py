@@ -1,34 +1,102 @@
-"""What all models share."""
+"""Claims about all models: storage, dropout, lists of sizes."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
-from distill.models.hierarchical_lstm import HierarchicalLstm
+from distill.models import registry
+from distill.models.configs import MixtureConfig
 from distill.models.mixture_of_experts import MixtureOfExperts
+from distill.models.options import flag_name
 from distill.models.video_level import VideoLevelClassifier
+from tests.layer_checks import randomise_weights
+from tests.videos import make_vectors, make_videos
+
+FRAMES, FEATURES = 6, 6
+SMALL = {
+    "lstm_cells": 4,
+    "gru_cells": 4,
+    "num_inputs_to_lstm": 3,
+    "hidden_size": 12,
+    "hidden_sizes": "16,12",
+    "tower_sizes": "16,12",
+    "stream_input_size": 8,
+    "stream_cells": "6,4",
+    "nextvlad_cluster_size": 4,
+    "nextvlad_groups": 2,
+    "nextvlad_hidden_size": 12,
+}
+FIELDS = [
+    (name, flag_name(field))
+    for name, entry in registry.MODELS.items()
+    for field in dataclasses.fields(entry.config)
+]
+
+
+def build(name, **arguments):
+    """Returns a small model of the registry with random weights."""
+    model = registry.build_model(
+        name,
+        arguments=SMALL | arguments,
+        num_classes=4,
+        feature_sizes=(4, 2),
+        max_frames=FRAMES,
+    )
+    if registry.get_entry(name).level == "video":
+        model.build({"features": (None, FEATURES)})
+    else:
+        frames = (None, FRAMES, FEATURES)
+        model.build({"frames": frames, "num_frames": (None,)})
+    randomise_weights(model)
+    return model
+
+
+def make_inputs(name):
+    if registry.get_entry(name).level == "video":
+        return {"features": make_vectors(5, FEATURES)[0]}
+    return make_videos(FRAMES, FEATURES)
 
 
 @pytest.mark.parametrize(
-    "model",
-    [
-        VideoLevelClassifier(MixtureOfExperts(7, 3, 0.5)),
-        HierarchicalLstm(MixtureOfExperts(7, 3, 0.5), 4, num_inputs_to_lstm=2),
-    ],
-    ids=lambda model: type(model).__name__,
+    ("name", "flag"), [pair for pair in FIELDS if "dropout" in pair[1]]
 )
-def test_a_config_holds_the_classifier_with_its_sizes(model):
-    config = json.loads(json.dumps(model.get_config()))
-    classifier = type(model).from_config(config).classifier
+def test_dropout_acts_in_training_alone(name, flag):
+    off = {other: 0.0 for model, other in FIELDS if "dropout" in other}
+    model, inputs = build(name, **off | {flag: 0.5}), make_inputs(name)
+    scored = model(inputs)["predictions"]
+    np.testing.assert_array_equal(model(inputs)["predictions"], scored)
+    trained = model(inputs, training=True)["predictions"]
+    assert np.abs(trained - scored).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        pair
+        for pair in FIELDS
+        if pair[1].endswith("_sizes") or pair[1] == "stream_cells"
+    ],
+)
+def test_text_that_lists_no_sizes_is_an_error(name, flag):
+    with pytest.raises(ValueError, match=f"^{flag} must .* got '5;6'.$"):
+        build(name, **{flag: "5;6"})
+
+
+def test_a_config_holds_the_classifier_with_its_settings():
+    settings = MixtureConfig(num_mixtures=3, l2=0.5)
+    model = VideoLevelClassifier(MixtureOfExperts(7, settings))
+    config = model.get_config()
+    before = json.dumps(config)
+    classifier = VideoLevelClassifier.from_config(config).classifier
+    assert json.dumps(config) == before
     assert isinstance(classifier, MixtureOfExperts)
     assert classifier is not model.classifier
-    assert classifier.num_classes == 7
-    assert classifier.moe_num_mixtures == 3
-    assert classifier.moe_l2 == 0.5
+    assert (classifier.num_classes, classifier.config) == (7, settings)
 
 
-def test_from_config_leaves_the_config_as_it_was():
-    config = VideoLevelClassifier(MixtureOfExperts(7)).get_config()
-    before = json.dumps(config)
-    VideoLevelClassifier.from_config(config)
-    assert json.dumps(config) == before
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_the_registry_s_settings_are_those_of_the_class(name):
+    entry = registry.get_entry(name)
+    assert build(name).config_class is entry.config

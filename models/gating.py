@@ -1,0 +1,128 @@
+"""Gatings: a vector reweights its own entries.
+
+Miech, Laptev and Sivic, "Learnable pooling with context gating for video
+classification", 2017 (arXiv 1706.06905), equation 5; Hu, Shen and Sun,
+"Squeeze-and-excitation networks", CVPR 2018.
+"""
+
+import keras
+from keras import ops
+
+from distill.models.stored_arguments import StoredArguments
+
+
+@keras.saving.register_keras_serializable("distill.models")
+class ContextGating(StoredArguments, keras.layers.Layer):
+    """Multiplies a vector h by the gates sigmoid(BN(h G)).
+
+    Args:
+      remove_diagonal: Whether an entry is excluded from its own gate: G's
+        diagonal counts as zeros.
+      add_batch_norm: Whether the gates are normalised over the batch before
+        the sigmoid; otherwise a bias is added.
+
+    Call arguments:
+      inputs: `[batch, dim]` floats.
+      training: Whether the batch's statistics are used.
+
+    Returns:
+      `[batch, dim]` floats: the inputs, each times a gate in [0, 1].
+    """
+
+    def __init__(
+        self,
+        remove_diagonal: bool = False,
+        add_batch_norm: bool = True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.remove_diagonal = remove_diagonal
+        self.add_batch_norm = add_batch_norm
+        self.norm = None
+        if add_batch_norm:
+            self.norm = keras.layers.BatchNormalization(
+                epsilon=1e-3, dtype=self.dtype_policy, name="norm"
+            )
+
+    def build(self, input_shape):
+        """Creates `kernel` `[dim, dim]` and the batch norm or `bias`."""
+        dim = input_shape[-1]
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(dim, dim),
+            initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
+        )
+        if self.norm is None:
+            self.bias = self.add_weight(
+                name="bias", shape=(dim,), initializer="zeros"
+            )
+        else:
+            self.norm.build((None, dim))
+
+    def call(self, inputs, training=False):
+        """Returns the gated inputs."""
+        gates = ops.matmul(inputs, self.kernel)
+        if self.remove_diagonal:
+            gates = gates - inputs * ops.diagonal(self.kernel)
+        if self.norm is None:
+            gates = gates + self.bias
+        else:
+            gates = self.norm(gates, training=training)
+        return inputs * ops.sigmoid(gates)
+
+    def macs(self) -> int:
+        """Returns the MACs of one video."""
+        return self.kernel.shape[0] ** 2
+
+
+@keras.saving.register_keras_serializable("distill.models")
+class SqueezeExcitation(StoredArguments, keras.layers.Layer):
+    """Multiplies a vector by gates computed through a narrow layer.
+
+    Hu et al. 2018, as Lin, Xiao and Fan 2018 (NeXtVLAD, section 3.3) apply it
+    to a video's vector: `y = x * sigmoid(relu(BN(x G1)) G2)`, without biases
+    but the normalisation's.
+
+    Args:
+      reduction: How many times narrower the middle layer is; it has
+        `dim // reduction` values, 1 at least.
+
+    Call arguments:
+      inputs: `[batch, dim]` floats.
+      training: Whether batch statistics are used.
+
+    Returns:
+      `[batch, dim]`.
+    """
+
+    def __init__(self, reduction: int = 8, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction = reduction
+        self.norm = keras.layers.BatchNormalization(
+            epsilon=1e-3, dtype=self.dtype_policy, name="norm"
+        )
+
+    def build(self, input_shape):
+        """Creates both matrices for `[batch, dim]`."""
+        dim = input_shape[-1]
+        narrow = max(1, dim // self.reduction)
+        self.squeeze_kernel = self._add_matrix("squeeze_kernel", dim, narrow)
+        self.excite_kernel = self._add_matrix("excite_kernel", narrow, dim)
+        self.norm.build((None, narrow))
+
+    def _add_matrix(self, name, rows, columns):
+        return self.add_weight(
+            name=name, shape=(rows, columns), initializer="glorot_uniform"
+        )
+
+    def call(self, inputs, training=False):
+        """Returns the gated vectors."""
+        squeezed = ops.matmul(inputs, self.squeeze_kernel)
+        squeezed = ops.relu(self.norm(squeezed, training=training))
+        gates = ops.sigmoid(ops.matmul(squeezed, self.excite_kernel))
+        return inputs * gates
+
+    def macs(self) -> int:
+        """Returns the MACs of one vector."""
+        rows, columns = self.squeeze_kernel.shape
+        return 2 * rows * columns
