@@ -1,10 +1,10 @@
-"""What the service answers, in the form of TensorFlow Serving's REST API."""
+"""The service's answers, in the form of TensorFlow Serving's REST API."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 
 from distill.metrics.ranking import top_classes
 from distill.serving.predict_requests import SIGNATURE, PredictRequest
@@ -24,54 +24,34 @@ def render_predictions(
     """Returns the JSON answer to a predict request.
 
     Args:
-      probabilities: `[videos, classes]`.
+      probabilities: float32 `[videos, classes]`.
       request: Says in which form they are wanted.
       class_names: The name of every class.
       top_k: Classes of a video, best first, equal ones by their index.
     """
-    rows = [
-        _row(video, best, class_names, request.full)
-        for video, best in zip(
-            probabilities, top_classes(probabilities, top_k), strict=True
-        )
-    ]
-    # A row at a time: the encoder keeps Python's lock.
+    rows = []
+    for video, best in zip(
+        probabilities, top_classes(probabilities, top_k), strict=True
+    ):
+        row = {
+            "class_indexes": best.tolist(),
+            "class_names": [class_names[index] for index in best],
+            "probabilities": video[best],
+        }
+        if request.full:
+            row["predictions"] = video
+        # Video by video, since the encoder holds the GIL.
+        rows.append({name: _encode(value) for name, value in row.items()})
     if not request.columnar:
-        return _wrap("predictions", "[", map(_dump, rows), "]")
-    columns = (
-        _dump(name) + ": [" + ", ".join(_dump(row[name]) for row in rows) + "]"
-        for name in rows[0]
+        return orjson.dumps({"predictions": rows})
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return orjson.dumps({"outputs": columns})
+
+
+def _encode(value: Any) -> orjson.Fragment:
+    return orjson.Fragment(
+        orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     )
-    return _wrap("outputs", "{", columns, "}")
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
-
-
-def _wrap(name: str, begin: str, parts: Iterable[str], end: str) -> bytes:
-    return f'{{"{name}": {begin}{", ".join(parts)}{end}}}'.encode()
-
-
-def _row(
-    probabilities: np.ndarray,
-    best: np.ndarray,
-    class_names: Sequence[str],
-    full: bool,
-) -> dict[str, list]:
-    row = {
-        "class_indexes": best.tolist(),
-        "class_names": [class_names[index] for index in best],
-        "probabilities": probabilities[best].tolist(),
-    }
-    if full:
-        row["predictions"] = probabilities.tolist()
-    return row
-
-
-def render_error(message: str) -> bytes:
-    """Returns the JSON of an error."""
-    return _dump({"error": message}).encode()
 
 
 def model_status(stopping: bool) -> dict[str, Any]:
@@ -90,7 +70,7 @@ def model_status(stopping: bool) -> dict[str, Any]:
 def model_metadata(
     predictor: "Predictor", model_name: str, top_k: int
 ) -> dict[str, Any]:
-    """Returns the model's signature and what its predictor says of it."""
+    """Returns the model's signature and its predictor's description."""
     width = predictor.num_features
     if predictor.frame_features:
         inputs = {
@@ -124,8 +104,6 @@ def model_metadata(
 
 
 def _tensor(kind: str, *sizes: int) -> dict[str, Any]:
-    sizes = [{"size": str(size), "name": ""} for size in sizes]
-    return {
-        "dtype": kind,
-        "tensor_shape": {"dim": sizes, "unknown_rank": False},
-    }
+    dims = [{"size": str(size), "name": ""} for size in sizes]
+    shape = {"dim": dims, "unknown_rank": False}
+    return {"dtype": kind, "tensor_shape": shape}

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
@@ -10,12 +11,12 @@ import numpy as np
 
 
 class QueueFullError(Exception):
-    """More videos wait than may."""
+    """The queue has no place for the videos."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Waiting:
-    """A video, where its prediction goes, and since when it waits."""
+    """A video, the future of its prediction, and when it began to wait."""
 
     video: np.ndarray
     result: asyncio.Future
@@ -23,18 +24,20 @@ class _Waiting:
 
 
 class Batcher:
-    """Collects videos and hands them to the model in a thread of its own.
+    """Collects videos into batches for the model, which has its own thread.
 
-    A batch is cut when it is full, or when its first video has waited for the
-    delay; videos keep the order in which they came. Use it as an async context
-    manager; everything but `predict` runs in the event loop.
+    A batch starts when it is full, or when its first video has waited for the
+    delay; videos keep their order. Use it as an async context manager in the
+    event loop.
 
     Args:
-      predict: From videos to `[videos, classes]`.
+      predict: The model, from videos to `[videos, classes]`.
       max_batch_size: Most videos of a call.
       batch_delay: Seconds.
       max_queue: Most videos that wait.
     """
+
+    _task: asyncio.Task
 
     def __init__(
         self,
@@ -51,15 +54,14 @@ class Batcher:
         self._waiting: collections.deque[_Waiting] = collections.deque()
         self._changed = asyncio.Event()
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "model")
-        self._task: asyncio.Task | None = None
 
     async def __aenter__(self) -> "Batcher":
-        """Starts to cut batches."""
+        """Starts to run batches."""
         self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *error) -> None:
-        """Ends; what waits is given up."""
+        """Stops and cancels waiting videos."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         for waiting in self._waiting:
@@ -72,7 +74,7 @@ class Batcher:
 
         Raises:
           QueueFullError: The videos do not fit in the queue.
-          Exception: What the model raised on a batch that held one of them.
+          Exception: The model's own, from a batch with one of the videos.
         """
         if len(self._waiting) + len(videos) > self.max_queue:
             raise QueueFullError
@@ -81,39 +83,33 @@ class Batcher:
         waiting = [_Waiting(v, loop.create_future(), now) for v in videos]
         self._waiting.extend(waiting)
         self._changed.set()
-        rows = await asyncio.gather(
-            *(one.result for one in waiting), return_exceptions=True
-        )
-        for row in rows:
-            if isinstance(row, BaseException):
-                raise row
-        return np.stack(rows)
+        results = [one.result for one in waiting]
+        await asyncio.gather(*results, return_exceptions=True)
+        return np.stack([result.result() for result in results])
 
     async def _run(self) -> None:
         while True:
-            await self._wait_for_a_batch()
-            batch = self._cut()
+            await self._wait_for_batch()
+            batch = self._take()
             if batch:
                 await self._predict_batch(batch)
 
-    async def _wait_for_a_batch(self) -> None:
+    async def _wait_for_batch(self) -> None:
         while not self._waiting:
             await self._next_change()
         until = self._waiting[0].since + self._batch_delay
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 while len(self._waiting) < self._max_batch_size:
                     await self._next_change()
-        except TimeoutError:
-            pass
 
     async def _next_change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
 
-    def _cut(self) -> list[_Waiting]:
-        """Takes the next videos whose requests have not been given up."""
-        batch = []
+    def _take(self) -> list[_Waiting]:
+        """Takes the next videos whose requests are not cancelled."""
+        batch: list[_Waiting] = []
         while self._waiting and len(batch) < self._max_batch_size:
             waiting = self._waiting.popleft()
             if not waiting.result.done():
@@ -126,25 +122,24 @@ class Batcher:
         try:
             rows = await loop.run_in_executor(self._thread, self._call, videos)
         except Exception as error:
-            rows = [error] * len(batch)
+            for waiting in batch:
+                if not waiting.result.done():
+                    waiting.result.set_exception(error)
+            return
         for waiting, row in zip(batch, rows, strict=True):
-            if waiting.result.done():
-                continue
-            if isinstance(row, Exception):
-                waiting.result.set_exception(row)
-            else:
+            if not waiting.result.done():
                 waiting.result.set_result(row)
 
-    def _call(self, videos: list[np.ndarray]) -> list[np.ndarray]:
-        """Runs in the model's thread."""
+    def _call(self, videos: list[np.ndarray]) -> np.ndarray:
+        """Calls the model, in its thread."""
         self.predicting = True
         try:
             rows = np.asarray(self._predict(videos))
             if len(rows) != len(videos) or not np.isfinite(rows).all():
                 raise RuntimeError(
-                    f"The model gave {rows.shape} for {len(videos)} videos, "
-                    "or numbers that are not finite."
+                    f"The model gave an array {rows.shape} for {len(videos)} "
+                    "videos, or numbers that are not finite."
                 )
-            return list(rows)
+            return rows
         finally:
             self.predicting = False

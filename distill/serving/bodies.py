@@ -1,4 +1,4 @@
-"""Bodies of requests, read as far as they are allowed to go."""
+"""Bodies of requests, read within limits of size, time and memory."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,11 @@ _LINGER_SECONDS = 1.0
 
 
 class BodyReader:
-    """Reads bodies, each of them and all together within a limit.
+    """Reads bodies; each one and all held together have a limit.
 
     Args:
-      max_body_bytes: Most bytes of a body; of all that are held at a time: 16
-        times as many.
+      max_body_bytes: Most bytes of a body. All bodies held at a time may have
+        16 times as many.
     """
 
     def __init__(self, max_body_bytes: int):
@@ -30,18 +30,20 @@ class BodyReader:
 
     @contextlib.asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Gives a request's body, which counts as held until the end.
+        """Yields a request's body, which counts as held until the exit.
 
         Raises:
-          HTTPException: It is too long, too slow, encoded or cut off, or too
-            many others are held. What is left of it has not been read.
+          HTTPException: The body is too long, too slow, encoded or cut off, or
+            too many others are held. The rest of the body has not been read.
         """
         encoding = request.headers.get("content-encoding", "identity")
         if encoding != "identity":
             raise HTTPException(
-                415, f"Content-Encoding {encoding[:50]!r} is not read.", CLOSE
+                415,
+                f"Content-Encoding {encoding[:50]!r} is not supported.",
+                CLOSE,
             )
-        # Uvicorn answers 400 to a length that is no number.
+        # Uvicorn answers 400 to a length that is not a number.
         if int(request.headers.get("content-length", 0)) > self._max_body_bytes:
             raise self._too_long()
         chunks: list[bytes] = []
@@ -81,9 +83,9 @@ class BodyReader:
 class ClosingResponse(Response):
     """An answer to a request whose body has not been read to its end.
 
-    The connection is closed behind it. A client that is still sending would
-    lose the answer if that happened at once: for a second, and a megabyte at
-    most, what it sends is read and thrown away.
+    The connection is closed afterwards. A client that is still sending would
+    lose the answer if that happened at once, so up to a megabyte is read and
+    discarded for a second.
     """
 
     async def __call__(
@@ -101,11 +103,11 @@ class ClosingResponse(Response):
         if b"expect" not in dict(scope["headers"]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LINGER_SECONDS):
-                    await _throw_away(receive)
+                    await _discard(receive)
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _throw_away(receive: Receive) -> None:
+async def _discard(receive: Receive) -> None:
     num_bytes = 0
     while num_bytes < _LINGER_BYTES:
         message = await receive()

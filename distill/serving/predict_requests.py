@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from distill.serving.json_body import parse_json
+import orjson
 
 if TYPE_CHECKING:
     from distill.predictor import Predictor
@@ -18,7 +17,7 @@ _KEYS = ("instances", "inputs", "signature_name", "parameters")
 
 @dataclasses.dataclass(frozen=True)
 class PredictRequest:
-    """What is asked for.
+    """A predict request.
 
     Attributes:
       videos: The videos as the predictor's `check` returns them.
@@ -32,48 +31,63 @@ class PredictRequest:
 
 
 def read_request(body: bytes, predictor: "Predictor") -> PredictRequest:
-    """Returns what a body asks for.
+    """Reads a predict request.
 
     Args:
       body: JSON of `instances` (row format) or `inputs` (columnar format).
       predictor: Says what a video has to be.
 
     Raises:
-      ValueError: What is wrong, with the index of the video that is.
+      ValueError: The body is wrong; the message has the index of the video.
     """
     try:
-        request = parse_json(body)
-    except ValueError as error:
-        raise ValueError(f"The body is no JSON: {error}.") from error
-    request = _check_object(request, "The body", _KEYS)
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"The body is not JSON: {error}.") from error
+    _check_object(request, "The body", _KEYS)
     _check_signature(request.get("signature_name", SIGNATURE))
-    parameters = _check_object(
-        request.get("parameters", {}), "parameters", ("full",)
-    )
+    parameters = request.get("parameters", {})
+    _check_object(parameters, "parameters", ("full",))
     full = parameters.get("full", False)
     if not isinstance(full, bool):
         raise ValueError("parameters.full must be true or false.")
     if ("instances" in request) == ("inputs" in request):
         raise ValueError("Give either 'instances' or 'inputs'.")
     columnar = "inputs" in request
-    rows = _rows_of_columns if columnar else _rows_of_instances
-    name = "inputs" if columnar else "instances"
+    name, rows = (
+        ("inputs", _rows_of_columns)
+        if columnar
+        else ("instances", _rows_of_instances)
+    )
     videos = []
     for index, row in enumerate(rows(request[name], _input_key(predictor))):
         try:
-            videos.append(_read_video(row, predictor))
+            videos.append(predictor.check(_read_video(row, predictor)))
         except ValueError as error:
             raise ValueError(f"{name}[{index}]: {error}") from error
     if not videos:
         raise ValueError(f"'{name}' holds no video.")
+    # In a request of this form a colon always follows a key: no text that has
+    # passed the checks above holds one.
+    if body.count(b":") != _count_keys(request):
+        raise ValueError("An object of the body has a key twice.")
     return PredictRequest(videos, columnar, full)
+
+
+def _count_keys(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_count_keys, value.values()))
+    # The elements of a list are of one kind: no key among numbers.
+    if isinstance(value, list) and isinstance(value[0], dict | list):
+        return sum(map(_count_keys, value))
+    return 0
 
 
 def _input_key(predictor: "Predictor") -> str:
     return "frames" if predictor.frame_features else "features"
 
 
-def _check_object(value: Any, name: str, keys: tuple[str, ...]) -> dict:
+def _check_object(value: Any, name: str, keys: tuple[str, ...]) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be an object, got {_kind(value)}.")
     for key in value:
@@ -82,7 +96,6 @@ def _check_object(value: Any, name: str, keys: tuple[str, ...]) -> dict:
                 f"{name} has an unknown key {key[:50]!r}; known: "
                 f"{', '.join(keys)}."
             )
-    return value
 
 
 def _check_signature(name: Any) -> None:
@@ -94,129 +107,125 @@ def _check_signature(name: Any) -> None:
         )
 
 
-def _rows_of_instances(instances: Any, key: str) -> Iterator[dict]:
+def _rows_of_instances(instances: Any, key: str) -> Iterator[Any]:
     """Yields the videos of the row format.
 
     A model of one input takes the input's value in place of an object.
     """
     if not isinstance(instances, list):
         raise ValueError(f"'instances' must be a list, got {_kind(instances)}.")
-    for instance in instances:
-        if key == "features" and _is_value(instance):
-            instance = {key: instance}
-        yield instance
+    for row in instances:
+        is_object = isinstance(row, dict) and row.keys() != {"b64"}
+        yield row if is_object or key == "frames" else {key: row}
 
 
 def _rows_of_columns(inputs: Any, key: str) -> Iterator[dict]:
     """Yields the videos of the columnar format."""
     if key == "features" and isinstance(inputs, list):
         inputs = {key: inputs}
-    columns = _check_object(inputs, "'inputs'", _video_keys(key))
-    if key not in columns:
+    _check_object(inputs, "'inputs'", _video_keys(key))
+    if key not in inputs:
         raise ValueError(f"'inputs' has no '{key}'.")
-    for name, column in columns.items():
+    for name, column in inputs.items():
         if not isinstance(column, list):
             raise ValueError(
-                f"inputs.{name} must be a list, an element a video, got "
+                f"inputs.{name} must be a list with an element per video, got "
                 f"{_kind(column)}."
             )
-        if len(column) != len(columns[key]):
+        if len(column) != len(inputs[key]):
             raise ValueError(
-                f"inputs.{name} is of {len(column)} videos, inputs.{key} of "
-                f"{len(columns[key])}."
+                f"inputs.{name} has {len(column)} videos, inputs.{key} has "
+                f"{len(inputs[key])}."
             )
-    for row in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, row, strict=True))
+    for row in zip(*inputs.values(), strict=True):
+        yield dict(zip(inputs, row, strict=True))
 
 
 def _video_keys(key: str) -> tuple[str, ...]:
     return ("frames", "num_frames") if key == "frames" else (key,)
 
 
-def _is_value(instance: Any) -> bool:
-    return not isinstance(instance, dict) or instance.keys() == {"b64"}
-
-
 def _read_video(row: Any, predictor: "Predictor") -> np.ndarray:
-    """Returns a video as the predictor's `check` returns it."""
-    key = _input_key(predictor)
-    row = _check_object(row, "a video", _video_keys(key))
+    """Returns `[frames, features]` or `[features]`, not yet checked."""
+    key, width = _input_key(predictor), predictor.num_features
+    _check_object(row, "a video", _video_keys(key))
     if key not in row:
         raise ValueError(f"'{key}' is missing.")
     value = row[key]
-    if isinstance(value, dict):
-        content = _decode(_check_object(value, key, ("b64",)), key)
-        if key == "features":
-            return predictor.check(_features_of_bytes(content, predictor))
-        video = _frames_of_bytes(content, predictor.num_features)
-    elif key == "features":
-        features = _numbers(value, predictor.num_features, key)
-        return predictor.check(features.astype(np.float32))
+    content = _decode(value, key) if isinstance(value, dict) else None
+    if key == "features":
+        if content is None:
+            return _to_float32(_numbers(value, width, key))
+        return _features_of_bytes(content, width)
+    frames: Any
+    if content is not None:
+        frames = _frames_of_bytes(content, width)
+    elif isinstance(value, list):
+        frames = [
+            _numbers(frame, width, f"frames[{index}]")
+            for index, frame in enumerate(value)
+        ]
     else:
-        video = value
-        if not isinstance(video, list):
-            raise ValueError(
-                f"frames must be a list of frames or an object of 'b64', got "
-                f"{_kind(video)}."
-            )
+        raise ValueError(
+            f"frames must be a list of frames or an object of 'b64', got "
+            f"{_kind(value)}."
+        )
     if "num_frames" in row:
-        video = video[: _check_num_frames(row["num_frames"], len(video))]
-    if isinstance(video, list):
-        video = _frames_of_lists(video, predictor.num_features)
-    return predictor.check(video)
+        frames = frames[: _check_num_frames(row["num_frames"], len(frames))]
+    return _stack(frames, width) if content is None else frames
 
 
 def _decode(value: dict, key: str) -> bytes:
+    _check_object(value, key, ("b64",))
     encoded = value.get("b64")
     if not isinstance(encoded, str):
         raise ValueError(f"{key}.b64 must be a string, got {_kind(encoded)}.")
     try:
         return base64.b64decode(encoded, validate=True)
     except ValueError as error:
-        raise ValueError(f"{key}.b64 is no base64: {error}.") from error
+        raise ValueError(f"{key}.b64 is not base64: {error}.") from error
 
 
 def _frames_of_bytes(content: bytes, width: int) -> np.ndarray:
     if len(content) % width:
         raise ValueError(
-            f"frames.b64 is of {len(content)} bytes, which is no multiple of "
-            f"a frame's {width}."
+            f"frames.b64 has {len(content)} bytes, not a multiple of a "
+            f"frame's {width}."
         )
     return np.frombuffer(content, np.uint8).reshape(-1, width)
 
 
-def _features_of_bytes(content: bytes, predictor: "Predictor") -> np.ndarray:
-    if len(content) != 4 * predictor.num_features:
+def _features_of_bytes(content: bytes, width: int) -> np.ndarray:
+    if len(content) != 4 * width:
         raise ValueError(
-            f"features.b64 is of {len(content)} bytes; "
-            f"{predictor.num_features} little-endian float32 are "
-            f"{4 * predictor.num_features}."
+            f"features.b64 has {len(content)} bytes; {width} little-endian "
+            f"float32 are {4 * width}."
         )
     return np.frombuffer(content, "<f4").astype(np.float32)
 
 
-def _check_num_frames(num_frames: Any, held: int) -> int:
-    if type(num_frames) is not int or not 1 <= num_frames <= held:
+def _check_num_frames(num_frames: Any, given: int) -> int:
+    if type(num_frames) is not int or not 1 <= num_frames <= given:
         is_number = type(num_frames) in (int, float)
         shown = num_frames if is_number else _kind(num_frames)
         raise ValueError(
-            f"num_frames must be a whole number from 1 to the {held} frames "
-            f"given, got {str(shown)[:20]}."
+            f"num_frames must be a whole number from 1 to the {given} frames "
+            f"given, got {shown}."
         )
     return num_frames
 
 
-def _frames_of_lists(frames: list, width: int) -> np.ndarray:
+def _stack(frames: list[np.ndarray], width: int) -> np.ndarray:
     """Returns int64, bytes; or float32 if any number has a fraction."""
     if not frames:
         return np.zeros([0, width], np.uint8)
-    video = np.stack(
-        [
-            _numbers(frame, width, f"frames[{index}]")
-            for index, frame in enumerate(frames)
-        ]
-    )
-    return video if video.dtype == np.int64 else video.astype(np.float32)
+    video = np.stack(frames)
+    return video if video.dtype == np.int64 else _to_float32(video)
+
+
+def _to_float32(numbers: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # the check refuses infinity
+        return numbers.astype(np.float32)
 
 
 def _numbers(values: Any, width: int, place: str) -> np.ndarray:
@@ -243,5 +252,11 @@ def _kind(value: Any) -> str:
     """Returns a JSON value's kind in words."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    kinds = {dict: "an object", list: "a list", str: "a string"}
-    return kinds.get(type(value), "a number")
+    for kind, words in (
+        (dict, "an object"),
+        (list, "a list"),
+        (str, "a string"),
+    ):
+        if isinstance(value, kind):
+            return words
+    return "a number"

@@ -1,4 +1,4 @@
-"""Runs the service: listens, says when it is ready, stops gracefully."""
+"""Runs the service: listens, announces readiness, stops gracefully."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,11 @@ _LAST_PORT = 65535
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """Returns a socket at an address; 0 takes a free port.
+    """Returns a socket at an address; port 0 takes a free one.
 
     Raises:
-      ValueError: There is no such port.
-      OSError: There is no such address, or it is taken.
+      ValueError: The port is out of range.
+      OSError: The address does not exist or is taken.
     """
     if not 0 <= port <= _LAST_PORT:
         raise ValueError(f"port must be from 0 to {_LAST_PORT}, got {port}.")
@@ -36,7 +37,7 @@ def open_socket(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # By the protocol asyncio knows to send without delay (TCP_NODELAY).
+        # asyncio sets TCP_NODELAY only on sockets that name their protocol.
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -57,14 +58,14 @@ def serve(
 ) -> None:
     """Answers requests until SIGTERM or SIGINT.
 
-    Then it stops to listen, answers what it has accepted and returns. A call
-    of the model that takes longer than that may ends the process with status 1.
+    Then it stops listening, answers the accepted requests and returns. If the
+    model does not finish within the timeout, the process exits with status 1.
 
     Args:
       predictor: The model; it is called once before the first request.
       options: The service's name and limits.
-      listener: Where it listens, from `open_socket`.
-      model: What is served, for the line that says that it is ready.
+      listener: The socket, from `open_socket`.
+      model: Name of the model in the line that announces readiness.
     """
     _warm_up(predictor)
     service = Service(predictor, options)
@@ -83,7 +84,7 @@ def serve(
     )
     _Server(config, service, model).run([listener])
     if service.predicting:
-        # Python would wait for the model's thread.
+        # A normal exit would wait for the model's thread.
         print(
             "ERROR: The model had not answered "
             f"{options.stop_timeout_seconds} seconds after the stop.",
@@ -94,7 +95,7 @@ def serve(
 
 
 def _warm_up(predictor: "Predictor") -> None:
-    """Predicts a video of zeros: a model that cannot fails at the start."""
+    """Predicts a video of zeros, so that a broken model fails at the start."""
     width = predictor.num_features
     video = np.zeros([width], np.float32)
     if predictor.frame_features:
@@ -103,10 +104,10 @@ def _warm_up(predictor: "Predictor") -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, whose stop is announced and ends with status 0.
+    """Uvicorn's server, which announces its stop and ends with status 0.
 
-    Uvicorn's own raises the signal again when it has stopped, which would end
-    the process by it.
+    Uvicorn's own raises the signal again once it has stopped; that would kill
+    the process.
     """
 
     def __init__(self, config: uvicorn.Config, service: Service, model: str):
@@ -116,7 +117,7 @@ class _Server(uvicorn.Server):
         self._stop_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to listen and says so."""
+        """Starts listening and announces it."""
         await super().startup(sockets)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
@@ -137,8 +138,8 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """Begins to stop; a second signal does not wait for the delay."""
+    def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
+        """Begins to stop; a second signal skips the delay."""
         if self._service.stopping:
             super().handle_exit(sig, frame)
             return

@@ -5,13 +5,14 @@ import concurrent.futures
 import contextlib
 import http
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from distill.serving import answers, predict_requests
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("distill.serving")
 _JSON = "application/json"
-# Below these, work is done where it stands: a change of threads costs more.
+# Bytes and numbers below which handing over to a thread costs more than work.
 _SMALL_BODY = 32 * 1024
 _SMALL_ANSWER = 4096
 
@@ -38,7 +39,7 @@ class Service:
 
     Attributes:
       app: The ASGI application.
-      stopping: Whether `/healthz` says so.
+      stopping: Whether the service is about to stop.
     """
 
     def __init__(self, predictor: "Predictor", options: ServiceOptions):
@@ -53,19 +54,20 @@ class Service:
             options.max_queue,
         )
         self._parsers = concurrent.futures.ThreadPoolExecutor(2, "parser")
+        handlers: dict[Any, Callable] = {
+            HTTPException: self._answer_error,
+            Exception: self._answer_fault,
+        }
         self.app = Starlette(
             routes=self._routes(),
             lifespan=self._lifespan,
-            exception_handlers={
-                HTTPException: self._answer_error,
-                Exception: self._answer_fault,
-            },
+            exception_handlers=handlers,
         )
         self.app.router.redirect_slashes = False
 
     @property
     def predicting(self) -> bool:
-        """Whether the model is being called."""
+        """Whether the model is running."""
         return self._batcher.predicting
 
     def _routes(self) -> list[Route]:
@@ -89,14 +91,14 @@ class Service:
 
     async def _health(self, request: Request) -> Response:
         if self.stopping:
-            return JSONResponse({"error": "The service is stopping."}, 503)
-        return JSONResponse({"status": "ok"})
+            return _answer_json({"error": "The service is stopping."}, 503)
+        return _answer_json({"status": "ok"})
 
     async def _status(self, request: Request) -> Response:
-        return JSONResponse(answers.model_status(self.stopping))
+        return _answer_json(answers.model_status(self.stopping))
 
     async def _metadata(self, request: Request) -> Response:
-        return JSONResponse(
+        return _answer_json(
             answers.model_metadata(
                 self._predictor, self.options.model_name, self.options.top_k
             )
@@ -164,14 +166,10 @@ class Service:
     async def _answer_error(
         self, request: Request, error: HTTPException
     ) -> Response:
-        headers = dict(error.headers or {})
+        headers = error.headers or {}
         kind = ClosingResponse if "Connection" in headers else Response
-        return kind(
-            answers.render_error(self._message(request, error)),
-            error.status_code,
-            headers,
-            _JSON,
-        )
+        content = {"error": self._message(request, error)}
+        return _answer_json(content, error.status_code, headers, kind)
 
     def _message(self, request: Request, error: HTTPException) -> str:
         status = http.HTTPStatus(error.status_code)
@@ -190,8 +188,15 @@ class Service:
     async def _answer_fault(
         self, request: Request, error: Exception
     ) -> Response:
-        return Response(
-            answers.render_error("The server's log says what failed."),
-            500,
-            media_type=_JSON,
+        return _answer_json(
+            {"error": "The server's log says what failed."}, 500
         )
+
+
+def _answer_json(
+    content: dict[str, Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    kind: type[Response] = Response,
+) -> Response:
+    return kind(orjson.dumps(content), status, headers, _JSON)

@@ -152,5 +152,5 @@ def test_a_wrong_number_of_predictions_is_an_error():
         async with Batcher(lambda v: np.zeros([1, 2]), 4, 0, 9) as batcher:
             await batcher.predict([np.zeros(1)] * 2)
 
-    with pytest.raises(RuntimeError, match=r"\(1, 2\) for 2 videos"):
+    with pytest.raises(RuntimeError, match=r"array \(1, 2\) for 2 videos"):
         asyncio.run(run())

@@ -104,7 +104,7 @@ def test_an_oversized_body_is_answered_while_it_is_sent():
             while part := connection.recv(65536):
                 answer += part
         assert answer.startswith(b"HTTP/1.1 413 ")
-        assert b'{"error": "The body is longer than 100000 bytes."}' in answer
+        assert b'{"error":"The body is longer than 100000 bytes."}' in answer
         with connect(port) as connection:
             assert request(connection, 1)[0] == 200
         process.terminate()
