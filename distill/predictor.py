@@ -13,7 +13,7 @@ from distill.deployment.interface import (
     read_class_names,
     read_interface,
 )
-from distill.deployment.runtimes import Runtime, load_runtime
+from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
 from distill.metrics.ranking import top_classes
 
 _CHECKPOINTS = (".h5", ".json")
@@ -81,8 +81,7 @@ class Predictor:
     def _load_checkpoint(
         cls, path: Path, role: str, class_names_file: str | Path | None
     ) -> "Predictor":
-        # These import TensorFlow, which artifacts may not need.
-        from distill.deployment.model_runtime import ModelRuntime
+        # This imports TensorFlow, which artifacts may not need.
         from distill.networks.loading import load_network
 
         network = load_network(path, role)

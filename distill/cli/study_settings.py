@@ -72,7 +72,7 @@ def study_plan(command: str) -> Study:
 
 def _each_once(flag: str) -> list[int]:
     """Returns the numbers of a flag; ValueError unless each stands once."""
-    numbers = list(FLAGS[flag].value or ())
+    numbers = list(FLAGS[flag].value)
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(f"--{flag} must name each number once: {numbers}.")
     return numbers
@@ -152,7 +152,8 @@ def _row_units(
         directory = unit_directory(FLAGS.study_dir, row.name, budget, seed)
         try:
             stages = _stages(row, budget, seed, directory, teachers)
-            scored = stages[-1].network("student").budget.at_evaluation()
+            trained = stages[-1].network("student").budget
+            scored = trained.at_evaluation()
             if row.evaluation_selection:
                 scored = FrameBudget(
                     row.evaluation_selection, num_frames=budget
@@ -164,7 +165,7 @@ def _row_units(
             ) from error
         yield Unit(
             row.name,
-            stages[-1].network("student").budget.num_frames,
+            trained.num_frames,
             seed,
             directory,
             stages,

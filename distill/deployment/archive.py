@@ -1,7 +1,7 @@
 """One archive of an artifact, within a limit of bytes.
 
-As the YouTube-8M challenge of 2018 wanted it: `model_flags.json` beside the
-model, 1 GB at most.
+The YouTube-8M challenge of 2018 asked for it: `model_flags.json` beside the
+model, at most 1 GB.
 """
 
 import json
@@ -33,21 +33,20 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
     """Packs an artifact of an export.
 
     Args:
-      directory: The export; the archive is written there.
+      directory: The export, where the archive is written.
       artifact: Name of the artifact.
-      max_bytes: The archive's most bytes.
+      max_bytes: Largest size of the archive.
 
     Returns:
-      A line that says what was written.
+      A line with the archive's path and size.
 
     Raises:
-      ValueError: There is no such artifact, or the archive is larger: then
-        none is left.
+      ValueError: There is no such artifact, or the archive would be larger.
     """
     directory = Path(directory)
     card = read_card(directory, ["interface", "network"])
-    held = _list_artifacts(directory, card)
-    check_choice("archive", artifact, held)
+    names = _list_artifacts(directory, card)
+    check_choice("archive", artifact, names)
     target = directory / f"{artifact}.tar.gz"
     with replace_atomically(target) as temporary:
         flags_file = directory / FLAGS_FILE
@@ -61,22 +60,24 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
         if size > max_bytes:
             raise ValueError(
                 f"{target.name} has {size:,} bytes, {size - max_bytes:,} over "
-                f"--max_bytes={max_bytes:,}: {_list_sizes(directory, held)}."
+                f"--max_bytes={max_bytes:,}: {_list_sizes(directory, names)}."
             )
     return f"{target}: {size:,} bytes"
 
 
 def _list_artifacts(directory: Path, card: dict[str, Any]) -> list[str]:
-    """Returns the artifacts' names, which lie beside the card."""
+    """Returns the names of the artifacts beside the card."""
     rows = card.get("artifacts")
-    rows = rows if isinstance(rows, list) else [None]
-    names = [row.get("path") for row in rows if isinstance(row, dict)]
-    if len(names) < len(rows) or not all(
+    names: list[Any] = [
+        row.get("path") if isinstance(row, dict) else None
+        for row in (rows if isinstance(rows, list) else [None])
+    ]
+    if not all(
         isinstance(name, str) and name == Path(name).name for name in names
     ):
         raise ValueError(
-            f"{directory / CARD} is no card of an export: its artifacts are no "
-            "files beside it."
+            f"{directory / CARD} is not an export's card: its artifacts are "
+            "not files beside it."
         )
     return names
 

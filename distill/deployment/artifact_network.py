@@ -17,13 +17,13 @@ from distill.settings.training import LABEL_LOSSES
 
 
 class ArtifactNetwork:
-    """What evaluation and inference need of a network, of an artifact.
+    """An artifact with the attributes that evaluation and inference need.
 
     Args:
       path: The artifact, beside its card.
 
     Raises:
-      ValueError: It is none, or cannot be read.
+      ValueError: The path is not an export artifact, or it is damaged.
     """
 
     def __init__(self, path: str | Path):
@@ -31,6 +31,7 @@ class ArtifactNetwork:
         self._runtime = load_runtime(path)
         self.interface = read_interface(path.parent)
         self.schema = self.interface.schema
+        self.budget = self.interface.reading_budget
         card = read_card(path.parent, ["network", "source"])
         network, source = card["network"], card["source"]
         try:
@@ -40,20 +41,15 @@ class ArtifactNetwork:
             self.label_loss = check_choice(
                 "label_loss", str(network["label_loss"]), LABEL_LOSSES
             )
-            # The `role` and `step` of what it was made of.
+            # The `role` and `step` of its checkpoint.
             self.source = {key: source[key] for key in ("role", "step")}
         except KeyError as error:
             raise ValueError(
-                f"{path.parent / CARD} is no card of an export: no {error}."
+                f"{path.parent / CARD} is not an export's card: no {error}."
             ) from error
 
-    @property
-    def budget(self) -> Any:
-        """The frames that are read of records."""
-        return self.interface.reading_budget
-
     def compiled_predict(self, inputs: Mapping[str, Any]) -> tf.Tensor:
-        """Returns `predictions` `[batch, classes]` of videos as read."""
+        """Returns `predictions` `[batch, classes]` of a read batch."""
         return tf.constant(self._runtime(to_arrays(inputs, self.interface)))
 
 
@@ -72,11 +68,11 @@ def evaluate_artifact(
       reader: Reads the examples, with labels.
       top_k: Classes a video that enter GAP.
       network: The network, if it is loaded already.
-      sharing: How workers divide them.
+      sharing: How workers divide the examples.
 
     Returns:
-      Its result, with `checkpoint`, the artifact, and `role` and `step` of
-      what it was made of.
+      The scores, with the artifact's path as `checkpoint`, and `role` and
+      `step` of its checkpoint.
     """
     network = network or ArtifactNetwork(artifact)
     scores = evaluate_network(

@@ -1,13 +1,14 @@
-"""The kinds of artifact: how each is written, and how far it may be off."""
+"""The kinds of artifact: how each is written, and its tolerance."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 
 from distill.deployment.converted_formats import (
-    quantize_onnx,
+    write_int8_onnx,
     write_litert,
     write_onnx,
 )
@@ -24,10 +25,10 @@ class ArtifactKind:
 
     Attributes:
       format: `saved_model`, `keras`, `onnx` or `litert`.
-      precision: What its weights are stored as.
+      precision: The type in which its weights are stored.
       name: Its file or directory within the export.
-      write: Writes it: from the path, the model from videos as stored to
-        probabilities, its interface and the classes a video in rankings.
+      write: Writes it. Takes the path, the model from videos as stored to
+        probabilities, its interface and the number of ranked classes.
     """
 
     format: str
@@ -36,51 +37,36 @@ class ArtifactKind:
     write: Writer
 
 
-def _saved_model(half_weights):
-    def write(path, model, interface, top_k):
-        write_saved_model(
-            path, model, interface, top_k=top_k, half_weights=half_weights
-        )
-
-    return write
+def _without_ranking(
+    write: Callable[[Path, keras.Model, VideoInterface], None],
+) -> Writer:
+    return lambda path, model, interface, top_k: write(path, model, interface)
 
 
-def _keras(path, model, interface, top_k):
-    del interface, top_k
-    model.save(path)
-
-
-def _onnx(path, model, interface, top_k):
-    del top_k
-    write_onnx(path, model, interface)
-
-
-def _onnx_int8(path, model, interface, top_k):
-    del top_k
-    source = path.with_name("." + path.name)
-    try:
-        write_onnx(source, model, interface)
-        quantize_onnx(source, path)
-    finally:
-        source.unlink(missing_ok=True)
-
-
-def _litert(precision):
-    def write(path, model, interface, top_k):
-        del top_k
-        write_litert(path, model, interface, precision)
-
-    return write
+def _litert(precision: str) -> Writer:
+    return _without_ranking(
+        functools.partial(write_litert, precision=precision)
+    )
 
 
 KINDS = (
-    ArtifactKind("saved_model", "float32", "saved_model", _saved_model(False)),
+    ArtifactKind("saved_model", "float32", "saved_model", write_saved_model),
     ArtifactKind(
-        "saved_model", "float16", "saved_model_float16", _saved_model(True)
+        "saved_model",
+        "float16",
+        "saved_model_float16",
+        functools.partial(write_saved_model, half_weights=True),
     ),
-    ArtifactKind("keras", "float32", "model.keras", _keras),
-    ArtifactKind("onnx", "float32", "model.onnx", _onnx),
-    ArtifactKind("onnx", "int8", "model_int8.onnx", _onnx_int8),
+    ArtifactKind(
+        "keras",
+        "float32",
+        "model.keras",
+        lambda path, model, interface, top_k: model.save(path),
+    ),
+    ArtifactKind("onnx", "float32", "model.onnx", _without_ranking(write_onnx)),
+    ArtifactKind(
+        "onnx", "int8", "model_int8.onnx", _without_ranking(write_int8_onnx)
+    ),
     ArtifactKind("litert", "float32", "model.tflite", _litert("float32")),
     ArtifactKind(
         "litert", "float16", "model_float16.tflite", _litert("float16")
@@ -88,7 +74,8 @@ KINDS = (
     ArtifactKind("litert", "int8", "model_int8.tflite", _litert("int8")),
 )
 FORMATS = tuple(dict.fromkeys(kind.format for kind in KINDS))
-# How far the GAP may be off the checkpoint's; of float32 every probability.
+# Largest difference of the GAP from the checkpoint's; in float32 also of any
+# probability.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "int8": 5e-3}
 
 
@@ -98,7 +85,7 @@ def choose_kinds(
     """Returns the kinds of some formats and precisions.
 
     Raises:
-      ValueError: A name is unknown, or nothing is left.
+      ValueError: A name is unknown, or no kind fits.
     """
     for name in formats:
         check_choice("format", name, FORMATS)
@@ -110,10 +97,10 @@ def choose_kinds(
         if kind.format in formats and kind.precision in precisions
     ]
     if not kinds:
-        offered = sorted({(k.format, k.precision) for k in KINDS})
+        offered = sorted({f"{k.format} in {k.precision}" for k in KINDS})
         raise ValueError(
             f"There is no {' or '.join(formats)} in {' or '.join(precisions)}; "
-            f"there are {', '.join(' in '.join(pair) for pair in offered)}."
+            f"there are {', '.join(offered)}."
         )
     return kinds
 

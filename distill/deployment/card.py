@@ -1,9 +1,7 @@
-"""An export's card: where it comes from, what it costs, how well it does."""
+"""An export's card: its source, its cost and its scores."""
 
-import csv
 import hashlib
 import json
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ _COLUMNS = (
     ("largest_difference", "largest difference", "{:.1e}"),
     ("gap", "GAP", "{:.4f}"),
     ("mean_average_precision", "mAP", "{:.4f}"),
-    ("milliseconds_at_1", "ms a video, batch 1", "{:.3f}"),
+    ("milliseconds_at_1", "ms per video, batch 1", "{:.3f}"),
     ("milliseconds_at_64", "batch 64", "{:.3f}"),
 )
 
@@ -30,7 +28,7 @@ def file_hash(path: str | Path) -> str:
 
 
 def path_hash(path: str | Path) -> str:
-    """Returns the SHA-256 of a file, or of a directory's names and files."""
+    """Returns the SHA-256 of a file, or of all names and files of a folder."""
     path = Path(path)
     if path.is_file():
         return file_hash(path)
@@ -41,7 +39,7 @@ def path_hash(path: str | Path) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Returns the machine and the versions of what runs on it."""
+    """Returns the machine and the versions of its runtimes."""
     versions = describe_machine()
     for package in _RUNTIMES:
         try:
@@ -49,14 +47,6 @@ def environment() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def write_class_names(path: Path, names: Sequence[str]) -> None:
-    """Writes `index,name` a class."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("index", "name"))
-        writer.writerows(enumerate(names))
 
 
 def write_card(directory: Path, card: dict[str, Any]) -> None:
@@ -80,9 +70,9 @@ def card_text(card: dict[str, Any]) -> str:
         f"{network['macs']:,} MACs a video of "
         f"{network['frames']} frames, {network['num_classes']} classes",
         f"- GAP and mAP on {data['num_videos']:,} {data['examples']} of "
-        f"`{data['pattern']}`; differences are from the checkpoint's own "
-        "probabilities on them",
-        f"- Times on {where}: a video's share of the median of a batch; "
+        f"`{data['pattern']}`; differences of probabilities from the "
+        "checkpoint's on the same data",
+        f"- Times on {where}: median time of a batch, divided by its videos; "
         + ", ".join(f"{name} {version}" for name, version in machine.items()),
         "",
         "| " + " | ".join(title for _, title, _ in _COLUMNS) + " |",

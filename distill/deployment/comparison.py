@@ -1,4 +1,4 @@
-"""Artifacts held against the network that they were made of."""
+"""Artifacts compared with the network that they were exported from."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,18 +17,19 @@ from distill.reporting.timing import time_interleaved
 
 CHECKPOINT = "checkpoint"
 _BATCH_SIZES = (1, 64)
-_TURNS, _CALLS_A_TURN = 5, 10
+_ROUNDS, _CALLS_PER_ROUND = 5, 10
 _MAP = {False: "mean_average_precision", True: "segment_mean_average_precision"}
 
 
 @dataclasses.dataclass
 class Comparison:
-    """What a runtime says of real videos, beside the network itself.
+    """A runtime's scores on real videos.
 
     Attributes:
-      gap: Its GAP.
-      mean_average_precision: Its mAP (of segments: segment mAP).
-      largest_difference: Of all probabilities, from the network's.
+      gap: GAP.
+      mean_average_precision: mAP, or segment mAP for segments.
+      largest_difference: Largest difference of a probability from the
+        network's.
     """
 
     gap: float
@@ -45,13 +46,13 @@ def compare_runtimes(
     """Scores runtimes on the same videos.
 
     Args:
-      runtimes: By name; `CHECKPOINT` is the one the others are held against.
+      runtimes: By name; the others are compared with `CHECKPOINT`.
       reader: Reads videos with labels.
-      interface: What the runtimes take.
+      interface: The inputs of the runtimes.
       top_k: Classes a video in GAP.
 
     Returns:
-      The comparison of every runtime, by name; the number of videos.
+      The comparison of each runtime by name, and the number of videos.
     """
     of_segments = reader.schema.segment_labels
     metrics = {
@@ -81,8 +82,10 @@ def compare_runtimes(
     }, num_videos
 
 
-def to_arrays(batch: Mapping[str, Any], interface: VideoInterface) -> dict:
-    """Returns a read batch as a runtime takes it: frames up to the most."""
+def to_arrays(
+    batch: Mapping[str, Any], interface: VideoInterface
+) -> dict[str, np.ndarray]:
+    """Returns a read batch as runtimes take it, padded to `max_frames`."""
     inputs = {key: value.numpy() for key, value in video_inputs(batch).items()}
     if "frames" in inputs:
         missing = interface.schema.max_frames - inputs["frames"].shape[1]
@@ -94,53 +97,55 @@ def to_arrays(batch: Mapping[str, Any], interface: VideoInterface) -> dict:
 def check_agreement(
     name: str, precision: str, found: Comparison, expected: Comparison
 ) -> None:
-    """Checks that an artifact says what its network says.
+    """Checks that an artifact agrees with its network.
 
     Raises:
-      ValueError: Its GAP is further off than `TOLERANCES` allow or, in
-        float32, a probability is.
+      ValueError: Its GAP or, in float32, a probability differs by more than
+        `TOLERANCES` allows.
     """
     tolerance = TOLERANCES[precision]
     off = abs(found.gap - expected.gap)
     if off > tolerance or not np.isfinite(found.largest_difference):
         raise ValueError(
-            f"{name} does not say what the checkpoint says: its GAP is "
-            f"{found.gap:.4f} in place of {expected.gap:.4f} (allowed: "
+            f"{name} does not agree with the checkpoint: its GAP is "
+            f"{found.gap:.4f} instead of {expected.gap:.4f} (allowed: "
             f"{tolerance} for {precision}). Leave it out by --formats or "
             "--precisions."
         )
     if precision == "float32" and found.largest_difference > tolerance:
         raise ValueError(
-            f"{name} does not say what the checkpoint says: a probability is "
-            f"off by {found.largest_difference:.1e} (allowed: {tolerance})."
+            f"{name} does not agree with the checkpoint: a probability "
+            f"differs by {found.largest_difference:.1e} (allowed: {tolerance})."
         )
 
 
 def time_runtimes(
-    runtimes: Mapping[str, Runtime], reader: VideoReader, interface
+    runtimes: Mapping[str, Runtime],
+    reader: VideoReader,
+    interface: VideoInterface,
 ) -> dict[str, dict[str, float]]:
-    """Times runtimes on real videos, taking turns.
+    """Times runtimes on real videos, interleaved.
 
     Returns:
-      By name, `milliseconds_at_1` and `milliseconds_at_64`: a video's share
-      of the median time of a batch of so many.
+      By name, `milliseconds_at_1` and `milliseconds_at_64`: the median time of
+      a batch of so many videos, divided by their number.
     """
     largest = max(_BATCH_SIZES)
     reader = dataclasses.replace(
         reader, batch_size=largest, budget=interface.reading_budget
     )
     batch = to_arrays(next(iter(reader.read_once())), interface)
-    held = len(next(iter(batch.values())))
+    num_videos = len(next(iter(batch.values())))
     times: dict[str, dict[str, float]] = {name: {} for name in runtimes}
     for batch_size in _BATCH_SIZES:
-        rows = np.arange(batch_size) % held
+        rows = np.arange(batch_size) % num_videos
         inputs = {key: value[rows] for key, value in batch.items()}
         calls = {
             name: lambda run=runtime, inputs=inputs: run(inputs)
             for name, runtime in runtimes.items()
         }
         for name, seconds in time_interleaved(
-            calls, _TURNS, _CALLS_A_TURN
+            calls, _ROUNDS, _CALLS_PER_ROUND
         ).items():
             milliseconds = 1e3 * seconds / batch_size
             times[name][f"milliseconds_at_{batch_size}"] = milliseconds

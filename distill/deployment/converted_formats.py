@@ -1,8 +1,11 @@
 """ONNX and LiteRT files, converted from a TensorFlow graph."""
 
+import contextlib
+import logging
 import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +16,23 @@ from distill.deployment.runtimes import import_extra
 from distill.models.fixed_shapes import fixed_shapes
 
 _OPSET = 18
+_LOGGERS = (None, "absl", "tensorflow", "tf2onnx")
+
+
+@contextlib.contextmanager
+def quiet_converters() -> Iterator[None]:
+    """Shows only errors while TensorFlow and the converters run."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _input_specs(interface: VideoInterface) -> dict[str, tf.TensorSpec]:
@@ -28,30 +48,18 @@ def _input_specs(interface: VideoInterface) -> dict[str, tf.TensorSpec]:
     }
 
 
-def _prediction_function(model: keras.Model, interface: VideoInterface) -> Any:
-    """Returns a graph from the inputs to `predictions`, shapes fixed."""
-    specs = _input_specs(interface)
-
-    def predict(*tensors):
-        inputs = dict(zip(specs, tensors, strict=True))
-        with fixed_shapes():
-            return {"predictions": model(inputs)}
-
-    return tf.function(predict, input_signature=list(specs.values()))
-
-
 def write_onnx(
     path: Path, model: keras.Model, interface: VideoInterface
 ) -> None:
     """Writes a float32 ONNX file.
 
-    The weights are inputs of the graph that is converted and become part of
-    the file afterwards: the converter would copy constants many times.
+    The weights are inputs of the converted graph and enter the file
+    afterwards, because the converter copies constants many times.
 
     Args:
       path: The file.
       model: From a batch of videos as stored to `[batch, classes]`.
-      interface: What it takes and gives.
+      interface: The model's inputs and outputs.
 
     Raises:
       ValueError: The extra `[onnx]` is not installed.
@@ -95,26 +103,34 @@ def write_onnx(
     onnx.save(converted, path)
 
 
-def quantize_onnx(source: Path, path: Path) -> None:
-    """Writes an ONNX file with int8 weights, one scale a column.
+def write_int8_onnx(
+    path: Path, model: keras.Model, interface: VideoInterface
+) -> None:
+    """Writes an ONNX file with int8 weights, one scale per column.
 
-    Activations are quantised as they come, a whole batch by one scale: what
-    is said of a video depends a little on the videos beside it.
+    Activations are quantised at run time with one scale per batch, so a
+    video's result depends slightly on the other videos of its batch.
 
     Args:
-      source: The float32 file.
-      path: The file to write.
+      path: The file.
+      model: From a batch of videos as stored to `[batch, classes]`.
+      interface: The model's inputs and outputs.
 
     Raises:
       ValueError: The extra `[onnx]` is not installed.
     """
     quantization = import_extra("onnxruntime.quantization", "onnx")
-    quantization.quantize_dynamic(
-        source,
-        path,
-        weight_type=quantization.QuantType.QInt8,
-        per_channel=True,
-    )
+    source = path.with_name("." + path.name)
+    try:
+        write_onnx(source, model, interface)
+        quantization.quantize_dynamic(
+            source,
+            path,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+        )
+    finally:
+        source.unlink(missing_ok=True)
 
 
 def write_litert(
@@ -128,24 +144,30 @@ def write_litert(
     Args:
       path: The file.
       model: From a batch of videos as stored to `[batch, classes]`.
-      interface: What it takes and gives.
-      precision: `float32`, or what the weights are stored as: `float16`, or
-        `int8` with activations quantised as they come.
+      interface: The model's inputs and outputs.
+      precision: Type of the stored weights: `float32`, `float16` or `int8`,
+        whose activations are quantised at run time.
 
     Raises:
-      ValueError: It needs operations that LiteRT does not have by itself (the
-        Flex delegate's).
+      ValueError: LiteRT's own operations cannot compute the model.
     """
+    specs = _input_specs(interface)
+
+    def predict(*tensors):
+        inputs = dict(zip(specs, tensors, strict=True))
+        with fixed_shapes():
+            return {"predictions": model(inputs)}
+
+    function = tf.function(predict, input_signature=list(specs.values()))
     with tempfile.TemporaryDirectory() as folder:
         module = tf.Module()
-        # TensorFlow's variables, not Keras's: the converter would take those
-        # for state of the graph.
+        # TensorFlow's variables: the converter would take Keras's for state
+        # of the graph.
         module.weights = [variable.value for variable in model.variables]
-        predict = _prediction_function(model, interface)
         tf.saved_model.save(
             module,
             folder,
-            signatures={"serving_default": predict.get_concrete_function()},
+            signatures={"serving_default": function.get_concrete_function()},
             options=tf.saved_model.SaveOptions(
                 experimental_custom_gradients=False
             ),
@@ -168,7 +190,7 @@ def write_litert(
 
 
 def _reason(error: Exception) -> str:
-    """Returns the line of a converter's error that says what is missing."""
+    """Returns the line of a converter's error that names missing operations."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if " ops: " in line]
     return (named or lines or [repr(error)])[0]

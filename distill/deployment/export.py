@@ -1,4 +1,4 @@
-"""From a checkpoint to artifacts that are proven to say the same."""
+"""From a checkpoint to artifacts that are checked to agree with it."""
 
 import dataclasses
 import time
@@ -21,10 +21,14 @@ from distill.deployment.comparison import (
     time_runtimes,
     to_arrays,
 )
-from distill.deployment.interface import CARD, CLASS_NAMES, VideoInterface
-from distill.deployment.model_runtime import ModelRuntime
-from distill.deployment.quiet import quiet_converters
-from distill.deployment.runtimes import Runtime, load_runtime
+from distill.deployment.converted_formats import quiet_converters
+from distill.deployment.interface import (
+    CARD,
+    CLASS_NAMES,
+    VideoInterface,
+    write_class_names,
+)
+from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
 from distill.models.preprocessing import dequantize
 from distill.networks.ensemble_file import Ensemble, is_ensemble
@@ -44,8 +48,8 @@ class Export:
       checkpoint: Its file, for the card.
       role: `student` or `teacher`.
       network: The network, in float32.
-      reader: Reads real videos with labels, on which every artifact is
-        compared with the checkpoint.
+      reader: Reads videos with labels, on which every artifact is compared
+        with the checkpoint.
       pattern: The reader's files, for the card.
       class_names: The name of every class.
       top_k: Classes a video in rankings and in GAP.
@@ -61,7 +65,7 @@ class Export:
 
     @property
     def interface(self) -> VideoInterface:
-        """What the artifacts take and give."""
+        """Inputs and outputs of the artifacts."""
         return VideoInterface(
             self.network.schema, self.network.budget, tuple(self.class_names)
         )
@@ -72,20 +76,20 @@ class Export:
         """Writes the artifacts and their card, all of them or nothing.
 
         Args:
-          directory: Where they go; an earlier export there is replaced.
-          kinds: What to write.
+          directory: The export; an earlier export there is replaced.
+          kinds: The artifacts to write.
 
         Yields:
-          Lines that say what was done.
+          Lines on the progress.
 
         Raises:
-          ValueError: The directory holds something else, a runtime is not
-            installed or cannot run the network, or an artifact does not say
-            what the checkpoint says.
+          ValueError: The directory holds other files, a runtime is not
+            installed or cannot run the network, or an artifact does not agree
+            with the checkpoint.
         """
         with replace_directory(directory, CARD) as folder:
-            cards.write_class_names(folder / CLASS_NAMES, self.class_names)
-            runtimes: dict[str, Runtime] = {
+            write_class_names(folder / CLASS_NAMES, self.class_names)
+            runtimes: dict[str, Any] = {
                 CHECKPOINT: ModelRuntime(self.network.raw_model())
             }
             for kind in kinds:
@@ -96,7 +100,9 @@ class Export:
             cards.write_card(folder, card)
         yield cards.card_text(card)
 
-    def _write_artifact(self, folder, kind, runtimes) -> str:
+    def _write_artifact(
+        self, folder: Path, kind: ArtifactKind, runtimes: dict[str, Any]
+    ) -> str:
         start = time.perf_counter()
         path = folder / kind.name
         model = runtimes[CHECKPOINT].model
@@ -108,8 +114,13 @@ class Export:
         seconds = time.perf_counter() - start
         return f"{kind.name}: {count_bytes(path):,} bytes, {seconds:.0f} s"
 
-    def _compare(self, folder, kinds, runtimes) -> dict[str, Any]:
-        """Returns the card; ValueError if an artifact is off."""
+    def _compare(
+        self,
+        folder: Path,
+        kinds: Sequence[ArtifactKind],
+        runtimes: dict[str, Runtime],
+    ) -> dict[str, Any]:
+        """Returns the card; ValueError if an artifact does not agree."""
         compared, num_videos = compare_runtimes(
             runtimes, self.reader, self.interface, self.top_k
         )
@@ -122,7 +133,10 @@ class Export:
         times = time_runtimes(artifacts, self.reader, self.interface)
         return self._describe(num_videos) | {
             "checkpoint": {"path": CHECKPOINT, "precision": "float32"}
-            | _scores(expected),
+            | {
+                "gap": expected.gap,
+                "mean_average_precision": expected.mean_average_precision,
+            },
             "artifacts": [
                 {
                     "path": kind.name,
@@ -144,7 +158,7 @@ class Export:
             "interface": self.interface.to_json(),
             "source": self._source(),
             "network": {
-                "model": model_name(network),
+                "model": _model_name(network),
                 "frames": network.num_frames if schema.frame_features else None,
                 "frames_seen": self.interface.budget.name,
                 "parameters": network.num_parameters,
@@ -161,14 +175,14 @@ class Export:
         }
 
     def _trained(self) -> RunSettings:
-        """Returns the settings of the run, or of the first member's."""
+        """Returns the settings of the run, or of an ensemble's first one."""
         checkpoint = self.checkpoint
         if is_ensemble(checkpoint):
             checkpoint = Ensemble.read(checkpoint).members[0].checkpoint
         return read_settings(checkpoint)
 
     def _source(self) -> dict[str, Any]:
-        source = {
+        source: dict[str, Any] = {
             "checkpoint": self.checkpoint,
             "sha256": cards.file_hash(self.checkpoint),
             "role": self.role,
@@ -179,31 +193,25 @@ class Export:
         return source | {"step": read_progress(self.checkpoint)["step"]}
 
     def _write_example(self, folder: Path, runtime: Runtime) -> None:
-        """Writes a real video with what the checkpoint says of it."""
+        """Writes a video with the checkpoint's predictions."""
         reader = dataclasses.replace(self.reader, batch_size=1)
         batch = next(iter(reader.read_once()))
         inputs = to_arrays(batch, self.interface)
-        np.savez(folder / EXAMPLE, **inputs, predictions=runtime(inputs))
+        arrays: dict[str, Any] = {**inputs, "predictions": runtime(inputs)}
+        np.savez(folder / EXAMPLE, **arrays)
 
 
-def _scores(compared):
-    return {
-        "gap": compared.gap,
-        "mean_average_precision": compared.mean_average_precision,
-    }
-
-
-def model_name(network: Any) -> str:
-    """Returns the models of a network, or of an ensemble's members."""
+def _model_name(network: Any) -> str:
+    """Returns the model of a network, or those of an ensemble's members."""
     members = getattr(network, "networks", [network])
     return " + ".join(member.settings.model for member in members)
 
 
 def choose_network(checkpoint: str, role: str | None) -> str:
-    """Returns which network of a checkpoint to export.
+    """Returns the role of a checkpoint's network to export.
 
     Raises:
-      ValueError: It holds two, and `role` does not say.
+      ValueError: It holds two networks, and `role` is None.
     """
     if role is not None or is_ensemble(checkpoint):
         return role or "student"
@@ -222,7 +230,7 @@ def check_signatures(
     """Checks that a SavedModel's signatures agree on the first records.
 
     Raises:
-      ValueError: They do not.
+      ValueError: Two signatures predict different numbers.
     """
     if reader.schema.segment_labels:
         return
@@ -232,7 +240,7 @@ def check_signatures(
     batch = next(iter(reader.read_once()))
     inputs = to_arrays(batch, interface)
     numbers = batch["position"].numpy()
-    # A model of its own: the signatures do not keep the weights alive.
+    # The variable keeps the weights alive; the signatures do not.
     model = tf.saved_model.load(str(path))
     tensors = {key: tf.constant(value) for key, value in inputs.items()}
     expected = model.signatures[SERVING](**tensors)["predictions"].numpy()
@@ -251,6 +259,6 @@ def check_signatures(
         predictions = outputs["predictions"].numpy()
         if not np.allclose(predictions, expected, rtol=0, atol=1e-5):
             raise ValueError(
-                f"{path.name}: the signature {name} does not say what "
-                f"{SERVING} says."
+                f"{path.name}: the signatures {name} and {SERVING} do not "
+                "agree."
             )

@@ -1,10 +1,10 @@
-"""What a deployed network takes and gives, and the check of its inputs."""
+"""The inputs and outputs of a deployed network, and the check of a video."""
 
 import csv
 import dataclasses
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from distill.settings.schema import DataSchema
 from distill.system.small_files import read_json_object, read_small_text
 from distill.system.typed_json import read_dataclass
 
+CARD = "card.json"
+CLASS_NAMES = "class_names.csv"
 _MAX_BYTE = 255
 _LEAST, _MOST = -2.0, 2.01
-_BYTES_A_NAME = 10_000
+_BYTES_PER_NAME = 10_000
 _SHOWN = 200
 
 
@@ -27,7 +29,7 @@ class VideoInterface:
 
     Attributes:
       schema: The videos' layout.
-      budget: The frames that the network selects of a video by itself.
+      budget: The frames that the network itself selects from a video.
       class_names: The name of every class.
     """
 
@@ -45,9 +47,9 @@ class VideoInterface:
 
     @property
     def reading_budget(self) -> FrameBudget:
-        """The frames to read of records before the network selects.
+        """The frames to read from records, among which the network selects.
 
-        Those that it selects, where selecting among these keeps them all; else
+        A budget of k frames keeps all of k frames; any other budget needs
         whole videos.
         """
         kept = self.budget.num_frames is not None
@@ -65,7 +67,7 @@ class VideoInterface:
           uint8 `[frames, features]`, or float32 `[features]`.
 
         Raises:
-          ValueError: It is none of these, or not finite.
+          ValueError: The video has another form, or a value is not finite.
         """
         try:
             array = np.asarray(video)
@@ -81,7 +83,7 @@ class VideoInterface:
             return self._check_vector(array)
         return self._check_frames(array)
 
-    def _check_vector(self, array):
+    def _check_vector(self, array: np.ndarray) -> np.ndarray:
         width = self.schema.num_features
         if array.shape != (width,):
             raise ValueError(
@@ -89,7 +91,7 @@ class VideoInterface:
             )
         return array.astype(np.float32)
 
-    def _check_frames(self, array):
+    def _check_frames(self, array: np.ndarray) -> np.ndarray:
         width, most = self.schema.num_features, self.schema.max_frames
         if array.ndim != 2 or array.shape[1] != width:
             raise ValueError(
@@ -109,7 +111,7 @@ class VideoInterface:
         return array.astype(np.uint8)
 
     def to_batch(self, videos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Returns videos that `as_stored` gave as one batch of inputs.
+        """Returns videos from `as_stored` as one batch of inputs.
 
         Returns:
           Dict of `frames` uint8 `[batch, max_frames, features]`, zeros beyond
@@ -126,17 +128,19 @@ class VideoInterface:
         return {"frames": frames, "num_frames": np.array(lengths, np.int32)}
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what a card holds; the classes' names lie beside it."""
+        """Returns the fields of a card; class names have their own file."""
         return {
             "schema": dataclasses.asdict(self.schema),
             "budget": dataclasses.asdict(self.budget),
         }
 
 
-def _check_range(array, least, most, what):
+def _check_range(
+    array: np.ndarray, least: float, most: float, kind: str
+) -> None:
     if array.min() < least or array.max() > most:
         raise ValueError(
-            f"{what} must be from {least} to {most}, got {array.min()} to "
+            f"{kind} must be from {least} to {most}, got {array.min()} to "
             f"{array.max()}."
         )
 
@@ -147,10 +151,10 @@ def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
     Args:
       file: A header, then a line a class: its index in the first column, its
         name in the last.
-      num_classes: The classes.
+      num_classes: Number of classes.
 
     Raises:
-      ValueError: A line is of another form, or a class has no name or two.
+      ValueError: A line has another form, or a class has no name or two.
     """
     names: dict[int, str] = {}
     for line, row in _read_rows(file, num_classes):
@@ -160,7 +164,7 @@ def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
         index = int(row[0])
         if index >= num_classes or index in names:
             raise ValueError(
-                f"{line}: class {index} has a name already, or is none of "
+                f"{line}: class {index} has a name already, or is not among "
                 f"the {num_classes} classes."
             )
         names[index] = row[-1]
@@ -173,10 +177,12 @@ def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
     return tuple(names[index] for index in range(num_classes))
 
 
-def _read_rows(file, num_classes):
+def _read_rows(
+    file: str | Path, num_classes: int
+) -> Iterator[tuple[str, list[str]]]:
     """Yields the rows of a CSV file below its header, each with its place."""
     try:
-        text = read_small_text(file, _BYTES_A_NAME * (num_classes + 1))
+        text = read_small_text(file, _BYTES_PER_NAME * (num_classes + 1))
     except ValueError as error:
         raise ValueError(f"{file} holds no class names: {error}.") from error
     reader = csv.reader(io.StringIO(text, newline=""))
@@ -188,15 +194,17 @@ def _read_rows(file, num_classes):
         raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
 
 
+def write_class_names(path: Path, names: Sequence[str]) -> None:
+    """Writes a CSV file that `read_class_names` reads."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("index", "name"))
+        writer.writerows(enumerate(names))
+
+
 def numbered_classes(num_classes: int) -> tuple[str, ...]:
     """Returns the classes' indexes as their names."""
     return tuple(map(str, range(num_classes)))
-
-
-CARD = "card.json"
-
-
-CLASS_NAMES = "class_names.csv"
 
 
 def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
@@ -204,29 +212,29 @@ def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
 
     Args:
       directory: The export.
-      parts: Keys of the objects that are needed of it.
+      parts: Keys of the objects that it must hold.
 
     Raises:
-      ValueError: There is no card, or it is none.
+      ValueError: There is no card, or it is damaged.
     """
     card = directory / CARD
     try:
         fields = read_json_object(card)
     except FileNotFoundError as error:
-        raise ValueError(_describe_missing(error)) from error
+        raise _missing_file(error) from error
     except ValueError as error:
-        raise ValueError(f"{card} is no card of an export: {error}.") from error
+        raise ValueError(f"{card} is not an export's card: {error}.") from error
     for part in parts:
         if not isinstance(fields.get(part), dict):
-            raise ValueError(f"{card} is no card of an export: no {part!r}.")
+            raise ValueError(f"{card} is not an export's card: no {part!r}.")
     return fields
 
 
 def read_interface(directory: Path) -> VideoInterface:
-    """Returns what the card of an export directory says.
+    """Returns the interface that the card of an export directory describes.
 
     Raises:
-      ValueError: There is no card, or it is none.
+      ValueError: There is no card, or it is damaged.
     """
     fields = read_card(directory, ["interface"])["interface"]
     try:
@@ -236,16 +244,16 @@ def read_interface(directory: Path) -> VideoInterface:
         )
     except ValueError as error:
         card = directory / CARD
-        raise ValueError(f"{card} is no card of an export: {error}.") from error
+        raise ValueError(f"{card} is not an export's card: {error}.") from error
     try:
         names = read_class_names(directory / CLASS_NAMES, schema.num_classes)
     except FileNotFoundError as error:
-        raise ValueError(_describe_missing(error)) from error
+        raise _missing_file(error) from error
     return VideoInterface(schema, budget, names)
 
 
-def _describe_missing(error):
-    return (
+def _missing_file(error: FileNotFoundError) -> ValueError:
+    return ValueError(
         f"There is no {error.filename}: an artifact needs the {CARD} and "
         f"{CLASS_NAMES} that distill export wrote beside it."
     )

@@ -1,10 +1,11 @@
 """The runtimes of deployed networks, each behind the same call.
 
-A runtime is called with a batch as `VideoInterface.to_batch` makes it and
-returns float32 `[batch, classes]` probabilities. All may be called from several
-threads at once. Only what a file needs is imported.
+A runtime takes a batch from `VideoInterface.to_batch` and returns float32
+`[batch, classes]` probabilities. Several threads may call it at once. Each
+runtime imports its own libraries alone.
 """
 
+import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,31 @@ class Runtime(Protocol):
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         """Returns float32 `[batch, classes]`."""
+
+
+class ModelRuntime:
+    """A Keras model in TensorFlow, as one graph.
+
+    Args:
+      model: A network's `raw_model()`, or the model of a `.keras` file.
+    """
+
+    def __init__(self, model: Any):
+        import tensorflow as tf
+
+        from distill.distributed.tracing import BatchPolymorphicFunction
+
+        self.model = model
+        self._run: Any = BatchPolymorphicFunction(model)
+        self._tensor = tf.constant
+        self._lock = threading.Lock()
+
+    def __call__(self, inputs: Inputs) -> np.ndarray:
+        """Returns float32 `[batch, classes]`."""
+        tensors = {key: self._tensor(inputs[key]) for key in inputs}
+        with self._lock:  # the first call traces
+            predictions = self._run(tensors)
+        return predictions.numpy()
 
 
 class SavedModelRuntime:
@@ -40,13 +66,11 @@ class SavedModelRuntime:
 
 
 def _load_keras(path: Path) -> Runtime:
-    """Loads a `.keras` file."""
+    """Loads a `.keras` file without its optimiser; refuses code in it."""
     import keras
 
     import distill.models.saved_classes  # noqa: F401
-    from distill.deployment.model_runtime import ModelRuntime
 
-    # What was compiled with it is not needed; code in it is refused.
     return ModelRuntime(
         keras.models.load_model(path, compile=False, safe_mode=True)
     )
@@ -82,19 +106,17 @@ class LiteRtRuntime:
 
 
 def import_extra(module: str, extra: str) -> Any:
-    """Imports what an extra of the project brings.
+    """Returns a module that an extra of the project installs.
 
     Raises:
       ValueError: It is not installed.
     """
-    import importlib
-
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ValueError(
             f"{module.split('.')[0]} is not installed: `pip install -e "
-            f".[{extra}]` brings it."
+            f".[{extra}]` installs it."
         ) from error
 
 
@@ -106,7 +128,7 @@ _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {
 
 
 def is_artifact(path: str | Path) -> bool:
-    """Returns whether a path is that of an artifact, by its form."""
+    """Returns whether a path looks like an artifact's."""
     return Path(path).suffix in _BY_SUFFIX or Path(path).is_dir()
 
 
@@ -117,8 +139,8 @@ def load_runtime(path: str | Path) -> Runtime:
       path: A `.onnx`, `.tflite` or `.keras` file, or a SavedModel's directory.
 
     Raises:
-      ValueError: It is none of these, cannot be read, or its runtime is not
-        installed.
+      ValueError: The path is not an export artifact, the file is damaged, or
+        its runtime is not installed.
     """
     path = Path(path)
     if (path / "saved_model.pb").is_file():
@@ -127,12 +149,12 @@ def load_runtime(path: str | Path) -> Runtime:
         raise ValueError(f"There is no artifact {path}.")
     if path.suffix not in _BY_SUFFIX or not path.is_file():
         raise ValueError(
-            f"{path} is no artifact: a SavedModel's directory, or a file that "
-            f"ends in {', '.join(_BY_SUFFIX)}."
+            f"{path} is not an export artifact: a SavedModel's directory or a "
+            f"file that ends in {', '.join(_BY_SUFFIX)}."
         )
     try:
         return _BY_SUFFIX[path.suffix](path)
     except Exception as error:
-        # Every runtime has error classes of its own for a damaged file.
+        # Each runtime has its own error classes for a damaged file.
         first_line = str(error).strip().split("\n")[0]
         raise ValueError(f"{path} cannot be loaded: {first_line}") from error

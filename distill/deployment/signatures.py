@@ -16,14 +16,14 @@ MEDIAPIPE = "mediapipe"
 
 
 class ServingModule(tf.Module):
-    """What a SavedModel holds: the weights, once, and the signatures.
+    """The content of a SavedModel: weights, stored once, and signatures.
 
     Args:
       model: From a batch of videos as stored to `[batch, classes]`.
-      interface: What it takes and gives.
-      top_k: Classes a video in what is ranked.
-      half_weights: Whether the weights are stored as float16. They become
-        float32 before anything is computed with them.
+      interface: The model's inputs and outputs.
+      top_k: Ranked classes of a video.
+      half_weights: Whether the weights are stored as float16. They are cast
+        to float32 before each use.
     """
 
     def __init__(
@@ -41,31 +41,32 @@ class ServingModule(tf.Module):
             self._predict = self._half_precision_call(model)
         else:
             self.weights = model.variables
-            # Not the model itself: it would be saved as well.
+            # A module that holds the model itself would save it as well.
             self._predict = lambda inputs: model(inputs)
 
-    def _half_precision_call(self, model) -> Callable[[Any], tf.Tensor]:
+    def _half_precision_call(
+        self, model: keras.Model
+    ) -> Callable[[Any], tf.Tensor]:
         """Returns the model's call on float16 copies of its weights."""
 
         def copy(variables):
+            values = (variable.value for variable in variables)
             return [
                 tf.Variable(
-                    tf.cast(v.value, tf.float16)
-                    if v.dtype == "float32"
-                    else v.value,
+                    tf.cast(v, tf.float16) if v.dtype == tf.float32 else v,
                     trainable=False,
                 )
-                for v in variables
+                for v in values
             ]
-
-        self.weights = copy(model.trainable_variables)
-        self.other_weights = copy(model.non_trainable_variables)
 
         def as_float32(variables):
             return [
                 tf.cast(v, tf.float32) if v.dtype == tf.float16 else v.value()
                 for v in variables
             ]
+
+        self.weights = copy(model.trainable_variables)
+        self.other_weights = copy(model.non_trainable_variables)
 
         def call(inputs):
             predictions, _ = model.stateless_call(
@@ -79,61 +80,69 @@ class ServingModule(tf.Module):
         return call
 
     def signatures(self) -> dict[str, Any]:
-        """Returns the concrete functions by the signature's name."""
+        """Returns the concrete functions by the names of the signatures."""
         schema = self.interface.schema
         strings = tf.TensorSpec([None], tf.string, name="examples")
-        made = {EXAMPLES: _trace(self._predict_examples, strings)}
+        found = {EXAMPLES: _trace(self._predict_examples, strings)}
         if not schema.frame_features:
             vectors = tf.TensorSpec(
                 [None, schema.num_features], tf.float32, name="features"
             )
-            return made | {SERVING: _trace(self._predict_features, vectors)}
+            return found | {SERVING: _trace(self._predict_features, vectors)}
         shape = [None, None, schema.num_features]
-        made[SERVING] = _trace(
+        found[SERVING] = _trace(
             self._predict_frames,
             tf.TensorSpec(shape, tf.uint8, name="frames"),
             tf.TensorSpec([None], tf.int32, name="num_frames"),
         )
-        made[MEDIAPIPE] = _trace(
+        found[MEDIAPIPE] = _trace(
             self._predict_mediapipe,
             tf.TensorSpec(shape, tf.float32, name="rgb_and_audio"),
             tf.TensorSpec([None, 1], tf.int32, name="num_frames"),
         )
-        return made
+        return found
 
-    def _predict_frames(self, frames, num_frames):
+    def _predict_frames(
+        self, frames: tf.Tensor, num_frames: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         return self._rank(self._predict_padded(frames, num_frames))
 
-    def _predict_features(self, features):
+    def _predict_features(self, features: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._rank(self._predict({"features": features}))
 
-    def _predict_mediapipe(self, rgb_and_audio, num_frames):
-        """What MediaPipe's YouTube-8M graph calls: dequantised floats."""
+    def _predict_mediapipe(
+        self, rgb_and_audio: tf.Tensor, num_frames: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Predicts dequantised floats, as MediaPipe's YouTube-8M graph asks."""
         return {
             "predictions": self._predict_padded(rgb_and_audio, num_frames[:, 0])
         }
 
-    def _predict_padded(self, frames, num_frames):
+    def _predict_padded(
+        self, frames: tf.Tensor, num_frames: tf.Tensor
+    ) -> tf.Tensor:
         """Predicts videos padded to any common length."""
         most = self.interface.schema.max_frames
-        held = tf.shape(frames)[1]
+        width = tf.shape(frames)[1]
         checks = [
             tf.debugging.assert_less_equal(
-                held, most, f"A video has at most {most} frames here."
+                width, most, f"A video has at most {most} frames here."
             ),
             tf.debugging.assert_less_equal(
-                num_frames, held, "num_frames is more than there are frames."
+                num_frames,
+                width,
+                "num_frames is larger than the number of frames.",
             ),
             tf.debugging.assert_positive(
                 num_frames, "num_frames must be 1 or more."
             ),
         ]
         with tf.control_dependencies(checks):
-            frames = tf.pad(frames, [[0, 0], [0, most - held], [0, 0]])
+            frames = tf.pad(frames, [[0, 0], [0, most - width], [0, 0]])
         frames = tf.ensure_shape(frames, [None, most, frames.shape[2]])
         return self._predict({"frames": frames, "num_frames": num_frames})
 
-    def _predict_examples(self, examples):
+    def _predict_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         schema = self.interface.schema
         parsed = parse_records(
             examples,
@@ -152,7 +161,7 @@ class ServingModule(tf.Module):
             predictions = tf.identity(self._predict(inputs))
         return {"video_id": parsed["id"]} | self._rank(predictions)
 
-    def _rank(self, predictions):
+    def _rank(self, predictions: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities, indexes = tf.math.top_k(predictions, self.top_k)
         return {
             "predictions": predictions,
@@ -162,7 +171,7 @@ class ServingModule(tf.Module):
         }
 
 
-def _trace(function, *signature):
+def _trace(function: Callable, *signature: tf.TensorSpec) -> Any:
     names = [spec.name for spec in signature]
 
     def call(*tensors):
@@ -175,8 +184,8 @@ def write_saved_model(
     path: Path,
     model: keras.Model,
     interface: VideoInterface,
-    *,
     top_k: int = 20,
+    *,
     half_weights: bool = False,
 ) -> None:
     """Writes a SavedModel with the signatures of `ServingModule`.
@@ -184,8 +193,8 @@ def write_saved_model(
     Args:
       path: The directory.
       model: From a batch of videos as stored to `[batch, classes]`.
-      interface: What it takes and gives.
-      top_k: Classes a video in what is ranked.
+      interface: The model's inputs and outputs.
+      top_k: Ranked classes of a video.
       half_weights: Whether the weights are stored as float16.
     """
     module = ServingModule(model, interface, top_k, half_weights)

@@ -1,4 +1,4 @@
-"""Exports while a run trains, as `--export_model_steps` asks for them."""
+"""Exports during a training run, for `--export_model_steps`."""
 
 import dataclasses
 from pathlib import Path
@@ -16,10 +16,10 @@ from distill.settings.run import RunSettings
 class StepExport:
     """Writes the student of a checkpoint as a SavedModel.
 
-    It is compared with the checkpoint on the first file of the pattern.
+    The SavedModel is compared with the checkpoint on the pattern's first file.
 
     Attributes:
-      settings: The run's.
+      settings: The run's settings.
       pattern: Globs of videos with labels.
       class_names: The name of every class.
       on_bad_record: `fail` or `skip`.
@@ -34,13 +34,13 @@ class StepExport:
         """Checks that the student can be exported.
 
         Raises:
-          ValueError: Its frames are drawn, or there is no student.
+          ValueError: Its frames are random, or there is no student.
         """
         budget = self.settings.network("student").budget.at_evaluation()
         if budget.num_draws(self.settings.data.max_frames):
             raise ValueError(
                 f"--export_model_steps: the student sees {budget.name}, drawn "
-                "for each video anew: such a network cannot be exported."
+                "anew for each video; such a network cannot be exported."
             )
 
     def __call__(self, checkpoint: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a study's runs come to: means, spreads and gains over the baseline."""
+"""A study's results over seeds: means, deviations, gains over the baseline."""
 
 import dataclasses
 import math
@@ -7,28 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from distill.study.statistic import Statistic, is_number, summarize
-
 METRICS = ("gap", "mean_average_precision", "hit_at_one", "perr", "loss")
-# Those that are held against the baseline, with their names in a report.
+# The metrics compared with the baseline, and their names in a report.
 COMPARED_METRICS = {"gap": "GAP", "mean_average_precision": "mAP"}
 _CASCADE_COSTS = ("mean_frames", "macs", "milliseconds")
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """A row at a budget against the baseline at the same budget.
+class Statistic:
+    """Mean and sample deviation over seeds; None where seeds are too few."""
 
-    Each is None, or without seeds, where a part of it is missing; the shares
-    too where the teacher is no better than the baseline.
+    num_seeds: int
+    mean: float | None
+    deviation: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A row at a budget against its baseline at the same budget.
 
     Attributes:
-      gain: The row's mean less the baseline's.
-      share: The gain over what the teacher's mean is above the baseline's: 0
-        at the baseline, 1 at the teacher.
-      seed_gains: Gains of the seeds that row and baseline both have.
-      seed_shares: Shares of those seeds, with the teacher's mean: the
-        students of all seeds learn from the same teachers.
+      gain: The row's mean minus the baseline's; None without runs of both.
+      share: The gain divided by the teacher's gain: 0 at the baseline, 1 at
+        the teacher; None if the teacher is not better than the baseline.
+      seed_gains: Gains of the seeds that both rows have.
+      seed_shares: Shares of these seeds. They all use the teacher's mean,
+        because students of all seeds learn from the same teachers.
     """
 
     gain: float | None
@@ -39,13 +43,7 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A row at a budget.
-
-    Attributes:
-      scores: Of each of `METRICS`, over seeds.
-      against_baseline: Of each of `COMPARED_METRICS`.
-      cost: Dict of the network's costs at the budget; None if not measured.
-    """
+    """A row at a budget, by metric; `cost` is None if not measured."""
 
     scores: Mapping[str, Statistic]
     against_baseline: Mapping[str, Comparison]
@@ -53,23 +51,17 @@ class Cell:
 
     @property
     def rank(self) -> float:
-        """Its mean GAP; -inf without a run."""
+        """The mean GAP; -inf without a run."""
         mean = self.scores["gap"].mean
         return -math.inf if mean is None else mean
 
 
 @dataclasses.dataclass(frozen=True)
 class RowSummary:
-    """A method of the study.
+    """A method of the study; `cells` are its results by budget.
 
-    Attributes:
-      name: Its name.
-      flags: The flags that make it.
-      baseline: The row that it is held against.
-      trained_frames: The one number of frames on which it was trained for
-        several budgets; None if it was trained for each.
-      seconds: Of its trainings.
-      cells: What it reached, by budget.
+    `trained_frames` is the number of frames of its one training for several
+    budgets; None if there is a training for each budget.
     """
 
     name: str
@@ -80,7 +72,7 @@ class RowSummary:
     cells: Mapping[int, Cell]
 
     def name_baseline(self, usual: str) -> "RowSummary":
-        """Returns it with its baseline in its name, unless that is usual."""
+        """Returns it with an unusual baseline in its name."""
         if self.baseline == usual:
             return self
         name = f"{self.name}, over {self.baseline}"
@@ -92,11 +84,10 @@ class CascadeSummary:
     """A cascade: few frames for most videos, more for the doubtful ones.
 
     Attributes:
-      row: The row whose student it runs.
-      wanted_mean_frames: The frames a video for which it was calibrated.
-      shares: Share of the videos, by the frames at which they stop; the mean
-        over seeds.
-      values: Over seeds, `COMPARED_METRICS` and what a video takes on average:
+      row: The row of its student.
+      wanted_mean_frames: The mean frames a video of its calibration.
+      shares: Mean share of the videos that stop at a number of frames, by it.
+      values: Statistics of `COMPARED_METRICS` and of a video's mean cost:
         `mean_frames`, `macs`, and `milliseconds` in batches of 64.
     """
 
@@ -108,18 +99,11 @@ class CascadeSummary:
 
 @dataclasses.dataclass(frozen=True)
 class StudySummary:
-    """What report and plots show of a study.
+    """The content of a study's report and plots.
 
-    Attributes:
-      budgets: Numbers of frames, the columns.
-      seeds: The seeds that every row is to have.
-      baseline: Name of the row without a teacher.
-      teacher: The teacher's score of each of `METRICS`, over its seeds.
-      teacher_cost: Dict of its costs; None if not measured.
-      rows: The methods.
-      cascades: The cascades.
-      num_scores: How many scores there are of a row, a budget and a seed.
-      num_wanted_scores: How many there are in a complete study.
+    `budgets` are the columns, `rows` the methods, `baseline` the name of the
+    row without a teacher; `teacher` holds the teacher's statistics by metric.
+    There is a score per row, budget and seed.
     """
 
     budgets: tuple[int, ...]
@@ -135,7 +119,7 @@ class StudySummary:
     def networks(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yields names and costs of the teacher and of every student.
 
-        Students that see as many frames and cost the same come as one.
+        Students with equal costs are yielded as one.
         """
         if self.teacher_cost:
             yield "Teacher", self.teacher_cost
@@ -149,50 +133,42 @@ class StudySummary:
                 yield f"{first}{more}, k={k}", dict(costs)
 
 
+def summarize(values: Iterable[float | None]) -> Statistic:
+    """Returns mean and deviation of the values that are finite numbers."""
+    found = [v for v in values if v is not None and math.isfinite(v)]
+    return Statistic(
+        len(found),
+        float(np.mean(found)) if found else None,
+        float(np.std(found, ddof=1)) if len(found) > 1 else None,
+    )
+
+
 def summarize_study(results: Mapping[str, Any]) -> StudySummary:
-    """Returns what the runs of a study come to.
+    """Returns the summary of `results.gather_results`.
 
-    Args:
-      results: What `results.gather_results` returns; runs, costs and the
-        teacher's runs may be missing, rows not.
-
-    Raises:
-      ValueError: The baseline is none of the rows.
+    Runs and costs may be missing, rows may not.
     """
-    rows = results["rows"]
-    by_name = {row["name"]: row for row in rows}
-    for row in (results, *rows):
-        if row.get("baseline", results["baseline"]) not in by_name:
-            raise ValueError(
-                f"baseline: {row['baseline']!r} is none of the rows "
-                f"{list(by_name)}."
-            )
-    budgets, seeds = tuple(results["budgets"]), tuple(results["seeds"])
+    rows = {row["name"]: row for row in results["rows"]}
+    budgets = tuple(results["budgets"])
     teacher = _scores(results["teacher"]["runs"])
     summaries = tuple(
-        _summarize_row(
-            row,
-            by_name[row.get("baseline", results["baseline"])],
-            teacher,
-            budgets,
-        )
-        for row in rows
+        _summarize_row(row, rows[row["baseline"]], teacher, budgets)
+        for row in rows.values()
     )
-    all_seeds = len(budgets) * len(seeds)
     return StudySummary(
         budgets=budgets,
-        seeds=seeds,
+        seeds=tuple(results["seeds"]),
         baseline=results["baseline"],
         teacher=teacher,
-        teacher_cost=results["teacher"].get("cost"),
+        teacher_cost=results["teacher"]["cost"],
         rows=summaries,
-        cascades=tuple(map(_summarize_cascade, results.get("cascades", ()))),
+        cascades=tuple(map(_summarize_cascade, results["cascades"])),
         num_scores=sum(
             cell.scores["gap"].num_seeds
             for row in summaries
             for cell in row.cells.values()
         ),
-        num_wanted_scores=sum(row.get("num_wanted", all_seeds) for row in rows),
+        num_wanted_scores=sum(row["num_wanted"] for row in rows.values()),
     )
 
 
@@ -213,41 +189,36 @@ def _summarize_row(
     is_shared = len(trained) == 1 and any(
         run["k"] != run["trained_k"] for run in row["runs"]
     )
-    cells = {
-        k: Cell(
-            _scores(run for run in row["runs"] if run["k"] == k),
-            {
-                metric: _compare(
-                    _by_seed(row, k, metric),
-                    _by_seed(baseline, k, metric),
-                    teacher[metric].mean,
-                )
-                for metric in COMPARED_METRICS
-            },
-            row["costs"].get(str(k)),
-        )
-        for k in budgets
-    }
-    trainings = {
-        (run["trained_k"], run["seed"]): run.get("seconds")
-        for run in row["runs"]
+    seconds = {
+        (run["trained_k"], run["seed"]): run["seconds"] for run in row["runs"]
     }
     return RowSummary(
         name=row["name"],
         flags=row["flags"],
         baseline=baseline["name"],
         trained_frames=trained.pop() if is_shared else None,
-        seconds=summarize(trainings.values()),
-        cells=cells,
+        seconds=summarize(seconds.values()),
+        cells={
+            k: Cell(
+                _scores(run for run in row["runs"] if run["k"] == k),
+                {
+                    metric: _compare(
+                        _by_seed(row, k, metric),
+                        _by_seed(baseline, k, metric),
+                        teacher[metric].mean,
+                    )
+                    for metric in COMPARED_METRICS
+                },
+                row["costs"].get(str(k)),
+            )
+            for k in budgets
+        },
     )
 
 
 def _by_seed(row: Mapping[str, Any], k: int, metric: str) -> dict[int, float]:
-    return {
-        run["seed"]: run[metric]
-        for run in row["runs"]
-        if run["k"] == k and is_number(run.get(metric))
-    }
+    runs = ((run["seed"], run[metric]) for run in row["runs"] if run["k"] == k)
+    return {seed: score for seed, score in runs if math.isfinite(score)}
 
 
 def _compare(
@@ -257,19 +228,23 @@ def _compare(
 ) -> Comparison:
     """Compares scores by seed with the baseline's and the teacher's mean."""
     seeds = sorted(row.keys() & baseline.keys())
-    gains = [row[seed] - baseline[seed] for seed in seeds]
-    shares = [
+    seed_gains = [row[seed] - baseline[seed] for seed in seeds]
+    seed_shares = [
         _share(gain, baseline[seed], teacher)
-        for gain, seed in zip(gains, seeds, strict=True)
+        for gain, seed in zip(seed_gains, seeds, strict=True)
     ]
-    # A seed left out for its baseline would make the others' mean look good.
-    seed_shares = summarize([] if None in shares else shares)
-    if not (row and baseline):
-        return Comparison(None, None, summarize(gains), seed_shares)
-    mean = float(np.mean(list(baseline.values())))
-    gain = float(np.mean(list(row.values()))) - mean
-    share = _share(gain, mean, teacher)
-    return Comparison(gain, share, summarize(gains), seed_shares)
+    gain = share = None
+    if row and baseline:
+        mean = float(np.mean(list(baseline.values())))
+        gain = float(np.mean(list(row.values()))) - mean
+        share = _share(gain, mean, teacher)
+    return Comparison(
+        gain,
+        share,
+        summarize(seed_gains),
+        # Without the seeds of a strong baseline the mean would be too good.
+        summarize([] if None in seed_shares else seed_shares),
+    )
 
 
 def _share(gain: float, baseline: float, teacher: float | None) -> float | None:

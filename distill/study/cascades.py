@@ -1,5 +1,6 @@
-"""Cascades of a study: calibrated, scored and timed, once each."""
+"""Cascades of a study: each is calibrated, scored and timed once."""
 
+import dataclasses
 import itertools
 import json
 from typing import Any
@@ -21,21 +22,20 @@ _EVALUATION_BATCH = 1024
 
 
 def gather_cascade(plan: CascadePlan, study: Study) -> dict[str, Any]:
-    """Returns a cascade's scores and costs of every seed that is trained."""
-    runs = [
-        {"seed": unit.seed} | _run(plan, unit)
-        for unit in study.units
-        if unit.row == plan.row and read_result(unit) is not None
-    ]
+    """Returns a cascade's scores and costs of every trained seed."""
     return {
         "row": plan.row,
         "wanted_mean_frames": plan.mean_frames,
-        "runs": runs,
+        "runs": [
+            {"seed": unit.seed} | _run(plan, unit)
+            for unit in study.units
+            if unit.row == plan.row and read_result(unit) is not None
+        ],
     }
 
 
 def _run(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
-    """Returns the result of a unit's cascade, made now or before."""
+    """Returns the result of a unit's cascade, from its file if it is there."""
     described = repr((plan, unit.describe()))
     path = unit.directory / f"cascade_{plan.mean_frames:g}.json"
     if path.exists():
@@ -65,16 +65,16 @@ def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
         "mean_average_precision": scores["mean_average_precision"],
         "mean_frames": run.mean_frames(),
         "macs": run.mean_macs(),
-        "milliseconds": _time(CascadeNetwork(network, cascade), data, reader),
+        "milliseconds": _time(CascadeNetwork(network, cascade), reader),
         "budgets": list(cascade.budgets),
         "thresholds": list(cascade.thresholds),
         "shares": run.shares(),
     }
 
 
-def _time(run: CascadeNetwork, data, reader: VideoReader) -> float:
+def _time(run: CascadeNetwork, reader: VideoReader) -> float:
     """Returns the median milliseconds of a video in a batch of 64."""
-    batches = VideoReader(data, reader.files, _BATCH_SIZE).read_once()
+    batches = dataclasses.replace(reader, batch_size=_BATCH_SIZE).read_once()
     inputs = itertools.cycle(
         [video_inputs(b) for b in itertools.islice(batches, _TIMED_BATCHES + 1)]
     )

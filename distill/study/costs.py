@@ -1,4 +1,4 @@
-"""What a network costs at a frame budget: data, arithmetic, time."""
+"""A network's costs at a frame budget: data, arithmetic, time."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from distill.models.frame_budget import FrameBudget
-from distill.networks.network import Network, build_network
+from distill.networks.network import build_network
 from distill.reporting.timing import median_seconds
 from distill.settings.run import NetworkSettings
 from distill.settings.schema import DataSchema
@@ -18,40 +18,38 @@ _REPEATS = 30
 def measure_cost(
     settings: NetworkSettings, schema: DataSchema, budget: FrameBudget
 ) -> dict[str, Any]:
-    """Measures a network with fresh weights at a budget.
+    """Measures a network with fresh weights.
 
     Args:
-      settings: The network's.
-      schema: The data's.
-      budget: The frames it sees at evaluation.
+      settings: The network.
+      schema: The layout of the data.
+      budget: The frames that it sees at evaluation.
 
     Returns:
-      Dict of `frames`, the most it sees of a video; `bytes_read` of them;
-      `macs` of a video of that many; `parameters`;
-      `milliseconds_at_1` and `milliseconds_at_64`, a video's share of the
-      median time of a batch, from frames as read to predictions.
+      Dict of `frames`, the most it sees of a video; `bytes_read` and `macs` of
+      such a video; `parameters`; `milliseconds_at_1` and `milliseconds_at_64`:
+      the median time of a batch from frames as read to predictions, divided
+      by its videos.
     """
     network = build_network(settings, schema, "student").at_budget(budget)
-    cost = {
-        "frames": network.num_frames,
-        "bytes_read": network.num_frames * schema.num_features,
+    frames = network.num_frames
+    cost: dict[str, Any] = {
+        "frames": frames,
+        "bytes_read": frames * schema.num_features,
         "macs": network.macs,
         "parameters": network.num_parameters,
     }
-    for batch_size in _BATCH_SIZES:
-        seconds = _time_batch(network, schema, batch_size)
-        cost[f"milliseconds_at_{batch_size}"] = 1e3 * seconds / batch_size
+    for size in _BATCH_SIZES:
+        shape = (size, frames, schema.num_features)
+        values = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        inputs = {
+            "frames": tf.constant(values),
+            "num_frames": tf.fill([size], frames),
+        }
+
+        def predict(inputs: Any = inputs) -> None:
+            network.compiled_predict(inputs).numpy()
+
+        seconds = median_seconds(predict, _REPEATS)
+        cost[f"milliseconds_at_{size}"] = 1e3 * seconds / size
     return cost
-
-
-def _time_batch(network: Network, schema: DataSchema, batch_size: int) -> float:
-    """Returns the median seconds of a batch's predictions."""
-    shape = (batch_size, network.num_frames, schema.num_features)
-    frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    inputs = {
-        "frames": tf.constant(frames),
-        "num_frames": tf.fill([batch_size], network.num_frames),
-    }
-    return median_seconds(
-        lambda: network.compiled_predict(inputs).numpy(), _REPEATS
-    )

@@ -1,4 +1,4 @@
-"""What a study runs: rows of methods, over frame budgets and seeds."""
+"""The plan of a study: rows of methods over frame budgets and seeds."""
 
 import dataclasses
 import json
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from distill.models.frame_budget import FrameBudget
-from distill.settings.run import RunSettings
+from distill.settings.run import NetworkSettings, RunSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """One training of the study, and where it is scored.
+    """One training of the study, and its evaluations.
 
     Attributes:
       row: Name of its method, a row of the report.
-      budget: Frames it is trained on at most; None for a teacher.
+      budget: Most frames of its training; None for a teacher.
       seed: Its seed.
-      directory: Where it leaves its weights and its result.
-      stages: Its trainings, one after another; each but the first starts from
-        the student that the one before left in `stage_checkpoint`.
+      directory: The directory of its weights and its result.
+      stages: Its trainings in order; each but the first starts from the
+        student in the `stage_checkpoint` of the one before.
       evaluations: The frames it is scored with, by their number.
       eval_data_pattern: Globs of the files it is scored on.
     """
@@ -41,22 +41,27 @@ class Unit:
         return f"{self.row}{budget}, seed {self.seed}"
 
     @property
+    def student(self) -> NetworkSettings:
+        """The trained network."""
+        return self.stages[-1].network("student")
+
+    @property
     def checkpoint(self) -> Path:
         """The file of its trained network."""
         return stage_checkpoint(self.directory, len(self.stages) - 1)
 
     @property
     def result_file(self) -> Path:
-        """The file that says that it is done, and how well."""
+        """The file with its scores; it exists once the unit is done."""
         return self.directory / "result.json"
 
     def describe_training(self) -> str:
-        """Returns all that its weights depend on, as JSON."""
+        """Returns the settings that determine its weights, as JSON."""
         stages = [json.loads(stage.to_json()) for stage in self.stages]
         return json.dumps(stages, indent=1)
 
     def describe(self) -> dict[str, Any]:
-        """Returns all that its result depends on."""
+        """Returns the settings that determine its result."""
         return {
             "stages": json.loads(self.describe_training()),
             "evaluations": {
@@ -69,12 +74,12 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True)
 class CascadePlan:
-    """A row whose students are also run as a cascade.
+    """A cascade of a row's students.
 
     Attributes:
-      row: The row, trained for every budget.
+      row: The row, trained once for all budgets.
       budgets: Frames of the stages.
-      mean_frames: The mean that is wanted.
+      mean_frames: The wanted mean frames of a video.
       calibration_data_pattern: Globs of the videos that set the thresholds.
     """
 
@@ -86,19 +91,18 @@ class CascadePlan:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """A grid of trainings and what they are scored on.
+    """A grid of trainings and their evaluations.
 
     Attributes:
-      directory: Where everything is written.
-      teachers: The networks that teach, trained first.
-      units: The grid, in the order in which it is run.
+      directory: The study's directory.
+      teachers: The trainings of the teachers, which come first.
+      units: The grid in the order of its execution.
       budgets: Numbers of frames, the report's columns.
-      baseline: The row without a teacher, against which gains are counted.
-      command: The command that made it.
-      flags: The flags of every row, by its name.
-      cascades: What is reported as a cascade too.
-      own_baselines: Of rows that are held against another row than `baseline`:
-        that row, by their name.
+      baseline: The row without a teacher, over which gains are counted.
+      command: The study's command line.
+      flags: The flags of each row as text, by its name.
+      cascades: The cascades.
+      own_baselines: The baselines of rows that have their own, by row name.
     """
 
     directory: Path
@@ -120,7 +124,7 @@ class Study:
 def unit_directory(
     study_directory: str | Path, row: str, budget: int | None, seed: int
 ) -> Path:
-    """Returns where a unit of a study leaves what it makes."""
+    """Returns the directory of a unit of a study."""
     folder = "teachers" if budget is None else "runs"
     slug = re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_")
     path = Path(study_directory) / folder / slug
@@ -130,5 +134,5 @@ def unit_directory(
 
 
 def stage_checkpoint(directory: Path, stage: int) -> Path:
-    """Returns the file of the student that a unit's stage ends with."""
+    """Returns the file of the student from one of a unit's stages."""
     return directory / f"stage{stage}.h5"

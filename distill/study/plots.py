@@ -5,13 +5,12 @@ import io
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from distill.reporting.page import PLOT_COLOURS, Plot
-from distill.study.aggregate import COMPARED_METRICS, StudySummary
-from distill.study.statistic import Statistic
+from distill.study.aggregate import COMPARED_METRICS, Statistic, StudySummary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,16 +21,17 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 _DASHES = ("solid", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (5, 1.5, 1.2, 1.5)))
 _LEGEND_LETTERS = 30
-# Inches: a line of the legend, and the least height of a plot.
+# Inches: a line of the legend, and the smallest height of a plot.
 _LEGEND_LINE, _HEIGHT = 0.22, 5.0
-# Between points of equal x, and at most over all: shares of the width.
+# Distance of points of equal x, and the largest of all: shares of the width.
 _STEP, _SPREAD = 0.005, 0.06
-# An axis is logarithmic from this ratio of its largest to its smallest on.
+# An axis is logarithmic from this ratio of its ends.
 _LOGARITHMIC = 2.5
 _MOST_TICKS = 12
-# The teacher's frames are on the axis up to this multiple of the budgets.
+# The teacher is left out of the frames' axis beyond this multiple of the
+# budgets.
 _NEAR = 4
-_STYLE = {
+_STYLE: Any = {
     "figure.figsize": (8.8, _HEIGHT),
     "figure.constrained_layout.use": True,
     "savefig.facecolor": PLOT_COLOURS["paper"],
@@ -64,9 +64,8 @@ _STYLE = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Axis:
-    """What a plot has along x: a cost, and a cascade's value of it if any."""
+class _Axis(NamedTuple):
+    """The x axis of a plot: a cost and, if any, a cascade's value of it."""
 
     cost: str
     label: str
@@ -77,17 +76,15 @@ _AXES = (
     _Axis("frames", "frames seen of a video", "mean_frames"),
     _Axis("macs", "MACs of a video", "macs"),
     _Axis(
-        "milliseconds_at_64",
-        "milliseconds a video, in batches of 64",
-        "milliseconds",
+        "milliseconds_at_64", "milliseconds a video, batch 64", "milliseconds"
     ),
-    _Axis("milliseconds_at_1", "milliseconds a video, one at a time"),
+    _Axis("milliseconds_at_1", "milliseconds a video, batch 1"),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Line:
-    """Points of a row, a cascade or the teacher; NaN where one is missing."""
+    """Points of a row, a cascade or the teacher; NaN for missing ones."""
 
     name: str
     style: dict[str, Any]
@@ -96,7 +93,7 @@ class _Line:
 
     @property
     def means(self) -> np.ndarray:
-        """The points' heights; NaN where the position is missing too."""
+        """The points' heights; NaN also where the position is missing."""
         return _numbers(s.mean for s in self.scores) + 0 * self.positions
 
     @property
@@ -108,22 +105,18 @@ class _Line:
 def draw_plots(summary: StudySummary) -> list[Plot]:
     """Draws GAP and mAP over frames, MACs and milliseconds.
 
-    Args:
-      summary: The study. A plot for which nothing is measured is left out.
-
-    Raises:
-      ImportError: matplotlib is not installed.
+    A plot without any point is left out. Raises an ImportError if matplotlib
+    is not installed.
     """
     import matplotlib
 
-    plots = []
     with matplotlib.rc_context(_STYLE):
-        for axis in _AXES:
-            for metric in COMPARED_METRICS:
-                rows = _row_lines(summary, axis, metric)
-                if rows:
-                    plots.append(_draw_plot(summary, axis, metric, rows))
-    return plots
+        return [
+            _draw_plot(summary, axis, metric, rows)
+            for axis in _AXES
+            for metric in COMPARED_METRICS
+            if (rows := _row_lines(summary, axis, metric))
+        ]
 
 
 def _numbers(values: Iterable[float | None]) -> np.ndarray:
@@ -131,7 +124,7 @@ def _numbers(values: Iterable[float | None]) -> np.ndarray:
 
 
 def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
-    """Returns the rows that have a point, best at the most frames first."""
+    """Returns the rows with a point, best at the most frames first."""
     lines = []
     for row in summary.rows:
         cells = sorted(row.cells.items())
@@ -147,17 +140,17 @@ def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
 
 
 def _row_style(summary: StudySummary, name: str) -> dict[str, Any]:
-    """Returns how a row is drawn, the same in every plot."""
+    """Returns the style of a row, the same in every plot."""
     if name == summary.baseline:
         ink = PLOT_COLOURS["ink"]
         return {"color": ink, "marker": "o", "linewidth": 2.4, "zorder": 6}
     names = [row.name for row in summary.rows if row.name != summary.baseline]
     index = names.index(name)
-    turn, colour = divmod(index, len(_COLOURS))
+    cycle, colour = divmod(index, len(_COLOURS))
     return {
         "color": _COLOURS[colour],
         "marker": _MARKERS[index % len(_MARKERS)],
-        "linestyle": _DASHES[turn % len(_DASHES)],
+        "linestyle": _DASHES[cycle % len(_DASHES)],
         "zorder": 5,
     }
 
@@ -165,7 +158,9 @@ def _row_style(summary: StudySummary, name: str) -> dict[str, Any]:
 def _cascade_lines(
     summary: StudySummary, axis: _Axis, metric: str
 ) -> list[_Line]:
-    """Returns the cascades, a point each."""
+    """Returns the cascades with a cost of this axis, a point each."""
+    if not axis.cascade_value:
+        return []
     lines = []
     for number, cascade in enumerate(summary.cascades):
         frames = f"{cascade.wanted_mean_frames:g}"
@@ -178,9 +173,8 @@ def _cascade_lines(
             "markeredgecolor": PLOT_COLOURS["ink"],
             "zorder": 7,
         }
-        if axis.cascade_value:
-            places = _numbers([cascade.values[axis.cascade_value].mean])
-            lines.append(_Line(name, style, places, [cascade.values[metric]]))
+        places = _numbers([cascade.values[axis.cascade_value].mean])
+        lines.append(_Line(name, style, places, [cascade.values[metric]]))
     return [line for line in lines if np.isfinite(line.last_mean)]
 
 
@@ -190,7 +184,9 @@ def _teacher_line(summary: StudySummary, axis: _Axis, metric: str) -> _Line:
     name, position = "Teacher, all frames", cost.get(axis.cost)
     if cost:
         name = f"Teacher, all {cost['frames']:,} frames"
-        if axis.cost == "frames" and position > _NEAR * max(summary.budgets):
+        if axis.cost == "frames" and cost["frames"] > _NEAR * max(
+            summary.budgets
+        ):
             position = None
     style = {"color": PLOT_COLOURS["teacher"], "marker": "*", "markersize": 12}
     scores = [summary.teacher[metric]]
@@ -213,7 +209,7 @@ def _draw_plot(
     for line in (*_side_by_side(axes, rows), *cascades):
         handles.append(_draw_line(axes, line))
     figure.legend(handles=handles, loc="outside right upper")
-    lines_beside = sum(1 + h.get_label().count("\n") for h in handles)
+    lines_beside = sum(1 + str(h.get_label()).count("\n") for h in handles)
     figure.set_figheight(max(_HEIGHT, _LEGEND_LINE * (1 + lines_beside)))
     seeds = _describe_seeds([*rows, *cascades])
     above = ((0, 1), (0, 9), "axes fraction", "offset points")
@@ -228,7 +224,7 @@ def _draw_plot(
 def _scale(
     axes: "Axes", axis: _Axis, lines: list[_Line], cascades: list[_Line]
 ) -> None:
-    """Sets limits and ticks along x; frames have theirs where `lines` do."""
+    """Sets limits and ticks along x; frames have a tick at each budget."""
     from matplotlib import ticker
 
     ticks = np.unique(np.concatenate([line.positions for line in lines]))
@@ -252,7 +248,7 @@ def _scale(
 
 
 def _side_by_side(axes: "Axes", rows: list[_Line]) -> Iterator[_Line]:
-    """Yields the rows with points of equal x moved apart a little."""
+    """Yields the rows with points of equal x side by side."""
     is_log = axes.get_xscale() == "log"
     scale, unscale = (np.log, np.exp) if is_log else (np.copy, np.copy)
     width = np.ptp(scale(axes.get_xlim()))
@@ -267,7 +263,7 @@ def _side_by_side(axes: "Axes", rows: list[_Line]) -> Iterator[_Line]:
 
 
 def _draw_teacher(axes: "Axes", teacher: _Line) -> list["Line2D"]:
-    """Draws the teacher's mean, its band and, where x is known, a star."""
+    """Draws the teacher's mean, its deviation and, with a cost, a star."""
     mean, deviation = teacher.scores[0].mean, teacher.scores[0].deviation or 0
     if mean is None:
         return []
@@ -278,7 +274,7 @@ def _draw_teacher(axes: "Axes", teacher: _Line) -> list["Line2D"]:
 
 
 def _draw_line(axes: "Axes", line: _Line) -> "Line2D":
-    """Draws points with error bars; returns what the legend shows."""
+    """Draws points with error bars; returns the handle for the legend."""
     points, _, _ = axes.errorbar(
         line.positions,
         line.means,
@@ -286,7 +282,7 @@ def _draw_line(axes: "Axes", line: _Line) -> "Line2D":
         elinewidth=1.1,
         **({"markeredgecolor": PLOT_COLOURS["paper"]} | line.style),
     )
-    # A legend sets formulas in "$" and leaves out what begins with "_".
+    # Legends set formulas in "$" and skip labels that begin with "_".
     name = "\n".join(textwrap.wrap(line.name, _LEGEND_LETTERS))
     points.set_label(re.sub("^_", " _", name.replace("$", r"\$")))
     return points

@@ -1,5 +1,6 @@
-"""How far a study has come, and how long the rest will take."""
+"""A study's progress, and an estimate of the time for the rest."""
 
+import functools
 import statistics
 import time
 
@@ -7,39 +8,45 @@ import tensorflow as tf
 
 from distill.data.files import find_files
 from distill.data.pipeline import estimate_num_records
-from distill.settings.run import NetworkSettings
+from distill.networks.network import measure_network
+from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.schema import DataSchema
 from distill.study.plan import Study, Unit
 from distill.study.runner import read_result
-from distill.study.work import training_work
 
-# Of a large matrix product's rate, what a training reaches by and large.
+# A training reaches about this share of a matrix product's rate.
 _EFFICIENCY = 0.25
 _PRODUCT_SIZE = 1024
-# Building and tracing the networks of a training, and scoring it.
+# Seconds to build and trace the networks of a training, and to score it.
 _START_SECONDS = 8.0
+# A training step costs a forward pass, and twice as much for gradients.
+_TRAINING = 3
+# Cost in MACs of reading and parsing a video.
+_MACS_PER_VIDEO = 1e6
 
 
 class Estimate:
     """Estimates the seconds of a study's units.
 
-    The rate is that of the units that are done; before the first it is a
-    share of this machine's rate of a large matrix product.
+    The rate comes from the finished units; before the first one it is a share
+    of this machine's rate of a large matrix product.
 
     Args:
       study: The study.
+
+    Attributes:
+      todo: The units that are not done.
+      basis: The origin of the rate, in words.
     """
 
     def __init__(self, study: Study):
-        self.study = study
-        self._networks: dict[str, NetworkSettings] = {
-            str(teacher.checkpoint): teacher.stages[-1].student
+        self.basis = "a share of this machine's rate of a matrix product"
+        self.todo: list[Unit] = []
+        self._teachers = {
+            str(teacher.checkpoint): teacher.student
             for teacher in study.teachers
         }
-        self._videos: dict[str, int] = {}
         self._rates: list[float] = []
-        self._is_measured = False
-        self.basis = "nothing yet"
-        self.todo: list[Unit] = []
         for unit in (*study.teachers, *study.units):
             result = read_result(unit)
             if result is None:
@@ -48,48 +55,66 @@ class Estimate:
                 self.finish(unit, result["seconds"])
 
     def finish(self, unit: Unit, seconds: float | None) -> None:
-        """Learns from a unit that is done; seconds of None tell nothing."""
+        """Learns the rate from a finished unit, unless `seconds` is None."""
         if seconds:
-            if not self._is_measured:
-                self._rates.clear()
-            self._is_measured = True
             self.basis = "the trainings that are done"
             starts = _START_SECONDS * len(unit.stages)
             self._rates.append(
-                self._work(unit) / max(seconds - starts, 0.1 * seconds)
+                self._macs(unit) / max(seconds - starts, 0.1 * seconds)
             )
         self.todo = [other for other in self.todo if other is not unit]
 
     def seconds(self, unit: Unit) -> float:
-        """Returns how long a unit will take."""
-        if not self._rates:
-            self._rates.append(_EFFICIENCY * _product_rate())
-            self.basis = "a share of this machine's rate of a matrix product"
-        starts = _START_SECONDS * len(unit.stages)
-        return starts + self._work(unit) / statistics.median(self._rates)
+        """Returns the estimated seconds of a unit."""
+        if self._rates:
+            rate = statistics.median(self._rates)
+        else:
+            rate = _EFFICIENCY * _product_rate()
+        return _START_SECONDS * len(unit.stages) + self._macs(unit) / rate
 
     def seconds_left(self) -> float:
-        """Returns how long all that is not done will take."""
-        return sum(self.seconds(unit) for unit in self.todo)
+        """Returns the estimated seconds of all units that are not done."""
+        return sum(map(self.seconds, self.todo))
 
-    def _work(self, unit: Unit) -> float:
-        return sum(
-            training_work(
-                stage,
-                self._num_videos(stage.training.train_data_pattern),
-                self._networks,
-            )
-            for stage in unit.stages
-        )
-
-    def _num_videos(self, pattern: str) -> int:
-        if pattern not in self._videos:
-            self._videos[pattern] = estimate_num_records(find_files(pattern))
-        return self._videos[pattern]
+    def _macs(self, unit: Unit) -> float:
+        stages = (_training_macs(s, self._teachers) for s in unit.stages)
+        return sum(stages, start=0.0)
 
 
+def _training_macs(
+    settings: RunSettings, teachers: dict[str, NetworkSettings]
+) -> float:
+    """Estimates the MACs of a run; `teachers` are networks by checkpoint."""
+    training, data = settings.training, settings.data
+    student = _network_macs(settings.network("student"), data)
+    of_video = _MACS_PER_VIDEO + training.student_views * _TRAINING * student
+    for checkpoint in settings.teacher_checkpoints:
+        of_video += _network_macs(teachers[checkpoint], data)
+    if settings.teacher is not None:
+        of_video += _TRAINING * _network_macs(settings.teacher, data)
+    num_videos = _num_videos(training.train_data_pattern)
+    return num_videos * training.train_share * training.num_epochs * of_video
+
+
+# Building a network takes a second.
+_MACS: dict[str, int] = {}
+
+
+def _network_macs(network: NetworkSettings, schema: DataSchema) -> int:
+    key = repr((network, schema))  # the settings cannot be hashed
+    if key not in _MACS:
+        _MACS[key] = measure_network(network, schema).macs
+    return _MACS[key]
+
+
+@functools.cache
+def _num_videos(pattern: str) -> int:
+    return estimate_num_records(find_files(pattern))
+
+
+@functools.cache
 def _product_rate() -> float:
-    """Returns the MACs a second of a large matrix product."""
+    """Returns the MACs per second of a large matrix product."""
     matrix = tf.random.normal([_PRODUCT_SIZE, _PRODUCT_SIZE])
     tf.matmul(matrix, matrix).numpy()
     start = time.perf_counter()

@@ -7,20 +7,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.reporting import page as page
+from distill.reporting import page
 from distill.study.aggregate import (
     COMPARED_METRICS,
     METRICS,
     Cell,
+    Statistic,
     StudySummary,
     summarize_study,
 )
 from distill.study.plots import draw_plots
-from distill.study.statistic import Statistic, write_statistic
 from distill.system.atomic_files import replace_atomically
 
 _TITLE = "Frame-budget study"
-# A cost's key: the title of its column, and its figures' format.
+# Title of the column and number format of each cost.
 _COSTS = {
     "frames": ("frames", ",d"),
     "bytes_read": ("bytes read", ",d"),
@@ -38,11 +38,8 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
     plots, and the report says how to install it.
 
     Args:
-      results: What `results.gather_results` returns.
-      directory: Where to write.
-
-    Raises:
-      ValueError: The baseline is none of the rows.
+      results: The results of `results.gather_results`.
+      directory: The directory of the files.
     """
     directory = Path(directory)
     summary = summarize_study(results)
@@ -62,19 +59,21 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
 
 
 def _write_runs(path: Path, results: Mapping[str, Any]) -> None:
-    """Writes a line a run: its row, its scores and its network's costs."""
+    """Writes a line per run: its row, its scores and its network's costs."""
     columns = ("row", "k", "trained_k", "seed", *METRICS, "seconds", *_COSTS)
     teacher = results["teacher"]
+    lines = [
+        {"row": "Teacher"} | (teacher["cost"] or {}) | run
+        for run in teacher["runs"]
+    ] + [
+        {"row": row["name"]} | row["costs"].get(str(run["k"]), {}) | run
+        for row in results["rows"]
+        for run in row["runs"]
+    ]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
-        for run in teacher["runs"]:
-            cost = teacher.get("cost") or {}
-            writer.writerow({"row": "Teacher"} | cost | run)
-        for row in results["rows"]:
-            for run in row["runs"]:
-                cost = row["costs"].get(str(run["k"]), {})
-                writer.writerow({"row": row["name"]} | cost | run)
+        writer.writerows(lines)
 
 
 def _sections(
@@ -82,14 +81,14 @@ def _sections(
     summary: StudySummary,
     plots: list[page.Plot] | None,
 ) -> list[page.Section]:
-    """Returns all that the report says."""
+    """Returns the report's content."""
     over_frames = [p for p in plots or () if "frames" in p.file_name]
     over_costs = [p for p in plots or () if p not in over_frames]
-    about_plots = ()
+    about_plots: tuple[page.Words, ...] = ()
     if plots:
         about_plots = ("In the plots points of equal x stand side by side.",)
     elif plots is None:
-        words = "There are no plots, for matplotlib is missing; it comes with "
+        words = "There are no plots, because matplotlib is missing; install "
         about_plots = (words, page.Code("pip install -e .[study]"), ".")
     scores = (*_scores(summary), page.Paragraph(about_plots), *over_frames)
     sections = [
@@ -107,7 +106,7 @@ def _sections(
 def _headline(
     data: Mapping[str, Any], summary: StudySummary
 ) -> tuple[page.Block, ...]:
-    """Returns what was studied, and the best row at each budget."""
+    """Returns the study in a sentence, and the best row at each budget."""
     about = (
         "Students that see k of a video's frames, against a teacher that sees "
         f"them all (at most {data['max_frames']}). "
@@ -139,7 +138,7 @@ def _headline(
 def _budget_table(
     summary: StudySummary, title: str, write: Callable[[Cell], page.Words]
 ) -> page.Table:
-    """Returns a row a method, a column a budget."""
+    """Returns a table with a row per method and a column per budget."""
     first, *others = summary.budgets
     rows = (
         (row.name, *(write(row.cells[k]) for k in summary.budgets))
@@ -151,7 +150,7 @@ def _budget_table(
 def _metric_tables(
     summary: StudySummary, about: str, write: Callable[[str, Cell], str]
 ) -> tuple[page.Block, ...]:
-    """Returns a table for each compared metric, below what they show."""
+    """Returns a paragraph, and below it a table for each compared metric."""
     tables = (
         _budget_table(summary, title, functools.partial(write, metric))
         for metric, title in COMPARED_METRICS.items()
@@ -160,7 +159,7 @@ def _metric_tables(
 
 
 def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns the published table's shape, and each metric over seeds."""
+    """Returns a table in the published form, and each metric over seeds."""
     best = [
         max((row.cells[k] for row in summary.rows), key=lambda cell: cell.rank)
         for k in summary.budgets
@@ -178,7 +177,7 @@ def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
     teacher = [summary.teacher[metric] for metric in COMPARED_METRICS]
     spread = (
         "Mean ± standard deviation over seeds (number of seeds). The teacher: "
-        f"{' / '.join(map(write_statistic, teacher))}."
+        f"{' / '.join(map(_write_statistic, teacher))}."
     )
     return (
         page.Paragraph((about,)),
@@ -186,7 +185,7 @@ def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
         *_metric_tables(
             summary,
             spread,
-            lambda metric, cell: write_statistic(cell.scores[metric]),
+            lambda metric, cell: _write_statistic(cell.scores[metric]),
         ),
     )
 
@@ -198,18 +197,21 @@ def _write_means(scores: Mapping[str, Statistic]) -> str:
 
 
 def _gains(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns gains over the baseline, and how far they lead."""
+    """Returns gains over the baseline, absolute and relative."""
     baselines = {summary.baseline, *(row.baseline for row in summary.rows)}
-    rows = (row for row in summary.rows if row.name not in baselines)
-    rows = tuple(row.name_baseline(summary.baseline) for row in rows)
+    rows = tuple(
+        row.name_baseline(summary.baseline)
+        for row in summary.rows
+        if row.name not in baselines
+    )
     summary = dataclasses.replace(summary, rows=rows)
     gains = (
-        f"Gain of the mean over {summary.baseline}, or the row named, ± "
-        "standard deviation of the gains seed by seed (seeds that both have)."
+        f"Gain of the mean over {summary.baseline}, or over the named row, ± "
+        "standard deviation of the gains by seed (seeds that both have)."
     )
     shares = (
-        "The gain as a share of what the teacher's mean is above the "
-        "baseline's (shares seed by seed, mean ± standard deviation)."
+        "The gain as a share of the teacher's gain over the baseline "
+        "(shares by seed, mean ± standard deviation)."
     )
     return (
         *_metric_tables(summary, gains, _write_gain),
@@ -217,10 +219,20 @@ def _gains(summary: StudySummary) -> tuple[page.Block, ...]:
     )
 
 
+def _write_statistic(scores: Statistic, sign: str = "") -> str:
+    """Returns mean, deviation and number of seeds: `.7310 ± .0021 (3)`."""
+    if scores.mean is None:
+        return "-"
+    text = page.write_score(scores.mean, f"{sign}.4f")
+    if scores.deviation is not None:
+        text += f" ± {page.write_score(scores.deviation, '.4f')}"
+    return f"{text} ({scores.num_seeds})"
+
+
 def _write_gain(metric: str, cell: Cell) -> str:
     against = cell.against_baseline[metric]
     gain = dataclasses.replace(against.seed_gains, mean=against.gain)
-    return write_statistic(gain, "+")
+    return _write_statistic(gain, "+")
 
 
 def _write_share(metric: str, cell: Cell) -> str:
@@ -229,30 +241,32 @@ def _write_share(metric: str, cell: Cell) -> str:
     if share is None:
         return "-"
     text = f"{100 * share:.0f} %"
-    if by_seed.deviation is not None:
+    if by_seed.mean is not None and by_seed.deviation is not None:
         text += f" ({100 * by_seed.mean:.0f} ± {100 * by_seed.deviation:.0f} %)"
     return text
 
 
 def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns a line a network; students of equal costs share one."""
-    rows = []
+    """Returns a line per network; students of equal costs share one."""
     teacher = summary.teacher_cost or {}
-    for network, cost in summary.networks():
-        cells = []
-        for key, (_, style) in _COSTS.items():
-            text = page.write_number(cost.get(key), style)
-            if network != "Teacher" and cost.get(key) and teacher.get(key):
-                text += f" ({page.write_percent(cost[key] / teacher[key])})"
-            cells.append(text)
-        rows.append((network, *cells))
-    about = "Of one video, in parentheses of the teacher's:"
+
+    def write_cost(network: str, cost: Mapping[str, Any], key: str) -> str:
+        text = page.write_number(cost.get(key), _COSTS[key][1])
+        if network != "Teacher" and cost.get(key) and teacher.get(key):
+            text += f" ({page.write_percent(cost[key] / teacher[key])})"
+        return text
+
+    rows = [
+        (network, *(write_cost(network, cost, key) for key in _COSTS))
+        for network, cost in summary.networks()
+    ]
+    about = "Costs of one video; in parentheses the share of the teacher's:"
     header = ("network", *(title for title, _ in _COSTS.values()))
     return page.Paragraph((about,)), page.Table(header, tuple(rows))
 
 
 def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns a line a cascade; nothing where there is none."""
+    """Returns a line per cascade, or nothing."""
     rows = []
     for cascade in summary.cascades:
         values = cascade.values
@@ -266,19 +280,20 @@ def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
                 ", ".join(stops) or "-",
                 f"{cascade.wanted_mean_frames:g}",
                 page.write_number(values["mean_frames"].mean, ".2f"),
-                write_statistic(values["gap"]),
-                write_statistic(values["mean_average_precision"]),
+                _write_statistic(values["gap"]),
+                _write_statistic(values["mean_average_precision"]),
                 page.write_number(values["macs"].mean, ",.0f"),
                 page.write_number(values["milliseconds"].mean, ",.3f"),
             )
         )
-    header = ("student", "videos stop at k", "frames wanted", "frames seen")
-    header += ("GAP (seeds)", "mAP (seeds)", "MACs", "ms, batch of 64")
+    titles = "student|videos stop at k|frames wanted|frames seen|GAP (seeds)"
+    titles += "|mAP (seeds)|MACs|ms, batch of 64"
+    header = tuple(titles.split("|"))
     return (page.Table(header, tuple(rows), 2),) if rows else ()
 
 
 def _methods(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns how each row was trained."""
+    """Returns the training of each row."""
     rows = []
     for row in summary.rows:
         trained = "k frames, for each k"
@@ -291,8 +306,9 @@ def _methods(summary: StudySummary) -> tuple[page.Block, ...]:
 
 
 def _origin(results: Mapping[str, Any]) -> tuple[page.Block, ...]:
-    """Returns data, machine and command, as the results have them."""
-    facts = (results["data"] | results["machine"]).items()
-    facts = ((name, "-" if fact is None else fact) for name, fact in facts)
-    rows = tuple((name.replace("_", " "), str(fact)) for name, fact in facts)
+    """Returns data, machine and command."""
+    rows = tuple(
+        (name.replace("_", " "), "-" if fact is None else str(fact))
+        for name, fact in (results["data"] | results["machine"]).items()
+    )
     return page.Table(("", ""), rows, 2), page.Listing(results["command"])

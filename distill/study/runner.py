@@ -1,4 +1,4 @@
-"""Running a study unit by unit, so that it can be stopped at any moment."""
+"""Running a unit of a study, which can be stopped at any moment."""
 
 import gc
 import json
@@ -26,7 +26,7 @@ _CHECKPOINT_MINUTES = 3.0
 
 
 def read_result(unit: Unit) -> dict[str, Any] | None:
-    """Returns the result of a unit that is done with these settings."""
+    """Returns the result of a unit; None unless these settings are done."""
     try:
         result = json.loads(unit.result_file.read_text())
     except FileNotFoundError:
@@ -35,21 +35,21 @@ def read_result(unit: Unit) -> dict[str, Any] | None:
 
 
 def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Trains and scores a unit, or goes on where it was stopped.
+    """Trains and scores a unit, or resumes it.
 
-    What a unit of other settings left in its directory is removed first.
+    Files of a unit with other settings are removed from its directory first.
 
     Args:
-      unit: What to run.
-      say: Is told what happens beside the training itself.
+      unit: The unit.
+      say: Called with a message if files are removed.
 
     Returns:
-      Its result: `scores`, by number of frames what
-      `evaluation.evaluate_network` returns; `seconds` of training, None if it
-      was stopped in between; None if a signal stopped it now.
+      Dict of `scores`, the result of `evaluate_network` by number of frames,
+      and `seconds` of training, None for a resumed one; or None if a signal
+      stopped the training.
     """
     start = time.perf_counter()
-    is_whole = _prepare(unit, say)
+    is_new = _prepare(unit, say)
     for stage in range(len(unit.stages)):
         if not _train_stage(unit, stage):
             return None
@@ -60,7 +60,7 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
         "budget": unit.budget,
         "seed": unit.seed,
         "scores": scores,
-        "seconds": seconds if is_whole else None,
+        "seconds": seconds if is_new else None,
         "described": unit.describe(),
     }
     with replace_atomically(unit.result_file) as temporary:
@@ -69,10 +69,10 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
 
 
 def _prepare(unit: Unit, say: Callable[[str], None]) -> bool:
-    """Clears what other settings left; returns whether it starts afresh."""
+    """Removes files of other settings; returns whether the unit is new."""
     described = unit.directory / "unit.json"
     if described.exists() and described.read_text() != unit.describe_training():
-        say(f"{unit.title}: its settings changed, it starts anew")
+        say(f"{unit.title}: its settings have changed; it starts anew")
         shutil.rmtree(unit.directory)
     is_new = not described.exists()
     if is_new:
@@ -82,7 +82,7 @@ def _prepare(unit: Unit, say: Callable[[str], None]) -> bool:
 
 
 def _train_stage(unit: Unit, stage: int) -> bool:
-    """Trains one stage to its student's file; False if a signal came."""
+    """Trains one stage to its student's file; False after a signal."""
     final = stage_checkpoint(unit.directory, stage)
     if final.exists():
         return True
@@ -104,13 +104,13 @@ def _train_stage(unit: Unit, stage: int) -> bool:
         keras.backend.clear_session()
         gc.collect()
     convert_to_student(newest_checkpoint(train_dir), final)
-    # Optimisers and teachers of many runs would fill the disk.
+    # The checkpoints of many runs would fill the disk.
     shutil.rmtree(train_dir)
     return True
 
 
 def _evaluate(unit: Unit) -> dict[str, dict[str, Any]]:
-    """Scores the trained network with each of its budgets."""
+    """Scores the trained network at each of its budgets."""
     reader = VideoReader(
         unit.stages[-1].data,
         find_files(unit.eval_data_pattern),

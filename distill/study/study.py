@@ -1,6 +1,7 @@
-"""A whole study: what is left of it is run, and its report written."""
+"""A whole study: runs the units that are left and writes the report."""
 
 import sys
+from collections.abc import Sized
 
 import rich.console
 import rich.progress
@@ -16,7 +17,7 @@ from distill.system.signals import catch_signals
 
 
 def show_plan(study: Study) -> None:
-    """Prints the grid, what of it is done and how long the rest will take."""
+    """Prints the grid with the estimated time of the units that are left."""
     estimate = Estimate(study)
     table = rich.table.Table()
     for title in ("training", "stages", "scored with", "estimated"):
@@ -44,15 +45,15 @@ def show_plan(study: Study) -> None:
 def run_study(study: Study, max_runs: int | None = None) -> bool:
     """Runs a study's trainings one after another and writes its report.
 
-    Trainings that are done with the same settings are not run again; one that
-    was stopped goes on from its last checkpoint.
+    Finished trainings with the same settings are skipped; a stopped one goes
+    on from its last checkpoint.
 
     Args:
       study: The study.
-      max_runs: Trainings of this call at most; None for all.
+      max_runs: Most trainings of this call; None for all.
 
     Returns:
-      False if a signal (Ctrl-C, SIGTERM) stopped it; what was done stays.
+      False if a signal (Ctrl-C, SIGTERM) stopped the study.
     """
     estimate = Estimate(study)
     console = rich.console.Console(highlight=False, soft_wrap=True)
@@ -78,8 +79,14 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
     return is_whole
 
 
-def _run_units(study, estimate, max_runs, bar, caught) -> bool:
-    """Runs what is left, or as much as is wanted; False after a signal."""
+def _run_units(
+    study: Study,
+    estimate: Estimate,
+    max_runs: int | None,
+    bar: rich.progress.Progress,
+    caught: Sized,
+) -> bool:
+    """Runs at most `max_runs` of the units left; False after a signal."""
     total = len(study.teachers) + len(study.units)
     task = bar.add_task("study", total=total)
     for unit in estimate.todo[:max_runs]:

@@ -184,7 +184,7 @@ def test_mediapipe_signature_takes_dequantised_floats(
     ("width", "num_frames", "message"),
     [
         (stage_runs.MAX_FRAMES + 1, 3, "at most 40 frames"),
-        (4, 5, "more than there are frames"),
+        (4, 5, "larger than the number of frames"),
         (4, 0, "must be 1 or more"),
     ],
 )
@@ -285,7 +285,7 @@ def test_an_artifact_that_is_off_leaves_the_earlier_export(
         classifier.assign(held)
 
     wrong = dataclasses.replace(kind, write=write_another)
-    with pytest.raises(ValueError, match="model.onnx does not say what the"):
+    with pytest.raises(ValueError, match="model.onnx does not agree with"):
         list(export.write(directory, [wrong]))
     assert {p.name: p.read_bytes() for p in directory.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["export"]

@@ -5,10 +5,9 @@ import pytest
 import tensorflow as tf
 
 from distill.deployment.artifacts import choose_kinds
+from distill.deployment.converted_formats import quiet_converters
 from distill.deployment.interface import VideoInterface, numbered_classes
-from distill.deployment.model_runtime import ModelRuntime
-from distill.deployment.quiet import quiet_converters
-from distill.deployment.runtimes import load_runtime
+from distill.deployment.runtimes import ModelRuntime, load_runtime
 from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.network import build_network

@@ -178,7 +178,7 @@ def test_onnx_and_litert_need_no_tensorflow(exported):
         ("model.onnx", b"no model", "cannot be loaded"),
         ("model.tflite", b"no model", "cannot be loaded"),
         ("model.keras", b"no model", "cannot be loaded"),
-        ("model.pt", b"", "is no artifact"),
+        ("model.pt", b"", "is not an export artifact"),
         ("model.h5", b"", "is no checkpoint"),
         ("model.json", b"{}", "is not an ensemble"),
         ("absent.onnx", None, "There is no artifact"),
@@ -197,7 +197,7 @@ def test_an_artifact_without_its_card_is_refused(exported, tmp_path):
     with pytest.raises(ValueError, match="There is no .*card.json: an artifa"):
         distill.Predictor.load(model)
     (tmp_path / "card.json").write_text("{}")
-    with pytest.raises(ValueError, match="is no card of an export"):
+    with pytest.raises(ValueError, match="is not an export.s card"):
         distill.Predictor.load(model)
 
 

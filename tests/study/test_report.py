@@ -55,7 +55,14 @@ def make_run(k, seed, gap, average_precision):
 def make_row(name, *runs):
     costs = {"1": COST, "2": COST | {"frames": 2}}
     runs = [make_run(*run) for run in runs]
-    return {"name": name, "flags": "--a=b|c", "runs": runs, "costs": costs}
+    return {
+        "name": name,
+        "flags": "--a=b|c",
+        "baseline": "Plain",
+        "num_wanted": 4,
+        "runs": runs,
+        "costs": costs,
+    }
 
 
 def make_results():

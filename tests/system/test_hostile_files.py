@@ -168,7 +168,7 @@ def test_a_cascade_with_invalid_fields_is_refused(fields, message, tmp_path):
 )
 def test_a_card_without_an_interface_is_refused(interface, message, tmp_path):
     (tmp_path / "card.json").write_text(json.dumps({"interface": interface}))
-    with pytest.raises(ValueError, match=f"is no card of an export.*{message}"):
+    with pytest.raises(ValueError, match=f"is not an export.s card.*{message}"):
         read_interface(tmp_path)
 
 
@@ -178,7 +178,7 @@ def test_a_card_without_an_interface_is_refused(interface, message, tmp_path):
 def test_an_archive_takes_nothing_from_elsewhere(artifacts, tmp_path):
     card = {"interface": {}, "network": {}, "artifacts": artifacts}
     (tmp_path / "card.json").write_text(json.dumps(card))
-    with pytest.raises(ValueError, match="its artifacts are no files beside"):
+    with pytest.raises(ValueError, match="its artifacts are not files beside"):
         write_archive(tmp_path, "../../etc/passwd", 10**9)
 
 
