@@ -21,20 +21,15 @@ _COLUMNS = (
 )
 
 
-def file_hash(path: str | Path) -> str:
-    """Returns the SHA-256 of a file as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def path_hash(path: str | Path) -> str:
     """Returns the SHA-256 of a file, or of all names and files of a folder."""
     path = Path(path)
     if path.is_file():
-        return file_hash(path)
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path)}\n{file_hash(file)}\n".encode())
+        digest.update(f"{file.relative_to(path)}\n{path_hash(file)}\n".encode())
     return digest.hexdigest()
 
 

@@ -32,7 +32,6 @@ from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
 from distill.models.preprocessing import dequantize
 from distill.networks.ensemble_file import Ensemble, is_ensemble
-from distill.settings.run import RunSettings
 from distill.system.atomic_files import replace_directory
 
 FORMAT = "distill-export-1"
@@ -103,6 +102,7 @@ class Export:
     def _write_artifact(
         self, folder: Path, kind: ArtifactKind, runtimes: dict[str, Any]
     ) -> str:
+        """Writes and loads one artifact; returns a line on it."""
         start = time.perf_counter()
         path = folder / kind.name
         model = runtimes[CHECKPOINT].model
@@ -164,7 +164,7 @@ class Export:
                 "parameters": network.num_parameters,
                 "macs": network.macs,
                 "num_classes": schema.num_classes,
-                "label_loss": self._trained().training.label_loss,
+                "label_loss": self._label_loss(),
             },
             "data": {
                 "pattern": self.pattern,
@@ -174,23 +174,23 @@ class Export:
             "environment": cards.environment(),
         }
 
-    def _trained(self) -> RunSettings:
-        """Returns the settings of the run, or of an ensemble's first one."""
+    def _label_loss(self) -> str:
+        """Returns the label loss of the run, or of an ensemble's first."""
         checkpoint = self.checkpoint
         if is_ensemble(checkpoint):
             checkpoint = Ensemble.read(checkpoint).members[0].checkpoint
-        return read_settings(checkpoint)
+        return read_settings(checkpoint).training.label_loss
 
     def _source(self) -> dict[str, Any]:
-        source: dict[str, Any] = {
+        combines = is_ensemble(self.checkpoint)
+        return {
             "checkpoint": self.checkpoint,
-            "sha256": cards.file_hash(self.checkpoint),
-            "role": self.role,
-            "step": None,
+            "sha256": cards.path_hash(self.checkpoint),
+            "role": "ensemble" if combines else self.role,
+            "step": None
+            if combines
+            else read_progress(self.checkpoint)["step"],
         }
-        if is_ensemble(self.checkpoint):
-            return source | {"role": "ensemble"}
-        return source | {"step": read_progress(self.checkpoint)["step"]}
 
     def _write_example(self, folder: Path, runtime: Runtime) -> None:
         """Writes a video with the checkpoint's predictions."""

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,10 @@ class VideoInterface:
             array = np.asarray(video)
         except ValueError as error:
             raise ValueError("The video's rows differ in width.") from error
-        if not np.issubdtype(array.dtype, np.number):
-            raise ValueError(f"A video must be numbers, got {array.dtype}.")
-        if np.issubdtype(array.dtype, np.complexfloating):
-            raise ValueError("A video must be real numbers, got complex ones.")
+        if array.dtype.kind not in "iuf":
+            raise ValueError(
+                f"A video must be real numbers, got {array.dtype}."
+            )
         if not np.isfinite(array).all():
             raise ValueError("The video holds a value that is NaN or infinite.")
         if not self.schema.frame_features:
@@ -156,18 +156,26 @@ def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
     Raises:
       ValueError: A line has another form, or a class has no name or two.
     """
+    try:
+        text = read_small_text(file, _BYTES_PER_NAME * (num_classes + 1))
+    except ValueError as error:
+        raise ValueError(f"{file} holds no class names: {error}.") from error
+    reader = csv.reader(io.StringIO(text, newline=""))
     names: dict[int, str] = {}
-    for line, row in _read_rows(file, num_classes):
-        if len(row) < 2 or not re.fullmatch("[0-9]{1,9}", row[0]):
-            shown = str(row)[:_SHOWN]
-            raise ValueError(f"{line}: {shown} is not INDEX,...,NAME.")
-        index = int(row[0])
-        if index >= num_classes or index in names:
-            raise ValueError(
-                f"{line}: class {index} has a name already, or is not among "
-                f"the {num_classes} classes."
-            )
-        names[index] = row[-1]
+    try:
+        next(reader, None)
+        for row in reader:
+            if len(row) < 2 or not re.fullmatch("[0-9]{1,9}", row[0]):
+                raise ValueError(f"{str(row)[:_SHOWN]} is not INDEX,...,NAME")
+            index = int(row[0])
+            if index >= num_classes or index in names:
+                raise ValueError(
+                    f"class {index} has a name already, or is not among the "
+                    f"{num_classes} classes"
+                )
+            names[index] = row[-1]
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
     missing = [index for index in range(num_classes) if index not in names]
     if missing:
         raise ValueError(
@@ -175,23 +183,6 @@ def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
             f"{missing[0]} has no name."
         )
     return tuple(names[index] for index in range(num_classes))
-
-
-def _read_rows(
-    file: str | Path, num_classes: int
-) -> Iterator[tuple[str, list[str]]]:
-    """Yields the rows of a CSV file below its header, each with its place."""
-    try:
-        text = read_small_text(file, _BYTES_PER_NAME * (num_classes + 1))
-    except ValueError as error:
-        raise ValueError(f"{file} holds no class names: {error}.") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        next(reader, None)
-        for row in reader:
-            yield f"{file}, line {reader.line_num}", row
-    except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
 
 
 def write_class_names(path: Path, names: Sequence[str]) -> None:
@@ -217,16 +208,15 @@ def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
     Raises:
       ValueError: There is no card, or it is damaged.
     """
-    card = directory / CARD
     try:
-        fields = read_json_object(card)
+        fields = read_json_object(directory / CARD)
     except FileNotFoundError as error:
         raise _missing_file(error) from error
     except ValueError as error:
-        raise ValueError(f"{card} is not an export's card: {error}.") from error
+        raise _bad_card(directory, error) from error
     for part in parts:
         if not isinstance(fields.get(part), dict):
-            raise ValueError(f"{card} is not an export's card: no {part!r}.")
+            raise _bad_card(directory, f"no {part!r}")
     return fields
 
 
@@ -243,13 +233,16 @@ def read_interface(directory: Path) -> VideoInterface:
             for key, kind in (("schema", DataSchema), ("budget", FrameBudget))
         )
     except ValueError as error:
-        card = directory / CARD
-        raise ValueError(f"{card} is not an export's card: {error}.") from error
+        raise _bad_card(directory, error) from error
     try:
         names = read_class_names(directory / CLASS_NAMES, schema.num_classes)
     except FileNotFoundError as error:
         raise _missing_file(error) from error
     return VideoInterface(schema, budget, names)
+
+
+def _bad_card(directory: Path, reason: object) -> ValueError:
+    return ValueError(f"{directory / CARD} is not an export's card: {reason}.")
 
 
 def _missing_file(error: FileNotFoundError) -> ValueError:

@@ -48,7 +48,7 @@ class ModelRuntime:
         return predictions.numpy()
 
 
-class SavedModelRuntime:
+class _SavedModelRuntime:
     """The `serving_default` signature of a SavedModel."""
 
     def __init__(self, path: Path):
@@ -60,23 +60,22 @@ class SavedModelRuntime:
         self._tensor = tf.constant
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
-        """Returns float32 `[batch, classes]`."""
         tensors = {key: self._tensor(inputs[key]) for key in inputs}
         return self._run(**tensors)["predictions"].numpy()
 
 
 def _load_keras(path: Path) -> Runtime:
-    """Loads a `.keras` file without its optimiser; refuses code in it."""
     import keras
 
     import distill.models.saved_classes  # noqa: F401
 
+    # The safe mode refuses files with code in them.
     return ModelRuntime(
         keras.models.load_model(path, compile=False, safe_mode=True)
     )
 
 
-class OnnxRuntime:
+class _OnnxRuntime:
     """An ONNX file in ONNX Runtime, on the CPU."""
 
     def __init__(self, path: Path):
@@ -86,11 +85,10 @@ class OnnxRuntime:
         )
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
-        """Returns float32 `[batch, classes]`."""
         return self._session.run(["predictions"], inputs)[0]
 
 
-class LiteRtRuntime:
+class _LiteRtRuntime:
     """A `.tflite` file in LiteRT."""
 
     def __init__(self, path: Path):
@@ -100,7 +98,6 @@ class LiteRtRuntime:
         self._lock = threading.Lock()
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
-        """Returns float32 `[batch, classes]`."""
         with self._lock:  # one interpreter runs one batch at a time
             return self._run(**inputs)["predictions"].copy()
 
@@ -122,8 +119,8 @@ def import_extra(module: str, extra: str) -> Any:
 
 _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {
     ".keras": _load_keras,
-    ".onnx": OnnxRuntime,
-    ".tflite": LiteRtRuntime,
+    ".onnx": _OnnxRuntime,
+    ".tflite": _LiteRtRuntime,
 }
 
 
@@ -144,7 +141,7 @@ def load_runtime(path: str | Path) -> Runtime:
     """
     path = Path(path)
     if (path / "saved_model.pb").is_file():
-        return SavedModelRuntime(path)
+        return _SavedModelRuntime(path)
     if not path.exists():
         raise ValueError(f"There is no artifact {path}.")
     if path.suffix not in _BY_SUFFIX or not path.is_file():

@@ -129,7 +129,7 @@ BAD_VIDEOS = {
     "no bytes": (np.full((3, 16), 256), "Bytes must be from 0 to 255"),
     "negative": (np.full((3, 16), -1), "Bytes must be from 0 to 255"),
     "too large": (np.full((3, 16), 2.5), "must be from -2.0 to 2.01"),
-    "text": (np.full((3, 16), "a"), "must be numbers"),
+    "text": (np.full((3, 16), "a"), "must be real numbers"),
     "ragged": ([[1, 2], [3]], "Video 0: .*shape"),
 }
 
