@@ -72,7 +72,7 @@ def study_plan(command: str) -> Study:
 
 def _each_once(flag: str) -> list[int]:
     """Returns the numbers of a flag; ValueError unless each stands once."""
-    numbers = list(FLAGS[flag].value)
+    numbers = list(FLAGS[flag].value or ())
     if not numbers or len(set(numbers)) < len(numbers):
         raise ValueError(f"--{flag} must name each number once: {numbers}.")
     return numbers
