@@ -49,19 +49,18 @@ class Row:
     @property
     def text(self) -> str:
         """All that was given to `row`, as flags."""
-        fields = [field.name for field in dataclasses.fields(self)[3:]]
         options = {
-            name: value
-            for name in fields
-            if (value := getattr(self, name)) is not None
+            field.name: value
+            for field in dataclasses.fields(self)[3:]
+            if (value := getattr(self, field.name)) is not None
         }
-        first, *others = self.stages
-        flags = [{**options, **first}, *others, *self.at.values()]
-        words = ["", *["then "] * len(others), *(f"at {k}: " for k in self.at)]
-        return "; ".join(
-            word + shlex.join(write_flags(group))
-            for word, group in zip(words, flags, strict=True)
-        )
+        first, *others = (write_flags(stage) for stage in self.stages)
+        parts = [shlex.join(write_flags(options) + first)]
+        parts += [f"then {shlex.join(stage)}" for stage in others]
+        parts += [
+            f"at {k}: {shlex.join(write_flags(self.at[k]))}" for k in self.at
+        ]
+        return "; ".join(parts)
 
 
 def row(
@@ -85,19 +84,17 @@ def row(
       then: Flags of a second training, which starts from the student of the
         first and learns from labels; or a list of such, for more trainings.
       at: More flags by frame budget, as `{2: {"num_epochs": 4}}`.
-      budgets: Those of the study's budgets that it has; default: all.
-      seeds: Those of the study's seeds that it has; default: all.
-      baseline_row: The row over which its gains are counted; default: the
-        study's.
+      budgets: Some of the study's budgets; default: all.
+      seeds: Some of the study's seeds; default: all.
+      baseline_row: The row over which gains are counted; default: the study's.
       num_teachers: How many of the teachers teach, by their mean; default:
         all. (`regime="mimic"` takes the first.)
-      evaluation_selection: The frame selection that it is scored with;
-        default: that of its training.
-      **flags: Flags of its training, over those of the study's flagfile.
+      evaluation_selection: The frame selection of the evaluation; default:
+        that of the training.
+      **flags: Flags of the training, over those of the study's flagfile.
 
     Raises:
-      ValueError: The name is empty, or a flag's value is of another kind than
-        text, number, boolean or a list of these.
+      ValueError: The name is empty, or no flag has such a value.
     """
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"A row's name must be a text, got {name!r}.")
@@ -118,11 +115,7 @@ def row(
 
 
 def write_flags(flags: Flags) -> list[str]:
-    """Returns flags as the command line takes them, `--name=value`.
-
-    Raises:
-      ValueError: A value is of a kind that no flag has.
-    """
+    """Returns flags as `--name=value`; ValueError for an unknown kind."""
     return [f"--{name}={_write(name, flags[name])}" for name in flags]
 
 

@@ -58,10 +58,14 @@ def export_to(directory, export, formats=artifacts.FORMATS, precisions=None):
 
 
 @pytest.fixture(scope="module")
-def exported(videos, student_checkpoint, tmp_path_factory):
+def export(videos, student_checkpoint):
+    return make_export(student_checkpoint, videos / "validate-*.tfrecord")
+
+
+@pytest.fixture(scope="module")
+def exported(export, tmp_path_factory):
     """Returns an export in all formats, and its card."""
     directory = tmp_path_factory.mktemp("exports") / "student"
-    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
     return directory, export_to(directory, export)
 
 
@@ -91,12 +95,11 @@ def test_artifact_predicts_as_evaluation_does(exported, whole_videos, kind):
         )
 
 
-def test_card_holds_what_is_there(exported, videos, student_checkpoint):
+def test_card_holds_what_is_there(exported, export, student_checkpoint):
     directory, card = exported
     content = student_checkpoint.read_bytes()
     assert card["source"]["sha256"] == hashlib.sha256(content).hexdigest()
     assert card["source"]["role"] == "student"
-    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
     scores = evaluate_network(export.network, export.reader, top_k=3)
     assert card["checkpoint"]["gap"] == pytest.approx(scores["gap"], abs=1e-9)
     for key in ("frames", "parameters", "macs"):
@@ -245,11 +248,9 @@ def test_video_level_networks_are_exported(video_level_videos, tmp_path):
     export = make_export(checkpoint, pattern)
     card = export_to(tmp_path / "export", export)
     assert card["network"]["frames"] is None
-    (batch,) = VideoReader(settings.data, find_files(pattern), 99).read_once()
-    (predicted,) = predict_videos(
-        export.network,
-        export.reader.__class__(settings.data, find_files(pattern), 99),
-    )
+    reader = VideoReader(settings.data, find_files(pattern), 99)
+    (batch,) = reader.read_once()
+    (predicted,) = predict_videos(export.network, reader)
     for kind in artifacts.KINDS:
         found = load_runtime(tmp_path / "export" / kind.name)(
             {"features": batch["features"].numpy()}
@@ -258,8 +259,7 @@ def test_video_level_networks_are_exported(video_level_videos, tmp_path):
         np.testing.assert_allclose(found, predicted.predictions, atol=limit)
 
 
-def test_an_export_is_replaced_whole(videos, student_checkpoint, tmp_path):
-    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+def test_an_export_is_replaced_whole(export, tmp_path):
     directory = tmp_path / "export"
     export_to(directory, export, ["onnx"], ["float32", "int8"])
     export_to(directory, export, ["keras"])
@@ -269,10 +269,7 @@ def test_an_export_is_replaced_whole(videos, student_checkpoint, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
-def test_an_artifact_that_is_off_leaves_the_earlier_export(
-    videos, student_checkpoint, tmp_path
-):
-    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+def test_an_artifact_that_is_off_leaves_the_earlier_export(export, tmp_path):
     directory = tmp_path / "export"
     export_to(directory, export, ["onnx"], ["float32"])
     before = {p.name: p.read_bytes() for p in directory.iterdir()}
@@ -286,30 +283,26 @@ def test_an_artifact_that_is_off_leaves_the_earlier_export(
         classifier.assign(held)
 
     wrong = dataclasses.replace(kind, write=write_another)
-    with pytest.raises(ValueError, match="model.onnx does not agree with"):
+    with pytest.raises(ValueError, match=r"model\.onnx does not agree with"):
         list(export.write(directory, [wrong]))
     assert {p.name: p.read_bytes() for p in directory.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
-def test_a_directory_of_something_else_is_not_replaced(
-    videos, student_checkpoint, tmp_path
-):
+def test_a_directory_of_something_else_is_not_replaced(export, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
-    with pytest.raises(ValueError, match="holds no card.json: give a new"):
+    with pytest.raises(ValueError, match=r"holds no card\.json: give a new"):
         export_to(tmp_path, export, ["keras"])
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_joint_checkpoint_needs_to_be_told_which(joint_checkpoint):
+def test_a_joint_checkpoint_needs_a_role(joint_checkpoint):
     with pytest.raises(ValueError, match="give --role=student or --role=te"):
         choose_network(str(joint_checkpoint), None)
     assert choose_network(str(joint_checkpoint), "teacher") == "teacher"
 
 
-def test_drawn_frames_cannot_be_exported(videos, student_checkpoint, tmp_path):
-    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+def test_drawn_frames_cannot_be_exported(export, tmp_path):
     drawn = export.network.at_budget(FrameBudget("random_k", num_frames=3))
     export = dataclasses.replace(export, network=drawn)
     with pytest.raises(ValueError, match="random_k=3 is drawn for each video"):
@@ -330,13 +323,10 @@ def test_kinds_that_do_not_exist_are_refused(formats, precisions, message):
         choose_kinds(formats, precisions)
 
 
-def test_litert_names_what_it_cannot_run(
-    videos, student_checkpoint, tmp_path, monkeypatch
-):
-    export = make_export(student_checkpoint, videos / "validate-*.tfrecord")
+def test_litert_names_what_it_cannot_run(export, tmp_path, monkeypatch):
     module = "distill.models.hierarchical_lstm.shapes_are_fixed"
     monkeypatch.setattr(module, lambda: False)
-    with pytest.raises(ValueError, match="LiteRT cannot run this.*Unpack"):
+    with pytest.raises(ValueError, match=r"LiteRT cannot run this.*Unpack"):
         write_litert(
             tmp_path / "model.tflite",
             export.network.raw_model(),
@@ -370,7 +360,7 @@ def test_an_archive_over_the_limit_is_refused(exported):
     with pytest.raises(ValueError, match="over --max_bytes=2,000: model"):
         write_archive(directory, "model.keras", 2000)
     assert not (directory / "model.keras.tar.gz").exists()
-    with pytest.raises(ValueError, match="Did you mean 'model.keras'"):
+    with pytest.raises(ValueError, match=r"Did you mean 'model\.keras'"):
         write_archive(directory, "model.kera", 2000)
 
 
@@ -402,7 +392,9 @@ def test_exports_during_training_change_no_weight(
             )
 
 
-def test_script_exports_and_asks_which(videos, joint_checkpoint, tmp_path):
+def test_the_verb_exports_and_asks_for_a_role(
+    videos, joint_checkpoint, tmp_path
+):
     flags = (
         f"--checkpoint={joint_checkpoint}",
         f"--eval_data_pattern={videos}/validate-*.tfrecord",

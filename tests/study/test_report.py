@@ -210,15 +210,6 @@ def test_runs_are_a_line_each(directory):
     assert last["milliseconds_at_64"] == ""
 
 
-def test_one_seed_has_no_deviation(monkeypatch, tmp_path):
-    results = make_results()
-    results["seeds"] = [0]
-    for runs in (results["teacher"]["runs"], results["rows"][0]["runs"]):
-        runs[:] = [run for run in runs if run["seed"] == 0]
-    report = write_without_plots(monkeypatch, tmp_path, results)
-    assert "| Plain | .2900 (1) | .3200 (1) |" in report
-
-
 def test_a_study_without_a_run_is_reported(monkeypatch, tmp_path):
     results = make_results() | {"cascades": []}
     results["teacher"]["runs"] = []
