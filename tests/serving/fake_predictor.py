@@ -32,10 +32,10 @@ _VIDEO_LEVEL = dataclasses.replace(_SCHEMA, frame_features=False)
 
 
 class FakeRuntime:
-    """Gives class c of a video the share c * 16 + mean / 16 of 100.
+    """Predicts (16 * c + mean / 16) / 100 for class c of a video.
 
-    A video whose first frame is all 13 raises, of 66 it takes 1.5
-    seconds, of 77 a minute, of 99 it gives NaN.
+    The first frame's value may ask for more: 13 raises an error, 66 takes 1.5
+    seconds, 77 takes a minute, 99 gives NaN.
 
     Attributes:
       calls: The number of videos of every call.

@@ -113,7 +113,7 @@ def test_a_full_queue_is_answered_503_and_empties_again():
     assert means_of(again) == [24]
 
 
-def test_videos_whose_request_was_given_up_are_left_out():
+def test_videos_of_cancelled_requests_are_left_out():
     calls, gate = [], threading.Event()
 
     def predict(videos):
@@ -136,7 +136,7 @@ def test_videos_whose_request_was_given_up_are_left_out():
     assert calls == [[1], [3]]
 
 
-def test_what_waits_is_given_up_at_the_end():
+def test_waiting_videos_are_cancelled_at_the_end():
     async def run():
         async with Batcher(lambda v: v, 4, 60, 9) as batcher:
             task = asyncio.create_task(batcher.predict([np.zeros(1)]))

@@ -38,7 +38,7 @@ def ended(process):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_answers_what_was_accepted_and_ends_with_status_0(number):
+def test_a_stop_answers_accepted_requests_and_ends_with_status_0(number):
     with server() as (process, port), connect(port) as idle:
         assert request(idle) == (200, {"status": "ok"})
         answers = []
@@ -60,7 +60,7 @@ def test_a_stop_answers_what_was_accepted_and_ends_with_status_0(number):
         assert ended(process) == (0, "", "")
 
 
-def test_health_says_503_while_requests_are_still_accepted():
+def test_health_is_503_while_requests_are_still_accepted():
     with server("--stop_delay_seconds=1") as (process, port):
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)

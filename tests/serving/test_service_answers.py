@@ -65,7 +65,7 @@ def test_full_answers_hold_every_class(form):
     np.testing.assert_allclose(row, expected(8), atol=1e-6)
 
 
-def test_num_frames_leaves_out_what_is_behind():
+def test_frames_beyond_num_frames_have_no_effect():
     frames = constant(6, 2) + constant(200, MAX_FRAMES)
     answer = post({"instances": [{"frames": frames, "num_frames": 2}]})
     check_best(answer.json()["predictions"][0], 6)

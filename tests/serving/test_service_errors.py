@@ -136,7 +136,7 @@ def check_error(answer, status, message):
         ({"instances": [GOOD], "parameters": {"full": 1}}, "true or false"),
     ],
 )
-def test_a_malformed_request_is_told_what_is_wrong(body, message):
+def test_the_answer_names_the_fault_of_a_request(body, message):
     check_error(post(body), 400, message)
 
 
@@ -150,7 +150,7 @@ def test_a_malformed_request_is_told_what_is_wrong(body, message):
         (None, "features must be a list of numbers, got null."),
     ],
 )
-def test_a_malformed_vector_is_told_what_is_wrong(value, message):
+def test_the_answer_names_the_fault_of_a_vector(value, message):
     body = {"instances": [{"features": value}]}
     check_error(post(body, predictor=fake_predictor(False)), 400, message)
 
@@ -169,7 +169,7 @@ def test_a_malformed_vector_is_told_what_is_wrong(value, message):
         ("DELETE", "/healthz", 405, "is not allowed; allowed: "),
     ],
 )
-def test_an_unknown_place_or_method_is_told_what_there_is(
+def test_the_answer_to_an_unknown_path_or_method_lists_the_known(
     method, path, status, message
 ):
     check_error(ask(method, path), status, message)
@@ -242,7 +242,7 @@ def test_a_fault_beside_the_predictions_gives_json_too():
     check_error(asyncio.run(talk()), 500, "The server's log says what failed.")
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch):
+def test_a_body_that_stalls_times_out(monkeypatch):
     monkeypatch.setattr(bodies, "_READ_SECONDS", 0.1)
 
     async def slow():
@@ -254,7 +254,7 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch):
     check_error(answer, 408, "The body took over 0 seconds.")
 
 
-def test_bodies_held_are_bounded_together():
+def test_bodies_have_a_common_limit():
     body = json.dumps(one(constant(1))).encode()
 
     async def slow():

@@ -95,7 +95,7 @@ def test_artifact_predicts_as_evaluation_does(exported, whole_videos, kind):
         )
 
 
-def test_card_holds_what_is_there(exported, export, student_checkpoint):
+def test_the_card_describes_the_artifacts(exported, export, student_checkpoint):
     directory, card = exported
     content = student_checkpoint.read_bytes()
     assert card["source"]["sha256"] == hashlib.sha256(content).hexdigest()
@@ -323,7 +323,7 @@ def test_kinds_that_do_not_exist_are_refused(formats, precisions, message):
         choose_kinds(formats, precisions)
 
 
-def test_litert_names_what_it_cannot_run(export, tmp_path, monkeypatch):
+def test_litert_names_missing_operations(export, tmp_path, monkeypatch):
     module = "distill.models.hierarchical_lstm.shapes_are_fixed"
     monkeypatch.setattr(module, lambda: False)
     with pytest.raises(ValueError, match=r"LiteRT cannot run this.*Unpack"):

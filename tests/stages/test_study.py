@@ -166,7 +166,7 @@ def test_report_and_table_name_every_row(study):
     assert {line["row"] for line in lines} >= set(NAMES)
 
 
-def test_dry_run_shows_what_is_left_and_writes_nothing(videos, tmp_path):
+def test_dry_run_shows_the_missing_units_and_writes_nothing(videos, tmp_path):
     flags = study_flags(videos, tmp_path / "study")
     done = run_script("study", *flags, "--dry_run")
     assert "9 trainings, 0 done; the others take about" in done.stdout

@@ -71,7 +71,7 @@ def test_too_few_seeds_have_no_mean_or_no_deviation(values, expected):
     assert dataclasses.astuple(summarize(values)) == expected
 
 
-def test_none_and_what_is_not_finite_is_missing():
+def test_none_and_values_that_are_not_finite_are_left_out():
     assert summarize([None, np.nan, 0.25, np.inf]) == summarize([0.25])
 
 
@@ -131,7 +131,7 @@ def test_scores_are_counted_against_a_complete_study():
     assert (summary.num_scores, summary.num_wanted_scores) == (4, 6)
 
 
-def test_a_row_trained_once_says_on_how_many_frames_and_counts_it_once():
+def test_one_training_for_all_budgets_is_counted_once():
     row = make_row("Shared", ())
     row["runs"] = [
         make_run(seed, 0.3, k=k, trained_k=10, seconds=20.0 + seed)

@@ -180,7 +180,7 @@ def test_the_best_row_of_each_budget_comes_first(markdown):
     assert "Incomplete: 7 of 12 scores are there so far." in markdown
 
 
-def test_costs_are_held_against_the_teacher_s(markdown):
+def test_costs_are_compared_with_the_teacher_s(markdown):
     costs = markdown[markdown.index("## Costs") :]
     assert (
         "| Teacher | 10 | 128 | 1,000,000 | 1,000 | 1.500 | 0.250 |\n"
@@ -189,7 +189,7 @@ def test_costs_are_held_against_the_teacher_s(markdown):
     ) in costs
 
 
-def test_cascades_flags_machine_and_command_are_told(markdown):
+def test_the_report_has_cascades_flags_machine_and_command(markdown):
     assert (
         "| Taught | 75 % at 1, 25 % at 2 | 1.5 | 1.50 | .3500 (1) | .2500 (1) "
         "| 300,000 | 0.200 |"
@@ -246,7 +246,7 @@ def test_a_name_is_a_name_once_in_the_page(page):
     assert {a or b for a, b in uses} <= set(names)
 
 
-def test_the_page_escapes_what_it_is_given(page):
+def test_the_page_escapes_names(page):
     parser = TableParser()
     parser.feed(page)
     assert ODD_NAME in parser.cells
