@@ -1,4 +1,9 @@
-"""ONNX and LiteRT files, converted from a TensorFlow graph."""
+"""ONNX and LiteRT files, converted from a TensorFlow graph.
+
+Every writer takes the file's path, a model from a batch of videos as stored to
+`[batch, classes]`, and the interface: the model's inputs and outputs. It raises
+a ValueError if the converter's extra is not installed.
+"""
 
 import contextlib
 import logging
@@ -55,14 +60,6 @@ def write_onnx(
 
     The weights are inputs of the converted graph and enter the file
     afterwards, because the converter copies constants many times.
-
-    Args:
-      path: The file.
-      model: From a batch of videos as stored to `[batch, classes]`.
-      interface: The model's inputs and outputs.
-
-    Raises:
-      ValueError: The extra `[onnx]` is not installed.
     """
     onnx = import_extra("onnx", "onnx")
     tf2onnx = import_extra("tf2onnx", "onnx")
@@ -110,14 +107,6 @@ def write_int8_onnx(
 
     Activations are quantised at run time with one scale per batch, so a
     video's result depends slightly on the other videos of its batch.
-
-    Args:
-      path: The file.
-      model: From a batch of videos as stored to `[batch, classes]`.
-      interface: The model's inputs and outputs.
-
-    Raises:
-      ValueError: The extra `[onnx]` is not installed.
     """
     quantization = import_extra("onnxruntime.quantization", "onnx")
     source = path.with_name("." + path.name)
@@ -141,12 +130,8 @@ def write_litert(
 ) -> None:
     """Writes a LiteRT file.
 
-    Args:
-      path: The file.
-      model: From a batch of videos as stored to `[batch, classes]`.
-      interface: The model's inputs and outputs.
-      precision: Type of the stored weights: `float32`, `float16` or `int8`,
-        whose activations are quantised at run time.
+    The precision is the type of the stored weights: `float32`, `float16` or
+    `int8`, whose activations are quantised at run time.
 
     Raises:
       ValueError: LiteRT's own operations cannot compute the model.

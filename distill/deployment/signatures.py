@@ -188,14 +188,6 @@ def write_saved_model(
     *,
     half_weights: bool = False,
 ) -> None:
-    """Writes a SavedModel with the signatures of `ServingModule`.
-
-    Args:
-      path: The directory.
-      model: From a batch of videos as stored to `[batch, classes]`.
-      interface: The model's inputs and outputs.
-      top_k: Ranked classes of a video.
-      half_weights: Whether the weights are stored as float16.
-    """
+    """Writes a SavedModel's directory; `ServingModule` has the arguments."""
     module = ServingModule(model, interface, top_k, half_weights)
     tf.saved_model.save(module, str(path), signatures=module.signatures())

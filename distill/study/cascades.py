@@ -50,7 +50,7 @@ def _run(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
 
 def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
     data = unit.stages[-1].data
-    network = load_network(unit.checkpoint, "student")
+    network: Any = load_network(unit.checkpoint, "student")
     calibration = VideoReader(
         data, find_files(plan.calibration_data_pattern), _EVALUATION_BATCH
     )
@@ -58,7 +58,7 @@ def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
     reader = VideoReader(
         data, find_files(unit.eval_data_pattern), _EVALUATION_BATCH
     )
-    run = CascadeNetwork(network, cascade)
+    run: Any = CascadeNetwork(network, cascade)
     scores = evaluate_network(run, reader)
     return {
         "gap": scores["gap"],

@@ -118,7 +118,7 @@ def _evaluate(unit: Unit) -> dict[str, dict[str, Any]]:
     )
     scores = {}
     for k, budget in unit.evaluations.items():
-        network = load_network(unit.checkpoint, "student", budget=budget)
+        network: Any = load_network(unit.checkpoint, "student", budget=budget)
         scores[str(k)] = evaluate_network(network, reader)
         keras.backend.clear_session()
     return scores
