@@ -47,6 +47,7 @@ def main() -> None:
     from distill.checkpoints.checkpoint import choose_checkpoint
     from distill.evaluation.cascade import calibrate
     from distill.networks.loading import load_network
+    from distill.networks.network import Network
 
     checkpoint = str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
     reader = scoring.evaluation_reader(
@@ -55,6 +56,8 @@ def main() -> None:
         pattern=FLAGS.calibration_data_pattern,
     )
     network = load_network(checkpoint, "student", FLAGS.mixed_precision)
+    if not isinstance(network, Network):
+        raise ValueError("An ensemble cannot be run as a cascade.")
     cascade = calibrate(
         network, reader, FLAGS.cascade_budgets, FLAGS.mean_frames
     )

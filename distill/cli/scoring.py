@@ -9,7 +9,6 @@ from absl import flags
 from distill.cli.experiment import data_schema_like, frame_budget
 from distill.cli.settings_flags import flag_value, require
 from distill.models.frame_budget import ALL_FRAMES
-from distill.networks.ensemble_file import is_ensemble
 
 FLAGS = flags.FLAGS
 
@@ -27,6 +26,7 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
         return _load_artifact(checkpoint)
     from distill.evaluation.cascade import Cascade, CascadeNetwork
     from distill.networks.loading import load_network
+    from distill.networks.network import Network
 
     budget = None if role == "teacher" else frame_budget()
     scope = contextlib.nullcontext() if workers is None else workers.scope()
@@ -40,7 +40,7 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
     cascade_file = flag_value("cascade_file")
     if cascade_file is None:
         return network
-    if role == "teacher" or is_ensemble(checkpoint):
+    if role == "teacher" or not isinstance(network, Network):
         other = "the teacher" if role == "teacher" else "an ensemble"
         raise ValueError(f"--cascade_file is for a student, not {other}.")
     return CascadeNetwork(network, Cascade.read(cascade_file))
