@@ -2,13 +2,9 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli.entry_point import write_flags
-from distill.cli.settings_flags import require, specs
+from distill.cli.settings_flags import FLAGS, require, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,15 +2,11 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow, write_flags
-from distill.cli.settings_flags import require, specs
+from distill.cli.settings_flags import FLAGS, require, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,8 @@
 """Copies the student out of a run's checkpoint."""
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import require, specs
-
-FLAGS = flags.FLAGS
-
+from distill.cli.settings_flags import FLAGS, require, specs
 
 FLAG_GROUPS = (
     groups.CHECKPOINT,

@@ -3,12 +3,8 @@
 import dataclasses
 import sys
 
-from absl import flags
-
-from distill.cli.settings_flags import require, specs
+from distill.cli.settings_flags import FLAGS, require, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,17 +2,13 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow, write_flags
-from distill.cli.settings_flags import require, specs
+from distill.cli.settings_flags import FLAGS, require, specs
 from distill.models.options import option
 from distill.networks.ensemble_file import Member, parse_member, parse_weights
 from distill.settings.run_options import RunOptions
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,16 +3,12 @@
 import dataclasses
 from collections.abc import Iterable
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
-from distill.cli.settings_flags import require, specs
+from distill.cli.settings_flags import FLAGS, require, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

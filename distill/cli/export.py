@@ -2,21 +2,17 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import class_names
-from distill.cli.settings_flags import require, specs
+from distill.cli.settings_flags import FLAGS, require, specs
 from distill.models.options import option
 from distill.settings.run_options import ReadingOptions, RunOptions
 from distill.settings.training import TrainingSettings
 
 _FORMATS = ("saved_model", "keras", "onnx", "litert")
 _PRECISIONS = ("float32", "float16", "int8")
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,8 @@
 """Trains a converted student further, on labels alone."""
 
-from absl import flags
-
 from distill.cli import experiment
 from distill.cli import flag_groups as groups
-from distill.cli.settings_flags import require, specs
-
-FLAGS = flags.FLAGS
-
+from distill.cli.settings_flags import FLAGS, require, specs
 
 FLAG_GROUPS = (
     groups.LAYOUT,

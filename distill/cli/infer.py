@@ -7,16 +7,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
-from distill.cli.settings_flags import specs
+from distill.cli.settings_flags import FLAGS, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

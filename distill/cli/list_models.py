@@ -2,15 +2,11 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema
-from distill.cli.settings_flags import specs
+from distill.cli.settings_flags import FLAGS, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,14 +2,10 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import read, require, specs
+from distill.cli.settings_flags import FLAGS, read, require, specs
 from distill.models.options import option
 from distill.settings.synthetic import SyntheticSettings
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

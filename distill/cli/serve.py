@@ -2,15 +2,11 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import read, require, specs
+from distill.cli.settings_flags import FLAGS, read, require, specs
 from distill.models.options import option
 from distill.serving.options import ServiceOptions
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,14 +3,10 @@
 import dataclasses
 import sys
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import specs
+from distill.cli.settings_flags import FLAGS, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,8 @@
 """Trains a student: beside its teacher, from trained ones, or on labels."""
 
-from absl import flags
-
 from distill.cli import experiment
 from distill.cli import flag_groups as groups
-from distill.cli.settings_flags import require
-
-FLAGS = flags.FLAGS
-
+from distill.cli.settings_flags import FLAGS, require
 
 FLAG_GROUPS = (
     groups.LAYOUT,

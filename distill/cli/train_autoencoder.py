@@ -2,16 +2,12 @@
 
 import dataclasses
 
-from absl import flags
-
 from distill.cli import experiment
 from distill.cli import flag_groups as groups
-from distill.cli.settings_flags import read, require, specs
+from distill.cli.settings_flags import FLAGS, read, require, specs
 from distill.models.options import option
 from distill.settings.run import AutoencoderSettings, RunSettings
 from distill.settings.training import TrainingSettings
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)

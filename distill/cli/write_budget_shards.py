@@ -4,15 +4,11 @@ import dataclasses
 import os
 import time
 
-from absl import flags
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema, frame_budget
-from distill.cli.settings_flags import require, specs
+from distill.cli.settings_flags import FLAGS, require, specs
 from distill.models.options import option
-
-FLAGS = flags.FLAGS
 
 
 @dataclasses.dataclass(frozen=True)
