@@ -6,19 +6,9 @@ import pytest
 from distill.metrics.average_precision import (
     PrecisionCounters,
     average_precision,
+    pooled_and_class_precisions,
 )
-
-
-def slow_average_precision(scores, labels, num_positives=None):
-    """Walks down the ranking."""
-    ranked = sorted(zip(scores, labels, strict=True), key=lambda pair: -pair[0])
-    hits, total = 0, 0.0
-    for rank, (_, label) in enumerate(ranked, start=1):
-        if label:
-            hits += 1
-            total += hits / rank
-    positives = hits if num_positives is None else num_positives
-    return total / positives if positives else 0.0
+from tests import plain_metrics
 
 
 @pytest.mark.parametrize(
@@ -31,9 +21,11 @@ def slow_average_precision(scores, labels, num_positives=None):
     ],
 )
 def test_average_precision_of_hand_made_rankings(labels, expected):
-    scores = np.array([0.9, 0.7, 0.4, 0.2])
-    assert average_precision(scores, np.array(labels)) == pytest.approx(
-        expected
+    scores, labels = np.array([0.9, 0.7, 0.4, 0.2]), np.array(labels)
+    assert average_precision(scores, labels) == pytest.approx(expected)
+    order = [2, 0, 3, 1]
+    assert average_precision(scores[order], labels[order]) == (
+        average_precision(scores, labels)
     )
 
 
@@ -41,18 +33,10 @@ def test_average_precision_of_hand_made_rankings(labels, expected):
 def test_average_precision_is_its_definition(num_positives):
     rng = np.random.default_rng(0)
     scores, labels = rng.random(200), rng.random(200) < 0.1
-    expected = slow_average_precision(scores, labels, num_positives)
+    pairs = zip(scores, labels, strict=True)
+    expected = plain_metrics.average_precision(pairs, num_positives)
     assert average_precision(scores, labels, num_positives) == pytest.approx(
         expected, abs=1e-12
-    )
-
-
-def test_the_order_of_the_candidates_does_not_matter_without_ties():
-    rng = np.random.default_rng(0)
-    scores, labels = rng.random(50), rng.random(50) < 0.3
-    order = rng.permutation(50)
-    assert average_precision(scores[order], labels[order]) == (
-        average_precision(scores, labels)
     )
 
 
@@ -67,26 +51,16 @@ def test_equal_scores_share_the_rank_of_the_last_of_them():
     assert average_precision(scores, labels) == pytest.approx(expected)
 
 
-def test_candidates_may_come_in_pieces():
-    rng = np.random.default_rng(0)
-    scores = rng.integers(0, 30, 200) / 30
-    labels = rng.random(200) < 0.2
-    counter = PrecisionCounters(scores[labels])
-    for piece in np.array_split(scores[~labels], 7):
-        counter.add(piece)
-    num_positives = np.array([labels.sum()])
-    expected = average_precision(scores, labels)
-    assert counter.result(num_positives) == pytest.approx([expected])
-
-
-def test_several_rankings_are_counted_beside_one_another():
+def test_rankings_are_counted_in_pieces_and_beside_one_another():
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 30, 400) / 30
     labels, rankings = rng.random(400) < 0.2, rng.integers(0, 5, 400)
     labels[rankings == 3] = False
     counters = PrecisionCounters(scores[labels], rankings[labels], 5)
     for index in (4, 0, 1, 2, 3):
-        counters.add(scores[~labels & (rankings == index)], index)
+        others = scores[~labels & (rankings == index)]
+        for piece in np.array_split(others, 3):
+            counters.add(piece, index)
     num_positives = np.bincount(rankings[labels], minlength=5)
     expected = [
         average_precision(scores[rankings == i], labels[rankings == i])
@@ -94,13 +68,19 @@ def test_several_rankings_are_counted_beside_one_another():
     ]
     assert counters.result(num_positives) == pytest.approx(expected)
     assert expected[3] == 0 < min(expected[:3])
+    others = [
+        (scores[part][~labels[part]], rankings[part][~labels[part]])
+        for part in (slice(150), slice(150, 400))
+    ]
+    pooled, by_class = pooled_and_class_precisions(
+        scores[labels], rankings[labels], others, num_positives
+    )
+    assert pooled == pytest.approx(average_precision(scores, labels))
+    assert by_class == pytest.approx(expected)
 
 
-def test_positives_among_no_candidate_lower_the_average():
+def test_positives_that_are_no_candidates_lower_the_average():
     scores, labels = np.array([0.9, 0.1]), np.array([1, 0])
     assert average_precision(scores, labels, num_positives=4) == 1 / 4
-
-
-def test_no_candidate_gives_zero():
     assert average_precision(np.zeros(0), np.zeros(0, bool)) == 0
     assert average_precision(np.zeros(0), np.zeros(0, bool), 3) == 0

@@ -11,7 +11,7 @@ from distill.metrics.ranking import (
 
 
 def make_videos(num_videos=50, num_classes=12, seed=0):
-    """Returns scores without ties and labels, of some videos none."""
+    """Returns scores without ties and labels: none, all, or some."""
     rng = np.random.default_rng(seed)
     predictions = rng.random((num_videos, num_classes), dtype=np.float32)
     labels = rng.random((num_videos, num_classes)) < 0.2
@@ -25,64 +25,44 @@ def perr(predictions, labels, k=5):
     return precision_at_equal_recall(predictions, top, labels)
 
 
-def test_hit_at_one_says_whether_the_best_class_is_true():
-    predictions = np.array([[0.1, 0.9, 0.2], [0.8, 0.1, 0.3], [0.5, 0.4, 0]])
-    labels = np.array([[0, 1, 0], [0, 1, 1], [1, 0, 0]], bool)
-    hits = hits_at_one(top_classes(predictions, 1), labels)
-    np.testing.assert_array_equal(hits, [True, False, True])
+def ranked(scores):
+    return sorted(range(len(scores)), key=lambda c: -scores[c])
 
 
-def test_hit_at_one_is_its_definition():
-    predictions, labels = make_videos()
-    expected = [
-        row[max(range(len(scores)), key=lambda c: scores[c])]
-        for scores, row in zip(predictions.tolist(), labels, strict=True)
-    ]
-    hits = hits_at_one(top_classes(predictions, 3), labels)
-    np.testing.assert_array_equal(hits, expected)
-
-
-def test_perr_looks_at_as_many_classes_as_a_video_has_labels():
+def test_hit_at_one_and_perr_of_hand_made_videos():
     predictions = np.array([[0.9, 0.8, 0.7, 0.1]] * 3)
     labels = np.array([[1, 0, 1, 0], [0, 0, 0, 1], [1, 1, 1, 0]], bool)
-    found = perr(predictions, labels, 2)
-    np.testing.assert_allclose(found, [1 / 2, 0, 1])
+    hits = hits_at_one(top_classes(predictions, 1), labels)
+    np.testing.assert_array_equal(hits, [True, False, True])
+    np.testing.assert_allclose(perr(predictions, labels, 2), [1 / 2, 0, 1])
 
 
 @pytest.mark.parametrize("k", [1, 3, 12])
-def test_perr_is_its_definition(k):
+def test_hit_at_one_and_perr_are_their_definitions(k):
     predictions, labels = make_videos()
-    expected = []
+    hits, precisions = [], []
     for scores, row in zip(predictions.tolist(), labels, strict=True):
-        count = int(row.sum())
-        ranked = sorted(range(len(scores)), key=lambda c: -scores[c])
-        hits = sum(bool(row[c]) for c in ranked[:count])
-        expected.append(hits / count if count else 0.0)
-    np.testing.assert_allclose(
-        perr(predictions, labels, k), expected, atol=1e-12
-    )
-
-
-def test_videos_without_labels_have_no_precision():
-    predictions, _ = make_videos(3)
-    none = np.zeros(predictions.shape, bool)
-    np.testing.assert_array_equal(perr(predictions, none), np.zeros(3))
+        count, order = int(row.sum()), ranked(scores)
+        hits.append(row[order[0]])
+        precisions.append(sum(row[order[:count]]) / max(count, 1))
+    found = hits_at_one(top_classes(predictions, k), labels)
+    np.testing.assert_array_equal(found, hits)
+    found = perr(predictions, labels, k)
+    np.testing.assert_allclose(found, precisions, atol=1e-12)
+    assert found[0] == 0  # a video without labels
 
 
 def test_an_empty_batch_has_no_values():
     predictions, labels = np.zeros((0, 4)), np.zeros((0, 4), bool)
-    top = top_classes(predictions, 2)
     assert perr(predictions, labels).shape == (0,)
-    assert hits_at_one(top, labels).shape == (0,)
+    assert hits_at_one(top_classes(predictions, 2), labels).shape == (0,)
+    assert top_classes(np.zeros((0, 500)), 20).shape == (0, 20)
 
 
 @pytest.mark.parametrize("k", [1, 5, 11, 12, 20])
 def test_top_classes_are_the_best_ones_best_first(k):
     predictions, _ = make_videos()
-    expected = [
-        sorted(range(12), key=lambda c, row=row: -row[c])[:k]
-        for row in predictions.tolist()
-    ]
+    expected = [ranked(row)[:k] for row in predictions.tolist()]
     np.testing.assert_array_equal(top_classes(predictions, k), expected)
 
 
@@ -95,7 +75,3 @@ def test_of_equal_scores_the_lower_class_comes_first(num_classes, k, levels):
     predictions = (predictions - 0.5).astype(np.float32)
     expected = np.argsort(-predictions, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(top_classes(predictions, k), expected)
-
-
-def test_no_video_has_no_top_classes():
-    assert top_classes(np.zeros((0, 500)), 20).shape == (0, 20)

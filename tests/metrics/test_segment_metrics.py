@@ -4,17 +4,7 @@ import numpy as np
 import pytest
 
 from distill.metrics.segments import SegmentMetrics, ranked_segment_map
-
-
-def plain_average_precision(pairs, num_positives=None):
-    """Returns the average precision of (score, positive) pairs, a loop."""
-    ranked = sorted(pairs, key=lambda pair: -pair[0])
-    found, total = 0, 0.0
-    for rank, (_, positive) in enumerate(ranked, start=1):
-        if positive:
-            found += 1
-            total += found / rank
-    return total / (num_positives or found) if found else 0.0
+from tests import plain_metrics
 
 
 def plain_segment_map(predictions, labels, rated):
@@ -23,7 +13,7 @@ def plain_segment_map(predictions, labels, rated):
         rows = [row for row in range(len(labels)) if rated[row, label]]
         if any(labels[row, label] for row in rows):
             pairs = [(predictions[r, label], labels[r, label]) for r in rows]
-            precisions.append(plain_average_precision(pairs))
+            precisions.append(plain_metrics.average_precision(pairs))
     return sum(precisions) / len(precisions)
 
 
@@ -53,7 +43,7 @@ def test_segment_map_and_gap_are_those_of_plain_loops():
     expected = plain_segment_map(predictions, labels, rated)
     assert found["segment_mean_average_precision"] == pytest.approx(expected)
     pairs = list(zip(predictions[rated], labels[rated], strict=True))
-    assert found["gap"] == pytest.approx(plain_average_precision(pairs))
+    assert found["gap"] == pytest.approx(plain_metrics.average_precision(pairs))
     assert found["num_rated"] == rated.sum()
 
 

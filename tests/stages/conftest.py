@@ -10,7 +10,7 @@ from distill.checkpoints.conversion import convert_to_student
 from distill.datasets.synthetic import write_synthetic_data
 from distill.settings.synthetic import SyntheticSettings
 
-pytest.register_assert_rewrite("plain_metrics", "stage_runs", "stored_files")
+pytest.register_assert_rewrite("stage_runs", "stored_files")
 
 import stage_runs  # noqa: E402
 from stored_files import read_records, write_records  # noqa: E402

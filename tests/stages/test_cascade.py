@@ -113,7 +113,7 @@ def test_same_share_goes_on_from_every_stage(network, reader):
     cascade = calibrate(network, reader, BUDGETS, 4.0)
     run = CascadeNetwork(network, cascade)
     predict(run, reader)
-    first, second, third = run.shares()
+    _first, second, third = run.shares()
     assert second + third == pytest.approx(third / (second + third), abs=0.06)
 
 
@@ -146,7 +146,7 @@ def test_mean_outside_the_budgets_is_an_error(network, reader, mean_frames):
 def test_file_without_a_cascade_is_an_error(tmp_path, text):
     path = tmp_path / "cascade.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match="cascade.json is not a cascade"):
+    with pytest.raises(ValueError, match=r"cascade\.json is not a cascade"):
         Cascade.read(path)
 
 

@@ -5,7 +5,6 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 import h5py
-import plain_metrics
 import pytest
 from stage_runs import (
     NUM_CLASSES,
@@ -23,6 +22,7 @@ from distill.cli.main import VERBS
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_checkpoint
+from tests import plain_metrics
 
 TOOLS = [
     f"tools.{n}" for n in ("backends", "service_load", "predictions", "drills")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import plain_metrics
 import pytest
 from stage_runs import (
     run_script,
@@ -31,6 +30,7 @@ from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.training import loop
+from tests import plain_metrics
 
 
 def finetuning_settings(
