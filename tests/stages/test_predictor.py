@@ -197,7 +197,7 @@ def test_an_artifact_without_its_card_is_refused(exported, tmp_path):
     with pytest.raises(ValueError, match=r"There is no .*card\.json: an arti"):
         distill.Predictor.load(model)
     (tmp_path / "card.json").write_text("{}")
-    with pytest.raises(ValueError, match="is not an export.s card"):
+    with pytest.raises(ValueError, match=r"is not an export.s card"):
         distill.Predictor.load(model)
 
 
