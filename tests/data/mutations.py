@@ -53,13 +53,11 @@ def _fill(feature: tf.train.Feature, random: Random) -> None:
 
 
 def drop_key(message, random):
-    """Removes one of the record's keys."""
     context = context_of(message)
     del context[_choose(random, sorted(context))]
 
 
 def drop_list(message, random):
-    """Removes a feature's frames, or at video level its values."""
     if isinstance(message, tf.train.SequenceExample):
         lists = message.feature_lists.feature_list
         if lists:
@@ -69,7 +67,6 @@ def drop_list(message, random):
 
 
 def rename_key(message, random):
-    """Puts a key's values under another, perhaps one that is taken."""
     context = context_of(message)
     old = _choose(random, sorted(context))
     new = _choose(random, [*sorted(context), "video_id", "", "\x00", "\u00e4"])
@@ -79,19 +76,16 @@ def rename_key(message, random):
 
 
 def change_kind(message, random):
-    """Gives a feature values of any kind."""
     _fill(_choose(random, _features(message)), random)
 
 
 def change_label(message, random):
-    """Adds a class, in or out of bounds."""
     context_of(message)["labels"].int64_list.value.append(
         _choose(random, _LABELS)
     )
 
 
 def change_id(message, random):
-    """Makes the id another one, none or several."""
     values = context_of(message)["id"].bytes_list.value
     del values[:]
     for _ in range(_choose(random, [0, 1, 1, 1, 2])):
@@ -99,7 +93,6 @@ def change_id(message, random):
 
 
 def change_width(message, random):
-    """Makes a feature, or a frame of it, wider or narrower."""
     feature = _choose(random, _features(message))
     if feature.bytes_list.value:
         width = int(random.integers(6))
@@ -112,7 +105,6 @@ def change_width(message, random):
 
 
 def change_number(message, random):
-    """Puts a number that is not finite, or odd, among floats."""
     for feature in _features(message):
         values = feature.float_list.value
         if feature.HasField("float_list") and len(values):
@@ -123,7 +115,6 @@ def change_number(message, random):
 
 
 def change_length(message, random):
-    """Adds frames to one list, or removes some."""
     if not isinstance(message, tf.train.SequenceExample):
         return
     lists = message.feature_lists.feature_list
@@ -137,7 +128,6 @@ def change_length(message, random):
 
 
 def change_segments(message, random):
-    """Changes one of the lists of rated segments."""
     context = context_of(message)
     keys = [key for key in sorted(context) if key.startswith("segment_")]
     if not keys:
@@ -155,7 +145,6 @@ def change_segments(message, random):
 
 
 def hold_a_budget(message, random):
-    """Says that the record holds the frames of a budget alone."""
     feature = context_of(message)["frame_budget"]
     if random.integers(2):
         feature.bytes_list.value.append(
@@ -200,12 +189,10 @@ def encode_field(number: int, contents: bytes, wire_type: int = 2) -> bytes:
 
 
 def cut(record, random):
-    """Leaves out the end."""
     return record[: int(random.integers(len(record) + 1))]
 
 
 def flip_bit(record, random):
-    """Changes a bit."""
     changed = bytearray(record)
     place = int(random.integers(len(record)))
     changed[place] ^= 1 << int(random.integers(8))
@@ -213,46 +200,39 @@ def flip_bit(record, random):
 
 
 def change_bytes(record, random):
-    """Writes other bytes over some."""
     place = int(random.integers(len(record)))
     size = int(random.integers(1, 9))
     return record[:place] + random.bytes(size) + record[place + size :]
 
 
 def insert_bytes(record, random):
-    """Puts bytes, or a piece of the record, in between."""
     place, first, last = sorted(random.integers(len(record) + 1, size=3))
     piece = record[first:last] if random.integers(2) else random.bytes(3)
     return record[:place] + piece + record[place:]
 
 
 def remove_bytes(record, random):
-    """Leaves out a piece."""
     first, last = sorted(random.integers(len(record) + 1, size=2))
     return record[:first] + record[last:]
 
 
 def declare_size(record, random):
-    """Writes another size, perhaps a huge one, somewhere."""
     place = int(random.integers(len(record)))
     size = encode_number(_choose(random, _SIZES))
     return record[:place] + size + record[place + 1 :]
 
 
 def repeat_record(record, random):
-    """Writes the fields of the record twice, or those of a part of it."""
     return record + _choose(random, [record, cut(record, random)])
 
 
 def append_field(record, random):
-    """Adds a field that no message has, or has with another type."""
     number, wire_type = int(random.integers(1, 20)), int(random.integers(8))
     contents = random.bytes(_choose(random, [0, 1, 4, 8, 12]))
     return record + encode_field(number, contents, wire_type)
 
 
 def nest_deep(record, random):
-    """Adds messages, or groups, each in the other."""
     depth = _choose(random, [5, 99, 101, 20_000])
     number = _choose(random, [1, 2, 9])
     if random.integers(2):
@@ -265,7 +245,6 @@ def nest_deep(record, random):
 
 
 def empty_record(record, random):
-    """Leaves nothing, or zeros."""
     return bytes(int(random.integers(3)) * 4)
 
 
@@ -333,7 +312,6 @@ def _respell_map(entries, random):
 
 
 def respell(message, random):
-    """Returns a record of the same values in another legal spelling."""
     context = context_of(message)
     keys = [str(key) for key in random.permutation(sorted(context))]
     entries = [(key, _respell_feature(context[key], random)) for key in keys]

@@ -1,5 +1,6 @@
 """Bad files and records: a clear message, or skipped, counted and reported."""
 
+import csv
 import dataclasses
 import re
 import socket
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.data.bad_records import BadRecordError
+from distill.data.bad_records import BadRecordError, name_video
 from distill.data.pipeline import VideoReader
 from tests.data.record_files import (
     FRAME_SCHEMA,
@@ -354,3 +355,19 @@ def test_a_reader_of_other_settings_is_refused(fields, says):
     fields = {"schema": FRAME_SCHEMA, "files": ["a"], "batch_size": 1} | fields
     with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         VideoReader(**fields)
+
+
+@pytest.mark.parametrize(
+    ("video_id", "name"),
+    [
+        (b"SjJ3", "SjJ3"),
+        ("Zürich".encode(), "Zürich"),
+        (b"a,b", r"a\x2cb"),
+        (b'"a\r\nb\0', r"\x22a\x0d\x0ab\x00"),
+        (b"\xff\xfe", r"\xff\xfe"),
+    ],
+)
+def test_an_id_is_one_field_of_one_line(video_id, name):
+    assert name_video(video_id) == name
+    (row,) = csv.reader([f"{name_video(video_id)},1 0.5"])
+    assert row == [name, "1 0.5"]
