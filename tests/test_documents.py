@@ -1,6 +1,7 @@
 """The commands, files and links that the documents name exist."""
 
 import importlib
+import pkgutil
 import re
 from pathlib import Path
 
@@ -86,5 +87,7 @@ def test_links_files_and_tools_exist(path):
     )
     for name in named:
         assert list(ROOT.glob(f"{name}*")) or "NAME" in name, name
+    for name in re.findall(r"`(distill\.\w+\.[\w.]+)", text):
+        assert pkgutil.resolve_name(name), name
     for tool in re.findall(r"\btools\.(\w+)`?", text):
         assert tool in TOOLS, tool

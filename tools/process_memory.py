@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -47,5 +48,12 @@ def run_in_new_process(
     Its peak memory is its own: a forked process inherits its parent's.
     """
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(
+        1, context, initializer=_drop_stderr
+    ) as pool:
         return pool.submit(function, *arguments, **options).result()
+
+
+def _drop_stderr() -> None:
+    """Drops what TensorFlow's C++ code prints when it starts."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
