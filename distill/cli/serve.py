@@ -6,7 +6,7 @@ from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.settings_flags import FLAGS, read, require, specs
 from distill.models.options import option
-from distill.serving.options import ServiceOptions
+from distill.settings.service import ServiceOptions
 
 
 @dataclasses.dataclass(frozen=True)

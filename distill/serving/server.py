@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import uvicorn
 
-from distill.serving.options import ServiceOptions
 from distill.serving.service import Service
+from distill.settings.service import ServiceOptions
 
 if TYPE_CHECKING:
     from distill.predictor import Predictor

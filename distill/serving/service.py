@@ -18,7 +18,7 @@ from starlette.routing import Route
 from distill.serving import answers, predict_requests
 from distill.serving.batching import Batcher, QueueFullError
 from distill.serving.bodies import BodyReader, ClosingResponse
-from distill.serving.options import ServiceOptions
+from distill.settings.service import ServiceOptions
 
 if TYPE_CHECKING:
     from distill.predictor import Predictor

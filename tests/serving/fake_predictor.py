@@ -11,9 +11,9 @@ import numpy as np
 from distill.deployment.interface import VideoInterface
 from distill.models.frame_budget import FrameBudget
 from distill.predictor import Predictor
-from distill.serving.options import ServiceOptions
 from distill.serving.service import Service
 from distill.settings.schema import DataSchema
+from distill.settings.service import ServiceOptions
 
 WIDTH = 4
 MAX_FRAMES = 5

@@ -17,8 +17,8 @@ from fake_predictor import (
 )
 
 from distill.serving import bodies
-from distill.serving.options import ServiceOptions
 from distill.serving.service import Service
+from distill.settings.service import ServiceOptions
 
 GOOD = {"frames": constant(1)}
 TWICE = b'{"instances": [{%s"frames": [[1, 1, 1, 1]], "num_frames": 1}]}'
