@@ -149,7 +149,6 @@ def _common_settings(
 def _common_datasets(
     checkpoints: Paths, files: Sequence[h5py.File]
 ) -> list[str]:
-    """Returns the names of the networks' datasets, the same in all files."""
     *others, last = map(_shapes, files)
     if not last:
         raise CheckpointError(
@@ -172,7 +171,6 @@ def _describe(shape: tuple[int, ...] | None) -> str:
 
 
 def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every dataset of the networks, by name."""
     return {
         f"{group}/{name}": dataset.shape
         for group in _GROUPS
@@ -182,7 +180,6 @@ def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
 
 
 def _mean(name: str, files: Sequence[h5py.File]) -> np.ndarray:
-    """Returns a dataset's mean over the files."""
     total = np.zeros(files[0][name].shape, np.float64)
     for file in files:
         if file[name].dtype != np.float32:

@@ -122,7 +122,6 @@ def write_checkpoint(
 
 
 def _item_bytes(variable: keras.Variable) -> int:
-    """Returns the bytes of a number of a type such as `float32`."""
     return int(re.sub(r"\D", "", str(variable.dtype)) or 8) // 8
 
 
@@ -252,7 +251,6 @@ def _load(
 def _check_fit(
     place: str, stored: h5py.Dataset | h5py.Group, variable: keras.Variable
 ) -> None:
-    """Checks a stored value's shape and kind of number."""
     if not isinstance(stored, h5py.Dataset):
         raise CheckpointError(f"{place} is a group, not a variable.")
     if stored.shape != tuple(variable.shape):

@@ -21,13 +21,7 @@ from distill.system.hdf5_files import new_hdf5_file
 
 @dataclasses.dataclass(frozen=True)
 class GroupSize:
-    """Size of a group of a checkpoint.
-
-    Attributes:
-      variables: Number of its variables.
-      values: Numbers in them.
-      num_bytes: Bytes of them.
-    """
+    """Numbers of variables, of values in them, and of bytes of a group."""
 
     variables: int
     values: int

@@ -158,7 +158,6 @@ def read_finite(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def _check_regular(path: str | Path) -> int:
-    """Returns the size of a regular file."""
     try:
         found = os.stat(path)
     except FileNotFoundError as error:

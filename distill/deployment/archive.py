@@ -17,18 +17,6 @@ from distill.system.atomic_files import replace_atomically
 FLAGS_FILE = "model_flags.json"
 
 
-def model_flags(card: dict[str, Any]) -> dict[str, Any]:
-    """Returns the starter code's `model_flags.json` of an export's card."""
-    schema = card["interface"]["schema"]
-    return {
-        "model": card["network"]["model"],
-        "feature_names": ",".join(schema["feature_names"]),
-        "feature_sizes": ",".join(map(str, schema["feature_sizes"])),
-        "frame_features": schema["frame_features"],
-        "label_loss": card["network"]["label_loss"],
-    }
-
-
 def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
     """Packs an artifact of an export.
 
@@ -47,26 +35,34 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
     card = read_card(directory, ["interface", "network"])
     names = _list_artifacts(directory, card)
     check_choice("archive", artifact, names)
+    schema, network = card["interface"]["schema"], card["network"]
+    flags = {
+        "model": network["model"],
+        "feature_names": ",".join(schema["feature_names"]),
+        "feature_sizes": ",".join(map(str, schema["feature_sizes"])),
+        "frame_features": schema["frame_features"],
+        "label_loss": network["label_loss"],
+    }
     target = directory / f"{artifact}.tar.gz"
     with replace_atomically(target) as temporary:
-        flags_file = directory / FLAGS_FILE
-        text = json.dumps(model_flags(card), indent=2) + "\n"
-        with replace_atomically(flags_file) as flags:
-            flags.write_text(text, encoding="utf-8")
+        with replace_atomically(directory / FLAGS_FILE) as flags_file:
+            text = json.dumps(flags, indent=2) + "\n"
+            flags_file.write_text(text, encoding="utf-8")
         with tarfile.open(temporary, "w:gz") as archive:
             for name in (FLAGS_FILE, CARD, CLASS_NAMES, artifact):
                 archive.add(directory / name, name)
         size = temporary.stat().st_size
         if size > max_bytes:
+            held = sorted((count_bytes(directory / n), n) for n in names)
+            sizes = [f"{name} has {held_bytes:,}" for held_bytes, name in held]
             raise ValueError(
                 f"{target.name} has {size:,} bytes, {size - max_bytes:,} over "
-                f"--max_bytes={max_bytes:,}: {_list_sizes(directory, names)}."
+                f"--max_bytes={max_bytes:,}: {', '.join(sizes)}."
             )
     return f"{target}: {size:,} bytes"
 
 
 def _list_artifacts(directory: Path, card: dict[str, Any]) -> list[str]:
-    """Returns the names of the artifacts beside the card."""
     rows = card.get("artifacts")
     names: list[Any] = [
         row.get("path") if isinstance(row, dict) else None
@@ -80,8 +76,3 @@ def _list_artifacts(directory: Path, card: dict[str, Any]) -> list[str]:
             "not files beside it."
         )
     return names
-
-
-def _list_sizes(directory: Path, names: list[str]) -> str:
-    sizes = ((count_bytes(directory / name), name) for name in names)
-    return ", ".join(f"{name} has {size:,}" for size, name in sorted(sizes))

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -49,30 +50,22 @@ def _litert(precision: str) -> Writer:
     )
 
 
-KINDS = (
-    ArtifactKind("saved_model", "float32", "saved_model", write_saved_model),
-    ArtifactKind(
-        "saved_model",
-        "float16",
-        "saved_model_float16",
-        functools.partial(write_saved_model, half_weights=True),
-    ),
-    ArtifactKind(
-        "keras",
-        "float32",
-        "model.keras",
-        lambda path, model, interface, top_k: model.save(path),
-    ),
-    ArtifactKind("onnx", "float32", "model.onnx", _without_ranking(write_onnx)),
-    ArtifactKind(
-        "onnx", "int8", "model_int8.onnx", _without_ranking(write_int8_onnx)
-    ),
-    ArtifactKind("litert", "float32", "model.tflite", _litert("float32")),
-    ArtifactKind(
-        "litert", "float16", "model_float16.tflite", _litert("float16")
-    ),
-    ArtifactKind("litert", "int8", "model_int8.tflite", _litert("int8")),
+def _write_keras(path: Path, model: keras.Model, *_: Any) -> None:
+    model.save(path)
+
+
+_write_half = functools.partial(write_saved_model, half_weights=True)
+_KINDS: tuple[tuple[str, str, str, Writer], ...] = (
+    ("saved_model", "float32", "saved_model", write_saved_model),
+    ("saved_model", "float16", "saved_model_float16", _write_half),
+    ("keras", "float32", "model.keras", _write_keras),
+    ("onnx", "float32", "model.onnx", _without_ranking(write_onnx)),
+    ("onnx", "int8", "model_int8.onnx", _without_ranking(write_int8_onnx)),
+    ("litert", "float32", "model.tflite", _litert("float32")),
+    ("litert", "float16", "model_float16.tflite", _litert("float16")),
+    ("litert", "int8", "model_int8.tflite", _litert("int8")),
 )
+KINDS = tuple(ArtifactKind(*kind) for kind in _KINDS)
 FORMATS = tuple(dict.fromkeys(kind.format for kind in KINDS))
 # Largest difference of the GAP from the checkpoint's; in float32 also of any
 # probability.

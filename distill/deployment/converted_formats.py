@@ -41,7 +41,6 @@ def quiet_converters() -> Iterator[None]:
 
 
 def _input_specs(interface: VideoInterface) -> dict[str, tf.TensorSpec]:
-    """Returns the inputs of a converted graph by name."""
     schema = interface.schema
     if not schema.frame_features:
         shape = [None, schema.num_features]

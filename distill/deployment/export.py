@@ -102,7 +102,6 @@ class Export:
     def _write_artifact(
         self, folder: Path, kind: ArtifactKind, runtimes: dict[str, Any]
     ) -> str:
-        """Writes and loads one artifact; returns a line on it."""
         start = time.perf_counter()
         path = folder / kind.name
         model = runtimes[CHECKPOINT].model
@@ -153,18 +152,29 @@ class Export:
     def _describe(self, num_videos: int) -> dict[str, Any]:
         """Returns the card's head: source, network, data, machine."""
         network, schema = self.network, self.reader.schema
+        role, step, first = "ensemble", None, self.checkpoint
+        if is_ensemble(first):
+            first = Ensemble.read(first).members[0].checkpoint
+        else:
+            role, step = self.role, read_progress(first)["step"]
+        members = getattr(network, "networks", [network])
         return {
             "format": FORMAT,
             "interface": self.interface.to_json(),
-            "source": self._source(),
+            "source": {
+                "checkpoint": self.checkpoint,
+                "sha256": cards.path_hash(self.checkpoint),
+                "role": role,
+                "step": step,
+            },
             "network": {
-                "model": _model_name(network),
+                "model": " + ".join(m.settings.model for m in members),
                 "frames": network.num_frames if schema.frame_features else None,
                 "frames_seen": self.interface.budget.name,
                 "parameters": network.num_parameters,
                 "macs": network.macs,
                 "num_classes": schema.num_classes,
-                "label_loss": self._label_loss(),
+                "label_loss": read_settings(first).training.label_loss,
             },
             "data": {
                 "pattern": self.pattern,
@@ -174,37 +184,12 @@ class Export:
             "environment": cards.environment(),
         }
 
-    def _label_loss(self) -> str:
-        """Returns the label loss of the run, or of an ensemble's first."""
-        checkpoint = self.checkpoint
-        if is_ensemble(checkpoint):
-            checkpoint = Ensemble.read(checkpoint).members[0].checkpoint
-        return read_settings(checkpoint).training.label_loss
-
-    def _source(self) -> dict[str, Any]:
-        combines = is_ensemble(self.checkpoint)
-        return {
-            "checkpoint": self.checkpoint,
-            "sha256": cards.path_hash(self.checkpoint),
-            "role": "ensemble" if combines else self.role,
-            "step": None
-            if combines
-            else read_progress(self.checkpoint)["step"],
-        }
-
     def _write_example(self, folder: Path, runtime: Runtime) -> None:
-        """Writes a video with the checkpoint's predictions."""
         reader = dataclasses.replace(self.reader, batch_size=1)
         batch = next(iter(reader.read_once()))
         inputs = to_arrays(batch, self.interface)
         arrays: dict[str, Any] = {**inputs, "predictions": runtime(inputs)}
         np.savez(folder / EXAMPLE, **arrays)
-
-
-def _model_name(network: Any) -> str:
-    """Returns the model of a network, or those of an ensemble's members."""
-    members = getattr(network, "networks", [network])
-    return " + ".join(member.settings.model for member in members)
 
 
 def choose_network(checkpoint: str, role: str | None) -> str:

@@ -49,8 +49,6 @@ class ModelRuntime:
 
 
 class _SavedModelRuntime:
-    """The `serving_default` signature of a SavedModel."""
-
     def __init__(self, path: Path):
         import tensorflow as tf
 
@@ -76,8 +74,6 @@ def _load_keras(path: Path) -> Runtime:
 
 
 class _OnnxRuntime:
-    """An ONNX file in ONNX Runtime, on the CPU."""
-
     def __init__(self, path: Path):
         onnxruntime = import_extra("onnxruntime", "onnx")
         self._session = onnxruntime.InferenceSession(
@@ -89,8 +85,6 @@ class _OnnxRuntime:
 
 
 class _LiteRtRuntime:
-    """A `.tflite` file in LiteRT."""
-
     def __init__(self, path: Path):
         interpreter = import_extra("ai_edge_litert.interpreter", "litert")
         model = interpreter.Interpreter(str(path))

@@ -47,8 +47,6 @@ class ServingModule(tf.Module):
     def _half_precision_call(
         self, model: keras.Model
     ) -> Callable[[Any], tf.Tensor]:
-        """Returns the model's call on float16 copies of its weights."""
-
         def copy(variables):
             values = (variable.value for variable in variables)
             return [

@@ -1,11 +1,11 @@
 """The devices and processes that compute, by flags and TF_CONFIG."""
 
-import dataclasses
 import faulthandler
 import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -76,14 +76,13 @@ def start_workers(strategy: str) -> Workers:
     """
     check_choice("strategy", strategy, STRATEGIES)
     text = os.environ.get("TF_CONFIG", "")
-    cluster = read_cluster(text) if text else None
-    if strategy == "multi_worker" and cluster is None:
+    if strategy == "multi_worker" and not text:
         raise ValueError(f"--strategy=multi_worker needs TF_CONFIG: {_FORM}.")
-    if cluster is not None and (
-        strategy == "multi_worker"
-        or (strategy == "auto" and len(cluster.addresses) > 1)
+    addresses, rank = read_cluster(text) if text else ([], 0)
+    if strategy == "multi_worker" or (
+        strategy == "auto" and len(addresses) > 1
     ):
-        return _start_multi_worker(cluster)
+        return _start_multi_worker(addresses, rank)
     # TensorFlow would take it for the configuration of several machines.
     os.environ.pop("TF_CONFIG", None)
     if strategy == "single" or len(devices := _visible_devices()) < 2:
@@ -93,29 +92,15 @@ def start_workers(strategy: str) -> Workers:
 
 
 def _visible_devices() -> list[str]:
-    """Returns the names of the GPUs or, without any, of the CPUs."""
     kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
     return [device.name for device in tf.config.list_logical_devices(kind)]
 
 
-@dataclasses.dataclass(frozen=True)
-class Cluster:
-    """The content of TF_CONFIG.
-
-    Attributes:
-      addresses: `host:port` of every process, the chief first.
-      rank: Number of this process.
-    """
-
-    addresses: tuple[str, ...]
-    rank: int
-
-
-def _start_multi_worker(cluster: Cluster) -> Workers:
+def _start_multi_worker(addresses: Sequence[str], rank: int) -> Workers:
     # TensorFlow logs the number of all-reduces of every graph.
     tf.get_logger().setLevel("WARNING")
-    rank, num_workers = cluster.rank, len(cluster.addresses)
-    rendezvous(cluster.addresses, rank)
+    num_workers = len(addresses)
+    rendezvous(addresses, rank)
     handler = signal.getsignal(signal.SIGTERM)
     with Workers(rank=rank, num_workers=num_workers).report_lost_worker():
         # TensorFlow waits here for all workers without running any Python
@@ -133,8 +118,8 @@ def _start_multi_worker(cluster: Cluster) -> Workers:
     return Workers(strategy, rank, num_workers, num_replicas)
 
 
-def read_cluster(text: str) -> Cluster:
-    """Reads TF_CONFIG.
+def read_cluster(text: str) -> tuple[list[str], int]:
+    """Returns the address of every process, the chief first, and our rank.
 
     Args:
       text: JSON with `cluster`, the addresses of `worker` and, if there is
@@ -166,4 +151,4 @@ def read_cluster(text: str) -> Cluster:
         )
     if kind == "worker":
         rank += len(jobs.get("chief", ()))
-    return Cluster(tuple(addresses), rank)
+    return addresses, rank

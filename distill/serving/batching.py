@@ -108,7 +108,6 @@ class Batcher:
         await self._changed.wait()
 
     def _take(self) -> list[_Waiting]:
-        """Takes the next videos whose requests are not cancelled."""
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < self._max_batch_size:
             waiting = self._waiting.popleft()
@@ -131,7 +130,6 @@ class Batcher:
                 waiting.result.set_result(row)
 
     def _call(self, videos: list[np.ndarray]) -> np.ndarray:
-        """Calls the model, in its thread."""
         self.predicting = True
         try:
             rows = np.asarray(self._predict(videos))

@@ -45,7 +45,14 @@ def read_request(body: bytes, predictor: "Predictor") -> PredictRequest:
     except orjson.JSONDecodeError as error:
         raise ValueError(f"The body is not JSON: {error}.") from error
     _check_object(request, "The body", _KEYS)
-    _check_signature(request.get("signature_name", SIGNATURE))
+    signature = request.get("signature_name", SIGNATURE)
+    if signature not in (SIGNATURE, ""):
+        is_text = isinstance(signature, str)
+        raise ValueError(
+            "There is no signature "
+            f"{repr(signature[:50]) if is_text else _kind(signature)}; "
+            f"signature_name may be: {SIGNATURE}."
+        )
     parameters = request.get("parameters", {})
     _check_object(parameters, "parameters", ("full",))
     full = parameters.get("full", False)
@@ -54,11 +61,8 @@ def read_request(body: bytes, predictor: "Predictor") -> PredictRequest:
     if ("instances" in request) == ("inputs" in request):
         raise ValueError("Give either 'instances' or 'inputs'.")
     columnar = "inputs" in request
-    name, rows = (
-        ("inputs", _rows_of_columns)
-        if columnar
-        else ("instances", _rows_of_instances)
-    )
+    name = "inputs" if columnar else "instances"
+    rows = _rows_of_columns if columnar else _rows_of_instances
     videos = []
     for index, row in enumerate(rows(request[name], _input_key(predictor))):
         try:
@@ -98,15 +102,6 @@ def _check_object(value: Any, name: str, keys: tuple[str, ...]) -> None:
             )
 
 
-def _check_signature(name: Any) -> None:
-    if name not in (SIGNATURE, ""):
-        shown = repr(name[:50]) if isinstance(name, str) else _kind(name)
-        raise ValueError(
-            f"There is no signature {shown}; signature_name may be: "
-            f"{SIGNATURE}."
-        )
-
-
 def _rows_of_instances(instances: Any, key: str) -> Iterator[Any]:
     """Yields the videos of the row format.
 
@@ -120,7 +115,6 @@ def _rows_of_instances(instances: Any, key: str) -> Iterator[Any]:
 
 
 def _rows_of_columns(inputs: Any, key: str) -> Iterator[dict]:
-    """Yields the videos of the columnar format."""
     if key == "features" and isinstance(inputs, list):
         inputs = {key: inputs}
     _check_object(inputs, "'inputs'", _video_keys(key))
@@ -249,14 +243,7 @@ def _numbers(values: Any, width: int, place: str) -> np.ndarray:
 
 
 def _kind(value: Any) -> str:
-    """Returns a JSON value's kind in words."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    for kind, words in (
-        (dict, "an object"),
-        (list, "a list"),
-        (str, "a string"),
-    ):
-        if isinstance(value, kind):
-            return words
-    return "a number"
+        return orjson.dumps(value).decode()
+    words = {"dict": "an object", "list": "a list", "str": "a string"}
+    return words.get(type(value).__name__, "a number")

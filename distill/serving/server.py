@@ -83,7 +83,7 @@ def serve(
         timeout_graceful_shutdown=options.stop_timeout_seconds,
     )
     _Server(config, service, model).run([listener])
-    if service.predicting:
+    if service.batcher.predicting:
         # A normal exit would wait for the model's thread.
         print(
             "ERROR: The model had not answered "

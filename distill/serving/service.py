@@ -40,6 +40,7 @@ class Service:
     Attributes:
       app: The ASGI application.
       stopping: Whether the service is about to stop.
+      batcher: Its `predicting` says whether the model is running.
     """
 
     def __init__(self, predictor: "Predictor", options: ServiceOptions):
@@ -47,7 +48,7 @@ class Service:
         self.stopping = False
         self._predictor = predictor
         self._bodies = BodyReader(options.max_body_bytes)
-        self._batcher = Batcher(
+        self.batcher = Batcher(
             predictor.probabilities,
             options.max_batch_size,
             options.batch_delay_ms / 1000,
@@ -65,11 +66,6 @@ class Service:
         )
         self.app.router.redirect_slashes = False
 
-    @property
-    def predicting(self) -> bool:
-        """Whether the model is running."""
-        return self._batcher.predicting
-
     def _routes(self) -> list[Route]:
         model = f"/v1/models/{self.options.model_name}"
         routes = [Route("/healthz", self._health)]
@@ -84,7 +80,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         try:
-            async with self._batcher:
+            async with self.batcher:
                 yield
         finally:
             self._parsers.shutdown(wait=False, cancel_futures=True)
@@ -139,7 +135,7 @@ class Service:
                 f"{self.options.max_queue} are taken.",
             )
         try:
-            probabilities = await self._batcher.predict(asked.videos)
+            probabilities = await self.batcher.predict(asked.videos)
         except QueueFullError as error:
             raise HTTPException(
                 503, "The queue is full; try later.", {"Retry-After": "1"}

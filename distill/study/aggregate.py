@@ -73,10 +73,8 @@ class RowSummary:
 
     def name_baseline(self, usual: str) -> "RowSummary":
         """Returns it with an unusual baseline in its name."""
-        if self.baseline == usual:
-            return self
-        name = f"{self.name}, over {self.baseline}"
-        return dataclasses.replace(self, name=name)
+        over = "" if self.baseline == usual else f", over {self.baseline}"
+        return dataclasses.replace(self, name=self.name + over)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +224,6 @@ def _compare(
     baseline: Mapping[int, float],
     teacher: float | None,
 ) -> Comparison:
-    """Compares scores by seed with the baseline's and the teacher's mean."""
     seeds = sorted(row.keys() & baseline.keys())
     seed_gains = [row[seed] - baseline[seed] for seed in seeds]
     seed_shares = [

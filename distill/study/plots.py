@@ -140,7 +140,6 @@ def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
 
 
 def _row_style(summary: StudySummary, name: str) -> dict[str, Any]:
-    """Returns the style of a row, the same in every plot."""
     if name == summary.baseline:
         ink = PLOT_COLOURS["ink"]
         return {"color": ink, "marker": "o", "linewidth": 2.4, "zorder": 6}
@@ -158,7 +157,6 @@ def _row_style(summary: StudySummary, name: str) -> dict[str, Any]:
 def _cascade_lines(
     summary: StudySummary, axis: _Axis, metric: str
 ) -> list[_Line]:
-    """Returns the cascades with a cost of this axis, a point each."""
     if not axis.cascade_value:
         return []
     lines = []
@@ -263,7 +261,6 @@ def _side_by_side(axes: "Axes", rows: list[_Line]) -> Iterator[_Line]:
 
 
 def _draw_teacher(axes: "Axes", teacher: _Line) -> list["Line2D"]:
-    """Draws the teacher's mean, its deviation and, with a cost, a star."""
     mean, deviation = teacher.scores[0].mean, teacher.scores[0].deviation or 0
     if mean is None:
         return []

@@ -84,7 +84,6 @@ class Estimate:
 def _training_macs(
     settings: RunSettings, teachers: dict[str, NetworkSettings]
 ) -> float:
-    """Estimates the MACs of a run; `teachers` are networks by checkpoint."""
     training, data = settings.training, settings.data
     student = _network_macs(settings.network("student"), data)
     of_video = _MACS_PER_VIDEO + training.student_views * _TRAINING * student
@@ -114,7 +113,6 @@ def _num_videos(pattern: str) -> int:
 
 @functools.cache
 def _product_rate() -> float:
-    """Returns the MACs per second of a large matrix product."""
     matrix = tf.random.normal([_PRODUCT_SIZE, _PRODUCT_SIZE])
     tf.matmul(matrix, matrix).numpy()
     start = time.perf_counter()

@@ -59,7 +59,6 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
 
 
 def _write_runs(path: Path, results: Mapping[str, Any]) -> None:
-    """Writes a line per run: its row, its scores and its network's costs."""
     columns = ("row", "k", "trained_k", "seed", *METRICS, "seconds", *_COSTS)
     teacher = results["teacher"]
     lines = [
@@ -81,7 +80,6 @@ def _sections(
     summary: StudySummary,
     plots: list[page.Plot] | None,
 ) -> list[page.Section]:
-    """Returns the report's content."""
     over_frames = [p for p in plots or () if "frames" in p.file_name]
     over_costs = [p for p in plots or () if p not in over_frames]
     about_plots: tuple[page.Words, ...] = ()
@@ -106,7 +104,6 @@ def _sections(
 def _headline(
     data: Mapping[str, Any], summary: StudySummary
 ) -> tuple[page.Block, ...]:
-    """Returns the study in a sentence, and the best row at each budget."""
     about = (
         "Students that see k of a video's frames, against a teacher that sees "
         f"them all (at most {data['max_frames']}). "
@@ -150,7 +147,6 @@ def _budget_table(
 def _metric_tables(
     summary: StudySummary, about: str, write: Callable[[str, Cell], str]
 ) -> tuple[page.Block, ...]:
-    """Returns a paragraph, and below it a table for each compared metric."""
     tables = (
         _budget_table(summary, title, functools.partial(write, metric))
         for metric, title in COMPARED_METRICS.items()
@@ -159,7 +155,6 @@ def _metric_tables(
 
 
 def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns a table in the published form, and each metric over seeds."""
     best = [
         max((row.cells[k] for row in summary.rows), key=lambda cell: cell.rank)
         for k in summary.budgets
@@ -197,7 +192,6 @@ def _write_means(scores: Mapping[str, Statistic]) -> str:
 
 
 def _gains(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns gains over the baseline, absolute and relative."""
     baselines = {summary.baseline, *(row.baseline for row in summary.rows)}
     rows = tuple(
         row.name_baseline(summary.baseline)
@@ -266,7 +260,6 @@ def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
 
 
 def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns a line per cascade, or nothing."""
     rows = []
     for cascade in summary.cascades:
         values = cascade.values
@@ -293,7 +286,6 @@ def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
 
 
 def _methods(summary: StudySummary) -> tuple[page.Block, ...]:
-    """Returns the training of each row."""
     rows = []
     for row in summary.rows:
         trained = "k frames, for each k"
@@ -306,7 +298,6 @@ def _methods(summary: StudySummary) -> tuple[page.Block, ...]:
 
 
 def _origin(results: Mapping[str, Any]) -> tuple[page.Block, ...]:
-    """Returns data, machine and command."""
     rows = tuple(
         (name.replace("_", " "), "-" if fact is None else str(fact))
         for name, fact in (results["data"] | results["machine"]).items()

@@ -49,8 +49,6 @@ def write_results(results: dict[str, Any], directory: Path) -> None:
 
 
 class _Costs:
-    """Costs of networks at budgets, measured once."""
-
     def __init__(self, path: Path):
         self._path = path
         self._costs = json.loads(path.read_text()) if path.exists() else {}
@@ -94,7 +92,6 @@ def _describe_data(study: Study) -> dict[str, Any]:
 
 
 def _runs(units: Sequence[Unit]) -> list[dict[str, Any]]:
-    """Returns the scores of finished units, one entry per budget."""
     return [
         {
             "k": int(k),

@@ -110,7 +110,6 @@ def _train_stage(unit: Unit, stage: int) -> bool:
 
 
 def _evaluate(unit: Unit) -> dict[str, dict[str, Any]]:
-    """Scores the trained network at each of its budgets."""
     reader = VideoReader(
         unit.stages[-1].data,
         find_files(unit.eval_data_pattern),

@@ -106,7 +106,6 @@ def _run_units(
 
 
 def _describe(unit: Unit, result: dict) -> str:
-    """Returns a result's scores and time in a line."""
     parts = []
     for k, scores in result["scores"].items():
         at = f"k={k} " if len(unit.evaluations) > 1 else ""

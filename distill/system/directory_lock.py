@@ -92,7 +92,6 @@ class DirectoryLock:
         return os.path.samestat(found, os.fstat(descriptor))
 
     def _describe(self, descriptor: int) -> None:
-        """Writes the holder's name into the file."""
         now = datetime.datetime.now(datetime.UTC)
         holder = {
             "pid": os.getpid(),

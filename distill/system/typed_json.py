@@ -61,7 +61,6 @@ def _join(name: str, key: str) -> str:
 
 
 def _read(kind: Any, value: Any, name: str) -> Any:
-    """Returns a value of a type, such as `tuple[int, ...] | None`."""
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         if value is None:
             return None

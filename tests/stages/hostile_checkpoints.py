@@ -16,9 +16,11 @@ import numpy as np
 
 KERNEL = "student/classifier/kernel"
 BIAS = "student/classifier/bias"
+SECOND_NAME = "is a second name of another object"
 LINK = f"{KERNEL} is a link to another place or file"
 NOT_CONTIGUOUS = f"{KERNEL} must be stored in one piece, in this file"
 NO_NUMBERS = f"{KERNEL} holds no plain numbers"
+A_LIST = "cannot be read: it is no JSON object, but a list"
 NOT_FIXED = "is no text of fixed length"
 SIZES = "its model needs|no student can be built from its settings"
 
@@ -93,11 +95,6 @@ def set_text(name: str, text: str) -> Spoil:
     return set_attribute(name, np.bytes_(text))
 
 
-def set_settings(text: str) -> Spoil:
-    """Changes the settings' JSON."""
-    return set_text("settings", text)
-
-
 def change(name: str, path: str, value: Any) -> Spoil:
     """Changes a field of the JSON in an attribute, by its dotted path."""
 
@@ -113,32 +110,25 @@ def change(name: str, path: str, value: Any) -> Spoil:
     return spoil
 
 
-def change_setting(path: str, value: Any) -> Spoil:
-    """Changes a field of the settings, by its dotted path."""
-    return change("settings", path, value)
-
-
-def change_progress(name: str, value: Any) -> Spoil:
-    """Changes a field of the progress."""
-    return change("progress", name, value)
-
-
-def change_arguments(**arguments: Any) -> Spoil:
-    """Gives the student's model other arguments."""
-    return change("settings", "student.arguments", arguments)
+def changes(name: str, *cases: tuple[str, Any, str]) -> Cases:
+    """Returns cases of a field of an attribute's JSON, a value, an error."""
+    return {
+        f"{path} {str(value)[:30]}": (change(name, path, value), message)
+        for path, value, message in cases
+    }
 
 
 def repeat_key(file):
     """Names a field of the settings twice."""
     text = file.attrs["settings"].decode()
-    set_settings(text.replace("{", '{"data": 1,', 1))(file)
+    set_text("settings", text.replace("{", '{"data": 1,', 1))(file)
 
 
 def drop_field(file):
     """Removes a field that every run has."""
     fields = json.loads(file.attrs["settings"])
     del fields["training"]["train_data_pattern"]
-    set_settings(json.dumps(fields))(file)
+    set_text("settings", json.dumps(fields))(file)
 
 
 def replace_kernel_by_group(file):
@@ -149,22 +139,13 @@ def replace_kernel_by_group(file):
 
 STRUCTURES: Cases = {
     "soft link": (replace_by(h5py.SoftLink(f"/{BIAS}")), LINK),
-    "external link": (
-        replace_by(h5py.ExternalLink("other.h5", KERNEL)),
-        LINK,
-    ),
+    "external link": (replace_by(h5py.ExternalLink("other.h5", KERNEL)), LINK),
     "external link for a group": (
         replace_by(h5py.ExternalLink("o.h5", "/"), "student"),
         "student is a link to another place or file",
     ),
-    "second hard link": (
-        add_link("student/classifier/second", BIAS),
-        "is a second name of another object",
-    ),
-    "cycle of hard links": (
-        add_link("student/loop", "/"),
-        "student/loop is a second name of another object",
-    ),
+    "second hard link": (add_link("student/second", BIAS), SECOND_NAME),
+    "cycle of hard links": (add_link("student/loop", "/"), SECOND_NAME),
     "virtual dataset": (make_virtual, NOT_CONTIGUOUS),
     "external storage": (
         replace_dataset(
@@ -194,11 +175,15 @@ STRUCTURES: Cases = {
         replace_dataset(shape=(3,), dtype=h5py.vlen_dtype(np.float32)),
         NO_NUMBERS,
     ),
+    **{
+        f"attribute of {name}": (
+            set_attribute("note", "x", name),
+            f"{name} has attributes",
+        )
+        for name in ("student", KERNEL)
+    },
     "no shape": (replace_dataset(data=h5py.Empty("f4")), "has no shape"),
-    "a type": (
-        replace_by(np.dtype("f4")),
-        f"{KERNEL} is neither a group nor a dataset",
-    ),
+    "a type": (replace_by(np.dtype("f4")), "is neither a group nor a dataset"),
     "dataset for a group": (
         replace_by(np.zeros(3, "f4"), "student"),
         "student is a dataset, not a group",
@@ -212,18 +197,7 @@ STRUCTURES: Cases = {
         "its groups lie deeper than 32",
     ),
     "many names": (make_many, "it holds more than 20,000 objects"),
-    "attribute of the file": (
-        set_attribute("note", 1),
-        "it has more than 3 attributes",
-    ),
-    "attribute of a group": (
-        set_attribute("note", "x", "student"),
-        "student has attributes",
-    ),
-    "attribute of a dataset": (
-        set_attribute("note", "x", KERNEL),
-        f"{KERNEL} has attributes",
-    ),
+    "attribute of the file": (set_attribute("note", 1), "more than 3 attribut"),
     "other format": (
         set_text("format", "distill-checkpoint-9"),
         "no checkpoint of this toolkit",
@@ -239,7 +213,7 @@ STRUCTURES: Cases = {
         f"'settings' {NOT_FIXED}",
     ),
     "settings of 64,001 bytes": (
-        set_settings("1" * 64_001),
+        set_text("settings", "1" * 64_001),
         "'settings' has 64,001 bytes, more than 64,000",
     ),
     "settings no UTF-8": (
@@ -247,68 +221,43 @@ STRUCTURES: Cases = {
         "it is damaged .*codec can't decode",
     ),
     "settings no JSON": (
-        set_settings("__import__('os')"),
+        set_text("settings", "__import__('os')"),
         "its settings cannot be read: it is no JSON",
     ),
-    "settings a list": (
-        set_settings("[1]"),
-        "its settings cannot be read: it is no JSON object, but a list",
-    ),
+    "settings a list": (set_text("settings", "[1]"), f"settings {A_LIST}"),
     "settings nested deep": (
-        set_settings('{"a":' * 12_000),
+        set_text("settings", '{"a":' * 12_000),
         "its settings cannot be read: it is nested too deep",
     ),
-    "settings with NaN": (
-        change_setting("training.mixup", np.nan),
-        "holds the value NaN, which is no number of JSON",
-    ),
-    "settings with a number beyond floats": (
-        change_setting("training.mixup", 10**400),
-        "training.mixup must be a finite number, got 1000",
-    ),
     "settings with a key twice": (repeat_key, "it holds the key 'data' twice"),
-    "settings with an unknown field": (
-        change_setting("training.run", "rm -rf"),
-        "unknown field 'training.run'",
-    ),
     "settings without a field": (
         drop_field,
         "the field training.train_data_pattern is missing",
     ),
-    "boolean for a number": (
-        change_setting("data.num_classes", True),
-        "data.num_classes must be a whole number, got True",
+} | changes(
+    "settings",
+    ("training.mixup", np.nan, "holds the value NaN, which is no number of JS"),
+    (
+        "training.mixup",
+        10**400,
+        "training.mixup must be a finite number, got 1",
     ),
-    "negative classes": (
-        change_setting("data.num_classes", -3),
-        "num_classes must be 1 or more, got -3",
-    ),
-}
+    ("training.run", "rm -rf", "unknown field 'training.run'"),
+    ("data.num_classes", True, "num_classes must be a whole number, got True"),
+    ("data.num_classes", -3, "num_classes must be 1 or more, got -3"),
+)
 
 PROGRESSES: Cases = {
     "no progress": (set_attribute("progress", None), "'progress' is missing"),
-    "progress a list": (
-        set_text("progress", "[]"),
-        "its progress cannot be read: it is no JSON object, but a list",
-    ),
-    "negative step": (
-        change_progress("step", -1),
-        "step must be from 0 to 9007199254740992, got -1",
-    ),
-    "absurd position": (
-        change_progress("positions", [3, 10**30]),
-        "position 1 must be from 0 to 9007199254740992, got 10000",
-    ),
-    "half a step": (
-        change_progress("step", 0.5),
-        "step must be a whole number, got 0.5",
-    ),
-    "unknown progress": (change_progress("loops", 3), "unknown field 'loops'"),
-    "no step": (
-        set_text("progress", '{"epoch": 1}'),
-        "the field step is missing",
-    ),
-}
+    "progress a list": (set_text("progress", "[]"), f"progress {A_LIST}"),
+    "no step": (set_text("progress", '{"epoch": 1}'), "field step is missing"),
+} | changes(
+    "progress",
+    ("step", -1, "step must be from 0 to 9007199254740992, got -1"),
+    ("positions", [3, 10**30], "position 1 must be from 0 to 90.*, got 10000"),
+    ("step", 0.5, "step must be a whole number, got 0.5"),
+    ("loops", 3, "unknown field 'loops'"),
+)
 
 VALUES: Cases = {
     "NaN": (set_value(np.nan), f"{KERNEL} holds a value that is NaN or inf"),
@@ -343,44 +292,35 @@ MISFITS: Cases = {
         lambda file: file.move("student", "teacher"),
         "holds no student; it holds .*, 'teacher'",
     ),
-    "10^12 classes": (change_setting("data.num_classes", 10**12), SIZES),
-    "features of 10^30 values": (
-        change_setting("data.feature_sizes", [10**30, 4]),
-        SIZES,
+} | changes(
+    "settings",
+    ("data.num_classes", 10**12, SIZES),
+    ("data.feature_sizes", [10**30, 4], SIZES),
+    ("data.max_frames", 10**9, "max_frames must be at most 100000, got 1000"),
+    ("student.model", "os.system", "Unknown model 'os.system'"),
+    ("student.model", "LstmModel", "LstmModel reads frame-level data"),
+    ("student.arguments.factory", "os:system", "Unknown model argument 'facto"),
+    (
+        "student.arguments.logistic_l2",
+        "1",
+        "must be of the type float, got '1'",
     ),
-    "10^9 frames": (
-        change_setting("data.max_frames", 10**9),
-        "max_frames must be at most 100000, got 1000000000",
-    ),
-    "unknown model": (
-        change_setting("student.model", "os.system"),
-        "Unknown model 'os.system'",
-    ),
-    "unknown argument": (
-        change_arguments(factory="os:system"),
-        "Unknown model argument 'factory'",
-    ),
-    "argument of another type": (
-        change_arguments(logistic_l2="1"),
-        "logistic_l2 must be of the type float, got '1'",
-    ),
-    "10^9 mixtures": (
-        change_arguments(moe_num_mixtures=10**9),
+    (
+        "student.arguments",
+        {"moe_num_mixtures": 10**9},
         "moe_num_mixtures=1000000000 does not fit 170 weight values",
     ),
-    "encoder of 10^9 values": (
-        change_setting("student.encoder_sizes", "1000000000"),
+    (
+        "student.encoder_sizes",
+        "1000000000",
         "which its model has|its model needs",
     ),
-    "encoder of 500 layers": (
-        change_setting("student.encoder_sizes", "8," * 499 + "8"),
+    (
+        "student.encoder_sizes",
+        "8," * 499 + "8",
         "encoder_sizes asks for more layers than there are variables, 2",
     ),
-    "model of the other level": (
-        change_setting("student.model", "LstmModel"),
-        "LstmModel reads frame-level data",
-    ),
-}
+)
 
 
 def damage_bytes(contents: bytes, random: np.random.Generator) -> bytes:
@@ -437,14 +377,8 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "directory": (lambda path: path.mkdir(), "is no checkpoint: it is no file"),
     "pipe": (os.mkfifo, "is no checkpoint: it is no file"),
-    "device": (
-        lambda path: path.symlink_to("/dev/zero"),
-        "is no checkpoint: it is no file",
-    ),
-    "link to itself": (
-        lambda path: path.symlink_to(path.name),
-        "no checkpoint",
-    ),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "it is no file"),
+    "link to itself": (lambda path: path.symlink_to(path.name), "no checkp"),
     "user block": (make_user_block, "it begins with a user block"),
     "text of 1.5 MB": (make_large_text, "has 1,500,000 bytes, more than 64,0"),
     "damaged heap": (make_damaged_heap, f"'format' {NOT_FIXED}"),

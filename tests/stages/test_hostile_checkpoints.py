@@ -179,7 +179,7 @@ def rename_moment(file):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        PROGRESSES["negative step"],
+        PROGRESSES["step -1"],
         VALUES["NaN"],
         (spoil_moment, r"optimizer/\w+ holds a value that is NaN or infinite"),
         (rename_moment, r"holds no optimizer/\w*moment"),
