@@ -84,7 +84,7 @@ def fake_predictor(frame_features=True):
 async def running(predictor, **options):
     """Gives a client of a running service, and the service."""
     service = Service(predictor, ServiceOptions(**{"top_k": 3} | options))
-    transport = httpx.ASGITransport(service.app)
+    transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)
     async with (
         service.app.router.lifespan_context(service.app),
         httpx.AsyncClient(
@@ -98,10 +98,8 @@ def ask(method, path, predictor=None, options=None, **request):
     """Returns the answer to one request."""
 
     async def answer():
-        async with running(predictor or fake_predictor(), **options or {}) as (
-            client,
-            _,
-        ):
+        service = running(predictor or fake_predictor(), **options or {})
+        async with service as (client, _):
             return await client.request(method, path, **request)
 
     return asyncio.run(answer())

@@ -86,9 +86,7 @@ def test_a_stop_is_bounded_where_the_model_does_not_answer():
         assert "Traceback" not in errors
         answer = connection.getresponse()
         assert answer.status == 503
-        assert json.loads(answer.read()) == {
-            "error": "The service has stopped."
-        }
+        assert answer.read() == b'{"error":"The service has stopped."}'
 
 
 def test_an_oversized_body_is_answered_while_it_is_sent():
@@ -139,21 +137,15 @@ def test_answers_do_not_wait_for_the_clients_acknowledgement():
         assert time.perf_counter() - start < 0.8
 
 
-def test_a_taken_port_is_an_error_of_one_line():
+def test_a_taken_or_missing_address_is_an_error_of_one_line():
     with open_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         taken.listen()
         with pytest.raises(OSError, match=f"127.0.0.1:{port}: Address already"):
             open_socket("127.0.0.1", port)
-
-
-@pytest.mark.parametrize(
-    ("host", "port", "message"),
-    [
-        ("127.0.0.1", 65536, "port must be from 0 to 65535, got 65536."),
-        ("no host", 8501, "no host:8501: "),
-    ],
-)
-def test_no_address_is_an_error_of_one_line(host, port, message):
-    with pytest.raises((ValueError, OSError), match=message):
-        open_socket(host, port)
+    with pytest.raises(
+        ValueError, match="port must be from 0 to 65535, got 65"
+    ):
+        open_socket("127.0.0.1", 65536)
+    with pytest.raises(OSError, match="no host:8501: "):
+        open_socket("no host", 8501)

@@ -57,11 +57,10 @@ def test_full_answers_hold_every_class(form):
     if form == "columnar":
         body = {"inputs": {"frames": [constant(8)]}}
     answer = post(body | {"parameters": {"full": True}}).json()
-    row = (
-        answer["predictions"][0]["predictions"]
-        if form == "row"
-        else answer["outputs"]["predictions"][0]
-    )
+    if form == "row":
+        row = answer["predictions"][0]["predictions"]
+    else:
+        row = answer["outputs"]["predictions"][0]
     np.testing.assert_allclose(row, expected(8), atol=1e-6)
 
 
@@ -83,17 +82,11 @@ def test_base64_equals_lists():
 
 def test_floats_are_quantised_and_whole_numbers_are_bytes():
     # 1.0 is nearest to byte 191; the whole 2 is a float beside a fraction.
-    check_best(
-        post({"instances": [{"frames": constant(1.0)}]}).json()["predictions"][
-            0
-        ],
-        191,
-    )
     mixed = [[2, 2, 2, 2], [2.0, 2, 2, 2]]
-    answer = post({"instances": [{"frames": mixed}]})
-    check_best(answer.json()["predictions"][0], 255)
-    answer = post({"instances": [{"frames": constant(2)}]})
-    check_best(answer.json()["predictions"][0], 2)
+    cases = ((constant(1.0), 191), (mixed, 255), (constant(2), 2))
+    answer = post({"instances": [{"frames": frames} for frames, _ in cases]})
+    for row, (_, mean) in zip(answer.json()["predictions"], cases, strict=True):
+        check_best(row, mean)
 
 
 @pytest.mark.parametrize("columnar", [False, True])

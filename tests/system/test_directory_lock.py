@@ -67,17 +67,12 @@ def test_killed_process_blocks_nobody_though_its_child_lives(tmp_path):
     assert not (tmp_path / LOCK_NAME).exists()
 
 
-def test_lock_is_free_again_after_its_holder_in_the_same_process(tmp_path):
+def test_lock_is_free_again_once_it_is_released_or_dropped(tmp_path):
     with (
         DirectoryLock(tmp_path),
         pytest.raises(ValueError, match="is locked: process"),
     ):
         DirectoryLock(tmp_path).acquire()
-    with DirectoryLock(tmp_path):
-        pass
-
-
-def test_lock_that_is_dropped_is_given_up(tmp_path):
     lock = DirectoryLock(tmp_path)
     lock.acquire()
     del lock
