@@ -32,14 +32,14 @@ class FeatureCoder(StoredArguments, keras.layers.Layer):
         self.sizes = list(sizes)
         last = len(self.sizes) - 1
         self.denses = [
-            keras.layers.Dense(
+            self.make(
+                keras.layers.Dense,
+                f"dense_{index}",
                 size,
                 activation=None if index == last else "relu",
-                kernel_initializer=(
-                    "glorot_uniform" if index == last else "he_normal"
-                ),
-                dtype=self.dtype_policy,
-                name=f"dense_{index}",
+                kernel_initializer="glorot_uniform"
+                if index == last
+                else "he_normal",
             )
             for index, size in enumerate(self.sizes)
         ]
@@ -105,15 +105,12 @@ class FeatureAutoencoder(StoredArguments, keras.Model):
         self.encoder_sizes = encoder_sizes
         self.encoder = make_encoder(encoder_sizes, dtype=self.dtype_policy)
         mirrored = [*self.encoder.sizes[-2::-1], num_features]
-        self.decoder = FeatureCoder(
-            mirrored, dtype=self.dtype_policy, name="decoder"
-        )
+        self.decoder = self.make(FeatureCoder, "decoder", mirrored)
 
     def build(self, input_shape):
         """Builds encoder and decoder for vectors of `num_features`."""
         self.encoder.build((None, self.num_features))
         self.decoder.build((None, self.encoder.sizes[-1]))
-        self.built = True
 
     def call(self, inputs):
         """Returns codes and reconstructions."""

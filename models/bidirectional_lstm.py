@@ -47,10 +47,8 @@ class ResidualLstm(StoredArguments, keras.layers.Layer):
         super().__init__(**kwargs)
         self.cells = cells
         self.backward = backward
-        self.dense = keras.layers.Dense(
-            cells, dtype=self.dtype_policy, name="dense"
-        )
-        self.lstm = make_lstm(cells, dtype=self.dtype_policy, name="lstm")
+        self.dense = self.make(keras.layers.Dense, "dense", cells)
+        self.lstm = self.make(make_lstm, "lstm", cells)
 
     def build(self, frames_shape, num_frames_shape=None):
         """Builds both layers for `[batch, frames, features]`."""
@@ -88,26 +86,24 @@ class BiLstmModel(VideoModel):
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config, policy = self.config, self.dtype_policy
+        config = self.config
         self.drop_embedding(config.dropout)
-        self.input_norm = InputNorm(
-            config.input_batch_norm, dtype=policy, name="input_norm"
+        self.input_norm = self.make(
+            InputNorm, "input_norm", config.input_batch_norm
         )
         self.recurrences = [
-            ResidualLstm(
+            self.make(
+                ResidualLstm,
+                f"residual_lstm_{index}",
                 config.cells,
                 backward=index % 2 == 1,
-                dtype=policy,
-                name=f"residual_lstm_{index}",
             )
             for index in range(config.layers)
         ]
-        self.pooled_drop = keras.layers.Dropout(
-            config.dropout, dtype=policy, name="pooled_drop"
+        self.pooled_drop = self.make(
+            keras.layers.Dropout, "pooled_drop", config.dropout
         )
-        self.hidden = DenseStack(
-            [config.hidden_size], dtype=policy, name="hidden"
-        )
+        self.hidden = self.make(DenseStack, "hidden", [config.hidden_size])
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
@@ -118,7 +114,6 @@ class BiLstmModel(VideoModel):
             shape = (None, None, self.config.cells)
         self.hidden.build((None, self.config.cells))
         self.classifier.build((None, self.config.hidden_size))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""

@@ -7,20 +7,29 @@ The defaults are the references' sizes. Importing this module imports no Keras.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, dataclass_transform
 
 from distill.models.options import check_options, flag_name, option
 
 ArgumentValue = int | float | bool | str
 
 
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(option,)
+)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Base of all settings; on its own those of a model without any.
 
+    Subclasses are frozen dataclasses without a decorator.
+
     Raises:
       ValueError: A value is not accepted; the message names the flag.
     """
+
+    def __init_subclass__(cls) -> None:
+        """Makes every subclass a frozen dataclass."""
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
     def __post_init__(self) -> None:
         """Checks every field."""
@@ -44,25 +53,21 @@ def _default(base: type[ModelConfig], name: str, value: Any) -> Any:
 
 
 def _size(default: int, help_text: str, flag: str | None = None) -> Any:
-    return option(default, help_text, minimum=1, flag=flag)
+    return option(default, help_text, flag, minimum=1)
 
 
 def _rate(help_text: str) -> Any:
     return option(0.0, help_text, minimum=0, below=1)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class LogisticConfig(ModelConfig):
     """Settings of the logistic classifier."""
 
     l2: float = option(
-        1e-8,
-        "L2 penalty of the logistic classifier's matrix.",
-        flag="logistic_l2",
+        1e-8, "L2 penalty of the logistic classifier's matrix.", "logistic_l2"
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class MixtureConfig(ModelConfig):
     """Settings of the mixture of experts.
 
@@ -74,27 +79,26 @@ class MixtureConfig(ModelConfig):
         2, "Experts per class of the mixture of experts.", "moe_num_mixtures"
     )
     l2: float = option(
-        1e-8, "L2 penalty of the mixture of experts' matrices.", flag="moe_l2"
+        1e-8, "L2 penalty of the mixture of experts' matrices.", "moe_l2"
     )
     prob_gating: bool = option(
         False,
         "Context gating of the mixture of experts' probabilities.",
-        flag="moe_prob_gating",
+        "moe_prob_gating",
     )
     prob_gating_remove_diag: bool = option(
         False,
         "Exclude each class from its own probability gate.",
-        flag="moe_prob_gating_remove_diag",
+        "moe_prob_gating_remove_diag",
     )
     low_rank_gating: int = option(
         0,
         "Rank of the mixture's factored gate matrix; 0: one full matrix.",
+        "moe_low_rank_gating",
         minimum=0,
-        flag="moe_low_rank_gating",
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class DropoutConfig(ModelConfig):
     """A dropout, which each model applies where its docstring says."""
 
@@ -103,7 +107,6 @@ class DropoutConfig(ModelConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class InputNormConfig(ModelConfig):
     """Batch normalisation of the inputs; padding is left out of it."""
 
@@ -112,7 +115,6 @@ class InputNormConfig(ModelConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplingConfig(ModelConfig):
     """Frames drawn at random in training."""
 
@@ -127,7 +129,6 @@ class SamplingConfig(ModelConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class HiddenConfig(DropoutConfig):
     """Dense layers before the classifier."""
 
@@ -140,7 +141,6 @@ class HiddenConfig(DropoutConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class TowersConfig(HiddenConfig):
     """A tower of dense layers for each feature, joined by dense layers."""
 
@@ -150,21 +150,18 @@ class TowersConfig(HiddenConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class FullyConnectedConfig(TowersConfig, InputNormConfig):
     """Settings of `FullyConnectedModel`."""
 
     hidden_sizes: str = _default(HiddenConfig, "hidden_sizes", "4096")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class PooledNetworkConfig(DropoutConfig, InputNormConfig):
     """Settings of `PooledNetworkModel`."""
 
     hidden_sizes: str = _default(HiddenConfig, "hidden_sizes", "1024")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class StreamLstmConfig(HiddenConfig):
     """Settings of `StreamLstmModel`."""
 
@@ -184,12 +181,10 @@ class StreamLstmConfig(HiddenConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class CombinedConfig(StreamLstmConfig, TowersConfig):
     """Settings of `CombinedModel`."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class LstmLayersConfig(DropoutConfig, InputNormConfig):
     """Stacked LSTM layers."""
 
@@ -197,21 +192,19 @@ class LstmLayersConfig(DropoutConfig, InputNormConfig):
     layers: int = _size(2, "Number of stacked LSTM layers.", "lstm_layers")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class HierarchicalLstmConfig(LstmLayersConfig):
     """Settings of `HierarchicalLstm`."""
 
     num_blocks: int = option(
         20,
         "Blocks the video is cut into: steps of the upper LSTM.",
-        flag="num_inputs_to_lstm",
+        "num_inputs_to_lstm",
     )
     input_dropout: float = _rate(
         "Dropout rate of the input features in training."
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class BiLstmConfig(LstmLayersConfig):
     """Settings of `BiLstmModel`."""
 
@@ -222,7 +215,6 @@ class BiLstmConfig(LstmLayersConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class RecurrentConfig(DropoutConfig, InputNormConfig, SamplingConfig):
     """Settings that `LstmModel` and `GruModel` share."""
 
@@ -233,12 +225,11 @@ class RecurrentConfig(DropoutConfig, InputNormConfig, SamplingConfig):
         "state",
         "state: final state (GRU: of all layers); mean: of the last layer's "
         "outputs over real frames.",
+        "recurrent_pooling",
         choices=("state", "mean"),
-        flag="recurrent_pooling",
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class LstmConfig(RecurrentConfig):
     """Settings of `LstmModel`."""
 
@@ -246,7 +237,6 @@ class LstmConfig(RecurrentConfig):
     layers: int = _default(LstmLayersConfig, "layers", 2)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class GruConfig(RecurrentConfig):
     """Settings of `GruModel`."""
 
@@ -254,7 +244,6 @@ class GruConfig(RecurrentConfig):
     layers: int = _size(2, "Number of stacked GRU layers.", "gru_layers")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class PoolingConfig(SamplingConfig):
     """Settings that all models share that pool frames by clusters."""
 
@@ -278,7 +267,6 @@ class PoolingConfig(SamplingConfig):
         return "relu6" if self.relu else None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class GatedPoolingConfig(PoolingConfig):
     """Settings of the pooling models with context gating."""
 
@@ -288,7 +276,6 @@ class GatedPoolingConfig(PoolingConfig):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class DbofSizesConfig(PoolingConfig):
     """Settings that the three DBoF models share."""
 
@@ -305,11 +292,10 @@ class DbofSizesConfig(PoolingConfig):
     add_batch_norm: bool = option(
         True,
         "Batch norms in the DBoF models; biases otherwise.",
-        flag="dbof_add_batch_norm",
+        "dbof_add_batch_norm",
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class DbofConfig(DbofSizesConfig):
     """Settings of `DbofModel`.
 
@@ -320,14 +306,14 @@ class DbofConfig(DbofSizesConfig):
     pooling_method: str = option(
         "max",
         "Pooling of DBoF over frames.",
+        "dbof_pooling_method",
         choices=("max", "average"),
-        flag="dbof_pooling_method",
     )
     activation: str = option(
         "relu6",
         "Activation of DBoF's projection and hidden layer.",
+        "dbof_activation",
         choices=("relu6", "sigmoid"),
-        flag="dbof_activation",
     )
 
     @property
@@ -336,7 +322,6 @@ class DbofConfig(DbofSizesConfig):
         return self.activation
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class SoftDbofConfig(DbofSizesConfig):
     """Settings of `SoftDbofModel`."""
 
@@ -345,23 +330,21 @@ class SoftDbofConfig(DbofSizesConfig):
         False,
         "Batch norm and relu6 in place of the hidden layer's bias (Soft, "
         "Gated DBoF).",
-        flag="dbof_relu",
+        "dbof_relu",
     )
     max_pool: bool = option(
         False,
         "Append the maxima of Soft DBoF's assignments to their sums.",
-        flag="softdbof_maxpool",
+        "softdbof_maxpool",
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class GatedDbofConfig(SoftDbofConfig):
     """Settings of `GatedDbofModel`."""
 
     cluster_size: int = _default(DbofSizesConfig, "cluster_size", 4096)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class NetVladConfig(GatedPoolingConfig):
     """Settings of `NetVladModel`."""
 
@@ -378,17 +361,16 @@ class NetVladConfig(GatedPoolingConfig):
     relu: bool = option(
         False,
         "Batch norm and relu6 in place of NetVLAD's hidden bias.",
-        flag="netvlad_relu",
+        "netvlad_relu",
     )
     add_batch_norm: bool = option(
         True,
         "Batch norms in NetVLAD; biases otherwise.",
-        flag="netvlad_add_batch_norm",
+        "netvlad_add_batch_norm",
     )
     lightvlad: bool = option(False, "NetVLAD without centres (NetRVLAD).")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class NetFvConfig(GatedPoolingConfig):
     """Settings of `NetFvModel`."""
 
@@ -403,26 +385,23 @@ class NetFvConfig(GatedPoolingConfig):
     relu: bool = option(
         False,
         "Batch norm and relu6 in place of NetFV's hidden bias.",
-        flag="fv_relu",
+        "fv_relu",
     )
     add_batch_norm: bool = option(
-        True,
-        "Batch norms in NetFV; biases otherwise.",
-        flag="fv_add_batch_norm",
+        True, "Batch norms in NetFV; biases otherwise.", "fv_add_batch_norm"
     )
     couple_weights: bool = option(
         False,
         "Take NetFV's centres from the assignment's matrix.",
-        flag="fv_couple_weights",
+        "fv_couple_weights",
     )
     coupling_factor: float = option(
         0.01,
         "Factor of that matrix where weights are coupled.",
-        flag="fv_coupling_factor",
+        "fv_coupling_factor",
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class NeXtVladConfig(DropoutConfig):
     """Settings of `NeXtVladModel`."""
 
@@ -483,15 +462,14 @@ CLASSIFIERS = {
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierChoice(ModelConfig):
     """The classifier of a model that has no fixed one."""
 
     classifier: str = option(
         "MoeModel",
         "Classifier of a frame-level model.",
+        "video_level_classifier_model",
         choices=tuple(CLASSIFIERS),
-        flag="video_level_classifier_model",
     )
 
 

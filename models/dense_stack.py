@@ -5,12 +5,15 @@ network training by reducing internal covariate shift", ICML 2015.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
+from distill.models.argument_checks import parse_sizes
 from distill.models.feature_split import check_feature_sizes, split_features
 from distill.models.stored_arguments import StoredArguments
+from distill.models.video_model import VideoModel
 
 
 def dense_macs(dense: keras.layers.Dense) -> int:
@@ -49,25 +52,22 @@ class DenseStack(StoredArguments, keras.layers.Layer):
         self.sizes = list(sizes)
         self.dropout = dropout
         self.batch_norm = batch_norm
-        policy = self.dtype_policy
         self.denses = [
-            keras.layers.Dense(
+            self.make(
+                keras.layers.Dense,
+                f"dense_{index}",
                 size,
                 use_bias=not batch_norm,
                 kernel_initializer="he_normal",
-                dtype=policy,
-                name=f"dense_{index}",
             )
             for index, size in enumerate(self.sizes)
         ]
         self.norms = [
-            keras.layers.BatchNormalization(
-                epsilon=1e-3, dtype=policy, name=f"norm_{index}"
-            )
+            self.make(keras.layers.BatchNormalization, f"norm_{index}")
             for index in range(len(self.sizes) if batch_norm else 0)
         ]
         self.drops = [
-            keras.layers.Dropout(dropout, dtype=policy, name=f"drop_{index}")
+            self.make(keras.layers.Dropout, f"drop_{index}", dropout)
             for index in range(1, len(self.sizes))
         ]
 
@@ -102,21 +102,20 @@ class DenseStack(StoredArguments, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("distill.models")
-class FeatureTowers(StoredArguments, keras.layers.Layer):
-    """Cuts a vector into its features and reads each by dense layers.
+class PerFeature(StoredArguments, keras.layers.Layer):
+    """Cuts its input into the features and reads each by a layer of its own.
 
     Args:
       feature_sizes: Width of every feature, in order.
-      tower_sizes: Width of every dense layer of each tower.
-      dropout: Dropout rate between the layers in training.
-      batch_norm: Whether every layer is batch-normalised.
+      readers: A layer with a method `macs` for every feature.
 
     Call arguments:
-      inputs: `[batch, sum(feature_sizes)]` floats.
-      training: Whether dropout applies and batch statistics are used.
+      inputs: `[batch, (frames,) sum(feature_sizes)]` floats.
+      num_frames: int32 `[batch]`, for readers of frames.
+      training: Passed on to the readers.
 
     Returns:
-      `[batch, features * tower_sizes[-1]]`: the towers' outputs end to end.
+      `[batch, dim]`: the readers' outputs end to end.
 
     Raises:
       ValueError: `feature_sizes` do not fit the input.
@@ -125,46 +124,40 @@ class FeatureTowers(StoredArguments, keras.layers.Layer):
     def __init__(
         self,
         feature_sizes: Sequence[int],
-        tower_sizes: Sequence[int],
-        dropout: float = 0.0,
-        batch_norm: bool = False,
+        readers: list[keras.layers.Layer],
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.feature_sizes = list(feature_sizes)
-        self.tower_sizes = list(tower_sizes)
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.towers = [
-            DenseStack(
-                self.tower_sizes,
-                dropout,
-                batch_norm,
-                dtype=self.dtype_policy,
-                name=f"tower_{index}",
-            )
-            for index in range(len(self.feature_sizes))
-        ]
+        self.readers = list(readers)
 
-    def build(self, input_shape):
-        """Builds the towers for `[batch, sum(feature_sizes)]`."""
-        check_feature_sizes(self.feature_sizes, input_shape[-1])
-        for tower, size in zip(self.towers, self.feature_sizes, strict=True):
-            tower.build((None, size))
+    def build(self, inputs_shape, num_frames_shape=None):
+        """Builds the readers for `[batch, (frames,) features]`."""
+        check_feature_sizes(self.feature_sizes, inputs_shape[-1])
+        for reader, size in zip(self.readers, self.feature_sizes, strict=True):
+            reader.build((*inputs_shape[:-1], size))
 
-    def call(self, inputs, training=False):
-        """Returns the towers' outputs."""
+    def call(self, inputs, num_frames=None, training=False):
+        """Returns the readers' outputs."""
+        args = () if num_frames is None else (num_frames,)
         features = split_features(inputs, self.feature_sizes)
         outputs = [
-            tower(feature, training=training)
-            for tower, feature in zip(self.towers, features, strict=True)
+            reader(feature, *args, training=training)
+            for reader, feature in zip(self.readers, features, strict=True)
         ]
         return ops.concatenate(outputs, axis=-1)
 
-    def compute_output_shape(self, input_shape):
-        """Returns `[batch, features * tower_sizes[-1]]`."""
-        return (input_shape[0], len(self.towers) * self.tower_sizes[-1])
+    def macs(self, *num_frames: int) -> int:
+        """Returns the MACs of one video, of `num_frames` if it is frames."""
+        return sum(reader.macs(*num_frames) for reader in self.readers)
 
-    def macs(self) -> int:
-        """Returns the MACs of one video."""
-        return sum(tower.macs() for tower in self.towers)
+
+def make_towers(model: VideoModel, dropout: float) -> PerFeature:
+    """Returns a tower, a `DenseStack`, for every feature of a model."""
+    config: Any = model.config
+    sizes = parse_sizes("tower_sizes", config.tower_sizes)
+    towers = [
+        model.make(DenseStack, f"tower_{i}", sizes, dropout, config.batch_norm)
+        for i in range(len(model.feature_sizes))
+    ]
+    return model.make(PerFeature, "towers", model.feature_sizes, towers)

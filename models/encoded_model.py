@@ -54,7 +54,6 @@ class EncodedModel(StoredArguments, keras.Model):
         if not self.model.built:
             encoded = self.encoder.compute_output_shape(shape)
             self.model.build(dict(input_shape) | {self._key: encoded})
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the model's outputs for the codes."""

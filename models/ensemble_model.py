@@ -55,7 +55,6 @@ class EnsembleModel(StoredArguments, keras.Model):
         for member in self.members:
             if not member.built:
                 member.build(input_shape)
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the mean predictions."""

@@ -8,7 +8,7 @@ import keras
 
 from distill.models.argument_checks import parse_sizes
 from distill.models.configs import FullyConnectedConfig
-from distill.models.dense_stack import DenseStack, FeatureTowers
+from distill.models.dense_stack import DenseStack, make_towers
 from distill.models.input_norm import InputNorm
 from distill.models.video_model import VideoModel
 
@@ -31,28 +31,21 @@ class FullyConnectedModel(VideoModel):
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config, policy = self.config, self.dtype_policy
+        config = self.config
         self.drop_embedding(config.dropout)
-        self.input_norm = InputNorm(
-            config.input_batch_norm, dtype=policy, name="input_norm"
+        self.input_norm = self.make(
+            InputNorm, "input_norm", config.input_batch_norm
         )
-        self.towers = FeatureTowers(
-            self.feature_sizes,
-            parse_sizes("tower_sizes", config.tower_sizes),
-            config.dropout,
-            config.batch_norm,
-            dtype=policy,
-            name="towers",
+        self.towers = make_towers(self, config.dropout)
+        self.towers_drop = self.make(
+            keras.layers.Dropout, "towers_drop", config.dropout
         )
-        self.towers_drop = keras.layers.Dropout(
-            config.dropout, dtype=policy, name="towers_drop"
-        )
-        self.hidden = DenseStack(
+        self.hidden = self.make(
+            DenseStack,
+            "hidden",
             parse_sizes("hidden_sizes", config.hidden_sizes),
             config.dropout,
             config.batch_norm,
-            dtype=policy,
-            name="hidden",
         )
 
     def build(self, input_shape):
@@ -60,10 +53,9 @@ class FullyConnectedModel(VideoModel):
         shape = tuple(input_shape["features"])
         self.input_norm.build(shape)
         self.towers.build(shape)
-        joined_shape = self.towers.compute_output_shape(shape)
-        self.hidden.build(joined_shape)
-        self.classifier.build(self.hidden.compute_output_shape(joined_shape))
-        self.built = True
+        width = sum(tower.sizes[-1] for tower in self.towers.readers)
+        self.hidden.build((None, width))
+        self.classifier.build((None, self.hidden.sizes[-1]))
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""

@@ -8,71 +8,34 @@ classification", 2017 (arXiv 1706.06905), equation 5; Hu, Shen and Sun,
 import keras
 from keras import ops
 
+from distill.models.normalized_dense import NormalizedDense
 from distill.models.stored_arguments import StoredArguments
 
 
 @keras.saving.register_keras_serializable("distill.models")
-class ContextGating(StoredArguments, keras.layers.Layer):
+class ContextGating(NormalizedDense):
     """Multiplies a vector h by the gates sigmoid(BN(h G)).
 
     Args:
       remove_diagonal: Whether an entry is excluded from its own gate: G's
         diagonal counts as zeros.
-      add_batch_norm: Whether the gates are normalised over the batch before
-        the sigmoid; otherwise a bias is added.
-
-    Call arguments:
-      inputs: `[batch, dim]` floats.
-      training: Whether the batch's statistics are used.
+      **kwargs: Further arguments of `NormalizedDense`, whose call arguments
+        are these as well.
 
     Returns:
       `[batch, dim]` floats: the inputs, each times a gate in [0, 1].
     """
 
-    def __init__(
-        self,
-        remove_diagonal: bool = False,
-        add_batch_norm: bool = True,
-        **kwargs,
-    ):
+    def __init__(self, remove_diagonal: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.remove_diagonal = remove_diagonal
-        self.add_batch_norm = add_batch_norm
-        self.norm = None
-        if add_batch_norm:
-            self.norm = keras.layers.BatchNormalization(
-                epsilon=1e-3, dtype=self.dtype_policy, name="norm"
-            )
 
-    def build(self, input_shape):
-        """Creates `kernel` `[dim, dim]` and the batch norm or `bias`."""
-        dim = input_shape[-1]
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(dim, dim),
-            initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
-        )
-        if self.norm is None:
-            self.bias = self.add_weight(
-                name="bias", shape=(dim,), initializer="zeros"
-            )
-        else:
-            self.norm.build((None, dim))
-
-    def call(self, inputs, training=False):
+    def call(self, inputs, real=None, training=False):
         """Returns the gated inputs."""
         gates = ops.matmul(inputs, self.kernel)
         if self.remove_diagonal:
             gates = gates - inputs * ops.diagonal(self.kernel)
-        if self.norm is None:
-            gates = gates + self.bias
-        else:
-            gates = self.norm(gates, training=training)
-        return inputs * ops.sigmoid(gates)
-
-    def macs(self) -> int:
-        """Returns the MACs of one video."""
-        return self.kernel.shape[0] ** 2
+        return inputs * ops.sigmoid(self.normalise(gates, real, training))
 
 
 @keras.saving.register_keras_serializable("distill.models")
@@ -98,9 +61,7 @@ class SqueezeExcitation(StoredArguments, keras.layers.Layer):
     def __init__(self, reduction: int = 8, **kwargs):
         super().__init__(**kwargs)
         self.reduction = reduction
-        self.norm = keras.layers.BatchNormalization(
-            epsilon=1e-3, dtype=self.dtype_policy, name="norm"
-        )
+        self.norm = self.make(keras.layers.BatchNormalization, "norm")
 
     def build(self, input_shape):
         """Creates both matrices for `[batch, dim]`."""

@@ -37,7 +37,7 @@ class HierarchicalLstm(VideoModel):
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config, policy = self.config, self.dtype_policy
+        config = self.config
         self.drop_embedding(config.dropout)
         if not 1 <= config.num_blocks <= self.max_frames:
             raise ValueError(
@@ -46,28 +46,20 @@ class HierarchicalLstm(VideoModel):
                 f"{config.num_blocks}."
             )
         self.block_length = -(-self.max_frames // config.num_blocks)
-        self.input_norm = InputNorm(
-            config.input_batch_norm, dtype=policy, name="input_norm"
+        self.input_norm = self.make(
+            InputNorm, "input_norm", config.input_batch_norm
         )
-        self.input_drop = keras.layers.Dropout(
-            config.input_dropout, dtype=policy, name="input_drop"
+        self.input_drop = self.make(
+            keras.layers.Dropout, "input_drop", config.input_dropout
         )
-        self.lower = StackedLstm(
-            config.cells,
-            config.layers,
-            config.dropout,
-            dtype=policy,
-            name="lower",
+        self.lower = self.make(
+            StackedLstm, "lower", config.cells, config.layers, config.dropout
         )
-        self.states_drop = keras.layers.Dropout(
-            config.dropout, dtype=policy, name="states_drop"
+        self.states_drop = self.make(
+            keras.layers.Dropout, "states_drop", config.dropout
         )
-        self.upper = StackedLstm(
-            config.cells,
-            config.layers,
-            config.dropout,
-            dtype=policy,
-            name="upper",
+        self.upper = self.make(
+            StackedLstm, "upper", config.cells, config.layers, config.dropout
         )
 
     def build(self, input_shape):
@@ -78,7 +70,6 @@ class HierarchicalLstm(VideoModel):
         self.lower.build((None, self.block_length, features))
         self.upper.build((None, None, state_size))
         self.classifier.build((None, state_size))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""

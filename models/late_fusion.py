@@ -46,39 +46,39 @@ class LateFusion(VideoModel):
                 "feature_sizes must be one or more widths of 1 or more, got "
                 f"{self.feature_sizes}."
             )
-        config, policy = self.config, self.dtype_policy
-        self.sampling = SampleFrames(
+        config = self.config
+        self.sampling = self.make(
+            SampleFrames,
+            "sampling",
             config.sample_frames,
             config.sample_random_frames,
             config.sample_at_evaluation,
-            dtype=policy,
-            name="sampling",
         )
         self.input_norm = self.context_gating = None
         if config.add_batch_norm:
-            self.input_norm = keras.layers.BatchNormalization(
-                epsilon=1e-3, dtype=policy, name="input_norm"
+            self.input_norm = self.make(
+                keras.layers.BatchNormalization, "input_norm"
             )
         activated = config.hidden_activation is not None
-        self.hidden = NormalizedDense(
+        self.hidden = self.make(
+            NormalizedDense,
+            "hidden",
             config.hidden_size,
             add_batch_norm=config.add_batch_norm and activated,
             stddev=config.cluster_size**-0.5,
-            dtype=policy,
-            name="hidden",
         )
         if config.gating:
-            self.context_gating = ContextGating(
+            self.context_gating = self.make(
+                ContextGating,
+                "context_gating",
                 config.gating_remove_diag,
-                config.add_batch_norm,
-                dtype=policy,
-                name="context_gating",
+                add_batch_norm=config.add_batch_norm,
             )
         num_clusters = clusters_per_feature(
             config.cluster_size, len(self.feature_sizes), self.cluster_divisor
         )
         self.pools = [
-            self.make_pool(index, number, dtype=policy, name=f"pool_{index}")
+            self.make(self.make_pool, f"pool_{index}", index, number)
             for index, number in enumerate(num_clusters)
         ]
 
@@ -108,7 +108,6 @@ class LateFusion(VideoModel):
         if self.context_gating is not None:
             self.context_gating.build((None, self.config.hidden_size))
         self.classifier.build((None, self.config.hidden_size))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""

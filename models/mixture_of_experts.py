@@ -33,10 +33,10 @@ class MixtureOfExperts(Classifier):
         super().__init__(num_classes, config, **kwargs)
         self.prob_gating = None
         if self.config.prob_gating:
-            self.prob_gating = ContextGating(
+            self.prob_gating = self.make(
+                ContextGating,
+                "prob_gating",
                 self.config.prob_gating_remove_diag,
-                dtype=self.dtype_policy,
-                name="prob_gating",
             )
 
     def build(self, input_shape):

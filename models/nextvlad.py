@@ -55,16 +55,13 @@ class NeXtVlad(StoredArguments, keras.layers.Layer):
         self.clusters = clusters
         self.groups = groups
         self.expansion = expansion
-        policy = self.dtype_policy
-        self.attention = keras.layers.Dense(
-            groups, activation="sigmoid", dtype=policy, name="attention"
+        self.attention = self.make(
+            keras.layers.Dense, "attention", groups, activation="sigmoid"
         )
-        self.assignment_norm = keras.layers.BatchNormalization(
-            epsilon=1e-3, dtype=policy, name="assignment_norm"
+        self.assignment_norm = self.make(
+            keras.layers.BatchNormalization, "assignment_norm"
         )
-        self.norm = keras.layers.BatchNormalization(
-            epsilon=1e-3, dtype=policy, name="norm"
-        )
+        self.norm = self.make(keras.layers.BatchNormalization, "norm")
 
     def build(self, frames_shape, num_frames_shape=None):
         """Creates the weights for `[batch, frames, features]`."""
@@ -75,9 +72,7 @@ class NeXtVlad(StoredArguments, keras.layers.Layer):
                 f"({self.expansion} * {frames_shape[-1]}), got {self.groups}."
             )
         group_width = width // self.groups
-        self.expand = keras.layers.Dense(
-            width, dtype=self.dtype_policy, name="expand"
-        )
+        self.expand = self.make(keras.layers.Dense, "expand", width)
         self.expand.build((None, None, frames_shape[-1]))
         self.attention.build((None, None, width))
         self.assignment_kernel = self.add_weight(
@@ -153,19 +148,17 @@ class NeXtVladModel(VideoModel):
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config, policy = self.config, self.dtype_policy
+        config = self.config
         self.vlads = self._make_vlads()
-        self.drop = keras.layers.Dropout(
-            config.dropout, dtype=policy, name="drop"
+        self.drop = self.make(keras.layers.Dropout, "drop", config.dropout)
+        self.hidden = self.make(
+            keras.layers.Dense, "hidden", config.hidden_size, use_bias=False
         )
-        self.hidden = keras.layers.Dense(
-            config.hidden_size, use_bias=False, dtype=policy, name="hidden"
+        self.hidden_norm = self.make(
+            keras.layers.BatchNormalization, "hidden_norm"
         )
-        self.hidden_norm = keras.layers.BatchNormalization(
-            epsilon=1e-3, dtype=policy, name="hidden_norm"
-        )
-        self.gating = SqueezeExcitation(
-            config.gating_reduction, dtype=policy, name="gating"
+        self.gating = self.make(
+            SqueezeExcitation, "gating", config.gating_reduction
         )
 
     def _make_vlads(self) -> list[NeXtVlad]:
@@ -176,12 +169,12 @@ class NeXtVladModel(VideoModel):
         )
         groups = clusters_per_feature(self.config.groups, num_features, 2)
         return [
-            NeXtVlad(
+            self.make(
+                NeXtVlad,
+                f"vlad_{index}",
                 clusters[index],
                 groups[index],
                 self.config.expansion,
-                dtype=self.dtype_policy,
-                name=f"vlad_{index}",
             )
             for index in range(num_features)
         ]
@@ -199,7 +192,6 @@ class NeXtVladModel(VideoModel):
         self.hidden_norm.build(hidden_shape)
         self.gating.build(hidden_shape)
         self.classifier.build(hidden_shape)
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""

@@ -4,6 +4,8 @@ Ioffe and Szegedy, "Batch normalization", ICML 2015; the block that the
 YouTube-8M starter code and its successors build from.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -16,7 +18,7 @@ class NormalizedDense(StoredArguments, keras.layers.Layer):
     """Multiplies by a matrix and normalises every output over the batch.
 
     Args:
-      units: Number of outputs.
+      units: Number of outputs; None for as many as inputs.
       add_batch_norm: Whether the outputs are normalised; otherwise a bias is
         added.
       stddev: Standard deviation of the initial matrix; None takes one over
@@ -34,45 +36,49 @@ class NormalizedDense(StoredArguments, keras.layers.Layer):
 
     def __init__(
         self,
-        units: int,
+        units: int | None = None,
         add_batch_norm: bool = True,
         stddev: float | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_at_least(1, units=units)
+        if units is not None:
+            check_at_least(1, units=units)
         self.units = units
         self.add_batch_norm = add_batch_norm
         self.stddev = stddev
         self.norm = None
         if add_batch_norm:
-            self.norm = keras.layers.BatchNormalization(
-                epsilon=1e-3, dtype=self.dtype_policy, name="norm"
-            )
+            self.norm = self.make(keras.layers.BatchNormalization, "norm")
 
     def build(self, inputs_shape, real_shape=None):
         """Creates `kernel` `[dim, units]` and the batch norm or `bias`."""
         dim = inputs_shape[-1]
+        units = self.units or dim
         stddev = dim**-0.5 if self.stddev is None else self.stddev
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(dim, self.units),
+            shape=(dim, units),
             initializer=keras.initializers.RandomNormal(stddev=stddev),
         )
         if self.norm is None:
             self.bias = self.add_weight(
-                name="bias", shape=(self.units,), initializer="zeros"
+                name="bias", shape=(units,), initializer="zeros"
             )
         else:
-            self.norm.build((*inputs_shape[:-1], self.units))
+            self.norm.build((*inputs_shape[:-1], units))
 
     def call(self, inputs, real=None, training=False):
         """Returns the normalised products."""
-        outputs = ops.matmul(inputs, self.kernel)
+        products = ops.matmul(inputs, self.kernel)
+        return self.normalise(products, real, training)
+
+    def normalise(self, outputs, real, training):
+        """Returns the batch-normalised outputs, or adds the bias."""
         if self.norm is None:
             return outputs + self.bias
         return self.norm(outputs, mask=real, training=training)
 
     def macs(self, num_frames: int = 1) -> int:
         """Returns the MACs of `num_frames` vectors."""
-        return num_frames * self.kernel.shape[0] * self.units
+        return num_frames * math.prod(self.kernel.shape)

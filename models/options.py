@@ -10,21 +10,21 @@ from distill.models.argument_checks import check_at_least, check_choice
 def option(
     default: Any = dataclasses.MISSING,
     help_text: str = "",
+    flag: str | None = None,
     *,
     choices: Sequence[str] = (),
     minimum: float | None = None,
     below: float | None = None,
-    flag: str | None = None,
 ) -> Any:
     """Returns a dataclass field that a command-line flag can be made of.
 
     Args:
       default: The field's default; a field without one must be given.
       help_text: The field's meaning, in a sentence for the user.
+      flag: The flag's name where it differs from the field's.
       choices: The values it accepts; empty for any of its type.
       minimum: The least value it accepts; None for any.
       below: The bound that a value must stay below; None for no bound.
-      flag: The flag's name where it differs from the field's.
     """
     metadata = {
         "help": help_text,

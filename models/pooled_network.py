@@ -35,16 +35,16 @@ class PooledNetworkModel(VideoModel):
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config, policy = self.config, self.dtype_policy
+        config = self.config
         self.drop_embedding(config.dropout)
-        self.input_norm = InputNorm(
-            config.input_batch_norm, dtype=policy, name="input_norm"
+        self.input_norm = self.make(
+            InputNorm, "input_norm", config.input_batch_norm
         )
-        self.hidden = DenseStack(
+        self.hidden = self.make(
+            DenseStack,
+            "hidden",
             parse_sizes("hidden_sizes", config.hidden_sizes),
             config.dropout,
-            dtype=policy,
-            name="hidden",
         )
 
     def build(self, input_shape):
@@ -53,7 +53,6 @@ class PooledNetworkModel(VideoModel):
         self.input_norm.build((None, None, features))
         self.hidden.build((None, 2 * features))
         self.classifier.build((None, self.hidden.sizes[-1]))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""

@@ -72,7 +72,6 @@ class RawVideoModel(StoredArguments, keras.Model):
                 batch, _, width = shape["frames"]
                 shape["frames"] = (batch, self.model_frames, width)
             self.model.build(shape)
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the predictions."""

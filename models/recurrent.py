@@ -37,25 +37,23 @@ class RecurrentModel(VideoModel):
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config, policy = self.config, self.dtype_policy
+        config = self.config
         self.drop_embedding(config.dropout)
-        self.sampler = SampleFrames(
+        self.sampler = self.make(
+            SampleFrames,
+            "sampler",
             config.sample_frames,
             config.sample_random_frames,
             config.sample_at_evaluation,
-            dtype=policy,
-            name="sampler",
         )
-        self.input_norm = InputNorm(
-            config.input_batch_norm, dtype=policy, name="input_norm"
+        self.input_norm = self.make(
+            InputNorm, "input_norm", config.input_batch_norm
         )
         self.recurrences = [
             self.make_recurrence(index) for index in range(config.layers)
         ]
         self.drops = [
-            keras.layers.Dropout(
-                config.dropout, dtype=policy, name=f"drop_{index}"
-            )
+            self.make(keras.layers.Dropout, f"drop_{index}", config.dropout)
             for index in range(1, config.layers)
         ]
 
@@ -73,7 +71,6 @@ class RecurrentModel(VideoModel):
         if self.config.pooling == "state":
             width *= len(self.recurrences[self.first_state :])
         self.classifier.build((None, width))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""
@@ -117,9 +114,7 @@ class LstmModel(RecurrentModel):
 
     def make_recurrence(self, index: int) -> keras.layers.RNN:
         """Returns an LSTM layer."""
-        return make_lstm(
-            self.config.cells, dtype=self.dtype_policy, name=f"lstm_{index}"
-        )
+        return self.make(make_lstm, f"lstm_{index}", self.config.cells)
 
 
 @keras.saving.register_keras_serializable("distill.models")
@@ -133,11 +128,11 @@ class GruModel(RecurrentModel):
 
     def make_recurrence(self, index: int) -> keras.layers.RNN:
         """Returns a GRU layer."""
-        return keras.layers.GRU(
+        return self.make(
+            keras.layers.GRU,
+            f"gru_{index}",
             self.config.cells,
             return_sequences=True,
             return_state=True,
             reset_after=False,
-            dtype=self.dtype_policy,
-            name=f"gru_{index}",
         )

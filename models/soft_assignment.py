@@ -63,11 +63,8 @@ class ClusterPooling(StoredArguments, keras.layers.Layer):
         check_at_least(1, num_clusters=num_clusters)
         self.num_clusters = num_clusters
         self.add_batch_norm = add_batch_norm
-        self.assignment = SoftAssignment(
-            num_clusters,
-            add_batch_norm,
-            dtype=self.dtype_policy,
-            name="assignment",
+        self.assignment = self.make(
+            SoftAssignment, "assignment", num_clusters, add_batch_norm
         )
 
     def build(self, frames_shape, real_shape=None):

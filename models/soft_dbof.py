@@ -60,8 +60,8 @@ class GatedDbof(ClusterPooling):
         self, num_clusters: int, add_batch_norm: bool = True, **kwargs
     ):
         super().__init__(num_clusters, add_batch_norm, **kwargs)
-        self.gates = NormalizedDense(
-            num_clusters, add_batch_norm, dtype=self.dtype_policy, name="gates"
+        self.gates = self.make(
+            NormalizedDense, "gates", num_clusters, add_batch_norm
         )
 
     def build(self, frames_shape, real_shape=None):

@@ -40,18 +40,16 @@ class StackedLstm(StoredArguments, keras.layers.Layer):
         self.layers = layers
         self.dropout = dropout
         self.lstms = [
-            make_lstm(
+            self.make(
+                make_lstm,
+                f"lstm_{index}",
                 cells,
                 return_sequences=index < layers - 1,
-                dtype=self.dtype_policy,
-                name=f"lstm_{index}",
             )
             for index in range(layers)
         ]
         self.dropouts = [
-            keras.layers.Dropout(
-                dropout, dtype=self.dtype_policy, name=f"dropout_{index}"
-            )
+            self.make(keras.layers.Dropout, f"dropout_{index}", dropout)
             for index in range(1, layers)
         ]
 

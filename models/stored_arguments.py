@@ -2,11 +2,14 @@
 
 import dataclasses
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
 
 from distill.models.configs import ModelConfig
+
+_Made = TypeVar("_Made")
 
 
 class StoredArguments:
@@ -18,6 +21,13 @@ class StoredArguments:
     """
 
     config_class: type[ModelConfig] = ModelConfig
+
+    def make(
+        self, kind: Callable[..., _Made], name: str, *args: Any, **kwargs: Any
+    ) -> _Made:
+        """Returns a layer `name` with this layer's dtype policy."""
+        layer: Any = self
+        return kind(*args, name=name, dtype=layer.dtype_policy, **kwargs)
 
     @classmethod
     def argument_names(cls) -> list[str]:

@@ -4,19 +4,18 @@ As the Label_YT_Videos repository builds it, alone and combined with its
 video-level network.
 """
 
-from collections.abc import Sequence
-
 import keras
 from keras import ops
 
 from distill.models.argument_checks import parse_sizes
 from distill.models.configs import CombinedConfig, StreamLstmConfig
-from distill.models.dense_stack import DenseStack, FeatureTowers, dense_macs
-from distill.models.feature_split import (
-    check_feature_sizes,
-    size_per_feature,
-    split_features,
+from distill.models.dense_stack import (
+    DenseStack,
+    PerFeature,
+    dense_macs,
+    make_towers,
 )
+from distill.models.feature_split import size_per_feature
 from distill.models.frame_mask import average_frames, frame_mask
 from distill.models.frame_recurrence import (
     make_lstm,
@@ -50,13 +49,12 @@ class LstmStream(StoredArguments, keras.layers.Layer):
         super().__init__(**kwargs)
         self.input_size = input_size
         self.cells = cells
-        policy = self.dtype_policy
-        self.dense = keras.layers.Dense(
-            input_size, activation="relu", dtype=policy, name="dense"
+        self.dense = self.make(
+            keras.layers.Dense, "dense", input_size, activation="relu"
         )
-        self.forward_lstm = make_lstm(cells, dtype=policy, name="forward")
-        self.backward_lstm = make_lstm(
-            cells, return_sequences=False, dtype=policy, name="backward"
+        self.forward_lstm = self.make(make_lstm, "forward", cells)
+        self.backward_lstm = self.make(
+            make_lstm, "backward", cells, return_sequences=False
         )
 
     def build(self, frames_shape, num_frames_shape=None):
@@ -88,68 +86,6 @@ class LstmStream(StoredArguments, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("distill.models")
-class FeatureStreams(StoredArguments, keras.layers.Layer):
-    """Cuts the frames into their features and reads each by a stream.
-
-    Args:
-      feature_sizes: Width of every feature of a frame, in order.
-      input_size: Width of the dense layer that each stream begins with.
-      cells: Cells of the LSTMs of each stream, one number a feature.
-
-    Call arguments:
-      frames: `[batch, frames, sum(feature_sizes)]` floats.
-      num_frames: int32 `[batch]`. Frames at or beyond it have no effect.
-      training: Passed on to the LSTMs.
-
-    Returns:
-      `[batch, sum(cells)]`: the streams' states end to end.
-
-    Raises:
-      ValueError: `feature_sizes` do not fit the input.
-    """
-
-    def __init__(
-        self,
-        feature_sizes: Sequence[int],
-        input_size: int,
-        cells: Sequence[int],
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.feature_sizes = list(feature_sizes)
-        self.input_size = input_size
-        self.cells = list(cells)
-        self.streams = [
-            LstmStream(
-                input_size,
-                num_cells,
-                dtype=self.dtype_policy,
-                name=f"stream_{index}",
-            )
-            for index, num_cells in enumerate(self.cells)
-        ]
-
-    def build(self, frames_shape, num_frames_shape=None):
-        """Builds the streams for `[batch, frames, features]`."""
-        check_feature_sizes(self.feature_sizes, frames_shape[-1])
-        for stream, size in zip(self.streams, self.feature_sizes, strict=True):
-            stream.build((*frames_shape[:-1], size))
-
-    def call(self, frames, num_frames, training=False):
-        """Returns the streams' states."""
-        features = split_features(frames, self.feature_sizes)
-        states = [
-            stream(feature, num_frames, training=training)
-            for stream, feature in zip(self.streams, features, strict=True)
-        ]
-        return ops.concatenate(states, axis=-1)
-
-    def macs(self, num_frames: int) -> int:
-        """Returns the MACs of one video of `num_frames` frames."""
-        return sum(stream.macs(num_frames) for stream in self.streams)
-
-
-@keras.saving.register_keras_serializable("distill.models")
 class StreamLstmModel(VideoModel):
     """Classifies a video by the final states of one stream per feature.
 
@@ -162,46 +98,46 @@ class StreamLstmModel(VideoModel):
         fit the input.
     """
 
-    config_class = StreamLstmConfig
+    config_class: type[StreamLstmConfig] = StreamLstmConfig
     config: StreamLstmConfig
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config, policy = self.config, self.dtype_policy
+        config = self.config
         self.drop_embedding(config.hidden_dropout)
-        self.streams = FeatureStreams(
-            self.feature_sizes,
-            config.stream_input_size,
-            size_per_feature(
-                parse_sizes("stream_cells", config.stream_cells),
-                len(self.feature_sizes),
-            ),
-            dtype=policy,
-            name="streams",
+        cells = size_per_feature(
+            parse_sizes("stream_cells", config.stream_cells),
+            len(self.feature_sizes),
         )
-        self.streams_drop = keras.layers.Dropout(
-            config.dropout, dtype=policy, name="streams_drop"
+        input_size = config.stream_input_size
+        streams = [
+            self.make(LstmStream, f"stream_{index}", input_size, number)
+            for index, number in enumerate(cells)
+        ]
+        self.streams = self.make(
+            PerFeature, "streams", self.feature_sizes, streams
         )
-        self.hidden = DenseStack(
+        self.streams_drop = self.make(
+            keras.layers.Dropout, "streams_drop", config.dropout
+        )
+        self.hidden = self.make(
+            DenseStack,
+            "hidden",
             parse_sizes("hidden_sizes", config.hidden_sizes),
             config.hidden_dropout,
             config.batch_norm,
-            dtype=policy,
-            name="hidden",
         )
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
         features = input_shape["frames"][-1]
         self.streams.build((None, None, features))
-        joined_shape = (None, self._build_joined(features))
-        self.hidden.build(joined_shape)
-        self.classifier.build(self.hidden.compute_output_shape(joined_shape))
-        self.built = True
+        self.hidden.build((None, self._build_joined(features)))
+        self.classifier.build((None, self.hidden.sizes[-1]))
 
     def _build_joined(self, features: int) -> int:
         """Builds the layers beside the streams; returns the joint width."""
-        return sum(self.streams.cells)
+        return sum(stream.cells for stream in self.streams.readers)
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""
@@ -239,19 +175,11 @@ class CombinedModel(StreamLstmModel):
     def make_layers(self) -> None:
         """Makes the streams and the towers."""
         super().make_layers()
-        self.towers = FeatureTowers(
-            self.feature_sizes,
-            parse_sizes("tower_sizes", self.config.tower_sizes),
-            self.config.hidden_dropout,
-            self.config.batch_norm,
-            dtype=self.dtype_policy,
-            name="towers",
-        )
+        self.towers = make_towers(self, self.config.hidden_dropout)
 
     def _build_joined(self, features: int) -> int:
-        shape = (None, features)
-        self.towers.build(shape)
-        width = self.towers.compute_output_shape(shape)[-1]
+        self.towers.build((None, features))
+        width = sum(tower.sizes[-1] for tower in self.towers.readers)
         return width + super()._build_joined(features)
 
     def _join(self, frames, num_frames, training):

@@ -17,7 +17,6 @@ class VideoLevelClassifier(VideoModel):
     def build(self, input_shape):
         """Builds the classifier for `features` `[batch, dim]`."""
         self.classifier.build(tuple(input_shape["features"]))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the features and the predictions."""
@@ -40,7 +39,6 @@ class FrameLevelLogisticModel(VideoModel):
     def build(self, input_shape):
         """Builds the classifier for `frames` `[batch, frames, features]`."""
         self.classifier.build((None, input_shape["frames"][-1]))
-        self.built = True
 
     def call(self, inputs, training=False):
         """Returns the mean and the predictions."""

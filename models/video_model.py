@@ -82,8 +82,8 @@ class VideoModel(StoredArguments, keras.Model):
 
         Called by `make_layers` of a model that has such a dropout.
         """
-        self.embedding_drop = keras.layers.Dropout(
-            rate, dtype=self.dtype_policy, name="embedding_drop"
+        self.embedding_drop = self.make(
+            keras.layers.Dropout, "embedding_drop", rate
         )
 
     def classify(self, embedding, training):

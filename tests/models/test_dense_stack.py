@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distill.models.dense_stack import DenseStack, FeatureTowers
+from distill.models.dense_stack import DenseStack, PerFeature
 from tests.layer_checks import check_layer, randomise_weights
 from tests.numpy_layers import batch_norm, dense_relu
 from tests.videos import make_vectors
@@ -18,6 +18,14 @@ def make_built(**arguments):
     return layer
 
 
+def make_towers(feature_sizes, **arguments):
+    towers = [
+        DenseStack(SIZES, **arguments, name=f"tower_{index}")
+        for index in range(len(feature_sizes))
+    ]
+    return PerFeature(feature_sizes, towers)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{}, {"dropout": 0.2}, {"batch_norm": True}],
@@ -25,7 +33,7 @@ def make_built(**arguments):
 )
 def test_dense_layers_pass_the_layer_checks(arguments):
     check_layer(lambda: DenseStack(SIZES, **arguments), make_vectors)
-    check_layer(lambda: FeatureTowers([4, 2], SIZES, **arguments), make_vectors)
+    check_layer(lambda: make_towers([4, 2], **arguments), make_vectors)
 
 
 def test_every_layer_ends_in_a_relu():
@@ -61,13 +69,13 @@ def test_dropout_acts_between_layers_in_training_alone():
 @pytest.mark.parametrize("feature_sizes", [[6], [4, 2], [1, 2, 3]])
 def test_every_tower_reads_its_feature_alone(feature_sizes):
     (inputs,) = make_vectors(3)
-    layer = FeatureTowers(feature_sizes, SIZES)
+    layer = make_towers(feature_sizes)
     layer.build((None, DIM))
     randomise_weights(layer)
     features = np.split(inputs, np.cumsum(feature_sizes)[:-1], axis=1)
     expected = [
         dense_relu(feature, *tower.denses)
-        for feature, tower in zip(features, layer.towers, strict=True)
+        for feature, tower in zip(features, layer.readers, strict=True)
     ]
     np.testing.assert_allclose(
         layer(inputs), np.concatenate(expected, axis=1), atol=1e-4
@@ -76,4 +84,4 @@ def test_every_tower_reads_its_feature_alone(feature_sizes):
 
 def test_widths_that_do_not_fill_the_input_are_an_error():
     with pytest.raises(ValueError, match=r"^feature_sizes .* got \(4, 1\)\.$"):
-        FeatureTowers([4, 1], SIZES).build((None, DIM))
+        make_towers([4, 1]).build((None, DIM))

@@ -53,7 +53,7 @@ def test_towers_are_joined_and_read_by_dense_layers(feature_sizes):
     features = np.split(inputs["features"], bounds, axis=1)
     towers = [
         dense_relu(values, *tower.denses)
-        for values, tower in zip(features, model.towers.towers, strict=True)
+        for values, tower in zip(features, model.towers.readers, strict=True)
     ]
     joined = np.concatenate(towers, axis=1)
     embedding = dense_relu(joined, *model.hidden.denses)
@@ -72,7 +72,7 @@ def test_features_are_normalised_by_the_batch_in_training():
 def test_the_embedding_itself_passes_no_dropout():
     model, inputs = make_built(dropout=0.5), make_inputs()
     model.towers_drop.rate = 0.0
-    for stack in (model.hidden, *model.towers.towers):
+    for stack in (model.hidden, *model.towers.readers):
         for drop in stack.drops:
             drop.rate = 0.0
     scored, trained = model(inputs), model(inputs, training=True)

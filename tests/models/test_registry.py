@@ -1,6 +1,5 @@
 """Models by name: choices, defaults and given values."""
 
-import dataclasses
 import re
 import subprocess
 import sys
@@ -86,7 +85,6 @@ def test_the_chosen_classifier_brings_its_arguments():
 
 @pytest.mark.parametrize("value", [False, 0, 0.0])
 def test_an_explicit_false_or_zero_is_kept(monkeypatch, value):
-    @dataclasses.dataclass(frozen=True)
     class OnByDefault(ModelConfig):
         input_batch_norm: bool = True
 
