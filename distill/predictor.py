@@ -36,13 +36,7 @@ class VideoPrediction:
 
 
 class Predictor:
-    """Predicts videos by a checkpoint or an artifact, from any thread.
-
-    Args:
-      runtime: Computes the probabilities of a batch.
-      interface: The inputs and classes of the network.
-      name: Name of the network in `describe`.
-    """
+    """Predicts videos by a checkpoint or an artifact, from any thread."""
 
     def __init__(self, runtime: Runtime, interface: VideoInterface, name: str):
         self._runtime = runtime
@@ -72,25 +66,17 @@ class Predictor:
             the file is damaged.
         """
         path = Path(path)
-        if path.suffix in _CHECKPOINTS:
-            return cls._load_checkpoint(path, role, class_names_file)
-        runtime = load_runtime(path)
-        return cls(runtime, read_interface(path.parent), path.name)
-
-    @classmethod
-    def _load_checkpoint(
-        cls, path: Path, role: str, class_names_file: str | Path | None
-    ) -> "Predictor":
+        if path.suffix not in _CHECKPOINTS:
+            runtime: Runtime = load_runtime(path)
+            return cls(runtime, read_interface(path.parent), path.name)
         # This imports TensorFlow, which artifacts may not need.
         from distill.networks.loading import load_network
 
         network = load_network(path, role)
         num_classes = network.schema.num_classes
-        names = (
-            numbered_classes(num_classes)
-            if class_names_file is None
-            else read_class_names(class_names_file, num_classes)
-        )
+        names = numbered_classes(num_classes)
+        if class_names_file is not None:
+            names = read_class_names(class_names_file, num_classes)
         interface = VideoInterface(network.schema, network.budget, names)
         return cls(ModelRuntime(network.raw_model()), interface, path.name)
 
@@ -168,6 +154,11 @@ class Predictor:
     def class_names(self) -> tuple[str, ...]:
         """Name of every class."""
         return self.interface.class_names
+
+    @property
+    def feature_sizes(self) -> tuple[int, ...]:
+        """Width of each feature of a frame, or of a video's vector."""
+        return self.interface.schema.feature_sizes
 
     @property
     def num_features(self) -> int:

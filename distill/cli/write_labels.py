@@ -40,7 +40,7 @@ def main() -> None:
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
     from distill.data.pipeline import VideoReader
-    from distill.evaluation.prediction_files.labels import write_labels
+    from distill.evaluation.inference import write_labels
 
     reader = VideoReader(
         schema,

@@ -81,16 +81,15 @@ def _check_budgets(budgets: tuple[int, ...]) -> None:
 
 
 class CascadeNetwork:
-    """A network that serves every budget, run as a cascade.
+    """A student that serves every budget, run as a cascade.
 
     It replaces a `Network` wherever videos are predicted, and reads whole
     videos.
 
-    Args:
-      network: The student.
-      cascade: Its stages.
-
     Attributes:
+      num_frames: The most frames of a video that it sees.
+      num_parameters: Number of values in the weights.
+      macs: MACs of a video that passes all stages.
       frames_seen: For each batch, int `[batch]`: frames that a video took.
       stages: For each batch, int `[batch]`: the stage at which a video ended.
 
@@ -108,33 +107,18 @@ class CascadeNetwork:
             )
         self.network = network
         self.cascade = cascade
+        self.num_frames = cascade.budgets[-1]
+        self.num_parameters = network.num_parameters
+        # A stage starts anew: it reuses no result of the one before.
+        self._stage_macs = [network.model.macs(k) for k in cascade.budgets]
+        self.macs = sum(self._stage_macs)
         self.frames_seen: list[np.ndarray] = []
         self.stages: list[np.ndarray] = []
-
-    @property
-    def num_frames(self) -> int:
-        """The most frames of a video that it sees."""
-        return self.cascade.budgets[-1]
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of values in the weights."""
-        return self.network.num_parameters
-
-    @property
-    def macs(self) -> int:
-        """MACs of a video that passes all stages."""
-        return sum(self._stage_macs)
-
-    @property
-    def _stage_macs(self) -> list[int]:
-        # A stage starts anew: it reuses no result of the one before.
-        return [self.network.model.macs(k) for k in self.cascade.budgets]
 
     @functools.cached_property
     def _stage_functions(self) -> list[BatchPolymorphicFunction]:
         def make(num_frames: int) -> BatchPolymorphicFunction:
-            budget = _stage_budget(num_frames)
+            budget = FrameBudget("nested_k", num_frames=num_frames)
             network = self.network.at_budget(budget)
             return BatchPolymorphicFunction(
                 lambda videos: network.predict(select_frames(videos, budget))
@@ -186,15 +170,10 @@ def calibrate(
     budgets: tuple[int, ...],
     mean_frames: float,
 ) -> Cascade:
-    """Finds the thresholds that give a mean number of frames.
+    """Finds the thresholds that give a student a mean number of frames.
 
-    Every stage passes the same share of its videos on. Labels are not used.
-
-    Args:
-      network: A student that serves every budget.
-      reader: Reads the videos whose probabilities set the thresholds.
-      budgets: Frames of every stage.
-      mean_frames: The mean number of frames to reach.
+    Every stage passes the same share of the reader's videos on. Labels are not
+    used.
 
     Raises:
       ValueError: The mean lies outside the budgets.
@@ -205,20 +184,13 @@ def calibrate(
             f"The mean number of frames must be from {budgets[0]} to "
             f"{budgets[-1]}, the cascade's budgets, got {mean_frames}."
         )
-    confidences = np.stack(
-        [
-            np.concatenate(
-                [
-                    videos.predictions.max(axis=1)
-                    for videos in predict_videos(
-                        network.at_budget(_stage_budget(k)), reader
-                    )
-                ]
-            )
-            for k in budgets
-        ],
-        axis=1,
-    )
+    stages = []
+    for k in budgets:
+        at_budget = network.at_budget(FrameBudget("nested_k", num_frames=k))
+        batches = predict_videos(at_budget, reader)
+        greatest = [videos.predictions.max(axis=1) for videos in batches]
+        stages.append(np.concatenate(greatest))
+    confidences = np.stack(stages, axis=1)
     low, high = 0.0, 1.0
     thresholds: tuple[float, ...] = ()
     for _ in range(_NUM_BISECTIONS):
@@ -228,17 +200,10 @@ def calibrate(
     return Cascade(tuple(budgets), thresholds)
 
 
-def _stage_budget(num_frames: int) -> FrameBudget:
-    return FrameBudget("nested_k", num_frames=num_frames)
-
-
 def _find_thresholds(
     confidences: np.ndarray, budgets: tuple[int, ...], share: float
 ) -> tuple[tuple[float, ...], float]:
-    """Returns the thresholds that pass a share on, and the mean of frames.
-
-    The confidences are `[videos, stages]` greatest probabilities.
-    """
+    """Returns the thresholds that pass a share on, and the mean of frames."""
     videos = np.arange(len(confidences))
     frames, thresholds = float(budgets[0]), []
     for stage in range(len(budgets) - 1):

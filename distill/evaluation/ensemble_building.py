@@ -6,7 +6,7 @@ added, each as often as it helps.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,31 +31,26 @@ class KeptPredictions:
     """
 
     def __init__(self) -> None:
-        self._members: list[ScoreStore] = []
+        self.members: list[ScoreStore] = []
         self._videos: list[np.ndarray] = []
         self._classes: list[np.ndarray] = []
-
-    @property
-    def num_members(self) -> int:
-        """Number of members."""
-        return len(self._members)
 
     def start_member(self) -> None:
         """Begins the next member."""
         self._check_same_videos()
-        self._members.append(ScoreStore())
+        self.members.append(ScoreStore())
 
     def keep(self, videos: Prediction) -> None:
         """Keeps a batch of the newest member."""
-        store = self._members[-1]
-        if len(self._members) == 1:
+        store = self.members[-1]
+        if len(self.members) == 1:
             numbers, classes = np.nonzero(videos.labels)
             self._videos.append((numbers + store.num_videos).astype(np.int32))
             self._classes.append(classes.astype(np.int32))
         store.append(videos.predictions)
 
     def _check_same_videos(self) -> None:
-        numbers = {store.num_videos for store in self._members}
+        numbers = {store.num_videos for store in self.members}
         if len(numbers) > 1:
             raise ValueError(
                 "The members must read the same videos, got the numbers "
@@ -77,7 +72,7 @@ class KeptPredictions:
         videos = np.concatenate(self._videos)
         classes = np.concatenate(self._classes)
         start = 0
-        for predictions in zip(*(m.rows() for m in self._members), strict=True):
+        for predictions in zip(*(m.rows() for m in self.members), strict=True):
             end = start + len(predictions[0])
             labels = np.zeros(predictions[0].shape, bool)
             rows = slice(*np.searchsorted(videos, [start, end]))
@@ -101,18 +96,15 @@ def search_weights(
     the first one in a tie. The result is the best mean of all steps; the
     earliest in a tie.
 
-    Args:
-      kept: The members' predictions of validation videos. Report scores on
-        other videos.
-      num_steps: Number of additions. A weight is a multiple of one over the
-        number of additions that the result uses.
-      top_k: Classes a video that enter GAP.
+    A member may be added often; the `num_steps` additions also bound the
+    weights' denominator. GAP is that of the `top_k` classes of each video.
+    Report scores on other videos than those kept.
 
     Returns:
       A weight for each member; they sum to 1.
     """
     check_at_least(1, search_steps=num_steps)
-    identity = np.eye(kept.num_members, dtype=int)
+    identity = np.eye(len(kept.members), dtype=int)
     counts, best, best_gap = 0 * identity[0], identity[0], -1.0
     for _ in range(num_steps):
         choices = counts + identity
@@ -155,27 +147,25 @@ class EnsembleBuilder:
         """
         ensemble = Ensemble(tuple(members))
         check_members(ensemble.members)
-        kept = None
-        if search_steps is not None:
-            self._check_whole_videos()
-            kept = KeptPredictions()
-        scores = {}
+        if search_steps is not None and self.reader.schema.segment_labels:
+            raise ValueError(
+                "--search_weights is for whole videos, not --segment_labels: "
+                "give --weights."
+            )
+        scores, kept = {}, KeptPredictions()
         for member in ensemble.members:
-            if kept is not None:
-                kept.start_member()
-            observe = None if kept is None else kept.keep
+            kept.start_member()
+            observe = kept.keep if search_steps is not None else None
             scores[member.name] = self._score(
                 member.checkpoint, member.role, observe
             )
-        if kept is not None and search_steps is not None:
+        if search_steps is not None:
             weights = search_weights(
                 kept, num_steps=search_steps, top_k=self.top_k
             )
+            pairs = zip(members, weights, strict=True)
             ensemble = Ensemble(
-                tuple(
-                    dataclasses.replace(member, weight=weight)
-                    for member, weight in zip(members, weights, strict=True)
-                )
+                tuple(Member(m.checkpoint, m.role, w) for m, w in pairs)
             )
         ensemble.write(path)
         for member in ensemble.members:
@@ -183,18 +173,8 @@ class EnsembleBuilder:
         scores["ensemble"] = self._score(path, "student") | {"weight": 1.0}
         return scores
 
-    def _check_whole_videos(self) -> None:
-        if self.reader.schema.segment_labels:
-            raise ValueError(
-                "--search_weights is for whole videos, not --segment_labels: "
-                "give --weights."
-            )
-
     def _score(
-        self,
-        checkpoint: str | Path,
-        role: str,
-        observe: Callable[[Prediction], None] | None = None,
+        self, checkpoint: str | Path, role: str, observe: Any = None
     ) -> dict[str, Any]:
         return evaluate_checkpoint(
             checkpoint,

@@ -75,9 +75,8 @@ def predict_videos(
         labels = batch["labels"].numpy()
         rated = batch.get("label_weights")
         predictions = predict(video_inputs(batch)).numpy()
-        yield Prediction(
-            ids, predictions, labels, None if rated is None else rated.numpy()
-        )
+        weights = None if rated is None else rated.numpy()
+        yield Prediction(ids, predictions, labels, weights)
 
 
 def evaluate_network(
@@ -140,10 +139,10 @@ def evaluate_network(
 
 def _sum_losses(label_loss: str, videos: Prediction) -> float:
     weights = videos.label_weights
+    if weights is not None:
+        weights = weights.astype(np.float32)
     batch_losses = losses.LABEL_LOSSES[label_loss](
-        videos.labels.astype(np.float32),
-        videos.predictions,
-        None if weights is None else weights.astype(np.float32),
+        videos.labels.astype(np.float32), videos.predictions, weights
     )
     return float(np.sum(batch_losses, dtype=np.float64))
 
@@ -153,10 +152,8 @@ def evaluate_checkpoint(
     role: str,
     reader: VideoReader,
     *,
-    top_k: int = 20,
     network: ScoredNetwork | None = None,
-    observe: Callable[[Prediction], None] | None = None,
-    sharing: SharedReading = ALONE,
+    **options: Any,
 ) -> dict[str, Any]:
     """Scores a network of a checkpoint, as `evaluate_network` does.
 
@@ -164,36 +161,30 @@ def evaluate_checkpoint(
       checkpoint: The file, or that of an ensemble.
       role: `teacher` or `student`; for an ensemble `student`.
       reader: Reads the examples, with labels.
-      top_k: Classes a video that enter GAP.
       network: The network, if it is already loaded.
-      observe: Called with every batch.
-      sharing: Divides the examples among workers.
+      **options: Further arguments of `evaluate_network`.
 
     Returns:
       The scores with `checkpoint`, `role` and `step`. An ensemble has the role
       `ensemble`, no step and the training loss of its first member.
     """
     network = network or load_network(checkpoint, role)
-    trained, step = checkpoint, None
     if is_ensemble(checkpoint):
-        role = "ensemble"
+        role, step = "ensemble", None
         trained = Ensemble.read(checkpoint).members[0].checkpoint
     else:
-        step = read_progress(checkpoint)["step"]
+        trained, step = str(checkpoint), read_progress(checkpoint)["step"]
     scores = evaluate_network(
         network,
         reader,
         label_loss=read_settings(trained).training.label_loss,
-        top_k=top_k,
-        observe=observe,
-        sharing=sharing,
+        **options,
     )
-    identity = {"checkpoint": str(checkpoint), "role": role}
-    return identity | {"step": step} | scores
+    identity = {"checkpoint": str(checkpoint), "role": role, "step": step}
+    return identity | scores
 
 
 def _device_name() -> str:
-    """Returns `GPU: MODEL`, or `CPU`."""
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return "CPU"

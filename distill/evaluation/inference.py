@@ -1,7 +1,7 @@
-"""Predictions of videos as CSV files in the starter code's form.
+"""Predictions and labels of videos as CSV files in the starter code's form.
 
-One file for all videos, from one worker or several; or a file for each input,
-which a later run keeps.
+Predictions are one file for all videos, from one worker or several; or a file
+for each input, which a later run keeps.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from distill.data.bad_records import name_video
 from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import (
     Prediction,
@@ -21,6 +22,7 @@ from distill.evaluation.evaluate import (
     predict_videos,
 )
 from distill.evaluation.prediction_files.files import (
+    LABEL_HEADER,
     PREDICTION_HEADER,
     new_csv,
 )
@@ -29,10 +31,10 @@ from distill.metrics.ranking import top_classes
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
 
-DESCRIPTION = "inference.json"
+_DESCRIPTION = "inference.json"
 
 
-def format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
+def _format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
     """Yields a CSV line for each video: `id,class score class score ...`.
 
     The `top_k` classes come best first; scores have six decimals.
@@ -59,8 +61,34 @@ def write_predictions(
     count = 0
     with new_csv(path, PREDICTION_HEADER) as file:
         for videos in batches:
-            file.writelines(format_predictions(videos, top_k))
+            file.writelines(_format_predictions(videos, top_k))
             count += len(videos.ids)
+            yield count
+
+
+def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
+    """Writes every video's labels, `id,class class ...`, atomically.
+
+    Yields:
+      The number of videos written so far, after every batch.
+
+    Raises:
+      BadRecordError: A record is bad, or there is none.
+      ValueError: The records are segments, which have ratings, not labels.
+    """
+    if reader.schema.segment_labels:
+        raise ValueError(
+            "--segment_labels: a label CSV is of whole videos, not of segments."
+        )
+    count = 0
+    with new_csv(path, LABEL_HEADER) as file:
+        for batch in reader.read_once():
+            labels = batch["labels"].numpy()
+            for video_id, row in zip(batch["id"].numpy(), labels, strict=True):
+                name = name_video(video_id)
+                classes = " ".join(map(str, np.flatnonzero(row)))
+                file.write(f"{name},{classes}\n")
+            count += len(labels)
             yield count
 
 
@@ -109,7 +137,6 @@ def write_shared_predictions(
 
 
 def _interleave(files: Sequence[TextIO], batch_size: int) -> Iterator[str]:
-    """Yields a batch's lines of each file, then of each again, to the end."""
     while lines := [
         line for file in files for line in itertools.islice(file, batch_size)
     ]:
@@ -117,10 +144,7 @@ def _interleave(files: Sequence[TextIO], batch_size: int) -> Iterator[str]:
 
 
 def choose_shard(files: list[str], shard: str | None) -> list[str]:
-    """Returns the files of process i of n, by a shard `i,n`.
-
-    Processes count from 0; process i takes every n-th file from file i on. All
-    files are returned for None.
+    """Returns the files of a shard `i,n`: every n-th from file i on.
 
     Raises:
       ValueError: `shard` has another form, or the process gets no file.
@@ -145,11 +169,8 @@ def choose_shard(files: list[str], shard: str | None) -> list[str]:
 class InferenceFiles:
     """A directory with a CSV file of predictions for every input file.
 
-    Attributes:
-      directory: Directory of the CSV files, which are named as their inputs.
-      source: Identity of the network, as JSON values. A directory holds
-        predictions of one source.
-      top_k: Classes a video.
+    A CSV file has the name of its input. A directory holds the `top_k` classes
+    of one `source`: the identity of a network, as JSON values.
     """
 
     directory: Path
@@ -171,7 +192,7 @@ class InferenceFiles:
                     f"{other} and {file} would both be written to "
                     f"{self.path(file)}: give them an --output_dir each."
                 )
-        description = self.directory / DESCRIPTION
+        description = self.directory / _DESCRIPTION
         expected = self.source | {"top_k": self.top_k}
         if not description.exists():
             with replace_atomically(description) as temporary:

@@ -19,11 +19,6 @@ _COMPARED = {
     "parameters": "parameters",
     "macs": "MACs",
 }
-_SEGMENT_TITLES = {
-    "gap": "GAP (rated pairs)",
-    "macs": "MACs a segment",
-    "examples_per_second": "segments/s",
-}
 
 
 def write_metrics(path: str | Path, scores: Any) -> None:
@@ -33,10 +28,7 @@ def write_metrics(path: str | Path, scores: Any) -> None:
 
 
 def read_named_scores(files: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Reads metrics files by name.
-
-    Args:
-      files: `NAME=FILE`, or `NAME=FILE:ROLE` for a file of two networks.
+    """Reads files, `NAME=FILE` or of two networks `NAME=FILE:ROLE`, by name.
 
     Raises:
       ValueError: An entry has another form, or its file has no such network.
@@ -96,7 +88,11 @@ def print_scores(scores: Sequence[Mapping[str, Any]]) -> None:
         "step": "step",
     }
     if "num_segments" in scores[0]:
-        titles |= _SEGMENT_TITLES
+        titles |= {
+            "gap": "GAP (rated pairs)",
+            "macs": "MACs a segment",
+            "examples_per_second": "segments/s",
+        }
     print(scores[0]["checkpoint"])
     print_table(
         ["metric", *(network["role"] for network in scores)],

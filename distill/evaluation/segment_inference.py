@@ -1,19 +1,16 @@
-"""The best segments of every class as a CSV file, and its score.
+"""The best segments of every class as a CSV file.
 
 YouTube-8M Segments (2019): `Class,Segments`, for each class a line of segment
 ids `VIDEO:START`, best first.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from distill.data.bad_records import name_video
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import Prediction
-from distill.evaluation.prediction_files.files import check_header, new_csv
-from distill.metrics.segments import ranked_segment_map
+from distill.evaluation.prediction_files.files import new_csv
 
 HEADER = "Class,Segments"
 
@@ -63,7 +60,6 @@ class TopSegments:
             yield label, self._ids[self._places[index][order]].tolist()
 
     def _merge(self) -> None:
-        """Merges the pending batches into the kept segments."""
         if not self._pending_ids:
             return
         added = np.concatenate(self._pending_scores)
@@ -79,9 +75,6 @@ class TopSegments:
             self._places[index] = np.concatenate([self._places[index], places])[
                 kept
             ]
-        self._drop_unused_ids()
-
-    def _drop_unused_ids(self) -> None:
         used = np.zeros(len(self._ids), bool)
         for places in self._places:
             used[places] = True
@@ -91,7 +84,7 @@ class TopSegments:
 
 
 def _select_best(scores: np.ndarray, count: int) -> np.ndarray:
-    """Returns the indexes, ascending, of the `count` greatest scores."""
+    """Returns the ascending indexes of the `count` greatest scores."""
     if len(scores) <= count:
         return np.arange(len(scores))
     least = np.partition(scores, -count)[-count]
@@ -118,53 +111,13 @@ def write_segments(
             file.write(f"{label},{' '.join(ids)}\n")
 
 
-def read_segments(path: str | Path) -> dict[int, list[str]]:
-    """Reads a file of `write_segments`: by class, segment ids, best first.
-
-    Raises:
-      ValueError: The file has another form; the message names the line.
-    """
-    rankings = {}
-    with open(path, encoding="utf-8") as file:
-        check_header(path, file.readline().rstrip("\n"), HEADER)
-        for number, line in enumerate(file, start=2):
-            label, comma, ids = line.partition(",")
-            if not comma or not label.isdecimal():
-                raise ValueError(f"{path}, line {number}: not CLASS,SEGMENTS.")
-            rankings[int(label)] = ids.split()
-    return rankings
-
-
-def read_ratings(reader: VideoReader) -> dict[int, dict[str, bool]]:
-    """Returns by class the rated segment ids, with True for a positive."""
-    ratings: dict[int, dict[str, bool]] = {}
-    for batch in reader.read_once():
-        ids, labels = batch["id"].numpy(), batch["labels"].numpy()
-        for segment, label in np.argwhere(batch["label_weights"].numpy()):
-            name = name_video(ids[segment])
-            of_class = ratings.setdefault(int(label), {})
-            of_class[name] = bool(labels[segment, label])
-    return ratings
-
-
-def score_segments(
-    path: str | Path, ratings: Mapping[int, Mapping[str, bool]]
-) -> float:
-    """Returns the segment mAP of a file of `write_segments`.
-
-    The ratings are those of `read_ratings`.
-    """
-    return ranked_segment_map(read_segments(path), ratings)
-
-
 def read_class_list(path: str | Path, num_classes: int) -> list[int]:
     """Reads the class index at the start of every line, ascending.
 
     A first line without an index is a header.
 
     Raises:
-      ValueError: A line has no index below `num_classes`, or there is no index;
-        the message names the file and the line.
+      ValueError: A line has no index below `num_classes`, or no line has one.
     """
     lines = Path(path).read_text(encoding="utf-8").rstrip().splitlines()
     classes = set()

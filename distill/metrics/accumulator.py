@@ -27,14 +27,6 @@ class _Positives(NamedTuple):
     in_top: np.ndarray
 
 
-_NO_POSITIVES = _Positives(
-    np.zeros(0, np.int32),
-    np.zeros(0, np.int32),
-    np.zeros(0, np.float32),
-    np.zeros(0, bool),
-)
-
-
 class VideoMetrics:
     """Hit@1, PERR, GAP and mAP of videos in any number of batches.
 
@@ -61,14 +53,13 @@ class VideoMetrics:
         self._scores = ScoreStore()
         # Rows of a video's top k scores, followed by their k classes.
         self._top = ScoreStore()
-        self._positives: list[_Positives] = []
+        types = (np.int32, np.int32, np.float32, bool)
+        self._positives = [_Positives(*(np.zeros(0, t) for t in types))]
 
     def update(self, predictions: np.ndarray, labels: np.ndarray) -> None:
         """Adds a batch.
 
-        Args:
-          predictions: `[batch, classes]` scores.
-          labels: `[batch, classes]` booleans.
+        `predictions` are `[batch, classes]` scores, `labels` booleans.
 
         Raises:
           ValueError: The shapes differ, or a score is not finite.
@@ -84,18 +75,14 @@ class VideoMetrics:
         labels = labels.astype(bool)
         ranking = top_classes(predictions, self.top_k)
         self._hits += hits_at_one(ranking, labels).sum()
-        self._perr += precision_at_equal_recall(
-            predictions, ranking, labels
-        ).sum()
+        perr = precision_at_equal_recall(predictions, ranking, labels)
+        self._perr += perr.sum()
         videos, classes = np.divmod(np.flatnonzero(labels), labels.shape[1])
         in_top = (ranking[videos] == classes[:, None]).any(axis=1)
+        numbers = (videos + self.num_videos).astype(np.int32)
+        scores = predictions[videos, classes]
         self._positives.append(
-            _Positives(
-                (videos + self.num_videos).astype(np.int32),
-                classes.astype(np.int32),
-                predictions[videos, classes],
-                in_top,
-            )
+            _Positives(numbers, classes.astype(np.int32), scores, in_top)
         )
         # True labels are kept apart: their scores here are marked as absent.
         top_scores = np.take_along_axis(predictions, ranking, axis=1)
@@ -142,7 +129,7 @@ class VideoMetrics:
         num_videos, num_classes = counts[:, 0].sum(), counts[:, 1].max()
         if not num_videos:
             return dict.fromkeys(names, 0.0)
-        fields = zip(_NO_POSITIVES, *self._positives, strict=True)
+        fields = zip(*self._positives, strict=True)
         own = _Positives(*map(np.concatenate, fields))
         # The video numbers of other processes are not used.
         positives = _Positives(
@@ -158,12 +145,8 @@ class VideoMetrics:
             peers,
         )
         hits, perr = peers.sum(np.array([self._hits, self._perr], np.float64))
-        values = [
-            gap,
-            float(hits / num_videos),
-            float(perr / num_videos),
-            _mean(at_k[occurs]),
-        ]
+        hit_at_one, perr = float(hits / num_videos), float(perr / num_videos)
+        values = [gap, hit_at_one, perr, _mean(at_k[occurs])]
         if self.exact_map:
             counters = self._count_others(own, positives, num_classes)
             values.append(_mean(counters.result(num_positives, peers)[occurs]))
@@ -179,7 +162,6 @@ class VideoMetrics:
     def _count_others(
         self, own: _Positives, positives: _Positives, num_classes: int
     ) -> PrecisionCounters:
-        """Counts every class's other scores among this process's videos."""
         counters = PrecisionCounters(
             positives.scores, positives.classes, num_classes
         )

@@ -65,10 +65,8 @@ class PrecisionCounters:
         if not self._scores.size:
             return np.zeros(len(num_positives))
         indexes = np.arange(len(self._scores))
-        is_first = np.ones(len(indexes), bool)
-        is_first[1:] = (np.diff(self._scores) != 0) | (
-            np.diff(self._rankings) != 0
-        )
+        changes = (np.diff(self._scores) != 0) | (np.diff(self._rankings) != 0)
+        is_first = np.concatenate([[True], changes])
         # The first positive of the same score, and the end of the ranking.
         firsts = np.maximum.accumulate(np.where(is_first, indexes, 0))
         ends = self._bounds[self._rankings + 1]
@@ -114,10 +112,8 @@ def pooled_and_class_precisions(
         for index, start, end in zip(with_positives, starts, ends, strict=True):
             by_class.add(other_scores[start:end], index)
     total = np.array([num_positives.sum()])
-    return (
-        float(pooled.result(total, peers)[0]),
-        by_class.result(num_positives, peers),
-    )
+    average = float(pooled.result(total, peers)[0])
+    return average, by_class.result(num_positives, peers)
 
 
 def average_precision(
@@ -129,10 +125,7 @@ def average_precision(
       scores: `[candidates]` scores.
       labels: `[candidates]` booleans.
       num_positives: Positives in all, including those that are not candidates;
-        default: the positive candidates.
-
-    Returns:
-      A float in [0, 1]; 0 without a positive.
+        default: the positive candidates. Without one the result is 0.
     """
     labels = labels.astype(bool)
     if num_positives is None:

@@ -11,14 +11,10 @@ _CACHED_ROWS = 32
 
 
 def hits_at_one(top: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns Hit@1 of each video: True if its top class is a true label.
+    """Returns Hit@1, `[videos]` booleans: the best class is a true label.
 
-    Args:
-      top: `[videos, k]` classes, best first.
-      labels: `[videos, classes]` booleans.
-
-    Returns:
-      `[videos]` booleans.
+    `top` are `[videos, k]` classes, best first, `labels` `[videos, classes]`
+    booleans.
     """
     return np.take_along_axis(labels, top[:, :1], axis=1)[:, 0]
 
@@ -54,8 +50,7 @@ def top_classes(predictions: np.ndarray, k: int) -> np.ndarray:
       k: Number of classes; if there are fewer, all are returned.
 
     Returns:
-      `[videos, min(k, classes)]` class indexes. For equal scores the lower
-      index comes first.
+      `[videos, min(k, classes)]` classes; of equal scores the lower one first.
     """
     num_videos, num_classes = predictions.shape
     if 4 * k >= num_classes:

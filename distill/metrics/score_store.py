@@ -34,10 +34,7 @@ class ScoreStore:
         self._chunk_sizes: list[int] = []
 
     def append(self, scores: np.ndarray) -> None:
-        """Adds a batch.
-
-        Args:
-          scores: `[batch, classes]`; kept as float32.
+        """Adds a batch of scores, `[batch, classes]`, kept as float32.
 
         Raises:
           ValueError: The number of classes differs from earlier batches.
@@ -77,11 +74,8 @@ class ScoreStore:
             yield from self._read(start, min(start + width, self.num_classes))
 
     def _read(self, start: int, end: int) -> np.ndarray:
-        """Returns `[end - start, videos]` scores of classes from `start` on."""
-        parts = [
-            self._read_chunk(index, start, end)
-            for index in range(len(self._chunk_sizes))
-        ]
+        chunks = range(len(self._chunk_sizes))
+        parts = [self._read_chunk(index, start, end) for index in chunks]
         parts += [batch[:, start:end].T for batch in self._batches]
         return np.concatenate(parts, axis=1)
 
@@ -94,7 +88,6 @@ class ScoreStore:
         return part
 
     def _write_chunk(self) -> None:
-        """Moves the scores in memory to the end of the file."""
         chunk = np.concatenate([batch.T for batch in self._batches], axis=1)
         try:
             if self._file is None:

@@ -4,8 +4,6 @@ YouTube-8M Segments (2019): a pair without a rating is neither positive nor
 negative, and is ignored.
 """
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
 from distill.metrics.average_precision import average_precision
@@ -33,10 +31,8 @@ class SegmentMetrics:
     ) -> None:
         """Adds a batch.
 
-        Args:
-          predictions: `[batch, classes]` scores.
-          labels: `[batch, classes]` booleans; used for rated pairs alone.
-          label_weights: `[batch, classes]` booleans: the rated pairs.
+        `predictions` are `[batch, classes]` scores, `labels` and
+        `label_weights` (the rated pairs) booleans.
 
         Raises:
           ValueError: The shapes differ, or a score is not finite.
@@ -65,8 +61,7 @@ class SegmentMetrics:
     def result(self, peers: Peers = ALONE) -> dict[str, float]:
         """Returns the metrics of all segments.
 
-        Args:
-          peers: Processes that hold other segments; the result covers all.
+        The result covers the segments of all peers too.
 
         Returns:
           Dict of `segment_mean_average_precision` (each class's rated segments
@@ -100,31 +95,3 @@ class SegmentMetrics:
 def _gather(parts: list[np.ndarray], dtype: type, peers: Peers) -> np.ndarray:
     own = np.concatenate([np.zeros(0, dtype), *parts])
     return np.concatenate(peers.gather(own))
-
-
-def ranked_segment_map(
-    rankings: Mapping[int, Sequence[str]],
-    ratings: Mapping[int, Mapping[str, bool]],
-) -> float:
-    """Returns the segment mAP of ranked segments, as in an inference file.
-
-    YouTube-8M starter code, `segment_eval_inference`: in each class, segments
-    without a rating are skipped, and the average precision divides by all
-    positives of the class, ranked or not.
-
-    Args:
-      rankings: By class, segment ids, best first.
-      ratings: By class, rated segment ids with True for a positive.
-
-    Returns:
-      The mean over the ranked classes that have a positive; 0 without one.
-    """
-    precisions = []
-    for label, ranking in rankings.items():
-        rated = ratings.get(label, {})
-        num_positives = sum(rated.values())
-        if num_positives:
-            hits = np.array([rated[s] for s in ranking if s in rated], bool)
-            ranks = np.arange(len(hits))
-            precisions.append(average_precision(-ranks, hits, num_positives))
-    return float(np.mean(precisions)) if precisions else 0.0

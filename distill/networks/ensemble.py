@@ -18,12 +18,13 @@ class EnsembleNetwork:
     """Networks of any kinds and frame budgets that read the same data.
 
     It replaces a `Network` wherever videos are predicted. It reads whole
-    videos, and one graph selects the frames of every member.
+    videos, and one graph selects the frames of every member. The weights of
+    the mean sum to 1.
 
-    Args:
-      networks: The members.
-      weights: Weight of each in the mean; they sum to 1.
-      schema: The layout of the data.
+    Attributes:
+      num_frames: The most frames of a video that a member sees.
+      num_parameters: Number of values in the weights of all members.
+      macs: MACs of all members for one video of the most frames.
 
     Raises:
       ValueError: A member draws its frames at random, or the weights do not
@@ -48,6 +49,9 @@ class EnsembleNetwork:
         self._model.build(
             input_shapes(schema, schema.max_frames, schema.num_features)
         )
+        self.num_frames = max(network.num_frames for network in networks)
+        self.num_parameters = sum(n.num_parameters for n in networks)
+        self.macs = self._model.macs()
 
     def raw_model(self) -> EnsembleModel:
         """Returns the model from stored videos to predictions."""
@@ -57,21 +61,6 @@ class EnsembleNetwork:
     def compiled_predict(self) -> BatchPolymorphicFunction:
         """The mean predictions as one graph for batches of any size."""
         return BatchPolymorphicFunction(self._model)
-
-    @property
-    def num_frames(self) -> int:
-        """The most frames of a video that a member sees."""
-        return max(network.num_frames for network in self.networks)
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of values in the weights of all members."""
-        return sum(network.num_parameters for network in self.networks)
-
-    @property
-    def macs(self) -> int:
-        """MACs of all members for one video of the most frames."""
-        return self._model.macs()
 
     def at_budget(self, budget: FrameBudget) -> "EnsembleNetwork":
         """Raises a ValueError: every member keeps its own budget."""

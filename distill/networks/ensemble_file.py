@@ -13,8 +13,8 @@ from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
 from distill.system.typed_json import read_dataclass
 
-FORMAT = "distill-ensemble-1"
-SUFFIX = ".json"
+_FORMAT = "distill-ensemble-1"
+_SUFFIX = ".json"
 _ROLES = ("student", "teacher")
 _SHOWN = 200  # characters of weights in an error
 
@@ -63,7 +63,7 @@ class Ensemble:
         name, count = names.most_common(1)[0]
         if count > 1:
             raise ValueError(f"An ensemble has each member once: {name}.")
-        weights = scale_weights([member.weight for member in self.members])
+        weights = _scale_weights([member.weight for member in self.members])
         members = (
             dataclasses.replace(member, weight=weight)
             for member, weight in zip(self.members, weights, strict=True)
@@ -85,14 +85,16 @@ class Ensemble:
         """
         if not is_ensemble(path):
             raise ValueError(
-                f"The file of an ensemble must end in {SUFFIX}, got {path}."
+                f"The file of an ensemble must end in {_SUFFIX}, got {path}."
             )
-        members = [
-            dataclasses.asdict(member)
-            | {"checkpoint": _relative(member.checkpoint, Path(path).parent)}
-            for member in self.used_members
-        ]
-        fields = {"format": FORMAT, "members": members}
+        directory = Path(path).parent.resolve()
+        members = []
+        for member in self.used_members:
+            file = Path(member.checkpoint)
+            file = file.parent.resolve() / file.name
+            checkpoint = {"checkpoint": os.path.relpath(file, directory)}
+            members.append(dataclasses.asdict(member) | checkpoint)
+        fields = {"format": _FORMAT, "members": members}
         with replace_atomically(path) as temporary:
             temporary.write_text(json.dumps(fields, indent=2) + "\n")
 
@@ -108,36 +110,27 @@ class Ensemble:
             raise ValueError(f"There is no ensemble {path}.")
         try:
             fields = read_json_object(path)
-            if fields.pop("format", None) != FORMAT:
-                raise ValueError(f'its "format" is not {FORMAT!r}')
+            if fields.pop("format", None) != _FORMAT:
+                raise ValueError(f'its "format" is not {_FORMAT!r}')
             members = read_dataclass(cls, fields).members
         except ValueError as error:
             text = str(error).removesuffix(".")
             raise ValueError(f"{path} is not an ensemble: {text}.") from error
-        return cls(
-            tuple(
-                dataclasses.replace(
-                    member, checkpoint=str(path.parent / member.checkpoint)
-                )
-                for member in members
-            )
+        found = (
+            Member(str(path.parent / m.checkpoint), m.role, m.weight)
+            for m in members
         )
+        return cls(tuple(found))
 
 
 def is_ensemble(path: str | Path) -> bool:
     """Returns whether a file has the name of an ensemble."""
-    return str(path).endswith(SUFFIX)
+    return str(path).endswith(_SUFFIX)
 
 
-def scale_weights(
+def _scale_weights(
     weights: Sequence[float], name: str = "weights"
 ) -> list[float]:
-    """Returns weights scaled to sum to 1.
-
-    Raises:
-      ValueError: A weight is negative or not finite, or all are 0; the message
-        calls them by `name`.
-    """
     finite = all(0 <= weight < math.inf for weight in weights)
     if not finite or not 0 < sum(weights) < math.inf:
         raise ValueError(
@@ -154,8 +147,8 @@ def parse_weights(
     """Returns the scaled weights of --weights, or equal ones for None.
 
     Raises:
-      ValueError: A weight is not valid, or they are not as many as the `number`
-        of files of the flag `files`.
+      ValueError: A weight is not valid, or not each of the `number` files of
+        the flag `files` has one.
     """
     if texts is None:
         texts = ["1"] * number
@@ -170,20 +163,12 @@ def parse_weights(
         raise ValueError(
             f"--weights must be numbers, got {','.join(texts)}."
         ) from error
-    return scale_weights(weights, "--weights")
+    return _scale_weights(weights, "--weights")
 
 
 def parse_member(text: str, role: str, weight: float = 1.0) -> Member:
-    """Returns the member of `FILE`, `FILE:student` or `FILE:teacher`.
-
-    `role` is the role where the text names none.
-    """
+    """Returns the member of `FILE:ROLE`, or of `FILE` with the given role."""
     file, separator, named = text.rpartition(":")
     if separator and named in _ROLES:
         return Member(file, named, weight)
     return Member(text, role, weight)
-
-
-def _relative(checkpoint: str, directory: Path) -> str:
-    folder = Path(checkpoint).parent.resolve()
-    return os.path.relpath(folder / Path(checkpoint).name, directory.resolve())

@@ -29,11 +29,8 @@ def load_network(
         its settings.
       ValueError: The file has no such network, or is not an ensemble.
     """
-    network: Network | EnsembleNetwork
-    if is_ensemble(checkpoint):
-        network = _load_ensemble(checkpoint, role, precision)
-    else:
-        network = _load_checkpoint(checkpoint, role, precision)
+    load = _load_ensemble if is_ensemble(checkpoint) else _load_checkpoint
+    network = load(checkpoint, role, precision)
     return network if budget is None else network.at_budget(budget)
 
 

@@ -13,10 +13,10 @@ from distill.settings.schema import DataSchema
 
 @dataclasses.dataclass(frozen=True)
 class ModelSize:
-    """A model of the registry with its default sizes.
+    """A model of the registry with its default sizes, and its cost.
 
-    If the sizes do not fit the data, `problem` says why, and `parameters` and
-    `macs` (MACs of one video of the greatest length) are None.
+    `macs` are those of a video of the greatest length. If the sizes do not fit
+    the data, `problem` says why.
     """
 
     name: str
@@ -48,15 +48,10 @@ def list_models(
 def _measure(name: str, level: str, schema: DataSchema) -> ModelSize:
     arguments = registry.resolve_arguments(name, {})
     settings = NetworkSettings(name, dict(arguments))
-    classifier = str(
-        arguments.pop(
-            "video_level_classifier_model", registry.get_entry(name).classifier
-        )
-    )
-    classifier_arguments = {
-        key: arguments.pop(key)
-        for key in registry.CLASSIFIERS[classifier].arguments
-    }
+    fixed = registry.get_entry(name).classifier
+    classifier = str(arguments.pop("video_level_classifier_model", fixed))
+    names = registry.CLASSIFIERS[classifier].arguments
+    classifier_arguments = {key: arguments.pop(key) for key in names}
     size = ModelSize(name, level, arguments, classifier, classifier_arguments)
     schema = dataclasses.replace(schema, frame_features=level == "frame")
     try:

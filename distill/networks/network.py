@@ -66,18 +66,15 @@ class Network:
         Raises:
           ValueError: The budget draws frames at random.
         """
+        most = self.schema.max_frames
         raw = RawVideoModel(
             self.model,
             self.budget,
-            self.schema.max_frames,
+            most,
             self.max_frames,
             name="raw_video_model",
         )
-        raw.build(
-            input_shapes(
-                self.schema, self.schema.max_frames, self.schema.num_features
-            )
-        )
+        raw.build(input_shapes(self.schema, most, self.schema.num_features))
         return raw
 
     @functools.cached_property
@@ -120,17 +117,21 @@ def build_network(
 ) -> Network:
     """Builds a network with fresh weights.
 
-    Args:
-      settings: The architecture and the frame budget.
-      schema: The layout of the data: feature widths, classes, frames.
-      name: `teacher` or `student`.
-      precision: Data type of the computation: `float32` or `bfloat16`.
+    Its name is `teacher` or `student`; it computes in the precision `float32`
+    or `bfloat16`.
 
     Raises:
       ValueError: The model is unknown, its sizes do not fit one another, or
         it reads another level (frames, or one vector a video) than the data.
     """
-    _check_level(settings, schema)
+    level = "frame" if schema.frame_features else "video"
+    entry = registry.get_entry(settings.model)
+    if entry.level != level:
+        raise ValueError(
+            f"{settings.model} reads {entry.level}-level data, but "
+            f"--frame_features={schema.frame_features} says that the records "
+            f"are {level}-level."
+        )
     max_frames = settings.budget.width(schema.max_frames)
     feature_sizes = schema.feature_sizes
     if settings.encoder_sizes:
@@ -153,17 +154,6 @@ def build_network(
         model.build(input_shapes(schema, max_frames, schema.num_features))
     budget = settings.budget.at_evaluation()
     return Network(model, settings, max_frames, budget, schema)
-
-
-def _check_level(settings: NetworkSettings, schema: DataSchema) -> None:
-    level = "frame" if schema.frame_features else "video"
-    entry = registry.get_entry(settings.model)
-    if entry.level != level:
-        raise ValueError(
-            f"{settings.model} reads {entry.level}-level data, but "
-            f"--frame_features={schema.frame_features} says that the records "
-            f"are {level}-level."
-        )
 
 
 def input_shapes(

@@ -46,11 +46,8 @@ Shapes = dict[str, tuple[int, ...]]
 def read_validated_settings(path: str | Path, role: str) -> RunSettings:
     """Returns a checkpoint's settings after a check against its weights.
 
-    No memory is allocated for the weights.
-
-    Args:
-      path: The checkpoint.
-      role: `teacher`, `student` or `autoencoder`.
+    The role is `teacher`, `student` or `autoencoder`. No memory is allocated
+    for the weights.
 
     Raises:
       CheckpointError: The file is not a checkpoint, or its weights differ in
@@ -59,11 +56,9 @@ def read_validated_settings(path: str | Path, role: str) -> RunSettings:
     """
     with open_checkpoint(path) as file:
         settings = stored_settings(file)
-        network: Any = (
-            settings.autoencoder
-            if role == _AUTOENCODER
-            else settings.network(role)
-        )
+        network: Any = settings.autoencoder
+        if role != _AUTOENCODER:
+            network = settings.network(role)
         group = result_group(file, role)
         if group not in file:
             raise CheckpointError(
@@ -86,14 +81,13 @@ def read_validated_settings(path: str | Path, role: str) -> RunSettings:
 
 
 def _check_sizes(network: Any, schema: DataSchema, stored: Shapes) -> None:
-    """Checks every size against the number of stored values and variables."""
     num_values = sum(map(math.prod, stored.values()))
-    if schema.max_frames > _MOST_FRAMES:
+    frames = schema.max_frames
+    if frames > _MOST_FRAMES:
         raise ValueError(
-            f"max_frames must be at most {_MOST_FRAMES}, got "
-            f"{schema.max_frames}"
+            f"max_frames must be at most {_MOST_FRAMES}, got {frames}"
         )
-    most = max(num_values, schema.max_frames, _LEAST_LIMIT)
+    most = max(num_values, frames, _LEAST_LIMIT)
     sizes: dict[str, Any] = {"encoder_sizes": network.encoder_sizes}
     if isinstance(network, NetworkSettings):
         sizes |= network.arguments
@@ -123,10 +117,7 @@ def _check_sizes(network: Any, schema: DataSchema, stored: Shapes) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _expect_shapes(network: str, schema: DataSchema, role: str) -> Shapes:
-    """Returns the shapes of a network's weights by name.
-
-    The network's settings are JSON, so that they can be a key of the cache.
-    """
+    # The network's settings are JSON, so that they can be a key of the cache.
     # Keras seeds later layers by Python's random numbers: none may be used up.
     state = random.getstate()
     try:
@@ -177,12 +168,8 @@ def check_same_data(
       CheckpointError: Features, classes or frames differ; the message calls the
         run, or another network, `expected_by`.
     """
-    for name in (
-        "frame_features",
-        "feature_sizes",
-        "num_classes",
-        "max_frames",
-    ):
+    names = ("frame_features", "feature_sizes", "num_classes", "max_frames")
+    for name in names:
         old, new = getattr(trained, name), getattr(expected, name)
         if old != new:
             raise CheckpointError(

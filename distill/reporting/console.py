@@ -20,11 +20,8 @@ def print_table(
 ) -> None:
     """Prints a table.
 
-    Args:
-      titles: Titles of the columns.
-      rows: Cells of each row.
-      left: Indexes of the columns that are aligned to the left.
-      width: Characters a line, if the output is not a terminal.
+    The columns of the indexes `left` are aligned to the left. If the output is
+    not a terminal, a line has `width` characters.
     """
     table = rich.table.Table()
     for index, title in enumerate(titles):

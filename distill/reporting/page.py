@@ -1,9 +1,9 @@
 """Blocks of a report, rendered as GitHub markdown and as an HTML page."""
 
-import dataclasses
 import html
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 # Colours of plots. An HTML page replaces them by its own of the same name, of
 # the light or dark scheme.
@@ -42,15 +42,13 @@ figure svg { display: block; height: auto; max-width: 100%; }
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Code:
+class Code(NamedTuple):
     """Text that is shown as code."""
 
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Strong:
+class Strong(NamedTuple):
     """Emphasised text."""
 
     text: str
@@ -59,22 +57,16 @@ class Strong:
 Words = str | Code | Strong
 
 
-@dataclasses.dataclass(frozen=True)
-class Paragraph:
+class Paragraph(NamedTuple):
     """A paragraph of text."""
 
     words: tuple[Words, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table.
 
-    Attributes:
-      header: Titles of the columns.
-      rows: A cell for each column.
-      num_texts: Number of columns at the left that hold text; the others hold
-        numbers.
+    The first `num_texts` columns hold text, the others numbers.
     """
 
     header: tuple[str, ...]
@@ -82,22 +74,14 @@ class Table:
     num_texts: int = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """Preformatted lines, as on a terminal."""
 
     text: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Plot:
-    """A plot.
-
-    Attributes:
-      file_name: Name of its file in the report's directory.
-      title: A caption of one line.
-      svg: Content of the file, as matplotlib writes it.
-    """
+class Plot(NamedTuple):
+    """An SVG of matplotlib, the name of its file, and a caption of one line."""
 
     file_name: str
     title: str
@@ -107,8 +91,7 @@ class Plot:
 Block = Paragraph | Table | Listing | Plot
 
 
-@dataclasses.dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """Blocks under a title."""
 
     title: str
@@ -178,9 +161,9 @@ def _markdown_block(block: Block) -> str:
             return f"![{_markdown_words(title)}]({file_name})"
         case Table(header, rows, num_texts):
             num_numbers = len(header) - num_texts
-            lines = [header, ["---"] * num_texts + ["---:"] * num_numbers]
-            lines[0] = [_markdown_cell(words) for words in header]
-            lines += [[_markdown_cell(words) for words in row] for row in rows]
+            rule = ["---"] * num_texts + ["---:"] * num_numbers
+            head, *body = ([*map(_markdown_cell, r)] for r in (header, *rows))
+            lines = [head, rule, *body]
             return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -202,7 +185,6 @@ def _markdown_words(words: Words) -> str:
 
 
 def _fence(text: str, shortest: str) -> str:
-    """Returns a fence of backticks longer than any in the text."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(len(shortest), longest + 1)
 
@@ -225,11 +207,10 @@ def _html_block(block: Block) -> str:
 
 
 def _html_row(tag: str, cells: Sequence[Words], num_texts: int) -> str:
-    texts = [f"<{tag}>{_html_words(cell)}</{tag}>" for cell in cells]
-    texts[num_texts:] = [
-        f'<{tag} class="number">{_html_words(cell)}</{tag}>'
-        for cell in cells[num_texts:]
-    ]
+    texts = []
+    for index, cell in enumerate(cells):
+        start = tag if index < num_texts else f'{tag} class="number"'
+        texts.append(f"<{start}>{_html_words(cell)}</{tag}>")
     return f"<tr>{''.join(texts)}</tr>"
 
 
@@ -243,7 +224,6 @@ def _html_words(words: Words) -> str:
 
 
 def _inline_svg(svg: str, title: str, file_name: str) -> str:
-    """Returns a plot as an element of a page with other plots."""
     drawing = svg[svg.index("<svg") :]
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"<!--.*?-->\s*", "", drawing, flags=re.DOTALL)

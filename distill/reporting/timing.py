@@ -12,13 +12,9 @@ def time_interleaved(
 ) -> dict[str, float]:
     """Returns the median seconds of functions that are called in turn.
 
-    Each is called once before, which may compile and fill caches.
-
-    Args:
-      functions: Functions by name; each returns when its work is done.
-      repeats: Number of turns.
-      calls_a_turn: Timed calls of a function in a turn. Above 1, an untimed
-        call comes first, so that caches and threads serve this function.
+    Each is called once before, which may compile and fill caches. In each of
+    the `repeats` turns a function has `calls_a_turn` timed calls; above 1 an
+    untimed one comes first, so that caches and threads serve this function.
     """
     for function in functions.values():
         function()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distill.metrics.segments import SegmentMetrics, ranked_segment_map
+from distill.metrics.segments import SegmentMetrics
 from tests import plain_metrics
 
 
@@ -47,16 +47,6 @@ def test_segment_map_and_gap_are_those_of_plain_loops():
     assert found["num_rated"] == rated.sum()
 
 
-def test_segment_map_of_a_hand_made_case():
-    """Class 0 finds its positives at ranks 1 and 3, class 1 at rank 2."""
-    predictions = np.array([[0.9, 0.1], [0.8, 0.7], [0.3, 0.6], [0.99, 0.95]])
-    labels = np.array([[1, 0], [0, 0], [1, 1], [0, 0]], bool)
-    rated = np.array([[1, 0], [1, 1], [1, 1], [0, 0]], bool)
-    found = metrics_of((predictions, labels, rated)).result()
-    expected = ((1 + 2 / 3) / 2 + 1 / 2) / 2
-    assert found["segment_mean_average_precision"] == pytest.approx(expected)
-
-
 def test_what_nobody_rated_has_no_effect():
     predictions, labels, rated = draw_segments()
     expected = metrics_of((predictions, labels, rated)).result()
@@ -97,38 +87,3 @@ def test_shapes_that_differ_and_scores_that_are_not_finite_are_errors():
         SegmentMetrics().update(good, good > 0, good[:, :1] > 0)
     with pytest.raises(ValueError, match="not finite"):
         SegmentMetrics().update(good + np.nan, good > 0, good > 0)
-
-
-def test_rankings_of_all_segments_score_as_the_metric_does():
-    predictions, labels, rated = draw_segments()
-    ids = [f"video{row // 3}:{5 * (row % 3)}" for row in range(40)]
-    rankings = {
-        label: [ids[row] for row in np.argsort(-predictions[:, label])]
-        for label in range(7)
-    }
-    ratings = {
-        label: {
-            ids[row]: bool(labels[row, label])
-            for row in np.flatnonzero(rated[:, label])
-        }
-        for label in range(7)
-    }
-    expected = plain_segment_map(predictions, labels, rated)
-    assert ranked_segment_map(rankings, ratings) == pytest.approx(expected)
-
-
-def test_a_cut_off_ranking_is_divided_by_all_positives_of_its_class():
-    ratings = {
-        3: {"a:0": True, "b:5": False, "c:0": True, "d:5": True},
-        4: {"a:0": True},
-        5: {"a:0": False},
-    }
-    # Of class 3 a positive is missing; "z:0" was not rated. Class 4 is not in
-    # the file, class 5 has no positive.
-    rankings = {3: ["z:0", "b:5", "a:0", "d:5"], 5: ["a:0"]}
-    expected = (1 / 2 + 2 / 3) / 3
-    assert ranked_segment_map(rankings, ratings) == pytest.approx(expected)
-    assert ranked_segment_map(rankings | {4: []}, ratings) == pytest.approx(
-        expected / 2
-    )
-    assert ranked_segment_map({5: ["a:0"]}, ratings) == 0

@@ -7,7 +7,10 @@ import pytest
 import tensorflow as tf
 
 from distill.checkpoints.conversion import convert_to_student
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
+from distill.settings.run import RunSettings
 from distill.settings.synthetic import SyntheticSettings
 
 pytest.register_assert_rewrite("stage_runs", "stored_files")
@@ -65,16 +68,25 @@ def _mean_example(video: tf.train.SequenceExample) -> tf.train.Example:
 
 
 @pytest.fixture(scope="session")
+def reader(videos) -> VideoReader:
+    """Returns a reader of the validation videos."""
+    files = find_files(f"{videos}/validate-*.tfrecord")
+    return VideoReader(stage_runs.frame_schema(), files, stage_runs.BATCH_SIZE)
+
+
+def _train(settings: RunSettings, directory: Path) -> Path:
+    """Keeps every step's checkpoint."""
+    stage_runs.train_in_process(
+        settings, directory, checkpoint_every_steps=1, log_every_steps=2
+    )
+    return directory
+
+
+@pytest.fixture(scope="session")
 def joint_run(videos, tmp_path_factory) -> Path:
     """Returns the directory of a joint run with a checkpoint of every step."""
     directory = tmp_path_factory.mktemp("runs") / "joint"
-    stage_runs.train_in_process(
-        stage_runs.joint_settings(videos),
-        directory,
-        checkpoint_every_steps=1,
-        log_every_steps=2,
-    )
-    return directory
+    return _train(stage_runs.joint_settings(videos), directory)
 
 
 @pytest.fixture(scope="session")
@@ -87,13 +99,7 @@ def joint_checkpoint(joint_run) -> Path:
 def student_run(videos, tmp_path_factory) -> Path:
     """Returns the directory of a run on labels, every step's checkpoint."""
     directory = tmp_path_factory.mktemp("runs") / "student"
-    stage_runs.train_in_process(
-        stage_runs.student_settings(videos),
-        directory,
-        checkpoint_every_steps=1,
-        log_every_steps=2,
-    )
-    return directory
+    return _train(stage_runs.student_settings(videos), directory)
 
 
 @pytest.fixture(scope="session")

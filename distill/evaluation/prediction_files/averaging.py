@@ -10,6 +10,7 @@ import collections
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from distill.evaluation.prediction_files.files import (
     PREDICTION_HEADER,
@@ -34,26 +35,16 @@ class IndexedPredictions:
       ValueError: The header is wrong, or an id is missing or occurs twice.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, file: BinaryIO):
         self.path = path
         self.numbers: dict[str, int] = {}
+        self._file = file
         self._starts = array.array("q")
-        with contextlib.ExitStack() as opened:
-            self._file = opened.enter_context(open(path, "rb"))
-            self._index()
-            self._opened = opened.pop_all()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._opened.close()
-
-    def _index(self) -> None:
-        header = _decode(self._file.readline())
-        check_header(self.path, header, PREDICTION_HEADER)
-        start = self._file.tell()
-        for number, line in enumerate(self._file, start=2):
-            video_id, _ = parse_at(self.path, number, split_line, _decode(line))
-            check_new(self.path, number, video_id, self.numbers)
+        check_header(path, _decode(file.readline()), PREDICTION_HEADER)
+        start = file.tell()
+        for number, line in enumerate(file, start=2):
+            video_id, _ = parse_at(path, number, split_line, _decode(line))
+            check_new(path, number, video_id, self.numbers)
             self.numbers[video_id] = number
             self._starts.append(start)
             start += len(line)
@@ -72,13 +63,11 @@ def average_predictions(
     output: str | Path,
     top_k: int = 20,
 ) -> int:
-    """Writes the weighted mean of prediction files, atomically.
+    """Writes the mean of CSVs of the same videos, atomically.
 
-    Args:
-      files: Prediction CSVs of the same videos, in any order.
-      weights: Weight of each file; they sum to 1.
-      output: The CSV to write, in the order of the first file.
-      top_k: Classes a video. A class that a file does not list counts as 0.
+    The weights sum to 1. The output has the `top_k` best classes of each video,
+    in the order of the first file. A class that a file does not list counts as
+    0.
 
     Returns:
       The number of videos.
@@ -89,10 +78,11 @@ def average_predictions(
     check_at_least(1, top_k=top_k)
     with contextlib.ExitStack() as opened:
         sources = [
-            opened.enter_context(contextlib.closing(IndexedPredictions(path)))
+            IndexedPredictions(path, opened.enter_context(open(path, "rb")))
             for path in files
         ]
-        _check_same_videos(sources)
+        for other in sources[1:]:
+            _check_same_videos(sources[0], other)
         with new_csv(output, PREDICTION_HEADER) as file:
             for video_id in sources[0].numbers:
                 videos = [source.read(video_id) for source in sources]
@@ -103,7 +93,6 @@ def average_predictions(
 def _average(
     videos: Sequence[VideoScores], weights: Sequence[float]
 ) -> VideoScores:
-    """Returns the weighted mean of one video's lines, by class index."""
     totals: dict[int, float] = collections.defaultdict(float)
     for weight, video in zip(weights, videos, strict=True):
         for index, score in zip(video.classes, video.scores, strict=True):
@@ -114,18 +103,18 @@ def _average(
     return VideoScores(videos[0].video_id, classes, scores)
 
 
-def _check_same_videos(sources: Sequence[IndexedPredictions]) -> None:
-    first = sources[0]
-    for other in sources[1:]:
-        for one, lacking in ((first, other), (other, first)):
-            missing = one.numbers.keys() - lacking.numbers.keys()
-            if missing:
-                video_id = min(missing, key=one.numbers.__getitem__)
-                raise ValueError(
-                    f"{lacking.path} has no video {video_id!r}, which "
-                    f"{one.path} has in line {one.numbers[video_id]}: all "
-                    "files must hold the same videos."
-                )
+def _check_same_videos(
+    first: IndexedPredictions, other: IndexedPredictions
+) -> None:
+    for one, lacking in ((first, other), (other, first)):
+        missing = one.numbers.keys() - lacking.numbers.keys()
+        if missing:
+            video_id = min(missing, key=one.numbers.__getitem__)
+            raise ValueError(
+                f"{lacking.path} has no video {video_id!r}, which {one.path} "
+                f"has in line {one.numbers[video_id]}: all files must hold the "
+                "same videos."
+            )
 
 
 def _decode(line: bytes) -> str:

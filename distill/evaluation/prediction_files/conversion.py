@@ -1,5 +1,6 @@
 """Predictions as JSON lines, from batch prediction or a server, to CSV."""
 
+import functools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,10 +38,7 @@ def convert_predictions(
     check_at_least(1, top_k=top_k)
     check_num_classes(num_classes)
     seen: set[str] = set()
-
-    def parse(line: bytes) -> VideoScores:
-        return parse_json_line(line, num_classes)
-
+    parse = functools.partial(parse_json_line, num_classes=num_classes)
     with new_csv(output, PREDICTION_HEADER) as written:
         for path in files:
             with open(path, "rb") as lines:
@@ -81,14 +79,12 @@ def parse_json_line(
     for name in ("class_indexes", scored):
         if not isinstance(fields.get(name), list):
             raise ValueError(f'"{name}" must be a list.')
-    numbers = [len(fields[name]) for name in ("class_indexes", scored)]
-    if numbers[0] != numbers[1]:
+    classes, scores = fields["class_indexes"], fields[scored]
+    if len(classes) != len(scores):
         raise ValueError(
             f'"class_indexes" and "{scored}" must have the same length, got '
-            f"{numbers[0]} and {numbers[1]}."
+            f"{len(classes)} and {len(scores)}."
         )
     return VideoScores(
-        video_id,
-        to_classes(fields["class_indexes"], num_classes),
-        to_scores(fields[scored]),
+        video_id, to_classes(classes, num_classes), to_scores(scores)
     )

@@ -6,7 +6,9 @@ A prediction is a line `id,class score class score ...`, a label a line
 
 import contextlib
 import dataclasses
+import functools
 import glob
+import os
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
@@ -40,11 +42,9 @@ class VideoScores:
     def best(self, top_k: int) -> "VideoScores":
         """Returns the k best classes, best first; ties keep their order."""
         order = sorted(range(len(self.scores)), key=lambda i: -self.scores[i])
-        return VideoScores(
-            self.video_id,
-            [self.classes[index] for index in order[:top_k]],
-            [self.scores[index] for index in order[:top_k]],
-        )
+        classes = [self.classes[index] for index in order[:top_k]]
+        scores = [self.scores[index] for index in order[:top_k]]
+        return VideoScores(self.video_id, classes, scores)
 
     def to_csv(self) -> str:
         """Returns the line of a prediction CSV, scores with six decimals."""
@@ -72,12 +72,10 @@ def match_files(patterns: str, flag: str) -> list[str]:
     Raises:
       ValueError: A glob matches no file; the message names the flag.
     """
-
-    def list_matches(pattern: str) -> list[str]:
-        return [name for name in glob.glob(pattern) if Path(name).is_file()]
-
     try:
-        return match_patterns(patterns, list_matches)
+        return match_patterns(
+            patterns, lambda p: list(filter(os.path.isfile, glob.glob(p)))
+        )
     except ValueError as error:
         raise ValueError(f"--{flag}: {error}") from error
 
@@ -93,11 +91,8 @@ def read_predictions(
     Raises:
       ValueError: A line is wrong; the message names the file and the line.
     """
-    yield from _read_once(
-        files,
-        PREDICTION_HEADER,
-        lambda line: parse_prediction(line, num_classes),
-    )
+    parse = functools.partial(parse_prediction, num_classes=num_classes)
+    return _read_once(files, PREDICTION_HEADER, parse)
 
 
 def read_labels(
@@ -117,26 +112,6 @@ def read_labels(
     return {video.video_id: video.classes for video in videos}
 
 
-def read_lines(path: str | Path, header: str) -> Iterator[tuple[int, str]]:
-    """Yields the lines of a CSV file below its header, with their numbers.
-
-    Raises:
-      ValueError: The file has another header, or a line is too long.
-    """
-    with open(path, encoding="utf-8", errors="backslashreplace") as file:
-        first = file.readline(_MOST_CHARACTERS).rstrip("\n")
-        check_header(path, first, header)
-        number = 2
-        while line := file.readline(_MOST_CHARACTERS + 1):
-            if len(line) > _MOST_CHARACTERS:
-                raise ValueError(
-                    f"{path}, line {number}: it has more than "
-                    f"{_MOST_CHARACTERS:,} characters."
-                )
-            yield number, line.rstrip("\n")
-            number += 1
-
-
 def check_header(path: str | Path, line: str, header: str) -> None:
     """Checks the first line of a file."""
     if line != header:
@@ -153,11 +128,20 @@ def _read_once(
 ) -> Iterator[VideoScores]:
     seen: set[str] = set()
     for path in files:
-        for number, line in read_lines(path, header):
-            video = parse_at(path, number, parse, line)
-            check_new(path, number, video.video_id, seen)
-            seen.add(video.video_id)
-            yield video
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            first = file.readline(_MOST_CHARACTERS).rstrip("\n")
+            check_header(path, first, header)
+            read_line = functools.partial(file.readline, _MOST_CHARACTERS + 1)
+            for number, line in enumerate(iter(read_line, ""), start=2):
+                if len(line) > _MOST_CHARACTERS:
+                    raise ValueError(
+                        f"{path}, line {number}: it has more than "
+                        f"{_MOST_CHARACTERS:,} characters."
+                    )
+                video = parse_at(path, number, parse, line.rstrip("\n"))
+                check_new(path, number, video.video_id, seen)
+                seen.add(video.video_id)
+                yield video
 
 
 def parse_at(
@@ -210,10 +194,7 @@ def check_num_classes(num_classes: int | None) -> None:
 
 
 def to_classes(values: Iterable[Any], num_classes: int | None) -> list[int]:
-    """Returns class indexes of whole numbers or their texts, checked.
-
-    `num_classes` is None if it is not known.
-    """
+    """Returns class indexes of whole numbers or their texts, checked."""
     classes = []
     for value in values:
         if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):

@@ -25,14 +25,11 @@ MISSING = ("error", "zero")
 _ROWS = 256
 
 
-class ListedMetrics:
+class _ListedMetrics:
     """Metrics of videos whose prediction lines list only the best classes.
 
     A class that is not listed counts as not found. Classes of equal score rank
     in the order of the line.
-
-    Args:
-      top_k: Classes a video that enter GAP and mAP at k.
     """
 
     def __init__(self, top_k: int):
@@ -47,7 +44,6 @@ class ListedMetrics:
         self._positives = array.array("i")
 
     def update(self, video: VideoScores, labels: list[int]) -> None:
-        """Adds a video; an empty line counts as no prediction."""
         true = set(labels)
         ranked = video.best(max(self.top_k, len(true)))
         found = [index in true for index in ranked.classes]
@@ -61,14 +57,7 @@ class ListedMetrics:
         self._found.extend(found[:k])
 
     def result(self) -> dict[str, float]:
-        """Returns `gap`, `hit_at_one`, `perr`, `mean_average_precision_at_k`.
-
-        They equal those of `VideoMetrics` if the lines list as many classes as
-        the metrics use; all are 0 without videos.
-        """
         names = ("gap", "hit_at_one", "perr", "mean_average_precision_at_k")
-        if not self.num_videos:
-            return dict.fromkeys(names, 0.0)
         scores, classes = np.array(self._scores), np.array(self._classes)
         found = np.array(self._found, bool)
         positives = np.array(self._positives)
@@ -81,20 +70,16 @@ class ListedMetrics:
             num_positives,
         )
         precisions = at_k[num_positives > 0]
-        values = (
-            gap,
-            self._hits / self.num_videos,
-            self._perr / self.num_videos,
-            precisions.mean() if precisions.size else 0.0,
-        )
-        return dict(zip(names, map(float, values), strict=True))
+        mean_at_k = precisions.mean() if precisions.size else 0.0
+        per_video = np.array([self._hits, self._perr]) / self.num_videos
+        values = map(float, (gap, *per_video, mean_at_k))
+        return dict(zip(names, values, strict=True))
 
 
-class ExactMap:
+class _ExactMap:
     """mAP of every score, available if every line lists all classes.
 
-    Args:
-      num_classes: Number of classes; None for as many as the first line lists.
+    Without `num_classes` there are as many as the first line lists.
     """
 
     def __init__(self, num_classes: int | None):
@@ -104,7 +89,6 @@ class ExactMap:
         self._rows: list[tuple[VideoScores, list[int]]] = []
 
     def update(self, video: VideoScores, labels: list[int]) -> None:
-        """Adds a video."""
         if not self._is_complete:
             return
         if self._num_classes is None:
@@ -134,7 +118,6 @@ class ExactMap:
         self._rows.clear()
 
     def result(self) -> dict[str, float]:
-        """Returns `mean_average_precision`; nothing if a class was missing."""
         if not self._is_complete:
             return {}
         if self._rows:
@@ -158,13 +141,15 @@ def score_predictions(
       labels: Label CSVs.
       top_k: Classes a video that enter GAP and mAP at k.
       num_classes: Number of classes; None if it is not known.
-      missing: Treatment of a labelled video without a prediction: `error`, or
-        `zero` to count it as a video without found classes.
+      missing: A labelled video without a prediction is an `error`, or counts
+        as one without found classes (`zero`).
 
     Returns:
-      Dict of the metrics of `ListedMetrics`, `top_k`, `num_videos`,
-      `num_missing` (labelled videos without a prediction) and, if every line
-      lists all classes, `mean_average_precision` of every score.
+      Dict of `gap`, `hit_at_one`, `perr`, `mean_average_precision_at_k` (those
+      of `VideoMetrics` if the lines list as many classes as these use),
+      `top_k`, `num_videos`, `num_missing` (labelled videos without a
+      prediction) and, if every line lists all classes,
+      `mean_average_precision` of every score.
 
     Raises:
       ValueError: A line is wrong, a predicted video has no labels, or a
@@ -173,7 +158,7 @@ def score_predictions(
     check_choice("missing", missing, MISSING)
     check_num_classes(num_classes)
     truth = read_labels(labels, num_classes)
-    metrics, exact = ListedMetrics(top_k), ExactMap(num_classes)
+    metrics, exact = _ListedMetrics(top_k), _ExactMap(num_classes)
     for video in read_predictions(predictions, num_classes):
         if video.video_id not in truth:
             raise ValueError(
@@ -190,15 +175,19 @@ def score_predictions(
             "without found classes.)"
         )
     for video_id, found in truth.items():
-        nothing = VideoScores(video_id, [], [])
-        metrics.update(nothing, found)
-        exact.update(nothing, found)
-    num_videos = metrics.num_videos
-    if not num_videos:
+        for collected in (metrics, exact):
+            collected.update(VideoScores(video_id, [], []), found)
+    if not metrics.num_videos:
         raise ValueError("The prediction and label files hold no video.")
-    numbers = {"num_videos": num_videos, "num_missing": len(truth)}
-    scores = metrics.result() | exact.result()
-    return scores | numbers | {"top_k": top_k}
+    return (
+        metrics.result()
+        | exact.result()
+        | {
+            "num_videos": metrics.num_videos,
+            "num_missing": len(truth),
+            "top_k": top_k,
+        }
+    )
 
 
 def missing_note(scores: Mapping[str, Any]) -> str:
