@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 Ranking = Sequence[tuple[int, float]]
 
@@ -14,17 +15,11 @@ def rank(scores: Iterable[float]) -> Ranking:
 
 
 def score_videos(
-    rankings: Mapping[str, Ranking],
-    labels: Mapping[str, Collection[int]],
+    rankings: Mapping[Any, Ranking],
+    labels: Mapping[Any, Collection[int]],
     top_k: int,
 ) -> dict[str, float]:
-    """Returns GAP, Hit@1, PERR, mAP and mAP at k.
-
-    Args:
-      rankings: Classes with their scores, best first, by video.
-      labels: The true classes by video.
-      top_k: Classes a video that enter GAP and mAP at k.
-    """
+    """Returns GAP, Hit@1, PERR, mAP and mAP at k of ranked classes by video."""
     assert rankings.keys() == labels.keys()
     hits, precisions = [], []
     for video, ranking in rankings.items():
@@ -86,14 +81,12 @@ def cross_entropy(
     rankings: Mapping[str, Ranking], labels: Mapping[str, Collection[int]]
 ) -> float:
     """Returns the videos' mean of the loss summed over classes."""
-    losses = []
+    total = 0.0
     for video, ranking in rankings.items():
-        terms = [
-            math.log((score if index in labels[video] else 1 - score) + 1e-5)
-            for index, score in ranking
-        ]
-        losses.append(-sum(terms))
-    return mean(losses)
+        for index, score in ranking:
+            right = score if index in labels[video] else 1 - score
+            total -= math.log(right + 1e-5)
+    return total / len(rankings)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -25,24 +25,12 @@ def perr(predictions, labels, k=5):
     return precision_at_equal_recall(predictions, top, labels)
 
 
-def ranked(scores):
-    return sorted(range(len(scores)), key=lambda c: -scores[c])
-
-
-def test_hit_at_one_and_perr_of_hand_made_videos():
-    predictions = np.array([[0.9, 0.8, 0.7, 0.1]] * 3)
-    labels = np.array([[1, 0, 1, 0], [0, 0, 0, 1], [1, 1, 1, 0]], bool)
-    hits = hits_at_one(top_classes(predictions, 1), labels)
-    np.testing.assert_array_equal(hits, [True, False, True])
-    np.testing.assert_allclose(perr(predictions, labels, 2), [1 / 2, 0, 1])
-
-
 @pytest.mark.parametrize("k", [1, 3, 12])
 def test_hit_at_one_and_perr_are_their_definitions(k):
     predictions, labels = make_videos()
     hits, precisions = [], []
-    for scores, row in zip(predictions.tolist(), labels, strict=True):
-        count, order = int(row.sum()), ranked(scores)
+    for scores, row in zip(predictions, labels, strict=True):
+        count, order = int(row.sum()), np.argsort(scores)[::-1]
         hits.append(row[order[0]])
         precisions.append(sum(row[order[:count]]) / max(count, 1))
     found = hits_at_one(top_classes(predictions, k), labels)
@@ -59,17 +47,12 @@ def test_an_empty_batch_has_no_values():
     assert top_classes(np.zeros((0, 500)), 20).shape == (0, 20)
 
 
-@pytest.mark.parametrize("k", [1, 5, 11, 12, 20])
-def test_top_classes_are_the_best_ones_best_first(k):
-    predictions, _ = make_videos()
-    expected = [ranked(row)[:k] for row in predictions.tolist()]
-    np.testing.assert_array_equal(top_classes(predictions, k), expected)
-
-
-@pytest.mark.parametrize("num_classes", [81, 100, 527, 3862])
-@pytest.mark.parametrize("k", [1, 7, 20])
+@pytest.mark.parametrize("num_classes", [12, 81, 100, 527, 3862])
+@pytest.mark.parametrize("k", [1, 7, 12, 20])
 @pytest.mark.parametrize("levels", [2, 50, 10**6])
-def test_of_equal_scores_the_lower_class_comes_first(num_classes, k, levels):
+def test_top_classes_are_the_best_the_lower_first_of_equal_ones(
+    num_classes, k, levels
+):
     rng = np.random.default_rng(num_classes)
     predictions = rng.integers(0, levels, (70, num_classes)) / levels
     predictions = (predictions - 0.5).astype(np.float32)

@@ -1,7 +1,5 @@
 """Networks at evaluation: budgets, padding and what does not fit."""
 
-import re
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -39,19 +37,15 @@ def test_at_a_budget_a_network_is_the_same_but_for_its_frames():
     smaller = network.at_budget(FrameBudget("nested_k", num_frames=3))
     assert smaller.model is network.model
     assert smaller.settings is network.settings
-    assert network.budget.name == "uniform_k=5"
+    assert network.settings.budget == DRAWN
+    # Nothing is drawn that is of training alone.
+    expected = FrameBudget("uniform_k", num_frames=5)
+    assert network.budget == network.at_budget(DRAWN).budget == expected
     assert (network.num_frames, smaller.num_frames) == (5, 3)
     assert smaller.max_frames == network.max_frames == 5
     assert smaller.num_parameters == network.num_parameters
     assert smaller.macs == network.model.macs(3)
     assert smaller.macs < network.macs
-
-
-def test_at_evaluation_nothing_is_drawn_that_is_of_training_alone():
-    network = make_student(budget=DRAWN)
-    expected = FrameBudget("uniform_k", num_frames=5)
-    assert network.settings.budget == DRAWN
-    assert network.budget == network.at_budget(DRAWN).budget == expected
 
 
 def test_fewer_frames_are_filled_up_with_padding():
@@ -86,13 +80,9 @@ def test_more_frames_than_the_model_was_built_for_are_an_error():
     network = make_student(budget=FrameBudget("first_k", num_frames=4))
     larger = network.at_budget(FrameBudget("uniform_k", num_frames=5))
     batch = make_batch()
-    inputs = {
-        "frames": batch["frames"][:, :5],
-        "num_frames": batch["num_frames"],
-    }
-    message = re.escape("at most 4 frames here, got 5.")
+    inputs = video_inputs(batch | {"frames": batch["frames"][:, :5]})
     for predict in (larger.predict, larger.compiled_predict):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match="at most 4 frames here, got 5"):
             predict(inputs)
     with pytest.raises(ValueError, match="at most 4 frames"):
         network.at_budget(ALL_FRAMES).predict(video_inputs(batch))
@@ -111,7 +101,9 @@ def test_in_training_the_frames_are_those_drawn():
     """Offset 0.5 and, of the numbers from 2 to 5, the third: 4."""
     network = make_student(budget=DRAWN)
     batch = make_batch() | {"num_frames": tf.fill([5], MAX_FRAMES)}
-    inputs = video_inputs(batch) | {"draws": tf.fill([5, 2], 0.5)}
+    batch |= {"draws": tf.fill([5, 2], 0.5), "position": None}
+    inputs = video_inputs(batch)
+    assert set(inputs) == {"frames", "num_frames", "draws"}
     selected = network.select(inputs)
     np.testing.assert_array_equal(selected["num_frames"], np.full(5, 4))
     np.testing.assert_array_equal(
@@ -130,31 +122,20 @@ def test_vectors_of_videos_need_no_frames():
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-logits)), rtol=1e-5)
 
 
-def test_a_network_reads_frames_and_draws_of_a_batch_and_nothing_else():
-    batch = make_batch() | {"draws": tf.zeros([5, 1]), "position": None}
-    assert set(video_inputs(batch)) == {"frames", "num_frames", "draws"}
-
-
 @pytest.mark.parametrize(
-    ("model", "schema", "message"),
+    ("model", "schema", "reads", "given"),
     [
-        (
-            "MoeModel",
-            SCHEMA,
-            "MoeModel reads video-level data, but --frame_features=True says "
-            "that the records are frame-level.",
-        ),
-        (
-            "LstmModel",
-            VIDEO_SCHEMA,
-            "LstmModel reads frame-level data, but --frame_features=False says "
-            "that the records are video-level.",
-        ),
+        ("MoeModel", SCHEMA, "video", "frame"),
+        ("LstmModel", VIDEO_SCHEMA, "frame", "video"),
     ],
 )
-def test_a_model_of_the_other_level_is_an_error(model, schema, message):
+def test_a_model_of_the_other_level_is_an_error(model, schema, reads, given):
     settings = NetworkSettings(model, registry.resolve_arguments(model, {}))
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    message = (
+        f"^{model} reads {reads}-level data, but --frame_features="
+        f"{given == 'frame'} says that the records are {given}-level.$"
+    )
+    with pytest.raises(ValueError, match=message):
         build_network(settings, schema, "student")
 
 
@@ -165,11 +146,7 @@ def test_a_model_is_built_for_as_many_frames_as_its_budget_leaves():
         (DRAWN, 5),
         (ALL_FRAMES, MAX_FRAMES),
     ):
-        settings = NetworkSettings(
-            "FrameLevelLogisticModel",
-            registry.resolve_arguments("FrameLevelLogisticModel", {}),
-            budget,
-        )
+        settings = NetworkSettings("FrameLevelLogisticModel", {}, budget)
         network = build_network(settings, SCHEMA, "student")
         assert network.max_frames == network.num_frames == expected
         assert network.schema.max_frames == MAX_FRAMES

@@ -31,6 +31,13 @@ BATCH_SIZE = 16
 STEPS_PER_EPOCH = 5  # the last one of 8 videos
 LSTM_CELLS = 6
 
+_SIZES = {
+    "lstm_cells": LSTM_CELLS,
+    "lstm_layers": 1,
+    "dropout": 0.3,
+    "input_dropout": 0.1,
+    "input_batch_norm": True,
+}
 _SIGNS_OF_A_TRACE = ("Traceback", 'File "')
 
 
@@ -57,12 +64,7 @@ def video_schema() -> DataSchema:
 
 
 def joint_settings(videos: Path, **training: Any) -> RunSettings:
-    """Returns a teacher of all frames and a student of every fourth.
-
-    Args:
-      videos: Directory of the synthetic videos.
-      **training: Fields of `TrainingSettings` over those of these tests.
-    """
+    """Returns a teacher of all frames and a student of every fourth."""
     return RunSettings(
         data=frame_schema(),
         student=NetworkSettings(
@@ -99,13 +101,8 @@ def video_level_settings(
 
 
 def _sizes(num_blocks: int) -> dict[str, Any]:
-    sizes = {
-        "lstm_cells": LSTM_CELLS,
-        "lstm_layers": 1,
+    sizes = _SIZES | {
         "num_inputs_to_lstm": num_blocks,
-        "dropout": 0.3,
-        "input_dropout": 0.1,
-        "input_batch_norm": True,
         "video_level_classifier_model": "MoeModel",
         "moe_num_mixtures": 2,
         "moe_l2": 1e-6,
@@ -130,13 +127,7 @@ def _training(videos: Path, changes: dict[str, Any]) -> TrainingSettings:
 def train_in_process(
     settings: RunSettings, train_dir: Path, **options: Any
 ) -> TrainingRun:
-    """Trains to the end.
-
-    Args:
-      settings: The run's settings.
-      train_dir: The run's directory.
-      **options: Further fields of `RunOptions`.
-    """
+    """Trains to the end; the options are fields of `RunOptions`."""
     run = TrainingRun(settings, RunOptions(str(train_dir), **options))
     assert run.train()
     return run
@@ -144,18 +135,13 @@ def train_in_process(
 
 def network_flags() -> list[str]:
     """Returns the flags of the data and of `joint_settings`' networks."""
-    flags = {
+    flags = _SIZES | {
         "feature_sizes": ",".join(map(str, FEATURE_SIZES)),
         "num_classes": NUM_CLASSES,
         "max_frames": MAX_FRAMES,
-        "lstm_cells": LSTM_CELLS,
-        "lstm_layers": 1,
         "num_inputs_to_lstm": 5,
         "student_num_inputs_to_lstm": 2,
         "every_n": 4,
-        "dropout": 0.3,
-        "input_dropout": 0.1,
-        "input_batch_norm": "true",
         "representation_loss_weight": 0.1,
         "prediction_loss_weight": 1,
         "gpu": -1,
@@ -192,17 +178,13 @@ def to_flags(values: dict[str, Any]) -> list[str]:
 def start_script(
     name: str, *flags: str, driver: str = "", **kwargs: Any
 ) -> subprocess.Popen:
-    """Starts `python -m distill NAME`, or `python -m NAME` of a tool.
+    """Starts `python -m distill NAME`, or `python -m NAME` of `tools.NAME`.
 
-    Args:
-      name: The verb, or a tool's module (`tools.drills`).
-      *flags: Its flags.
-      driver: Python code to run first, in the same process.
-      **kwargs: For `Popen`; the output is captured by default.
+    The driver is Python code that runs before, in the same process. The output
+    is captured by default.
     """
-    module, words = "distill", [name, *flags]
-    if name.startswith("tools."):
-        module, words = name, list(flags)
+    is_tool = name.startswith("tools.")
+    module, words = (name, flags) if is_tool else ("distill", (name, *flags))
     command = [sys.executable, "-m", module, *words]
     if driver:
         code = (
@@ -212,8 +194,8 @@ def start_script(
         command = [sys.executable, "-c", code, *words]
     pipe = subprocess.PIPE
     options = {"stdout": pipe, "stderr": pipe, "text": True, "cwd": ROOT}
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
-    return subprocess.Popen(command, **{"env": environment} | options | kwargs)
+    options["env"] = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    return subprocess.Popen(command, **options | kwargs)
 
 
 def run_script(
@@ -225,13 +207,7 @@ def run_script(
 ) -> subprocess.CompletedProcess:
     """Runs an entry point to its end and checks its exit status.
 
-    Args:
-      name: Name of the script.
-      *flags: Its flags.
-      driver: Python code to run first, in the same process.
-      status: The exit status to expect, minus a signal's number for a killed
-        process; None for any.
-      most_seconds: When a script that hangs is killed.
+    The status is minus a signal's number for a killed process; None for any.
     """
     with start_script(name, *flags, driver=driver) as process:
         try:
@@ -251,10 +227,9 @@ def error_line(done: subprocess.CompletedProcess) -> str:
     assert done.returncode == 1
     text = done.stdout + done.stderr
     assert not any(sign in text for sign in _SIGNS_OF_A_TRACE), text
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("ERROR: ")
-    return lines[0]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ERROR: ")
+    return line
 
 
 def wait_until(

@@ -8,14 +8,11 @@ from stage_runs import (
     MAX_FRAMES,
     NUM_VALIDATE_VIDEOS,
     error_line,
-    frame_schema,
     run_script,
     student_settings,
     train_in_process,
 )
 
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.cascade import Cascade, CascadeNetwork, calibrate
 from distill.evaluation.evaluate import predict_videos
 from distill.models import registry
@@ -48,38 +45,20 @@ def network(checkpoint):
     return load_network(checkpoint, "student")
 
 
-@pytest.fixture(scope="module")
-def reader(videos):
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    return VideoReader(frame_schema(), files, 16)
-
-
 def predict(network, reader):
     batches = list(predict_videos(network, reader))
     return np.concatenate([batch.predictions for batch in batches])
 
 
-def lengths(reader):
-    return np.concatenate([b["num_frames"] for b in reader.read_once()])
-
-
-@pytest.fixture(scope="module")
-def stages(network, reader):
-    """Returns the predictions of every video at every budget."""
-    return [
-        predict(
-            network.at_budget(FrameBudget("nested_k", num_frames=k)), reader
-        )
-        for k in BUDGETS
-    ]
-
-
-def test_video_ends_at_the_first_stage_that_is_sure(network, reader, stages):
+def test_video_ends_at_the_first_stage_that_is_sure(network, reader):
+    budgets = [FrameBudget("nested_k", num_frames=k) for k in BUDGETS]
+    stages = [predict(network.at_budget(b), reader) for b in budgets]
     thresholds = [float(np.quantile(s.max(axis=1), 0.6)) for s in stages[:-1]]
     run = CascadeNetwork(network, Cascade(BUDGETS, tuple(thresholds)))
     found = predict(run, reader)
     ended = []
-    for video, num_frames in enumerate(lengths(reader)):
+    batches = [batch["num_frames"] for batch in reader.read_once()]
+    for video, num_frames in enumerate(np.concatenate(batches)):
         stage = 0
         while stage < 2 and stages[stage][video].max() < thresholds[stage]:
             stage += 1
@@ -98,7 +77,7 @@ def test_video_ends_at_the_first_stage_that_is_sure(network, reader, stages):
     assert run.mean_macs() == pytest.approx(np.mean(spent))
 
 
-@pytest.mark.parametrize("mean_frames", [1.0, 1.5, 3.0, 6.5, 8.0])
+@pytest.mark.parametrize("mean_frames", [1.0, 1.5, 4.0, 8.0])
 def test_calibration_meets_the_wanted_mean(network, reader, mean_frames):
     cascade = calibrate(network, reader, BUDGETS, mean_frames)
     run = CascadeNetwork(network, cascade)
@@ -107,14 +86,10 @@ def test_calibration_meets_the_wanted_mean(network, reader, mean_frames):
     stages = np.concatenate(run.stages)
     frames = np.array(BUDGETS)[stages].mean()
     assert frames == pytest.approx(mean_frames, abs=8 / NUM_VALIDATE_VIDEOS)
-
-
-def test_same_share_goes_on_from_every_stage(network, reader):
-    cascade = calibrate(network, reader, BUDGETS, 4.0)
-    run = CascadeNetwork(network, cascade)
-    predict(run, reader)
-    _first, second, third = run.shares()
-    assert second + third == pytest.approx(third / (second + third), abs=0.06)
+    if mean_frames == 4.0:  # The same share goes on from every stage.
+        _first, second, third = run.shares()
+        share = third / (second + third)
+        assert second + third == pytest.approx(share, abs=0.06)
 
 
 @pytest.mark.parametrize(
@@ -131,15 +106,12 @@ def test_stages_that_make_no_cascade_are_errors(budgets, thresholds, message):
         Cascade(budgets, thresholds)
 
 
-def test_more_frames_than_the_student_reads_are_an_error(network):
+def test_frames_beyond_the_student_or_the_budgets_are_errors(network, reader):
     with pytest.raises(ValueError, match="at most 8, the most frames"):
         CascadeNetwork(network, Cascade((1, 9), (0.5,)))
-
-
-@pytest.mark.parametrize("mean_frames", [0.5, 9.0])
-def test_mean_outside_the_budgets_is_an_error(network, reader, mean_frames):
-    with pytest.raises(ValueError, match="must be from 1 to 8, the cascade's"):
-        calibrate(network, reader, BUDGETS, mean_frames)
+    for mean in (0.5, 9.0):
+        with pytest.raises(ValueError, match="must be from 1 to 8, the casca"):
+            calibrate(network, reader, BUDGETS, mean)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"budgets": [1]}'])

@@ -20,8 +20,6 @@ from stage_runs import (
 from stored_files import true_labels
 
 from distill.checkpoints.checkpoint import CheckpointError
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.ensemble_building import (
     EnsembleBuilder,
     KeptPredictions,
@@ -46,7 +44,6 @@ from distill.networks.loading import load_network
 from distill.settings.run import NetworkSettings, RunSettings
 from tests import plain_metrics
 
-WEIGHTS = (0.5, 0.2, 0.3)
 LAST = "checkpoint-00000005.h5"
 
 
@@ -70,23 +67,12 @@ def members(videos, joint_checkpoint, tmp_path_factory):
     The first one is the best.
     """
     directory = tmp_path_factory.mktemp("members")
-    checkpoints = (
-        train(videos, directory / "all", ALL_FRAMES),
-        train(videos, directory / "few", FrameBudget("last_k", num_frames=3)),
-    )
+    few = FrameBudget("last_k", num_frames=3)
     return (
-        *(
-            Member(checkpoint, "student", weight)
-            for checkpoint, weight in zip(checkpoints, WEIGHTS, strict=False)
-        ),
-        Member(str(joint_checkpoint), "teacher", WEIGHTS[2]),
+        Member(train(videos, directory / "all", ALL_FRAMES), "student", 0.5),
+        Member(train(videos, directory / "few", few), "student", 0.2),
+        Member(str(joint_checkpoint), "teacher", 0.3),
     )
-
-
-@pytest.fixture(scope="module")
-def reader(videos):
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    return VideoReader(frame_schema(), files, BATCH_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -129,20 +115,12 @@ def test_predictions_are_the_mean_of_the_members_csv_files(
         for line in path.read_text().splitlines()[1:]:
             video_id, pairs = line.split(",")
             words = pairs.split(" ")
+            row = totals.setdefault(video_id, [0.0] * NUM_CLASSES)
             for label, score in zip(words[::2], words[1::2], strict=True):
-                key = video_id, int(label)
-                share = member.weight * float(score)
-                totals[key] = totals.get(key, 0) + share
+                row[int(label)] += member.weight * float(score)
     ids, found = predict(load_network(ensemble_file, "student"), reader)
-    for video_id, scores in zip(ids, found, strict=True):
-        for label, score in enumerate(scores):
-            assert abs(score - totals[video_id, label]) < 1e-6
-    rankings = {
-        video_id: plain_metrics.rank(
-            [totals[video_id, label] for label in range(NUM_CLASSES)]
-        )
-        for video_id in ids
-    }
+    np.testing.assert_allclose(found, [totals[i] for i in ids], atol=1e-6)
+    rankings = {i: plain_metrics.rank(row) for i, row in totals.items()}
     labels = true_labels(Path(reader.files[0]).parent)
     expected = plain_metrics.score_videos(rankings, labels, 20)
     scores = evaluate_checkpoint(ensemble_file, "student", reader)
@@ -160,8 +138,7 @@ def test_costs_are_the_members_together(members, ensemble_file):
     assert frames == (40, 3, 40)
     assert network.num_frames == 40
     assert network.num_parameters == sum(parameters)
-    assert network.macs == sum(costs)
-    assert network.raw_model().macs() == sum(costs)
+    assert network.macs == network.raw_model().macs() == sum(costs)
     assert network.schema == read_data_schema(ensemble_file) == frame_schema()
     assert network.budget == ALL_FRAMES
 
@@ -182,12 +159,8 @@ def test_a_file_names_its_members_as_seen_from_where_it_lies(members, tmp_path):
     assert json.loads(path.read_text()) == {
         "format": "distill-ensemble-1",
         "members": [
-            {
-                "checkpoint": f"../runs/{index}/a.h5",
-                "role": "student",
-                "weight": weight,
-            }
-            for index, weight in ((0, 0.75), (1, 0.25))
+            entry(checkpoint="../runs/0/a.h5", weight=0.75),
+            entry(checkpoint="../runs/1/a.h5", weight=0.25),
         ],
     }
     shutil.move(tmp_path / "here", tmp_path / "there")
@@ -210,16 +183,9 @@ def entry(**fields):
         ({"members": []}, "needs one member or more, got none"),
         ({"members": [3]}, "members[0] must be an object"),
         ({"members": [{}]}, "the field members[0].checkpoint is missing"),
-        (
-            {"members": [entry(), entry(weight="1")]},
-            "members[1].weight must be a finite number, got '1'",
-        ),
-        (
-            {"members": [entry(role="both")]},
-            "Unknown network 'both'. Choices: student, teacher",
-        ),
+        ({"members": [entry(weight="1")]}, "weight must be a finite number"),
+        ({"members": [entry(role="both")]}, "Choices: student, teacher"),
         ({"members": [entry(weight=-1)]}, "weights must be 0 or more, and one"),
-        ({"members": [entry(weight=0)]}, "weights must be 0 or more, and one"),
         ({"members": [entry(), entry()]}, "has each member once:"),
     ],
 )
@@ -249,18 +215,14 @@ def test_members_of_other_data_or_drawn_frames_are_errors(
     other = Member(checkpoint, "student", 1.0)
     path = tmp_path / "e.json"
     Ensemble((members[0], other)).write(path)
-    message = (
-        r"short/.* was trained with max_frames=39, the ensemble's .*all/.* has "
-        "max_frames=40"
-    )
+    message = r"short/.* max_frames=39, the ensemble's .*all/.* max_frames=40"
     with pytest.raises(CheckpointError, match=message):
         load_network(path, "student")
     budget = FrameBudget("random_k", num_frames=3)
     checkpoint = train(videos, tmp_path / "drawn", budget)
     Ensemble((Member(checkpoint, "student", 1.0),)).write(path)
-    with pytest.raises(
-        ValueError, match=r"draws its frames at random \(random_k=3\)"
-    ):
+    message = r"draws its frames at random \(random_k=3\)"
+    with pytest.raises(ValueError, match=message):
         load_network(path, "student")
     Ensemble((Member(checkpoint, "teacher", 1.0),)).write(path)
     with pytest.raises(ValueError, match="There is no teacher here, only the"):
@@ -273,7 +235,6 @@ def test_members_of_other_data_or_drawn_frames_are_errors(
         (["1", "x"], "--weights must be numbers, got 1,x."),
         (["1"], "one for each of the 2 files of --checkpoints, got 1."),
         (["1", "-1"], "--weights must be 0 or more, and one above 0"),
-        (["1", "nan"], "--weights must be 0 or more, and one above 0"),
         (["0", "0"], "--weights must be 0 or more, and one above 0"),
     ],
 )
@@ -295,30 +256,24 @@ def make_kept(parts, labels, batch_size=7):
     kept = KeptPredictions()
     for predictions in parts:
         kept.start_member()
-        for start in range(0, len(labels), batch_size):
+        for start in range(0, len(predictions), batch_size):
             rows = slice(start, start + batch_size)
-            kept.keep(
-                Prediction(
-                    [""] * len(labels[rows]), predictions[rows], labels[rows]
-                )
-            )
+            kept.keep(Prediction([], predictions[rows], labels[rows]))
     return kept
 
 
-def random_members(number=3, videos=60, classes=8):
+def random_members():
     """Returns labels and predictions, each member's of other noise."""
     rng = np.random.default_rng(0)
-    labels = rng.random((videos, classes)) < 0.2
-    noise = rng.random((number, videos, classes))
-    scale = np.array([0.95, 0.6, 0.65])[:number, None, None]
+    labels = rng.random((60, 8)) < 0.2
+    noise = rng.random((3, 60, 8))
+    scale = np.array([0.95, 0.6, 0.65])[:, None, None]
     return labels, ((1 - scale) * labels + scale * noise).astype(np.float32)
 
 
 def plain_gap(predictions, labels, top_k):
-    rankings = {
-        str(i): plain_metrics.rank(row) for i, row in enumerate(predictions)
-    }
-    truth = {str(i): set(np.flatnonzero(row)) for i, row in enumerate(labels)}
+    rankings = dict(enumerate(map(plain_metrics.rank, predictions)))
+    truth = {i: set(np.flatnonzero(row)) for i, row in enumerate(labels)}
     return plain_metrics.score_videos(rankings, truth, top_k)["gap"]
 
 
@@ -341,9 +296,8 @@ def test_search_finds_a_mean_better_than_each_member_and_draws_nothing():
     alone = kept.score(np.eye(3), 3)
     assert found > max(alone)
     assert weights[0] < min(weights[1:])
-    assert search_weights(
-        make_kept(parts, labels, 60), num_steps=10, top_k=3
-    ) == (weights)
+    kept = make_kept(parts, labels, 60)
+    assert search_weights(kept, num_steps=10, top_k=3) == weights
 
 
 def test_search_takes_the_better_member_alone_where_the_other_is_noise():
@@ -356,13 +310,9 @@ def test_search_takes_the_better_member_alone_where_the_other_is_noise():
 
 
 def test_members_that_read_other_videos_cannot_be_searched():
-    labels, parts = random_members(2)
-    kept = make_kept(parts[:1], labels)
-    kept.start_member()
-    kept.keep(Prediction([""] * 5, parts[1][:5], labels[:5]))
-    with pytest.raises(
-        ValueError, match=r"same videos, got the numbers \[5, 60\]"
-    ):
+    labels, parts = random_members()
+    kept = make_kept([parts[0], parts[1][:5]], labels)
+    with pytest.raises(ValueError, match=r"same videos, got the .* \[5, 60\]"):
         search_weights(kept)
 
 
@@ -419,11 +369,5 @@ def test_scripts_build_score_and_predict_by_an_ensemble(
     csv_file = tmp_path / "predictions.csv"
     run_script("infer", *flags, f"--output_file={csv_file}")
     assert len(csv_file.read_text().splitlines()) == 41
-    for flag, message in (
-        ("--role=teacher", "--role=teacher: the members of"),
-        ("--every_n=2", "keep the frames they were trained on"),
-        ("--cascade_file=c.json", "is for a student, not an ensemble"),
-    ):
-        assert message in error_line(
-            run_script("evaluate", *flags, flag, status=1)
-        )
+    done = run_script("evaluate", *flags, "--cascade_file=c.json", status=1)
+    assert "is for a student, not an ensemble" in error_line(done)

@@ -93,6 +93,7 @@ def test_only_regular_files_are_read(make, tmp_path):
         ("names", b"i,n\n" + b"9" * 5_000 + b",a\n", "line 2: .* is not INDEX"),
         ("names", b"i,n\n-1,a\n", "line 2: .* is not INDEX"),
         ("names", b"i,n\n3,a\n", "line 2: class 3 has a name already, or is"),
+        ("names", b"i,n\n0,a\n0,b\n", "line 3: class 0 has a name already"),
     ],
 )
 def test_an_invalid_file_of_classes_is_refused(
