@@ -179,15 +179,9 @@ def score_predictions(
             collected.update(VideoScores(video_id, [], []), found)
     if not metrics.num_videos:
         raise ValueError("The prediction and label files hold no video.")
-    return (
-        metrics.result()
-        | exact.result()
-        | {
-            "num_videos": metrics.num_videos,
-            "num_missing": len(truth),
-            "top_k": top_k,
-        }
-    )
+    numbers = {"num_videos": metrics.num_videos, "num_missing": len(truth)}
+    scores = metrics.result() | exact.result()
+    return scores | numbers | {"top_k": top_k}
 
 
 def missing_note(scores: Mapping[str, Any]) -> str:
