@@ -52,10 +52,9 @@ def check_layer(
 
 def check_frame_model(
     make_model: Callable[[], keras.Model],
-    *,
     num_features: int,
     max_frames: int,
-    num_classes: int,
+    num_classes: int = 4,
 ) -> None:
     """Checks a model that reads `frames` and `num_frames`.
 
@@ -84,9 +83,8 @@ def check_frame_model(
 
 def check_video_model(
     make_model: Callable[[], keras.Model],
-    *,
     num_features: int,
-    num_classes: int,
+    num_classes: int = 4,
 ) -> None:
     """Checks a model that reads `features`.
 

@@ -11,7 +11,6 @@ from tests.layer_checks import (
 )
 from tests.numpy_layers import dense_relu, lstm_outputs
 from tests.videos import (
-    CLASSES,
     assert_classified,
     build_for_frames,
     make_model,
@@ -62,10 +61,7 @@ def test_the_lstm_s_outputs_are_added_to_its_inputs(backward):
 )
 def test_bidirectional_lstm_passes_the_model_checks(settings):
     check_frame_model(
-        lambda: make_model(BiLstmModel, **SIZES, **settings),
-        num_features=FEATURES,
-        max_frames=FRAMES,
-        num_classes=CLASSES,
+        lambda: make_model(BiLstmModel, **SIZES, **settings), FEATURES, FRAMES
     )
 
 

@@ -44,18 +44,11 @@ def make_inputs():
 
 
 def test_encoded_frame_model_passes_the_model_checks():
-    check_frame_model(
-        make_encoded,
-        num_features=FEATURES,
-        max_frames=FRAMES,
-        num_classes=CLASSES,
-    )
+    check_frame_model(make_encoded, FEATURES, FRAMES)
 
 
 def test_encoded_video_model_passes_the_model_checks():
-    check_video_model(
-        make_video_model, num_features=FEATURES, num_classes=CLASSES
-    )
+    check_video_model(make_video_model, FEATURES)
 
 
 def test_the_model_reads_codes_and_zeros_in_the_padding():

@@ -12,7 +12,6 @@ from distill.models.frame_budget import ALL_FRAMES, SELECTIONS, FrameBudget
 from distill.models.frame_selection import (
     frame_positions,
     select_frames,
-    take_frames,
 )
 
 MAX_FRAMES = 9
@@ -136,36 +135,6 @@ def test_selection_of_uint8_frames_is_the_same_traced_and_eager(selection):
             np.testing.assert_array_equal(
                 outputs["frames"][video, :count], frames[video, positions]
             )
-
-
-@pytest.mark.parametrize("k", range(1, MAX_FRAMES + 1))
-def test_thirds_sum_to_k_differ_by_one_at_most_and_do_not_overlap(k):
-    budget = FrameBudget("first_middle_last_k", num_frames=k)
-    lengths = np.array([3 * MAX_FRAMES], np.int32)
-    (positions,) = kept_positions(budget, lengths, max_frames=3 * MAX_FRAMES)
-    # Of a video this long the three runs do not touch.
-    starts = [0, *(np.flatnonzero(np.diff(positions) > 1) + 1)]
-    runs = np.split(np.array(positions), starts[1:])
-    sizes = {0: 0, 1: 0, 2: 0}
-    for run in runs:
-        sizes[int(run.mean() // MAX_FRAMES)] += len(run)
-    assert sum(sizes.values()) == k
-    assert sizes[0] == sizes[2]
-    assert max(sizes.values()) - min(sizes.values()) <= 1
-
-
-@pytest.mark.parametrize("selection", ["nested_k", "random_k"])
-def test_fewer_frames_are_among_more_for_the_same_draws(selection):
-    chosen = [
-        kept_positions(budget, draws=draws_for(budget))
-        for budget in (
-            FrameBudget(selection, num_frames=k)
-            for k in range(1, MAX_FRAMES + 1)
-        )
-    ]
-    for fewer, more in itertools.pairwise(chosen):
-        for few, many in zip(fewer, more, strict=True):
-            assert set(few) <= set(many)
 
 
 def test_nested_frames_begin_with_the_middle_and_are_spread_for_every_k():
@@ -293,15 +262,6 @@ def test_every_n_keeps_frames_0_n_2n_and_floors_num_frames(every_n, traced):
     # Every frame that counts lies before the video's end.
     last = (np.array(expected) - 1) * every_n
     assert np.all(last < np.maximum(LENGTHS, 1))
-
-
-def test_what_lies_at_positions_is_taken_of_each_video():
-    frames = np.arange(24).reshape(3, 4, 2)
-    positions = np.array([[3, 0, 0], [1, 2, 3], [2, 2, 1]], np.int32)
-    expected = [
-        video[row] for video, row in zip(frames, positions, strict=True)
-    ]
-    np.testing.assert_array_equal(take_frames(frames, positions), expected)
 
 
 def test_all_frames_and_video_level_features_pass_untouched():

@@ -69,9 +69,8 @@ def make_inputs(num_features=5):
 def test_pooling_models_pass_the_model_checks(model_class, settings):
     check_frame_model(
         lambda: make_model(model_class, **SIZES | settings),
-        num_features=5,
+        5,
         max_frames=MAX_FRAMES,
-        num_classes=CLASSES,
     )
 
 

@@ -23,21 +23,17 @@ def make_built(**arguments):
     return layer
 
 
-@pytest.mark.parametrize("mixtures", [1, 3])
-def test_mixture_of_experts_passes_the_layer_checks(mixtures):
-    check_layer(lambda: make_layer(num_mixtures=mixtures, l2=0.1), make_vectors)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
+        {"num_mixtures": 1, "l2": 0.1},
+        {"num_mixtures": 3, "l2": 0.1},
         {"prob_gating": True},
         {"prob_gating": True, "prob_gating_remove_diag": True},
         {"low_rank_gating": 2},
     ],
-    ids=["gated", "gated by the others", "low rank"],
 )
-def test_gates_pass_the_layer_checks(arguments):
+def test_mixture_of_experts_passes_the_layer_checks(arguments):
     check_layer(lambda: make_layer(**arguments), make_vectors)
 
 
@@ -71,9 +67,11 @@ def test_a_fresh_layer_weights_the_dummy_expert_equally():
     np.testing.assert_allclose(layer(zeros), 3 / 4 * 0.5, atol=1e-7)
 
 
-def test_penalty_is_half_the_squared_sums_of_both_matrices():
-    layer = make_built(l2=0.1)
-    matrices = layer.get_weights()[:2]
+@pytest.mark.parametrize(("rank", "num_matrices"), [(0, 2), (2, 3)])
+def test_penalty_is_half_the_squared_sums_of_all_matrices(rank, num_matrices):
+    layer = make_built(low_rank_gating=rank, l2=0.1)
+    matrices = [w for w in layer.get_weights() if w.ndim == 2]
+    assert len(matrices) == num_matrices
     squares = sum(np.sum(np.square(m, dtype=np.float64)) for m in matrices)
     total = sum(float(penalty) for penalty in layer.losses)
     assert total == pytest.approx(0.1 * squares / 2, rel=1e-6)
@@ -88,15 +86,6 @@ def test_low_rank_gates_are_those_of_the_product_of_both_matrices():
     whole.set_weights([product, factored.experts_kernel, factored.experts_bias])
     np.testing.assert_allclose(factored(inputs), whole(inputs), atol=1e-6)
     assert factored.reduction_kernel.shape == (DIM, 2)
-
-
-def test_low_rank_gates_penalise_both_their_matrices():
-    layer = make_built(low_rank_gating=2, l2=0.1)
-    matrices = [w for w in layer.get_weights() if w.ndim == 2]
-    assert len(matrices) == 3
-    squares = sum(np.sum(np.square(m, dtype=np.float64)) for m in matrices)
-    total = sum(float(penalty) for penalty in layer.losses)
-    assert total == pytest.approx(0.1 * squares / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("remove_diag", [True, False])

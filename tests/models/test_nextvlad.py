@@ -11,7 +11,6 @@ from tests.layer_checks import (
 )
 from tests.numpy_layers import batch_norm, sigmoid, softmax
 from tests.videos import (
-    CLASSES,
     assert_classified,
     build_for_frames,
     make_model,
@@ -93,12 +92,7 @@ def test_padding_has_no_effect_on_a_training_step():
     ids=["two features", "one feature", "three features"],
 )
 def test_nextvlad_model_passes_the_model_checks(settings):
-    check_frame_model(
-        lambda: make_network(**settings),
-        num_features=FEATURES,
-        max_frames=FRAMES,
-        num_classes=CLASSES,
-    )
+    check_frame_model(lambda: make_network(**settings), FEATURES, FRAMES)
 
 
 def test_later_features_have_half_the_clusters_and_groups():

@@ -98,14 +98,6 @@ def test_an_explicit_false_or_zero_is_kept(monkeypatch, value):
     assert values["input_batch_norm"] is value
 
 
-def test_defaults_are_not_changed_by_what_is_given():
-    given = {"lstm_cells": 7, "moe_l2": 0.5}
-    registry.resolve_arguments("HierarchicalLstmModel", given)
-    values = registry.resolve_arguments("HierarchicalLstmModel", {})
-    assert values["lstm_cells"] == 1024
-    assert values["moe_l2"] == 1e-8
-
-
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_builds_from_its_defaults(name):
     inputs = {

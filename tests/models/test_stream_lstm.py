@@ -16,7 +16,6 @@ from tests.layer_checks import (
 )
 from tests.numpy_layers import dense_relu, lstm_outputs
 from tests.videos import (
-    CLASSES,
     assert_classified,
     build_for_frames,
     make_model,
@@ -106,10 +105,7 @@ def test_every_stream_reads_its_feature_forward_then_backward(
 )
 def test_models_of_streams_pass_the_model_checks(model_class, settings):
     check_frame_model(
-        lambda: make_streams(model_class, **settings),
-        num_features=FEATURES,
-        max_frames=FRAMES,
-        num_classes=CLASSES,
+        lambda: make_streams(model_class, **settings), FEATURES, FRAMES
     )
 
 

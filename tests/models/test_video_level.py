@@ -30,19 +30,12 @@ FEATURES = 6
 @pytest.mark.parametrize("classifier", [Logistic, MixtureOfExperts])
 def test_video_level_classifier_passes_the_model_checks(classifier):
     check_video_model(
-        lambda: VideoLevelClassifier(classifier(CLASSES)),
-        num_features=FEATURES,
-        num_classes=CLASSES,
+        lambda: VideoLevelClassifier(classifier(CLASSES)), FEATURES
     )
 
 
 def test_frame_level_logistic_passes_the_model_checks():
-    check_frame_model(
-        lambda: make_model(FrameLevelLogisticModel),
-        num_features=FEATURES,
-        max_frames=5,
-        num_classes=CLASSES,
-    )
+    check_frame_model(lambda: make_model(FrameLevelLogisticModel), FEATURES, 5)
 
 
 def test_a_video_s_features_are_classified():

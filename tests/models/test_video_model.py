@@ -12,7 +12,7 @@ from distill.models.mixture_of_experts import MixtureOfExperts
 from distill.models.options import flag_name
 from distill.models.video_level import VideoLevelClassifier
 from tests.layer_checks import randomise_weights
-from tests.videos import make_vectors, make_videos
+from tests.videos import make_vectors, make_videos, real_frames
 
 FRAMES, FEATURES = 6, 6
 SMALL = {
@@ -100,3 +100,34 @@ def test_a_config_holds_the_classifier_with_its_settings():
 def test_the_registry_s_settings_are_those_of_the_class(name):
     entry = registry.get_entry(name)
     assert build(name).config_class is entry.config
+
+
+@pytest.mark.parametrize("name", ["LstmModel", "HierarchicalLstmModel"])
+def test_the_embedding_itself_passes_no_dropout(name):
+    """The student learns from whole embeddings."""
+    model, inputs = build(name, dropout=0.9, lstm_layers=1), make_inputs(name)
+    if name == "HierarchicalLstmModel":
+        model.states_drop.rate = 0.0
+    scored, trained = model(inputs), model(inputs, training=True)
+    np.testing.assert_allclose(
+        trained["embedding"], scored["embedding"], atol=1e-6
+    )
+    difference = trained["predictions"] - scored["predictions"]
+    assert np.abs(difference).max() > 0.01
+
+
+NORMALISED = [name for name, flag in FIELDS if flag == "input_batch_norm"]
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_batch_norm_statistics_are_those_of_the_real_frames(name):
+    model, inputs = build(name, input_batch_norm=True), make_inputs(name)
+    for weight in model.input_norm.non_trainable_weights:
+        weight.assign(np.zeros(FEATURES))
+    real = inputs.get("features")
+    if real is None:
+        real = np.concatenate(real_frames(inputs))
+    model(inputs, training=True)
+    found = np.array(model.input_norm.non_trainable_weights)
+    expected = np.array([real.mean(axis=0), real.var(axis=0)])
+    np.testing.assert_allclose(found, 0.01 * expected, atol=1e-5)
