@@ -68,11 +68,7 @@ class FeatureCoder(StoredArguments, keras.layers.Layer):
 
 
 def make_encoder(encoder_sizes: str, **kwargs) -> FeatureCoder:
-    """Returns an autoencoder's encoder, not built yet.
-
-    Raises:
-      ValueError: `encoder_sizes` is not a list of sizes.
-    """
+    """Returns an autoencoder's encoder, not built yet."""
     sizes = parse_sizes("encoder_sizes", encoder_sizes)
     return FeatureCoder(sizes, name="encoder", **kwargs)
 

@@ -85,13 +85,7 @@ class LateFusion(VideoModel):
     def make_pool(
         self, index: int, num_clusters: int, **kwargs
     ) -> keras.layers.Layer:
-        """Returns the pooling layer of feature `index`.
-
-        Args:
-          index: Place of the feature in a frame.
-          num_clusters: Its number of clusters.
-          **kwargs: Keras's own arguments.
-        """
+        """Returns the pooling layer of feature `index`."""
         raise NotImplementedError
 
     def build(self, input_shape):

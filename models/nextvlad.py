@@ -162,7 +162,6 @@ class NeXtVladModel(VideoModel):
         )
 
     def _make_vlads(self) -> list[NeXtVlad]:
-        """Returns a pooling layer for every feature."""
         num_features = len(self.feature_sizes)
         clusters = clusters_per_feature(
             self.config.cluster_size, num_features, 2

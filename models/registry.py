@@ -123,16 +123,7 @@ def build_model(
 def build_autoencoder(
     num_features: int, encoder_sizes: str, precision: str = "float32"
 ) -> Any:
-    """Builds a feature autoencoder, without its weights.
-
-    Args:
-      num_features: Width of a frame, or of a video's vector.
-      encoder_sizes: Width of the encoder's layers, comma-separated.
-      precision: As in `build_model`.
-
-    Raises:
-      ValueError: `encoder_sizes` is not a list of sizes.
-    """
+    """Builds a `FeatureAutoencoder`; `precision` is as in `build_model`."""
     factory = _load("autoencoder:FeatureAutoencoder")
     return factory(
         num_features,
@@ -143,14 +134,7 @@ def build_autoencoder(
 
 
 def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
-    """Puts a new autoencoder's encoder before a built model.
-
-    Args:
-      model: A model that reads one feature as wide as the last of
-        `encoder_sizes`.
-      encoder_sizes: Width of the encoder's layers, comma-separated.
-      freeze_encoder: Whether training leaves the encoder's weights unchanged.
-    """
+    """Puts a new encoder before a model that reads codes of its last size."""
     policy = model.dtype_policy
     make_encoder = _load("autoencoder:make_encoder")
     factory = _load("encoded_model:EncodedModel")

@@ -80,10 +80,7 @@ class ClusterPooling(StoredArguments, keras.layers.Layer):
     def pool(self, frames, assigned, training):
         """Returns `[batch, dim]`, to be written by every such layer.
 
-        Args:
-          frames: `[batch, frames, features]` floats.
-          assigned: `[batch, frames, num_clusters]` floats, 0 for padding.
-          training: Whether the batch's statistics are used.
+        The assignments are `[batch, frames, num_clusters]`, 0 for padding.
         """
         raise NotImplementedError
 

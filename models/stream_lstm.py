@@ -136,7 +136,7 @@ class StreamLstmModel(VideoModel):
         self.classifier.build((None, self.hidden.sizes[-1]))
 
     def _build_joined(self, features: int) -> int:
-        """Builds the layers beside the streams; returns the joint width."""
+        """Builds layers beside the streams; returns the joint width."""
         return sum(stream.cells for stream in self.streams.readers)
 
     def call(self, inputs, training=False):
@@ -148,7 +148,6 @@ class StreamLstmModel(VideoModel):
         return self.classify(embedding, training)
 
     def _join(self, frames, num_frames, training):
-        """Returns the input of the dense layers."""
         states = self.streams(frames, num_frames, training=training)
         return self.streams_drop(states, training=training)
 

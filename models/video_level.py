@@ -22,10 +22,6 @@ class VideoLevelClassifier(VideoModel):
         """Returns the features and the predictions."""
         return self.classify(inputs["features"], training)
 
-    def macs(self, num_frames: int) -> int:
-        """Returns the MACs of one video, whatever its length."""
-        return self.classifier.macs()
-
 
 @keras.saving.register_keras_serializable("distill.models")
 class FrameLevelLogisticModel(VideoModel):
@@ -45,7 +41,3 @@ class FrameLevelLogisticModel(VideoModel):
         frames, num_frames = inputs["frames"], inputs["num_frames"]
         mean = average_frames(frames, frame_mask(frames, num_frames))
         return self.classify(mean, training)
-
-    def macs(self, num_frames: int) -> int:
-        """Returns the MACs of one video, whatever its length."""
-        return self.classifier.macs()

@@ -71,32 +71,20 @@ class VideoModel(StoredArguments, keras.Model):
         self.make_layers()
 
     def make_layers(self) -> None:
-        """Makes the layers below the classifier, as the settings say.
+        """Makes the layers below the classifier, as the settings say."""
 
-        Raises:
-          ValueError: Sizes cannot be read, or do not fit one another.
-        """
+    def macs(self, num_frames: int) -> int:
+        """Returns the MACs of one video of `num_frames` frames."""
+        return self.classifier.macs()
 
     def drop_embedding(self, rate: float) -> None:
-        """Puts a dropout before the classifier.
-
-        Called by `make_layers` of a model that has such a dropout.
-        """
+        """Puts a dropout before the classifier; for `make_layers`."""
         self.embedding_drop = self.make(
             keras.layers.Dropout, "embedding_drop", rate
         )
 
     def classify(self, embedding, training):
-        """Returns the outputs of every model.
-
-        Args:
-          embedding: `[batch, dim]` floats.
-          training: Whether dropout applies.
-
-        Returns:
-          Dict of the `embedding`, before dropout, and `predictions`
-          `[batch, classes]`.
-        """
+        """Returns the outputs for an embedding `[batch, dim]`."""
         inputs = embedding
         if self.embedding_drop is not None:
             inputs = self.embedding_drop(embedding, training=training)

@@ -82,8 +82,12 @@ class DistillationTerms:
         terms = {}
         if settings.representation_loss_weight:
             loss = losses.REPRESENTATION_LOSSES[settings.representation_loss]
+            plain = student["embedding"]
+            projected = [
+                plain if p is None else p(plain) for p in self.projections
+            ]
             terms["representation_loss"] = self._embedding_loss(
-                loss, teachers, self._project(student["embedding"])
+                loss, teachers, projected
             )
         if settings.relational_loss_weight:
             embeddings = [student["embedding"]] * len(teachers)
@@ -99,12 +103,6 @@ class DistillationTerms:
                 term = tf.stop_gradient(scale) * term
             terms[name] = getattr(settings, f"{name}_weight") * term
         return terms
-
-    def _project(self, embedding: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the student's embedding in each teacher's width."""
-        return [
-            embedding if p is None else p(embedding) for p in self.projections
-        ]
 
     def _embedding_loss(
         self,
@@ -138,7 +136,6 @@ class DistillationTerms:
         return tf.reduce_sum(divergence) / views
 
     def _teacher_mean(self, values: Iterable[tf.Tensor]) -> tf.Tensor:
-        """Returns the weighted mean over the teachers."""
         values = list(values)
         if len(values) == 1:
             return values[0]

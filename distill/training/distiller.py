@@ -240,12 +240,7 @@ class Distiller(Trainer):
     def _run_teachers(
         self, inputs: Batch, labels: tf.Tensor, weights: tf.Tensor | None
     ) -> tuple[Terms, list[Outputs], Predictions]:
-        """Runs all teachers on whole videos.
-
-        Returns:
-          The terms of a teacher that trains; the outputs of each network that
-          teaches; the predictions to report.
-        """
+        """Returns terms to train on, outputs that teach, and predictions."""
         terms: Terms = {}
         predictions: Predictions = {}
         taught = []
@@ -294,7 +289,7 @@ class Distiller(Trainer):
         labels: tf.Tensor,
         weights: tf.Tensor | np.ndarray | None,
     ) -> tuple[Terms, tf.Tensor]:
-        """Returns a network's weighted label loss and penalty, and the loss."""
+        """Returns the weighted label loss and penalty, and the plain loss."""
         weight = getattr(self.distillation, f"{role}_label_loss_weight")
         label_loss = losses.batch_mean(
             losses.LABEL_LOSSES[self.training.label_loss](

@@ -21,8 +21,7 @@ def with_encoder(
 
     Args:
       settings: The run's settings without it.
-      checkpoint: A checkpoint of `distill train_autoencoder`; None for no
-        encoder, which returns the settings as they are.
+      checkpoint: Of an autoencoder; None returns the settings as they are.
       freeze_encoder: Whether training leaves its weights alone; None for yes.
 
     Raises:

@@ -174,7 +174,6 @@ class TrainingRun:
             return not interrupted
 
     def _train_epochs(self, log: RunLog, caught: list) -> bool:
-        """Trains to the end of the run; returns whether a signal stopped it."""
         interrupted = False
         while not self.finished and not interrupted:
             try:
@@ -192,11 +191,7 @@ class TrainingRun:
         return interrupted
 
     def _train_epoch(self, log: RunLog, caught: list) -> bool:
-        """Trains to the end of the epoch, the last step or a signal.
-
-        Returns:
-          Whether this process or another worker received a signal.
-        """
+        """Returns whether this process or another received a signal."""
         training, options = self.settings.training, self.options
         interrupted = False
         batches = self.epochs.read(

@@ -11,10 +11,8 @@ def draw_mixing_weights(
 ) -> tf.Tensor:
     """Returns the weight of each video itself, `[videos]` from 0.5 to 1.
 
-    Args:
-      num_videos: Number of videos.
-      alpha: Parameter of the symmetric beta distribution of the weights.
-      seed: Alone decides the draws.
+    `alpha` is the parameter of their symmetric beta distribution; `seed` alone
+    decides the draws.
     """
     draws = tf.random.stateless_gamma([2, num_videos], seed, alpha)
     weights = draws[0] / tf.maximum(tf.reduce_sum(draws, axis=0), 1e-12)

@@ -5,6 +5,7 @@ from keras import ops
 
 from distill.checkpoints.checkpoint import optimizer_names, weight_names
 from distill.losses import batch_mean
+from distill.models.frame_mask import frame_mask
 from distill.models.preprocessing import preprocess
 from distill.networks.network import video_inputs
 from distill.settings.training import TrainingSettings
@@ -32,8 +33,7 @@ def reconstruction_error(inputs: Batch, reconstruction):
     if "features" in inputs:
         return ops.mean(ops.square(inputs["features"] - reconstruction), -1)
     errors = ops.mean(ops.square(inputs["frames"] - reconstruction), axis=-1)
-    num_frames = ops.cast(inputs["num_frames"], "int32")[:, None]
-    real = ops.arange(ops.shape(errors)[1], dtype="int32")[None] < num_frames
+    real = frame_mask(inputs["frames"], inputs["num_frames"])
     total = ops.sum(ops.where(real, errors, 0.0), axis=1)
     num_real = ops.sum(ops.cast(real, "float32"), axis=1)
     return total / ops.maximum(num_real, 1.0)

@@ -179,12 +179,7 @@ class RunState:
     def recover(self, error: NonFiniteError, on_nan: str) -> str:
         """Loads the last checkpoint's weights and skips the batches since.
 
-        Args:
-          error: The error to recover from.
-          on_nan: `rollback`, or `stop`, which raises.
-
-        Returns:
-          A line for the log.
+        Returns a line for the log.
 
         Raises:
           NonFiniteError: The run cannot or shall not go on.

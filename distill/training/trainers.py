@@ -28,8 +28,9 @@ def build_trainer(settings: RunSettings) -> Trainer:
       ValueError: The settings do not fit one another.
     """
     if settings.autoencoder is not None:
-        sizes = settings.autoencoder.encoder_sizes
-        return _build_reconstructor(settings, sizes)
+        return _build_reconstructor(
+            settings, settings.autoencoder.encoder_sizes
+        )
     networks = {
         role: _build_network(settings, role)
         for role in ("teacher", "student")
@@ -83,7 +84,6 @@ def _build_network(settings: RunSettings, role: str) -> Network:
 
 
 def _load_teachers(settings: RunSettings) -> tuple[Network, ...]:
-    """Loads the frozen teachers."""
     teachers = []
     checkpoints = settings.teacher_checkpoints
     roles = settings.teacher_networks or [None] * len(checkpoints)
