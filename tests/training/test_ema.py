@@ -98,18 +98,6 @@ def test_the_average_is_that_of_numpy_at_every_step(half_life):
             np.testing.assert_array_equal(found, weight)
 
 
-def test_after_the_half_life_what_a_weight_was_counts_half():
-    network, average = make_student(), make_student()
-    ones = [np.ones_like(w) for w in network.model.get_weights()]
-    average.model.set_weights(ones)
-    network.model.set_weights([0 * w for w in ones])
-    moving = NetworkEma(network, average, 20.0)
-    for step in range(20):
-        moving.update(tf.constant(10_000 + step))
-    for weight in average.model.get_weights():
-        np.testing.assert_allclose(weight, 0.5, rtol=1e-5)
-
-
 def test_a_step_takes_its_new_weights_into_the_average():
     """Of a network with batch statistics, traced."""
     student, average = (
