@@ -39,9 +39,6 @@ TRAINING = TrainingSettings(train_data_pattern="unused", batch_size=5)
 BOTH_TERMS = DistillationSettings(
     representation_loss_weight=3.0, prediction_loss_weight=5.0
 )
-NO_TERMS = DistillationSettings(
-    representation_loss_weight=0.0, prediction_loss_weight=0.0
-)
 
 
 def network_settings(budget=ALL_FRAMES, **arguments):
