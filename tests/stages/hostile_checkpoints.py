@@ -379,6 +379,10 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pipe": (os.mkfifo, "is no checkpoint: it is no file"),
     "device": (lambda path: path.symlink_to("/dev/zero"), "it is no file"),
     "link to itself": (lambda path: path.symlink_to(path.name), "no checkp"),
+    "other HDF5": (
+        lambda path: h5py.File(path, "w").close(),
+        "no checkpoint of this toolkit",
+    ),
     "user block": (make_user_block, "it begins with a user block"),
     "text of 1.5 MB": (make_large_text, "has 1,500,000 bytes, more than 64,0"),
     "damaged heap": (make_damaged_heap, f"'format' {NOT_FIXED}"),

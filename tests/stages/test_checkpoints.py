@@ -84,31 +84,6 @@ def test_checkpoint_and_directory_carry_the_settings(videos, joint_run):
     assert read_settings(checkpoint) == joint_settings(videos)
 
 
-class Unreadable:
-    """A variable whose values cannot be read."""
-
-    shape, dtype = (1,), "float32"
-
-    def __array__(self, dtype=None, copy=None):
-        """Raises."""
-        raise RuntimeError("The device is gone.")
-
-
-def test_failure_inside_a_checkpoint_leaves_the_old_one(
-    video_level_videos, tmp_path
-):
-    path = tmp_path / "checkpoint-00000001.h5"
-    settings = video_level_settings(video_level_videos)
-    good = {"student": {"kernel": keras.Variable([1.0, 2.0])}}
-    bad = {"student": {"bias": keras.Variable([3.0]), "kernel": Unreadable()}}
-    write_checkpoint(path, good, settings, {"step": 1})
-    old = path.read_bytes()
-    with pytest.raises(RuntimeError, match="device is gone"):
-        write_checkpoint(path, bad, settings, {"step": 1})
-    assert os.listdir(tmp_path) == [path.name]
-    assert path.read_bytes() == old
-
-
 def test_file_is_synced_before_it_gets_its_name(tmp_path, monkeypatch):
     calls = []
     fsync, replace = os.fsync, os.replace
@@ -134,38 +109,24 @@ def test_file_is_synced_before_it_gets_its_name(tmp_path, monkeypatch):
     assert (tmp_path / "file.txt").read_text() == "new"
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("half", "no whole HDF5 file"),
-        ("all but the last byte", "no whole HDF5 file"),
-        ("other HDF5", "no checkpoint of this toolkit"),
-    ],
-)
-def test_a_partial_or_foreign_file_is_refused(
-    joint_checkpoint, tmp_path, content, message
-):
-    path = tmp_path / "checkpoint-00000015.h5"
-    if content == "other HDF5":
-        with h5py.File(path, "w") as file:
-            file["student/kernel"] = [1.0]
-    else:
-        whole = joint_checkpoint.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2 if content == "half" else -1])
-    with pytest.raises(CheckpointError, match=message) as error:
-        open_checkpoint(path)
-    assert str(path) in str(error.value)
+def test_a_partial_file_is_refused(joint_checkpoint, tmp_path):
+    path, whole = tmp_path / "c.h5", joint_checkpoint.read_bytes()
+    for end in (len(whole) // 2, -1):
+        path.write_bytes(whole[:end])
+        with pytest.raises(CheckpointError, match=f"{path}.*no whole HDF5 fi"):
+            open_checkpoint(path)
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("group", "names", "message"),
     [
-        (("kernel", "other"), "holds no student/other"),
-        (("kernel", "wide"), r"student/wide has the shape \(3,\).*\(2,\)"),
+        ("student", ("kernel", "other"), "holds no student/other"),
+        ("student", ("kernel", "wide"), r"wide has the shape \(3,\).*\(2,\)"),
+        ("teacher", ("kernel",), r"holds no teacher; it holds \['student'\]"),
     ],
 )
 def test_weights_that_do_not_fit_change_nothing(
-    video_level_videos, tmp_path, names, message
+    video_level_videos, tmp_path, group, names, message
 ):
     path = tmp_path / "checkpoint.h5"
     stored = {
@@ -176,22 +137,13 @@ def test_weights_that_do_not_fit_change_nothing(
     write_checkpoint(path, {"student": stored}, settings, {"step": 1})
     variables = {name: keras.Variable([7.0, 8.0]) for name in names}
     with pytest.raises(CheckpointError, match=message):
-        load_variables(path, "student", variables)
+        load_variables(path, group, variables)
     for variable in variables.values():
         np.testing.assert_array_equal(np.asarray(variable), [7.0, 8.0])
 
 
-def test_missing_group_is_named(student_checkpoint):
-    with pytest.raises(CheckpointError, match=r"no teacher.*\['student'\]"):
-        load_variables(student_checkpoint, "teacher", {})
-
-
 def test_checkpoints_are_listed_by_step_and_nothing_else_is(tmp_path):
-    names = [
-        "checkpoint-100000000.h5",
-        "checkpoint-00000010.h5",
-        "checkpoint-00000009.h5",
-    ]
+    names = [f"checkpoint-{step:08d}.h5" for step in (10**8, 10, 9)]
     others = [
         ".checkpoint-00000011.h5.4711.tmp",
         "checkpoint-00000011.h5.tmp",

@@ -141,15 +141,10 @@ def test_file_that_changes_stops_a_run_and_restored_the_run_goes_on(
     run = TrainingRun(settings, RunOptions(str(tmp_path / "run")))
     file = next(copies.glob("train-*"))
     whole = file.read_bytes()
-    call_at_step(
-        monkeypatch, run, 6, lambda: file.write_bytes(whole + whole[:9])
-    )
-    size = len(whole)
-    message = (
-        f"{file} was changed while it was used: it had {size:,} bytes, and "
-        f"has {size + 9:,}."
-    )
-    with pytest.raises(BadRecordError, match=message):
+    longer, size = whole + whole[:9], len(whole)
+    call_at_step(monkeypatch, run, 6, lambda: file.write_bytes(longer))
+    message = f"was changed while.*had {size:,} bytes, and has {size + 9:,}"
+    with pytest.raises(BadRecordError, match=f"{file} {message}"):
         run.train()
     assert checkpoint_steps(tmp_path / "run") == [5]
     file.write_bytes(whole)
@@ -175,12 +170,9 @@ def test_file_that_vanishes_before_it_is_opened_ends_the_pass(
     next(batches)
     last = tmp_path / "59.tfrecord"
     last.unlink()
-    with pytest.raises(BadRecordError) as caught:
-        for _ in batches:
-            pass
-    assert str(caught.value) == (
-        f"{last} cannot be read: {last}; No such file or directory."
-    )
+    message = f"^{last} cannot be read: {last}; No such file or directory.$"
+    with pytest.raises(BadRecordError, match=message):
+        list(batches)
 
 
 def test_clock_that_jumps_changes_nothing(
@@ -241,10 +233,8 @@ def test_output_that_cannot_be_written_is_an_error_of_one_line(scoring_flags):
         ) as process,
     ):
         errors = process.stderr.read()
-    assert process.returncode == 1
-    assert errors == (
-        "ERROR: standard output cannot be written: No space left on device.\n"
-    )
+    message = "standard output cannot be written: No space left on device."
+    assert (process.returncode, errors) == (1, f"ERROR: {message}\n")
 
 
 def test_sigterm_ends_writing_with_nothing_left_over(tmp_path):

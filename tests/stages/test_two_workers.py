@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 import stage_runs
 import worker_runs
-from stored_files import (
-    checkpoint_steps,
-    read_datasets,
-)
+from stored_files import checkpoint_steps, read_datasets
 
 from distill.checkpoints.checkpoint import read_progress
 from distill.distributed.launcher import free_ports, worker_config
@@ -77,14 +74,8 @@ def two_replicas(videos, tmp_path_factory):
 def one_process(videos, tmp_path_factory):
     """Returns the directory of one process with two accumulation steps."""
     directory = tmp_path_factory.mktemp("one_process")
-    for name, accumulate_steps in (
-        ("joint", 2),
-        ("finetuned", 2),
-        ("batch_norm", 1),
-    ):
-        worker_runs.train(
-            name, videos, directory, accumulate_steps=accumulate_steps
-        )
+    for name, steps in (("joint", 2), ("finetuned", 2), ("batch_norm", 1)):
+        worker_runs.train(name, videos, directory, accumulate_steps=steps)
     return directory
 
 
@@ -234,10 +225,8 @@ def assert_same_predictions(found, expected):
         for text in (found, expected)
     ]
     assert scores[0].keys() == scores[1].keys()
-    for video in scores[1]:
-        np.testing.assert_allclose(
-            scores[0][video], scores[1][video], atol=2e-6
-        )
+    for video, expected_scores in scores[1].items():
+        np.testing.assert_allclose(scores[0][video], expected_scores, atol=2e-6)
 
 
 def test_the_chief_may_end_after_the_others():
