@@ -74,11 +74,7 @@ def average_checkpoints(checkpoints: Paths, output: str | Path) -> list[str]:
 
 
 def choose_steps(directory: str | Path, steps: str) -> list[Path]:
-    """Returns a run's checkpoints of a range of steps.
-
-    Args:
-      directory: The run's.
-      steps: `FROM-TO`, both included.
+    """Returns a run's checkpoints of the steps `FROM-TO`, both included.
 
     Raises:
       ValueError: `steps` is no range, or there is no checkpoint in it.

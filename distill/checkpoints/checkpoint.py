@@ -87,13 +87,7 @@ def write_checkpoint(
     settings: RunSettings,
     progress: Mapping[str, Any],
 ) -> None:
-    """Writes a checkpoint: to a temporary name, synced, then renamed.
-
-    Args:
-      path: The file's final name; a file of that name is replaced.
-      groups: Variables by group and name.
-      settings: The run's settings.
-      progress: The run's progress: numbers by name.
+    """Writes variables by group and name: whole or not at all.
 
     Raises:
       NonFiniteError: A variable holds a value that is NaN or infinite; the
@@ -213,12 +207,7 @@ def load_result(
 def load_variables(
     path: str | Path, group: str, variables: Mapping[str, keras.Variable]
 ) -> None:
-    """Loads one group of a checkpoint into variables.
-
-    Args:
-      path: The checkpoint.
-      group: Name of the group.
-      variables: The variables to fill, by name.
+    """Loads one group of a checkpoint into variables, by their names.
 
     Raises:
       CheckpointError: The group or a variable is missing, a shape differs, or
@@ -285,10 +274,9 @@ def require_checkpoints(directory: str | Path) -> list[Path]:
     Raises:
       CheckpointError: There is none.
     """
-    checkpoints = list_checkpoints(directory)
-    if not checkpoints:
-        raise CheckpointError(f"There is no checkpoint in {directory}.")
-    return checkpoints
+    if checkpoints := list_checkpoints(directory):
+        return checkpoints
+    raise CheckpointError(f"There is no checkpoint in {directory}.")
 
 
 def newest_checkpoint(directory: str | Path) -> Path:

@@ -33,10 +33,7 @@ def convert_to_student(
 ) -> dict[str, GroupSize]:
     """Copies the student of a joint checkpoint to a file of its own.
 
-    Args:
-      checkpoint: A run's checkpoint. The EMA of the student's weights is
-        taken if the checkpoint holds it.
-      student_checkpoint: The file to write; one of that name is replaced.
+    The EMA of the student's weights is taken if the checkpoint holds it.
 
     Returns:
       The size of every group of the joint checkpoint, by name.
@@ -61,10 +58,9 @@ def convert_to_student(
         kept = result_group(joint, "student")
         progress = stored_progress(joint)
         sizes = {group: _measure(joint[group]) for group in joint}
+        num_bytes = sizes[kept].num_bytes
         with (
-            replace_atomically(
-                student_checkpoint, sizes[kept].num_bytes
-            ) as temporary,
+            replace_atomically(student_checkpoint, num_bytes) as temporary,
             new_hdf5_file(temporary) as student,
         ):
             write_attributes(student, settings, progress)

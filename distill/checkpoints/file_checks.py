@@ -46,7 +46,6 @@ _DAMAGE_ERRORS = (
     OverflowError,
     RuntimeError,
     TypeError,
-    UnicodeError,
     ValueError,
 )
 
@@ -61,11 +60,7 @@ class _RefusedError(Exception):
 
 @contextlib.contextmanager
 def refuse_damage(path: str | Path) -> Iterator[None]:
-    """Names the checkpoint in the errors of reading it.
-
-    Raises:
-      CheckpointError: The file is damaged, or it is refused.
-    """
+    """Turns errors of reading a checkpoint into a CheckpointError."""
     try:
         yield
     except CheckpointError:
@@ -112,11 +107,7 @@ def open_checkpoint(path: str | Path) -> h5py.File:
 
 
 def read_text(file: h5py.File, name: str) -> str:
-    """Returns the text of an attribute of an open checkpoint.
-
-    Raises:
-      CheckpointError: The attribute is missing, or damaged.
-    """
+    """Returns the text of an attribute; CheckpointError if there is none."""
     with refuse_damage(file.filename):
         if name not in file.attrs:
             raise _RefusedError(f"its attribute {name!r} is missing")
@@ -124,11 +115,7 @@ def read_text(file: h5py.File, name: str) -> str:
 
 
 def list_datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """Returns all datasets below a group of an open checkpoint, by name.
-
-    Raises:
-      CheckpointError: The file is damaged.
-    """
+    """Returns the datasets below a group; CheckpointError if it is damaged."""
     found: dict[str, h5py.Dataset] = {}
 
     def visit(name, item):

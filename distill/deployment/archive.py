@@ -18,15 +18,7 @@ FLAGS_FILE = "model_flags.json"
 
 
 def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
-    """Packs an artifact of an export.
-
-    Args:
-      directory: The export, where the archive is written.
-      artifact: Name of the artifact.
-      max_bytes: Largest size of the archive.
-
-    Returns:
-      A line with the archive's path and size.
+    """Packs an artifact of an export; returns a line with path and size.
 
     Raises:
       ValueError: There is no such artifact, or the archive would be larger.

@@ -61,14 +61,7 @@ def evaluate_artifact(
     network: ArtifactNetwork | None = None,
     sharing: SharedReading = ALONE,
 ) -> dict[str, Any]:
-    """Scores an artifact of `distill export`, as `evaluate_network` does.
-
-    Args:
-      artifact: Its path.
-      reader: Reads the examples, with labels.
-      top_k: Classes a video that enter GAP.
-      network: The network, if it is loaded already.
-      sharing: How workers divide the examples.
+    """Scores an artifact, or its loaded network, as `evaluate_network` does.
 
     Returns:
       The scores, with the artifact's path as `checkpoint`, and `role` and

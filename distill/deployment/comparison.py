@@ -43,16 +43,11 @@ def compare_runtimes(
     interface: VideoInterface,
     top_k: int,
 ) -> tuple[dict[str, Comparison], int]:
-    """Scores runtimes on the same videos.
-
-    Args:
-      runtimes: By name; the others are compared with `CHECKPOINT`.
-      reader: Reads videos with labels.
-      interface: The inputs of the runtimes.
-      top_k: Classes a video in GAP.
+    """Scores runtimes on the same videos, with `top_k` classes in GAP.
 
     Returns:
-      The comparison of each runtime by name, and the number of videos.
+      The comparison of each runtime with that named `CHECKPOINT`, by name,
+      and the number of videos.
     """
     of_segments = reader.schema.segment_labels
     metrics = {

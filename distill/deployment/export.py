@@ -74,12 +74,8 @@ class Export:
     ) -> Iterator[str]:
         """Writes the artifacts and their card, all of them or nothing.
 
-        Args:
-          directory: The export; an earlier export there is replaced.
-          kinds: The artifacts to write.
-
-        Yields:
-          Lines on the progress.
+        An earlier export in the directory is replaced. Yields lines on the
+        progress.
 
         Raises:
           ValueError: The directory holds other files, a runtime is not
@@ -131,8 +127,9 @@ class Export:
         artifacts = {kind.name: runtimes[kind.name] for kind in kinds}
         times = time_runtimes(artifacts, self.reader, self.interface)
         return self._describe(num_videos) | {
-            "checkpoint": {"path": CHECKPOINT, "precision": "float32"}
-            | {
+            "checkpoint": {
+                "path": CHECKPOINT,
+                "precision": "float32",
                 "gap": expected.gap,
                 "mean_average_precision": expected.mean_average_precision,
             },

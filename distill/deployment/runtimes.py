@@ -24,11 +24,7 @@ class Runtime(Protocol):
 
 
 class ModelRuntime:
-    """A Keras model in TensorFlow, as one graph.
-
-    Args:
-      model: A network's `raw_model()`, or the model of a `.keras` file.
-    """
+    """A Keras model from raw videos, as one graph of TensorFlow."""
 
     def __init__(self, model: Any):
         import tensorflow as tf

@@ -24,12 +24,10 @@ _FORM = (
 def choose_devices(
     gpu: int | None, strategy: str = "single", deterministic: bool = False
 ) -> Workers:
-    """Makes one GPU, none or all visible; memory grows as it is needed.
+    """Makes one GPU, none (-1) or all (None) visible, and the strategy.
 
-    Args:
-      gpu: Index of the GPU; -1 for the CPU; None for every GPU there is.
-      strategy: Which of them compute together: see `start_workers`.
-      deterministic: Whether every operation gives the same bits again.
+    Memory grows as it is needed. A deterministic operation gives the same
+    bits again.
 
     Returns:
       This process among those that share the work.

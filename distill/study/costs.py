@@ -18,12 +18,7 @@ _REPEATS = 30
 def measure_cost(
     settings: NetworkSettings, schema: DataSchema, budget: FrameBudget
 ) -> dict[str, Any]:
-    """Measures a network with fresh weights.
-
-    Args:
-      settings: The network.
-      schema: The layout of the data.
-      budget: The frames that it sees at evaluation.
+    """Measures a network with fresh weights at a budget of frames.
 
     Returns:
       Dict of `frames`, the most it sees of a video; `bytes_read` and `macs` of

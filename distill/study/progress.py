@@ -31,9 +31,6 @@ class Estimate:
     The rate comes from the finished units; before the first one it is a share
     of this machine's rate of a large matrix product.
 
-    Args:
-      study: The study.
-
     Attributes:
       todo: The units that are not done.
       basis: The origin of the rate, in words.

@@ -34,12 +34,9 @@ _COSTS = {
 def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
     """Writes `report.md`, `report.html`, `results.csv` and the plots.
 
-    Each file is written whole or not at all. Without matplotlib there are no
-    plots, and the report says how to install it.
-
-    Args:
-      results: The results of `results.gather_results`.
-      directory: The directory of the files.
+    The results are those of `results.gather_results`. Each file is written
+    whole or not at all. Without matplotlib there are no plots, and the report
+    says how to install it.
     """
     directory = Path(directory)
     summary = summarize_study(results)

@@ -37,11 +37,8 @@ def read_result(unit: Unit) -> dict[str, Any] | None:
 def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
     """Trains and scores a unit, or resumes it.
 
-    Files of a unit with other settings are removed from its directory first.
-
-    Args:
-      unit: The unit.
-      say: Called with a message if files are removed.
+    Files of a unit with other settings are removed from its directory first;
+    then `say` is called with a message.
 
     Returns:
       Dict of `scores`, the result of `evaluate_network` by number of frames,

@@ -43,14 +43,10 @@ def show_plan(study: Study) -> None:
 
 
 def run_study(study: Study, max_runs: int | None = None) -> bool:
-    """Runs a study's trainings one after another and writes its report.
+    """Runs at most `max_runs` trainings of a study and writes its report.
 
     Finished trainings with the same settings are skipped; a stopped one goes
     on from its last checkpoint.
-
-    Args:
-      study: The study.
-      max_runs: Most trainings of this call; None for all.
 
     Returns:
       False if a signal (Ctrl-C, SIGTERM) stopped the study.

@@ -73,12 +73,7 @@ def _temporary_name(path: Path) -> Path:
 
 
 def clear_leftovers(directory: Path, name: str | None = None) -> None:
-    """Removes the temporary files of processes that were killed.
-
-    Args:
-      directory: Their directory.
-      name: Name of the final file; None: any.
-    """
+    """Removes what killed writers of a file, or of any file, left behind."""
     for leftover in _find_leftovers(directory, name, ".tmp"):
         with contextlib.suppress(OSError):
             descriptor = os.open(leftover, os.O_RDWR)

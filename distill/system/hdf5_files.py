@@ -57,14 +57,7 @@ class _NewFile(io.RawIOBase):
 
 @contextlib.contextmanager
 def new_hdf5_file(path: Path) -> Iterator[h5py.File]:
-    """Opens a new HDF5 file for writing.
-
-    Args:
-      path: The file; one of that name is overwritten.
-
-    Raises:
-      OSError: A write failed.
-    """
+    """Opens a new HDF5 file for writing; OSError if a write fails."""
     with _NewFile(path) as raw:
         try:
             with h5py.File(raw, "w") as file:

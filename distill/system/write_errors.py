@@ -25,15 +25,9 @@ class WriteError(OSError):
 
 @contextlib.contextmanager
 def name_write_errors(path: str | Path) -> Iterator[None]:
-    """Turns an error of writing a file into one that names it and the reason.
+    """Turns an error of writing a path into a WriteError with the reason.
 
     Other errors, such as those of reading another file, are not changed.
-
-    Args:
-      path: The file or directory that the body writes.
-
-    Raises:
-      WriteError: It cannot be written.
     """
     path = Path(path)
     try:
@@ -72,15 +66,7 @@ def _belongs_to(file: str | bytes | int, path: Path) -> bool:
 
 
 def check_room(path: str | Path, num_bytes: int) -> None:
-    """Checks that the disk of a file has room for it.
-
-    Args:
-      path: The file.
-      num_bytes: Its size, or a lower bound of it.
-
-    Raises:
-      WriteError: There is no room for it.
-    """
+    """Raises a WriteError unless a file's disk has room for so many bytes."""
     free = free_bytes(Path(path))
     if 0 <= free < num_bytes:
         raise WriteError(
