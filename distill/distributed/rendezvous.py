@@ -108,12 +108,11 @@ def _gather(
 
 
 def _listen(place: Place) -> socket.socket:
-    _, port = place
     try:
-        return socket.create_server(("", port), reuse_port=True)
+        return socket.create_server(("", place[1]), reuse_port=True)
     except OSError as error:
         raise RendezvousError(
-            f"The chief cannot listen on its port {port} (TF_CONFIG): "
+            f"The chief cannot listen on its port {place[1]} (TF_CONFIG): "
             f"{error.strerror}."
         ) from error
 

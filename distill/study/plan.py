@@ -50,11 +50,6 @@ class Unit:
         """The file of its trained network."""
         return stage_checkpoint(self.directory, len(self.stages) - 1)
 
-    @property
-    def result_file(self) -> Path:
-        """The file with its scores; it exists once the unit is done."""
-        return self.directory / "result.json"
-
     def describe_training(self) -> str:
         """Returns the settings that determine its weights, as JSON."""
         stages = [json.loads(stage.to_json()) for stage in self.stages]

@@ -74,8 +74,7 @@ class Estimate:
         return sum(map(self.seconds, self.todo))
 
     def _macs(self, unit: Unit) -> float:
-        stages = (_training_macs(s, self._teachers) for s in unit.stages)
-        return sum(stages, start=0.0)
+        return sum(_training_macs(s, self._teachers) for s in unit.stages)
 
 
 def _training_macs(

@@ -38,20 +38,19 @@ def gather_results(study: Study) -> dict[str, Any]:
         "rows": [_gather_row(study, row, costs) for row in study.rows],
         "cascades": [gather_cascade(plan, study) for plan in study.cascades],
     }
-    costs.write()
+    write_json(study.directory / "costs.json", costs.all)
     return results
 
 
-def write_results(results: dict[str, Any], directory: Path) -> None:
-    """Writes `results.json`, whole or not at all."""
-    with replace_atomically(directory / "results.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n")
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with replace_atomically(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
 class _Costs:
     def __init__(self, path: Path):
-        self._path = path
-        self._costs = json.loads(path.read_text()) if path.exists() else {}
+        self.all = json.loads(path.read_text()) if path.exists() else {}
 
     def measure(self, unit: Unit, k: int) -> dict[str, Any]:
         student, data = unit.student, unit.stages[-1].data
@@ -60,13 +59,9 @@ class _Costs:
         frames = student.budget.width(data.max_frames)
         network = dataclasses.replace(student, budget=budget)
         key = repr((network, frames, data))
-        if key not in self._costs:
-            self._costs[key] = measure_cost(student, data, budget)
-        return self._costs[key]
-
-    def write(self) -> None:
-        with replace_atomically(self._path) as temporary:
-            temporary.write_text(json.dumps(self._costs, indent=1) + "\n")
+        if key not in self.all:
+            self.all[key] = measure_cost(student, data, budget)
+        return self.all[key]
 
 
 def _describe_data(study: Study) -> dict[str, Any]:

@@ -148,21 +148,14 @@ def read_rows(file: str) -> list[Row]:
         raise ValueError(
             f"{file}{line}: {type(error).__name__}: {error}"
         ) from error
-    if not (
-        isinstance(rows, list)
-        and rows
-        and all(isinstance(row, Row) for row in rows)
+    if not isinstance(rows, list) or not all(
+        isinstance(row, Row) for row in rows or [None]
     ):
         raise ValueError(
             f"{file} must define ROWS, a list of rows made by `row(NAME, ...)`."
         )
-    _check_names(file, [row.name for row in rows])
-    return rows
-
-
-def _check_names(file: str, names: Sequence[str]) -> None:
     named: dict[Path, str] = {}
-    for name in names:
+    for name in (row.name for row in rows):
         directory = unit_directory("", name, 0, 0)
         other = named.get(directory)
         if other == name:
@@ -173,3 +166,4 @@ def _check_names(file: str, names: Sequence[str]) -> None:
                 "letters and digits, by which their directories are named."
             )
         named[directory] = name
+    return rows

@@ -22,13 +22,15 @@ from distill.training.loop import TrainingRun
 
 _EVALUATION_BATCH = 1024
 _NEVER = 10**9
+# It exists once a unit is done.
+_RESULT = "result.json"
 _CHECKPOINT_MINUTES = 3.0
 
 
 def read_result(unit: Unit) -> dict[str, Any] | None:
     """Returns the result of a unit; None unless these settings are done."""
     try:
-        result = json.loads(unit.result_file.read_text())
+        result = json.loads((unit.directory / _RESULT).read_text())
     except FileNotFoundError:
         return None
     return result if result["described"] == unit.describe() else None
@@ -60,7 +62,7 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
         "seconds": seconds if is_new else None,
         "described": unit.describe(),
     }
-    with replace_atomically(unit.result_file) as temporary:
+    with replace_atomically(unit.directory / _RESULT) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
     return result
 

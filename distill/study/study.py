@@ -10,7 +10,7 @@ import rich.table
 from distill.study.plan import Study, Unit
 from distill.study.progress import Estimate, format_seconds
 from distill.study.report import write_report
-from distill.study.results import gather_results, write_results
+from distill.study.results import gather_results, write_json
 from distill.study.runner import run_unit
 from distill.system.directory_lock import DirectoryLock
 from distill.system.signals import catch_signals
@@ -69,7 +69,7 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
         if not is_whole:
             print("stopped by a signal; run the same command to go on")
         results = gather_results(study)
-        write_results(results, study.directory)
+        write_json(study.directory / "results.json", results)
         write_report(results, study.directory)
     print(f"wrote {study.directory}/report.md and report.html")
     return is_whole
