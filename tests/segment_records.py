@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from distill.settings.schema import DataSchema
+from tests.data.record_oracle import judge
 
 SEGMENT_FRAMES = 5
 SCHEMA = DataSchema(
@@ -63,31 +64,11 @@ class RatedVideo:
 
     def rated_segments(self) -> list[dict]:
         """Returns the segments with a rating, in the order they appear."""
-        starts = dict.fromkeys(start for start, _, _ in self.ratings)
-        return [self._segment(start) for start in starts]
+        return judge(self.serialize(), SCHEMA, True).examples
 
     def all_segments(self) -> list[dict]:
         """Returns the whole segments from frame 0, 5, 10 ..., unrated."""
-        starts = range(0, len(self.frames) - 4, SEGMENT_FRAMES)
-        unrated = RatedVideo(self.id, self.frames, [])
-        return [unrated._segment(start) for start in starts]
-
-    def _segment(self, start: int) -> dict:
-        frames = np.zeros((SEGMENT_FRAMES, 5), np.uint8)
-        real = self.frames[start : start + SEGMENT_FRAMES]
-        frames[: len(real)] = real
-        labels, rated = np.zeros((2, SCHEMA.num_classes), bool)
-        for other, label, score in self.ratings:
-            if other == start:
-                rated[label] = True
-                labels[label] |= score > 0
-        return {
-            "id": f"{self.id}:{start}".encode(),
-            "frames": frames,
-            "num_frames": len(real),
-            "labels": labels,
-            "label_weights": rated,
-        }
+        return judge(self.serialize(), SCHEMA, False).examples
 
 
 def draw_rated_videos(

@@ -42,7 +42,11 @@ def main() -> None:
 
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
-    from distill.datasets.budget_shards import BudgetShards, KeptFrames
+    from distill.datasets.budget_shards import (
+        BudgetShards,
+        KeptFrames,
+        describe_sizes,
+    )
     from distill.datasets.shards import local_directory
     from distill.reporting.console import print_shard
     from distill.system.directory_lock import DirectoryLock
@@ -53,4 +57,4 @@ def main() -> None:
         shards = BudgetShards(settings, files, FLAGS.output_dir)
         started = time.monotonic()
         sizes = shards.write(print_shard, FLAGS.num_workers)
-        print(sizes.describe(time.monotonic() - started))
+        print(describe_sizes(sizes, time.monotonic() - started))

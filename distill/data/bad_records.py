@@ -145,7 +145,6 @@ def _describe_held(
     schema: DataSchema,
     budget: FrameBudget,
 ) -> str | None:
-    """Says that a record lacks frames that the budget needs."""
     if records.BUDGET_KEY not in context:
         return None
     values = context[records.BUDGET_KEY].bytes_list.value

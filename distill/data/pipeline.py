@@ -7,7 +7,6 @@ seen before are parsed again.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -204,36 +203,34 @@ class VideoReader:
         turn: tuple[int, int],
         skipped: SkippedRecords,
     ) -> tf.data.Dataset:
+        index, num_turns = turn
         records = read_raw_records(
             self.files,
             tf.data.Dataset.from_tensor_slices(file_indexes.astype(np.int64)),
             self.on_bad_record == "skip",
         )
         one_by_one = self.schema.segment_labels or self.on_bad_record == "skip"
-        count = functools.partial(_count_bytes, skipped)
         count_each = one_by_one or position or self.share < 1
         if count_each:
             # Records that are left out further on have been read as well.
-            records = records.map(count)
+            records = records.map(skipped.count_bytes)
         if self.share < 1:
             records = _keep_share(records, self.share)
         if self.schema.segment_labels:
             # Segments are numbered: a batch may end amid a record's segments.
-            segments = self._parse_one_by_one(
-                records, skipped, draw_key
-            ).unbatch()
-            dataset = _number(order(segments), position).map(_flatten)
-            dataset = _take_turns(dataset.batch(self.batch_size), turn)
+            segments = self._parse_one_by_one(records, skipped, draw_key)
+            dataset = _number(order(segments.unbatch()), position).map(_flatten)
+            dataset = dataset.batch(self.batch_size).shard(num_turns, index)
         elif one_by_one:
             numbered = _number(order(records), position).map(_flatten)
             dataset = self._parse_one_by_one(numbered, skipped, draw_key)
-            dataset = _take_turns(dataset.batch(self.batch_size), turn)
+            dataset = dataset.batch(self.batch_size).shard(num_turns, index)
         else:
             numbered = _number(order(records), position)
             dataset = numbered.batch(self.batch_size).map(_flatten)
             if not count_each:
-                dataset = dataset.map(count)
-            dataset = self._parse(_take_turns(dataset, turn), draw_key)
+                dataset = dataset.map(skipped.count_bytes)
+            dataset = self._parse(dataset.shard(num_turns, index), draw_key)
         options = tf.data.Options()
         # One thread for each batch's parser leaves the step its cores.
         options.threading.max_intra_op_parallelism = 1
@@ -257,8 +254,6 @@ class VideoReader:
         draw_key: str,
         parser: Callable[..., Record] = parse_records,
     ) -> tf.data.Dataset:
-        """Parses batches of records, or by another parser single records."""
-
         def parse(record):
             serialized = record.pop("serialized")
             parsed = parser(
@@ -288,16 +283,6 @@ class VideoReader:
         segments = self.schema.segment_labels
         parser = parse_segments if segments else parse_record
 
-        def count_seen(record):
-            skipped.count_seen(record["file_index"])
-            return record
-
-        def count_reason(parsed):
-            skipped.count_reason(
-                parsed["reason"], parsed["file_index"], parsed["record_number"]
-            )
-            return parsed
-
         def repeat_for_segments(parsed):
             count = tf.size(parsed["id"])
             for name in ("reason", "file_index", "record_number"):
@@ -306,15 +291,14 @@ class VideoReader:
 
         skip = self.on_bad_record == "skip"
         if skip:
-            dataset = dataset.map(count_seen)
+            dataset = dataset.map(skipped.count_seen)
         dataset = self._parse(dataset, draw_key, parser)
         if skip:
-            dataset = dataset.ignore_errors().map(count_reason)
+            dataset = dataset.ignore_errors().map(skipped.count_reason)
             dataset = dataset.filter(lambda parsed: parsed["reason"] == GOOD)
         return dataset.map(repeat_for_segments) if segments else dataset
 
     def _raise_clearly(self, dataset: tf.data.Dataset) -> Iterator[Record]:
-        """Yields from the dataset and raises its errors as BadRecordError."""
         try:
             yield from dataset
         except PARSER_ERRORS as error:
@@ -323,7 +307,6 @@ class VideoReader:
             raise BadRecordError(problem or str(error)) from error
 
     def _check_records(self, batch: Record) -> None:
-        """Raises for the first bad record of a batch."""
         reasons = batch.pop("reason").numpy()
         bad = np.flatnonzero(reasons != GOOD)
         file_indexes = batch.pop("file_index")
@@ -380,16 +363,3 @@ def _number(dataset: tf.data.Dataset, position: int) -> tf.data.Dataset:
 def _flatten(numbered: dict[str, Any]) -> Record:
     """Returns numbered examples, or batches of them, as one dict."""
     return numbered["example"] | {"position": numbered["position"]}
-
-
-def _take_turns(
-    batches: tf.data.Dataset, turn: tuple[int, int]
-) -> tf.data.Dataset:
-    """Returns every n-th batch, from the i-th on."""
-    index, count = turn
-    return batches if count == 1 else batches.shard(count, index)
-
-
-def _count_bytes(skipped: SkippedRecords, records: Record) -> Record:
-    skipped.count_bytes(records["file_index"], records["serialized"])
-    return records

@@ -197,7 +197,6 @@ def parse_frame_lists(
 def _parse_features(
     serialized: tf.Tensor, schema: DataSchema, context_features: dict[str, Any]
 ) -> tuple[Parsed, Parsed, tf.Tensor]:
-    """Returns the parsed context, the features and their reason codes."""
     # An Example has the bytes of a SequenceExample's context. The parser of
     # Examples would allocate any length that a list of floats states.
     parsed, _, _ = tf.io.parse_sequence_example(

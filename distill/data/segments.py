@@ -146,7 +146,6 @@ def _check_segments(
     schema: DataSchema,
     num_frames: tf.Tensor,
 ) -> tf.Tensor:
-    """Returns the reason code of a record's rated segments."""
     counts = tf.stack([tf.size(each) for each in lists])
     least = tf.reduce_min(counts)
     starts, ends, labels, scores = (each[:least] for each in lists)
@@ -173,7 +172,6 @@ def _check_segments(
 
 
 def _is_positive(scores: tf.Tensor) -> tf.Tensor:
-    """Returns 1 for each score above 0, else 0."""
     # By the bits: TensorFlow treats the smallest floats as 0.
     return tf.cast(tf.bitcast(scores, tf.int32) > 0, tf.int32)
 

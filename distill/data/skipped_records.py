@@ -55,26 +55,26 @@ class SkippedRecords:
                 counter([0] * num_files),
             )
 
-    def count_bytes(self, file_index: tf.Tensor, serialized: tf.Tensor) -> None:
-        """Counts records' bytes as they lie in their files (in the graph)."""
-        framed = tf.strings.length(serialized) + FRAMING_BYTES
+    def count_bytes(self, raw: records.Parsed) -> records.Parsed:
+        """Counts the framed bytes of one or several records; returns them."""
+        framed = tf.strings.length(raw["serialized"]) + FRAMING_BYTES
         self.bytes_read.scatter_add(
-            tf.IndexedSlices(tf.cast(framed, tf.int64), file_index)
+            tf.IndexedSlices(tf.cast(framed, tf.int64), raw["file_index"])
         )
+        return raw
 
-    def count_seen(self, file_index: tf.Tensor) -> None:
-        """Counts one record that goes to the parser (in the graph)."""
-        self.seen.scatter_add(_one(file_index))
+    def count_seen(self, raw: records.Parsed) -> records.Parsed:
+        """Counts one record that goes to the parser; returns it."""
+        self.seen.scatter_add(_one(raw["file_index"]))
+        return raw
 
-    def count_reason(
-        self, reason: tf.Tensor, file_index: tf.Tensor, number: tf.Tensor
-    ) -> None:
-        """Counts one parsed record by its reason (in the graph)."""
-        self.parsed.scatter_add(_one(file_index))
-        self.reasons.scatter_add(_one(reason))
-        self.first.scatter_update(
-            tf.IndexedSlices(tf.stack([file_index, number]), reason)
-        )
+    def count_reason(self, parsed: records.Parsed) -> records.Parsed:
+        """Counts one parsed record by its reason; returns it."""
+        self.parsed.scatter_add(_one(parsed["file_index"]))
+        self.reasons.scatter_add(_one(parsed["reason"]))
+        place = tf.stack([parsed["file_index"], parsed["record_number"]])
+        self.first.scatter_update(tf.IndexedSlices(place, parsed["reason"]))
+        return parsed
 
     def report(self, files: list[str], expected: Expected) -> list[str]:
         """Returns a line for every reason for which records were skipped."""
@@ -121,5 +121,4 @@ class SkippedRecords:
 
 
 def _one(index: tf.Tensor) -> tf.IndexedSlices:
-    """Returns the sparse update that adds 1 at an index."""
     return tf.IndexedSlices(tf.constant(1, tf.int64), index)

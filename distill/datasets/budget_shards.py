@@ -148,44 +148,18 @@ def keep_frames(
     context[NUM_FRAMES_KEY].int64_list.value.append(num_frames)
 
 
-@dataclasses.dataclass(frozen=True)
-class ShardSizes:
-    """Sizes of some shards and of the files they were made of.
-
-    Attributes:
-      num_shards: Shards.
-      num_videos: Videos.
-      source_frames: Frames of the whole videos.
-      num_frames: Frames kept.
-      source_bytes: Bytes of the sources.
-      num_bytes: Bytes of the shards.
-    """
-
-    num_shards: int = 0
-    num_videos: int = 0
-    source_frames: int = 0
-    num_frames: int = 0
-    source_bytes: int = 0
-    num_bytes: int = 0
-
-    def __add__(self, other: "ShardSizes") -> "ShardSizes":
-        """Returns the sums."""
-        pairs = zip(
-            dataclasses.astuple(self), dataclasses.astuple(other), strict=True
-        )
-        return ShardSizes(*map(sum, pairs))
-
-    def describe(self, seconds: float) -> str:
-        """Returns a line on the shards written in some seconds."""
-        if not self.num_shards:
-            return "every shard was there already"
-        ratio = self.num_bytes / max(self.source_bytes, 1)
-        return (
-            f"{self.num_shards} shards written: {self.num_videos:,} videos, "
-            f"{self.source_frames:,} frames to {self.num_frames:,}, "
-            f"{self.source_bytes / 1e6:.1f} MB to {self.num_bytes / 1e6:.1f} "
-            f"MB (ratio {ratio:.4f}), {self.num_videos / seconds:,.0f} videos/s"
-        )
+def describe_sizes(sizes: collections.Counter[str], seconds: float) -> str:
+    """Returns a line on shards that `BudgetShards.write` wrote in some time."""
+    if not sizes["shards"]:
+        return "every shard was there already"
+    source_bytes, num_bytes = sizes["source_bytes"], sizes["bytes"]
+    return (
+        f"{sizes['shards']} shards written: {sizes['videos']:,} videos, "
+        f"{sizes['source_frames']:,} frames to {sizes['frames']:,}, "
+        f"{source_bytes / 1e6:.1f} MB to {num_bytes / 1e6:.1f} MB (ratio "
+        f"{num_bytes / max(source_bytes, 1):.4f}), "
+        f"{sizes['videos'] / seconds:,.0f} videos/s"
+    )
 
 
 class BudgetShards:
@@ -225,7 +199,6 @@ class BudgetShards:
         self._select = make_selector(settings)
 
     def _name_shards(self, files: list[str]) -> list[tuple[Path, str]]:
-        """Returns every shard's path and source."""
         sources: dict[str, str] = {}
         for file in files:
             name = os.path.basename(file)
@@ -283,7 +256,7 @@ class BudgetShards:
 
     def write(
         self, report: Callable[[Path, bool], None], num_workers: int
-    ) -> ShardSizes:
+    ) -> collections.Counter[str]:
         """Writes the shards, each whole or not at all.
 
         Existing shards are kept if their sources have the same names and
@@ -295,7 +268,8 @@ class BudgetShards:
           num_workers: Files that are read at once.
 
         Returns:
-          The sizes of what was written.
+          Counts of what was written: `shards`, `videos`, `frames` and `bytes`;
+          `source_frames` and `source_bytes` of the whole videos.
 
         Raises:
           BadRecordError: A record or file is bad.
@@ -303,7 +277,8 @@ class BudgetShards:
         check_at_least(1, num_workers=num_workers)
         self._forget_changed()
         missing = [each for each in self.sources if not each[0].exists()]
-        stopped, sizes = threading.Event(), ShardSizes()
+        stopped = threading.Event()
+        sizes: collections.Counter[str] = collections.Counter()
         with ThreadPoolExecutor(num_workers) as pool:
             try:
                 written = {
@@ -320,7 +295,6 @@ class BudgetShards:
         return sizes
 
     def _forget_changed(self) -> None:
-        """Removes the shards of changed files; describes all sources."""
         for path, _ in self.sources:
             if self._known.get(path.name) != self._inputs[path.name]:
                 path.unlink(missing_ok=True)
@@ -334,28 +308,24 @@ class BudgetShards:
 
     def _write_shard(
         self, path: Path, file: str, stopped: threading.Event
-    ) -> ShardSizes:
-        """Writes one shard and returns its sizes."""
-        counts: collections.Counter[str] = collections.Counter()
+    ) -> collections.Counter[str]:
+        sizes = collections.Counter(shards=1)
 
         def make_records():
             for video, num_frames in self._cut_videos(file):
                 if stopped.is_set():
                     raise CancelledError
-                counts["videos"] += 1
-                counts["source_frames"] += video.num_frames
-                counts["frames"] += num_frames
+                sizes.update(
+                    videos=1,
+                    source_frames=video.num_frames,
+                    frames=num_frames,
+                )
                 yield video.message.SerializeToString(deterministic=True)
 
         write_shard(path, make_records())
-        return ShardSizes(
-            num_shards=1,
-            num_videos=counts["videos"],
-            source_frames=counts["source_frames"],
-            num_frames=counts["frames"],
-            source_bytes=self._inputs[path.name]["bytes"],
-            num_bytes=path.stat().st_size,
-        )
+        sizes["source_bytes"] = self._inputs[path.name]["bytes"]
+        sizes["bytes"] = path.stat().st_size
+        return sizes
 
     def _cut_videos(self, file: str) -> Iterator[tuple[WholeVideo, int]]:
         """Yields a file's videos without the other frames, and their number."""
@@ -380,6 +350,5 @@ class BudgetShards:
 
 
 def _identify(file: str) -> dict[str, Any]:
-    """Returns a file's full name and its size."""
     name = file if "://" in file else os.path.abspath(file)
     return {"file": name, "bytes": tf.io.gfile.stat(file).length}

@@ -120,7 +120,6 @@ class FileDownload:
             raise DownloadError(str(error)) from error
 
     def _fetch_right(self, file: io.FileIO) -> None:
-        """Fetches until the hash is right."""
         for _ in range(self._patience.hash_attempts):
             self._fetch_whole(file)
             found = hash_file(self._partial, self._stop)
@@ -201,7 +200,6 @@ class FileDownload:
 
 
 def _lock(file: io.FileIO) -> None:
-    """Keeps other processes from writing to the same file."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -217,7 +215,6 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 
 def _continues_at(response: http.client.HTTPResponse, start: int) -> bool:
-    """Returns whether a response begins at an offset of the file."""
     content_range = response.headers.get("Content-Range", "")
     return response.status == 206 and bool(
         re.match(rf"bytes 0*{start}-", content_range)
@@ -410,7 +407,6 @@ class Download:
     def _work(
         self, waiting: queue.SimpleQueue, done: queue.SimpleQueue
     ) -> None:
-        """Fetches one file after the other until none is left."""
         while not self._stop.is_set():
             try:
                 file = waiting.get_nowait()

@@ -18,7 +18,6 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.data.files import check_files, describe_files
-from distill.data.tfrecords import FRAMING_BYTES, HEADER_BYTES
 from distill.datasets.shards import (
     check_replaced,
     check_rewritable,
@@ -104,19 +103,17 @@ def index_clips(files: list[str], schema: DataSchema) -> list[Clip]:
 
 
 def _index_file(file: str, schema: DataSchema) -> Iterator[Clip]:
-    offset = 0
     for clip in read_whole_videos(file, schema, need_labels=True):
         labels = clip.message.context.feature[schema.labels_key].int64_list
         yield Clip(
             file,
             clip.record_number,
-            offset + HEADER_BYTES,
+            clip.offset,
             len(clip.record),
             zlib.crc32(clip.record),
             clip.num_frames,
             tuple(labels.value),
         )
-        offset += len(clip.record) + FRAMING_BYTES
 
 
 def read_clip(clip: Clip) -> tf.train.SequenceExample:
@@ -208,7 +205,6 @@ class JoinedVideos:
         return sorted(self.output_dir.glob(name))
 
     def _plan(self) -> list[tuple[str, list[Clip]]]:
-        """Returns every video's id and clips."""
         settings, size, videos = self.settings, self.settings.num_clips, []
         for each in range(settings.repeats):
             random = np.random.default_rng([settings.seed, each])

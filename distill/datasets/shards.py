@@ -18,6 +18,7 @@ from distill.data.bad_records import (
 )
 from distill.data.tfrecords import (
     FRAMING_BYTES,
+    HEADER_BYTES,
     describe_corruption,
     open_records,
 )
@@ -92,9 +93,18 @@ def check_replaced(
 
 
 class WholeVideo(NamedTuple):
-    """A record with every frame of its video, and its number from 0."""
+    """A record with every frame of its video, and its place in the file.
+
+    Attributes:
+      record_number: Its number, from 0.
+      offset: Byte at which it begins, behind its header.
+      record: Its bytes.
+      message: The same, parsed.
+      num_frames: Its frames.
+    """
 
     record_number: int
+    offset: int
     record: bytes
     message: tf.train.SequenceExample
     num_frames: int
@@ -120,7 +130,8 @@ def read_whole_videos(
             message = tf.train.SequenceExample.FromString(record)
             lists = message.feature_lists.feature_list
             num_frames = len(lists[schema.feature_names[0]].feature)
-            yield WholeVideo(number, record, message, num_frames)
+            start = offset + HEADER_BYTES
+            yield WholeVideo(number, start, record, message, num_frames)
             number += 1
             offset += len(record) + FRAMING_BYTES
     except tf.errors.DataLossError:

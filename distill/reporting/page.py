@@ -3,7 +3,7 @@
 import html
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Colours of plots. An HTML page replaces them by its own of the same name, of
 # the light or dark scheme.
@@ -13,6 +13,25 @@ PLOT_COLOURS = {
     "muted": "#59636e",
     "grid": "#e4e8ec",
     "teacher": "#8c959f",
+}
+# Settings of matplotlib that all plots share.
+PLOT_STYLE: dict[Any, Any] = {
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": PLOT_COLOURS["paper"],
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "text.color": PLOT_COLOURS["ink"],
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelcolor": PLOT_COLOURS["ink"],
+    "axes.edgecolor": PLOT_COLOURS["muted"],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": PLOT_COLOURS["grid"],
+    "xtick.color": PLOT_COLOURS["muted"],
+    "ytick.color": PLOT_COLOURS["muted"],
+    "legend.frameon": False,
 }
 
 _STYLE = """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from distill.reporting.page import PLOT_COLOURS, Plot
+from distill.reporting.page import PLOT_COLOURS, PLOT_STYLE, Plot
 from distill.study.aggregate import COMPARED_METRICS, Statistic, StudySummary
 
 if TYPE_CHECKING:
@@ -31,35 +31,19 @@ _MOST_TICKS = 12
 # The teacher is left out of the frames' axis beyond this multiple of the
 # budgets.
 _NEAR = 4
-_STYLE: Any = {
+_STYLE = PLOT_STYLE | {
     "figure.figsize": (8.8, _HEIGHT),
-    "figure.constrained_layout.use": True,
-    "savefig.facecolor": PLOT_COLOURS["paper"],
     "svg.fonttype": "path",
     "svg.hashsalt": "distill",
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "text.color": PLOT_COLOURS["ink"],
-    "axes.titlelocation": "left",
     "axes.titlesize": 13,
-    "axes.titleweight": "bold",
     "axes.titlepad": 24,
-    "axes.labelcolor": PLOT_COLOURS["ink"],
     "axes.facecolor": "none",
-    "axes.edgecolor": PLOT_COLOURS["muted"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "axes.spines.left": False,
-    "axes.grid": True,
-    "grid.color": PLOT_COLOURS["grid"],
-    "xtick.color": PLOT_COLOURS["muted"],
-    "ytick.color": PLOT_COLOURS["muted"],
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "lines.markersize": 7,
     "lines.markeredgewidth": 0.6,
     "errorbar.capsize": 2.5,
-    "legend.frameon": False,
     "legend.handlelength": 3,
 }
 

@@ -1,4 +1,4 @@
-"""Records, their files and their decoding without the code under test.
+"""Records, their files and their decoding, independent of the reader.
 
 TFRecord framing: little-endian length (8 bytes), its masked CRC-32C (4), the
 record, its masked CRC-32C (4).
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.data.tfrecords import masked_checksum
 from distill.settings.schema import DataSchema
 
 SHARED = Path(__file__).parents[2] / ".." / "shared"
@@ -32,36 +33,15 @@ VIDEO_SCHEMA = dataclasses.replace(
 SCHEMAS = {"frame": FRAME_SCHEMA, "video": VIDEO_SCHEMA}
 
 
-def _crc_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_CRC_TABLE = _crc_table()
-
-
-def masked_crc(payload: bytes) -> int:
-    """Returns TFRecord's checksum of some bytes."""
-    crc = 0xFFFFFFFF
-    for byte in payload:
-        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
 def frame_record(serialized: bytes) -> bytes:
     """Returns a record as it lies in its file."""
     length = struct.pack("<Q", len(serialized))
     return b"".join(
         (
             length,
-            struct.pack("<I", masked_crc(length)),
+            struct.pack("<I", masked_checksum(length)),
             serialized,
-            struct.pack("<I", masked_crc(serialized)),
+            struct.pack("<I", masked_checksum(serialized)),
         )
     )
 
@@ -222,6 +202,18 @@ def assert_videos_read(
     assert [each["id"].decode() for each in read] == [v.id for v in videos]
     for each, video in zip(read, videos, strict=True):
         assert_video_read(each, video, schema)
+
+
+def assert_same_batches(batches: Iterable[dict], others: Iterable[dict]):
+    """Checks that two readers give the same batches, one or more."""
+    count = 0
+    for batch, other in zip(batches, others, strict=True):
+        assert batch.keys() == other.keys()
+        for name in batch:
+            assert batch[name].dtype == other[name].dtype
+            np.testing.assert_array_equal(batch[name], other[name])
+        count += 1
+    assert count
 
 
 def shared_file(name: str) -> Path:

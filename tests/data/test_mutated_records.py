@@ -17,6 +17,7 @@ import pytest
 
 from distill.data.bad_records import BadRecordError, Expected
 from distill.data.pipeline import VideoReader, estimate_num_records
+from distill.data.tfrecords import masked_checksum
 from distill.datasets.check.file_check import FileChecker
 from tests.data.mutations import encode_field, encode_number, mutate
 from tests.data.record_files import (
@@ -24,7 +25,6 @@ from tests.data.record_files import (
     draw_videos,
     frame_record,
     ids_of,
-    masked_crc,
     unbatch,
     write_records,
 )
@@ -232,7 +232,7 @@ def test_a_list_of_floats_takes_no_memory_by_its_length(tmp_path, capsys):
 def declare_length(length):
     """Returns a record's header that states a length, with its checksum."""
     header = struct.pack("<Q", length)
-    return header + struct.pack("<I", masked_crc(header))
+    return header + struct.pack("<I", masked_checksum(header))
 
 
 # From the whole records of a file to the bytes of another.

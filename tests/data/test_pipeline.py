@@ -18,6 +18,7 @@ from distill.settings.synthetic import SyntheticSettings
 from tests.data.record_files import (
     FRAME_SCHEMA,
     SCHEMAS,
+    assert_same_batches,
     assert_videos_read,
     draw_videos,
     frame_record,
@@ -140,15 +141,6 @@ def test_batches_have_the_stated_types_and_travel_as_bytes(mode, tmp_path):
         }
 
 
-def test_video_level_batches_have_the_stated_types(tmp_path):
-    schema = SCHEMAS["video"]
-    files, _ = write_shards(tmp_path, [2], schema)
-    (batch,) = VideoReader(schema, files, 2).read_once()
-    assert set(batch) == {"id", "labels", "features", "position"}
-    assert batch["features"].dtype == tf.float32
-    assert batch["features"].shape == (2, 5)
-
-
 @pytest.mark.parametrize("batch_size", [1, 4, 50])
 @pytest.mark.parametrize("buffer_size", [1, 5, 1000])
 def test_an_epoch_is_a_permutation_of_all_videos(
@@ -219,14 +211,6 @@ def write_shards_with_bad_records(folder):
     return files, videos
 
 
-def assert_same_batches(batches, others):
-    assert len(batches) == len(others)
-    for batch, other in zip(batches, others, strict=True):
-        assert batch.keys() == other.keys()
-        for name in batch:
-            np.testing.assert_array_equal(batch[name], other[name])
-
-
 @pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
 @pytest.mark.parametrize("buffer_size", [1, 6, 100])
 def test_a_second_reader_goes_on_from_every_position(
@@ -247,7 +231,9 @@ def test_a_second_reader_goes_on_from_every_position(
             FRAME_SCHEMA, files, 4, on_bad_record=on_bad_record
         )
         rest = list(second.read_shuffled(2, 3, buffer_size, position))
-        assert_same_batches(rest, batches[done:])
+        assert len(rest) == 6 - done
+        if rest:
+            assert_same_batches(rest, batches[done:])
 
 
 def test_positions_count_skipped_records_too(tmp_path):

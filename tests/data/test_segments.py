@@ -11,6 +11,7 @@ from distill.data.pipeline import VideoReader
 from distill.data.segments import parse_segments
 from distill.settings.schema import make_schema
 from tests.data.record_files import ids_of, unbatch, write_records
+from tests.data.spoiled_records import append
 from tests.segment_records import SCHEMA, RatedVideo, draw_rated_videos
 
 
@@ -69,17 +70,6 @@ def test_a_segment_that_the_end_of_the_video_cuts_is_padded():
     np.testing.assert_array_equal(frames[0, :3], video.frames[10:])
     assert not frames[0, 3:].any()
     np.testing.assert_array_equal(frames[1], video.frames[5:10])
-
-
-def test_only_rated_pairs_have_weight_and_only_positive_ones_a_label():
-    ratings = [(0, 1, 1.0), (5, 1, 0.0), (0, 3, 0.0), (0, 4, 0.0), (0, 4, 1.0)]
-    video = make_video(10, ratings)
-    parsed = parse_segments(tf.constant(video.serialize()), SCHEMA, True)
-    assert parsed["id"].numpy().tolist() == [b"v:0", b"v:5"]
-    assert parsed["labels"].numpy().nonzero()[0].tolist() == [0, 0]
-    assert parsed["labels"].numpy().nonzero()[1].tolist() == [1, 4]
-    rated = list(zip(*parsed["label_weights"].numpy().nonzero(), strict=True))
-    assert rated == [(0, 1), (0, 3), (0, 4), (1, 1)]
 
 
 @pytest.mark.parametrize("need_labels", [True, False])
@@ -179,25 +169,28 @@ def test_a_second_reader_goes_on_amid_a_records_segments(
         assert amid  # some batch did end between two segments of a record
 
 
-def set_list(name, values):
-    """Returns what puts other values into a list of a record's context."""
+def set_lists(**lists):
+    """Returns what puts other values into lists of a record's context."""
 
     def spoil(message):
-        feature = message.context.feature[f"segment_{name}"]
-        feature.Clear()
-        kind = "float_list" if name == "scores" else "int64_list"
-        getattr(feature, kind).value.extend(values)
+        for name, values in lists.items():
+            feature = message.context.feature[f"segment_{name}"]
+            feature.Clear()
+            kind = "float_list" if name == "scores" else "int64_list"
+            getattr(feature, kind).value.extend(values)
 
     return spoil
 
 
-def remove_lists(message):
-    for name in ("start_times", "end_times", "labels", "scores"):
-        del message.context.feature[f"segment_{name}"]
+LISTS = ("start_times", "end_times", "labels", "scores")
 
 
-def remove_id(message):
-    del message.context.feature["id"]
+def remove_keys(*keys):
+    def spoil(message):
+        for key in keys:
+            del message.context.feature[key]
+
+    return spoil
 
 
 def remove_frames(message):
@@ -205,70 +198,77 @@ def remove_frames(message):
         del frames.feature[:]
 
 
+# What is done to a record, what is said of it, and the reason under which it
+# is counted.
 BAD = {
-    "no lists": (remove_lists, "no rated segments under 'segment_start_times'"),
+    "no lists": (
+        remove_keys(*(f"segment_{name}" for name in LISTS)),
+        "no rated segments under 'segment_start_times'",
+        "no rated segments",
+    ),
     "empty lists": (
-        lambda message: [
-            set_list(name, [])(message)
-            for name in ("start_times", "end_times", "labels", "scores")
-        ],
+        set_lists(**dict.fromkeys(LISTS, ())),
         "no rated segments under",
+        "no rated segments",
     ),
     "a score missing": (
-        set_list("scores", [1.0]),
+        set_lists(scores=[1.0]),
         "its segment lists differ in length: {'segment_start_times': 2, "
         "'segment_end_times': 2, 'segment_labels': 2, 'segment_scores': 1}",
+        "segment lists of different lengths",
     ),
-    "no ends": (set_list("end_times", []), "differ in length"),
+    "no ends": (
+        set_lists(end_times=[]),
+        "differ in length",
+        "segment lists of different lengths",
+    ),
     "label too great": (
-        set_list("labels", [0, 6]),
+        set_lists(labels=[0, 6]),
         "segment label 6 is outside the 6 classes (0 to 5, --num_classes)",
+        "label outside the classes",
     ),
-    "label below 0": (set_list("labels", [-1, 0]), "segment label -1 is out"),
+    "label below 0": (
+        set_lists(labels=[-1, 0]),
+        "segment label -1 is out",
+        "label outside the classes",
+    ),
     "score above 1": (
-        set_list("scores", [0.0, 1.5]),
+        set_lists(scores=[0.0, 1.5]),
         "segment score 1.5 is outside 0 to 1",
+        "segment score outside 0 to 1",
     ),
-    "score below 0": (set_list("scores", [-1, 0]), "segment score -1.0 is"),
+    "score below 0": (
+        set_lists(scores=[-1, 0]),
+        "segment score -1.0 is",
+        "segment score outside 0 to 1",
+    ),
     "score not a number": (
-        set_list("scores", [float("nan"), 0]),
+        set_lists(scores=[float("nan"), 0]),
         "segment score nan is outside",
+        "segment score outside 0 to 1",
     ),
     "another length": (
-        set_list("end_times", [5, 9]),
+        set_lists(end_times=[5, 9]),
         "the segment from frame 5 to before 9 has 4 frames instead of 5",
+        "segment of another length",
     ),
     "beyond the video": (
-        lambda message: [
-            set_list("start_times", [0, 12])(message),
-            set_list("end_times", [5, 17])(message),
-        ],
+        set_lists(start_times=[0, 12], end_times=[5, 17]),
         "a segment starts at frame 12, outside the video's 12 frames",
+        "segment outside the video",
     ),
     "before the video": (
-        lambda message: [
-            set_list("start_times", [-5, 0])(message),
-            set_list("end_times", [0, 5])(message),
-        ],
+        set_lists(start_times=[-5, 0], end_times=[0, 5]),
         "a segment starts at frame -5, outside the video's 12 frames",
+        "segment outside the video",
     ),
-    "no id": (remove_id, "no id under the key 'id'"),
-    "no frames": (remove_frames, "a video with no frames"),
+    "no id": (remove_keys("id"), "no id under the key 'id'", "no id"),
+    "no frames": (remove_frames, "a video with no frames", "no frames"),
     "float times": (
-        lambda message: message.context.feature[
-            "segment_start_times"
-        ].float_list.value.append(1.0),
+        append("segment_start_times", "float_list", 1.0),
         "the list 'segment_start_times' is a float_list, not of int64_list",
+        "unreadable",
     ),
-}
-REASONS = {
-    "no lists": "no rated segments",
-    "a score missing": "segment lists of different lengths",
-    "label too great": "label outside the classes",
-    "score below 0": "segment score outside 0 to 1",
-    "another length": "segment of another length",
-    "beyond the video": "segment outside the video",
-    "float times": "unreadable",
 }
 
 
@@ -283,23 +283,22 @@ def write_bad_amid_good(folder, name):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_record_is_named_with_what_is_wrong(name, tmp_path):
-    file, _ = write_bad_amid_good(tmp_path, name)
-    with pytest.raises(BadRecordError) as caught:
-        list(VideoReader(SCHEMA, [file], 3).read_once())
-    assert str(caught.value).startswith(f"{file}, record 1: ")
-    assert BAD[name][1] in str(caught.value)
-
-
-@pytest.mark.parametrize("name", REASONS)
-def test_a_bad_record_is_skipped_whole_and_reported(name, tmp_path, capsys):
+def test_a_bad_record_is_named_or_skipped_whole_and_reported(
+    name, tmp_path, capsys
+):
     file, good = write_bad_amid_good(tmp_path, name)
-    reader = VideoReader(SCHEMA, [file], 3, on_bad_record="skip")
+    _, says, reason = BAD[name]
+    reader = VideoReader(SCHEMA, [file], 3)
+    with pytest.raises(BadRecordError) as caught:
+        list(reader.read_once())
+    assert str(caught.value).startswith(f"{file}, record 1: ")
+    assert says in str(caught.value)
+    reader = dataclasses.replace(reader, on_bad_record="skip")
     assert_segments_read(unbatch(reader.read_once()), rated_segments(good))
-    said = f"skipped 1 records, {REASONS[name]}; for example {file}, record 1: "
     (line,) = capsys.readouterr().out.splitlines()
-    assert said in line
-    assert BAD[name][1] in line
+    example = f"skipped 1 records, {reason}; for example {file}, record 1: "
+    assert example in line
+    assert says in line
 
 
 def test_the_number_of_segments_of_few_records_is_exact(tmp_path):

@@ -27,15 +27,12 @@ from distill.datasets.check.report import make_directory, write_report
 from distill.datasets.check.sections import measure_lengths
 from distill.datasets.check.video_ids import VideoIds, keep_first
 from distill.models.frame_budget import FrameBudget
-from distill.settings.schema import make_schema
 from tests.data.mutations import encode_field
 from tests.data.record_files import (
     FRAME_SCHEMA,
     SCHEMAS,
     draw_videos,
     frame_record,
-    masked_crc,
-    shared_file,
     write_records,
 )
 from tests.data.spoiled_records import (
@@ -72,8 +69,6 @@ def test_checksums_are_those_of_the_castagnoli_polynomial():
     checksum = 0xE3069283
     masked = ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
     assert masked_checksum(b"123456789") == masked
-    contents = np.random.default_rng(0).bytes(1000)
-    assert masked_checksum(contents) == masked_crc(contents)
 
 
 @pytest.mark.parametrize("level", SCHEMAS)
@@ -336,11 +331,10 @@ def make_findings(tmp_path):
     ]
     framed = [frame_record(record) for record in records[30:36]]
     (tmp_path / "eval0").write_bytes(damage(framed, "payload cut"))
-    splits = {
+    return {
         "train": Split(train, Expected(FRAME_SCHEMA)),
         "eval": Split([str(tmp_path / "eval0")], Expected(FRAME_SCHEMA)),
     }
-    return splits
 
 
 def test_the_report_holds_what_was_found(tmp_path, capsys):
@@ -427,25 +421,6 @@ def test_a_directory_that_cannot_be_written_is_refused_first(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"--output_dir=.*file/report cannot"):
         make_directory(tmp_path / "file" / "report")
-
-
-@pytest.mark.parametrize(
-    ("pattern", "schema"),
-    [
-        ("audioset/validate-00000-of-00003.tfrecord", make_schema("audioset")),
-        (
-            "yt8m_video/train0000.tfrecord",
-            make_schema("yt8m_2018", frame_features=False),
-        ),
-        ("yt8m_frame/SjJ3.tfrecord", make_schema("yt8m_2018")),
-    ],
-)
-def test_real_data_is_good(pattern, schema):
-    file = str(shared_file(pattern))
-    found = FileChecker(Expected(schema)).check(file)
-    assert found.num_good == found.num_records > 0
-    assert found.damage is None
-    assert not found.bad
 
 
 def test_reasons_are_those_of_reading():

@@ -1,6 +1,7 @@
 """Downloads from a server that breaks off, lies, is slow or says no."""
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import hashlib
@@ -92,67 +93,66 @@ def test_files_known_to_be_right_are_not_read_again(
     assert read == ["train0004.tfrecord"]
 
 
-def test_a_file_that_breaks_off_is_continued(server, tmp_path):
-    server.faults["trainab.tfrecord"] = ["cut", "cut", "cut", "cut"]
-    result, _ = download(server, tmp_path)
+@pytest.mark.parametrize(
+    ("faults", "asked"),
+    [
+        # No byte is sent twice.
+        (
+            ["cut"] * 4,
+            [None, *(f"bytes={n}-" for n in (2500, 3750, 4375, 4687))],
+        ),
+        (["cut", "ignore range"], [None, "bytes=2500-"]),
+        (["corrupt"], [None, None]),
+        (["503", "429"], [None, None, None]),
+        (["silent"], [None, "bytes=1024-"]),
+    ],
+    ids=["cut", "without ranges", "corrupt", "busy", "silent"],
+)
+def test_a_file_with_passing_faults_is_fetched(server, tmp_path, faults, asked):
+    server.faults["trainab.tfrecord"] = faults
+    patience = dataclasses.replace(QUICK, timeout=1)
+    result, _ = download(server, tmp_path, patience=patience)
     assert not result.failed
     assert_all_there(server, tmp_path)
-    # No byte is sent twice.
-    assert server.served["trainab.tfrecord"] == 5000
-    asked = [None, "bytes=2500-", "bytes=3750-", "bytes=4375-", "bytes=4687-"]
     assert server.requests["trainab.tfrecord"] == asked
 
 
-def test_a_server_without_ranges_sends_the_file_anew(server, tmp_path):
-    server.faults["trainab.tfrecord"] = ["cut", "ignore range"]
-    result, _ = download(server, tmp_path)
-    assert not result.failed
-    assert_all_there(server, tmp_path)
-    assert server.served["trainab.tfrecord"] == 2500 + 5000
-
-
-def test_a_file_that_gets_no_further_is_given_up_and_kept(server, tmp_path):
-    server.files["trainab.tfrecord"] = b"y" * 5000
-    server.faults["trainab.tfrecord"] = ["cut", "always 503"]
+@pytest.mark.parametrize(
+    ("faults", "says", "num_requests", "num_kept"),
+    [
+        (
+            ["cut", "always 503"],
+            r"the server answered 503 .*\(3 times; ",
+            4,
+            2500,
+        ),
+        (["always cut anew"], "broken off after 2,500 of 5,000 bytes", 4, 2500),
+        (
+            ["always corrupt"],
+            f"its MD5 hash is {hashlib.md5(bytes(5000)).hexdigest()}, the plan "
+            r"says \w+ \(2 times; ",
+            2,
+            None,
+        ),
+        (["always 404"], r"the server answered 404 .*\(http", 1, 0),
+    ],
+    ids=["no further", "always anew", "corrupt", "missing"],
+)
+def test_a_file_with_lasting_faults_is_given_up_and_named(
+    server, tmp_path, faults, says, num_requests, num_kept
+):
+    server.faults["trainab.tfrecord"] = faults
     result, lines = download(server, tmp_path)
     assert result.num_fetched == 5
     assert list(result.failed) == ["train0001.tfrecord"]
     problem = result.failed["train0001.tfrecord"]
-    assert "the server answered 503" in problem
-    assert "(3 times; " in problem
+    assert re.search(says, problem)
     assert f"{server.address}/{PARTITION}/trainab.tfrecord" in problem
-    assert any(line.startswith("FAILED train0001.tfrecord: ") for line in lines)
-    part = tmp_path / ".train0001.tfrecord.part"
-    assert part.stat().st_size == 2500
-
-
-def test_a_file_that_always_begins_again_is_given_up(server, tmp_path):
-    server.faults["trainab.tfrecord"] = ["always cut anew"]
-    result, _ = download(server, tmp_path)
-    assert list(result.failed) == ["train0001.tfrecord"]
-    assert "broken off after 2,500 of 5,000 bytes" in str(result.failed)
-    assert len(server.requests["trainab.tfrecord"]) == 4
-
-
-def test_a_corrupt_file_is_fetched_again(server, tmp_path):
-    server.faults["trainac.tfrecord"] = ["corrupt"]
-    result, _ = download(server, tmp_path)
-    assert not result.failed
-    assert server.requests["trainac.tfrecord"] == [None, None]
-    assert_all_there(server, tmp_path)
-
-
-def test_a_file_that_stays_corrupt_is_removed_and_named(server, tmp_path):
-    server.faults["trainac.tfrecord"] = ["always corrupt"]
-    result, _ = download(server, tmp_path)
-    assert list(result.failed) == ["train0002.tfrecord"]
-    wrong = hashlib.md5(bytes(5000)).hexdigest()
-    right = hashlib.md5(server.files["trainac.tfrecord"]).hexdigest()
-    problem = result.failed["train0002.tfrecord"]
-    assert f"its MD5 hash is {wrong}, the plan says {right} (2 times" in problem
-    assert len(server.requests["trainac.tfrecord"]) == 2
-    assert not (tmp_path / "train0002.tfrecord").exists()
-    assert not list(tmp_path.glob(".*.part"))
+    assert f"FAILED train0001.tfrecord: {problem}" in lines
+    assert len(server.requests["trainab.tfrecord"]) == num_requests
+    assert not (tmp_path / "train0001.tfrecord").exists()
+    kept = [path.stat().st_size for path in tmp_path.glob(".*.part")]
+    assert kept == [num_kept] * (num_kept is not None)
 
 
 def test_a_part_of_another_file_is_found_out(server, tmp_path):
@@ -168,30 +168,6 @@ def test_a_part_of_another_file_is_found_out(server, tmp_path):
     assert server.requests["trainab.tfrecord"] == ["bytes=9000-", None]
     # What another downloader left under the file's name is continued.
     assert server.requests["trainac.tfrecord"] == ["bytes=1200-"]
-
-
-def test_a_missing_file_is_named_at_once(server, tmp_path):
-    server.faults["trainae.tfrecord"] = ["always 404"]
-    result, _ = download(server, tmp_path)
-    assert "the server answered 404" in result.failed["train0004.tfrecord"]
-    assert len(server.requests["trainae.tfrecord"]) == 1
-    assert result.num_fetched == 5
-
-
-def test_a_busy_server_is_asked_again(server, tmp_path):
-    server.faults["trainae.tfrecord"] = ["503", "429"]
-    result, _ = download(server, tmp_path)
-    assert not result.failed
-    assert len(server.requests["trainae.tfrecord"]) == 3
-
-
-def test_a_silent_server_is_asked_for_the_rest(server, tmp_path):
-    server.faults["trainae.tfrecord"] = ["silent"]
-    patience = Patience(timeout=0.3, attempts=3, first_wait=0.01)
-    result, _ = download(server, tmp_path, patience=patience)
-    assert not result.failed
-    assert server.requests["trainae.tfrecord"] == [None, "bytes=1024-"]
-    assert_all_there(server, tmp_path)
 
 
 def test_no_server_is_an_error_of_one_line(tmp_path):

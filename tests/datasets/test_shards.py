@@ -45,21 +45,22 @@ def cut(files, folder):
     return written
 
 
-def join(files, folder):
-    settings = JoinSettings(SCHEMA, "v", num_clips=4, num_shards=3, seed=5)
+JOIN = JoinSettings(SCHEMA, "v", num_clips=4, num_shards=3, seed=5)
+
+
+def join(files, folder, **changes):
+    settings = dataclasses.replace(JOIN, **changes)
     written = JoinedVideos(settings, files, folder).write()
     return {path.name: new for path, new in written}
 
 
-def synthesize(files, folder):
-    settings = SyntheticSettings(
-        "v",
-        12,
-        num_shards=3,
-        feature_sizes=(3, 2),
-        num_classes=5,
-        max_frames=6,
-    )
+SYNTHETIC = SyntheticSettings(
+    "v", 12, num_shards=3, feature_sizes=(3, 2), num_classes=5, max_frames=6
+)
+
+
+def synthesize(files, folder, **changes):
+    settings = dataclasses.replace(SYNTHETIC, **changes)
     written = write_synthetic_data(settings, folder)
     return {path.name: new for path, new in written}
 
@@ -157,6 +158,29 @@ def test_a_shard_that_went_missing_is_written_again(writer, files, tmp_path):
     written = writer.write(files, tmp_path / "out")
     assert list(written.values()) == [False, True, False]
     assert contents_of(tmp_path / "out") == contents
+
+
+@pytest.mark.parametrize(
+    ("write", "changes"),
+    [
+        *((write, {"seed": 4}) for write in (join, synthesize)),
+        *((write, {"num_shards": 2}) for write in (join, synthesize)),
+        (join, {"num_clips": 3}),
+        (join, {"repeats": 2}),
+        (join, {"schema": dataclasses.replace(SCHEMA, max_frames=2)}),
+        (synthesize, {"num_videos": 25}),
+        (synthesize, {"scene_strength": 0.5}),
+        (synthesize, {"feature_names": ("image", "sound")}),
+    ],
+)
+def test_changed_settings_write_every_shard_anew(
+    write, changes, files, tmp_path
+):
+    write(files, tmp_path / "a")
+    old = contents_of(tmp_path / "a")
+    assert all(write(files, tmp_path / "a", **changes).values())
+    write(files, tmp_path / "b", **changes)
+    assert contents_of(tmp_path / "a") == contents_of(tmp_path / "b") != old
 
 
 @every_writer

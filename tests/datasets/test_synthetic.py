@@ -17,7 +17,7 @@ from distill.datasets.synthetic import (
     write_synthetic_data,
 )
 from distill.settings.synthetic import SyntheticSettings
-from tests.data.record_files import read_records
+from tests.data.record_files import FRAME_SCHEMA, decode_video, read_records
 
 ROOT = Path(__file__).parents[2]
 SMALL = SyntheticSettings(
@@ -54,12 +54,17 @@ def decode(serialized):
     return tf.train.SequenceExample.FromString(serialized)
 
 
-def draw_labels(settings, count, seed=0):
-    """Draws videos; returns their records' labels and those truly shown."""
+def draw(settings, count, seed=0):
+    """Draws videos of a world; returns the world and the videos."""
     world = SyntheticWorld(settings)
     random = np.random.default_rng(seed)
-    drawn = [world.draw_video(random) for _ in range(count)]
-    return [video[1] for video in drawn], [video[2] for video in drawn]
+    return world, [world.draw_video(random) for _ in range(count)]
+
+
+def draw_labels(settings, count):
+    """Draws videos; returns their records' labels and those truly shown."""
+    _, videos = draw(settings, count)
+    return [video[1] for video in videos], [video[2] for video in videos]
 
 
 @pytest.fixture(scope="module")
@@ -164,18 +169,10 @@ def test_a_record_holds_the_arrays_it_is_made_of():
     record = to_sequence_example(
         "a1", np.array([4, 7]), {"rgb": rgb, "audio": audio}
     )
-    context = record.context.feature
-    assert context["id"].bytes_list.value == [b"a1"]
-    assert context["labels"].int64_list.value == [4, 7]
-    lists = record.feature_lists.feature_list
-    assert [frame.bytes_list.value[0] for frame in lists["rgb"].feature] == [
-        b"\x00\x01\x02",
-        b"\x03\x04\x05",
-    ]
-    assert [frame.bytes_list.value[0] for frame in lists["audio"].feature] == [
-        b"\x0a",
-        b"\xff",
-    ]
+    video = decode_video(record.SerializeToString(), FRAME_SCHEMA)
+    assert (video.id, video.labels) == ("a1", [4, 7])
+    np.testing.assert_array_equal(video.features["rgb"], rgb)
+    np.testing.assert_array_equal(video.features["audio"], audio)
 
 
 @pytest.mark.parametrize(("least", "most"), [(1, 300), (5, 40), (7, 7)])
@@ -183,9 +180,7 @@ def test_lengths_vary_between_min_and_max_frames(least, most):
     settings = dataclasses.replace(
         SMALL, feature_sizes=(1, 1), min_frames=least, max_frames=most
     )
-    world = SyntheticWorld(settings)
-    random = np.random.default_rng(0)
-    lengths = np.array([len(world.draw_video(random)[0]) for _ in range(400)])
+    lengths = np.array([len(video[0]) for video in draw(settings, 400)[1]])
     span = most - least
     assert least <= lengths.min() <= least + 0.3 * span
     assert most - 0.02 * span <= lengths.max() <= most
@@ -278,11 +273,9 @@ def test_labels_show_in_scenes_of_a_few_frames_in_both_features():
         max_frames=100,
         scene_strength=1.5,
     )
-    world = SyntheticWorld(settings)
-    random = np.random.default_rng(4)
+    world, videos = draw(settings, 40, seed=4)
     lengths, shares = [], []
-    for _ in range(40):
-        frames, _, shown = world.draw_video(random)
+    for frames, _, shown in videos:
         in_rgb = measure_strengths(world, frames, slice(0, 768)) > 0.75
         in_audio = measure_strengths(world, frames, slice(768, 1280)) > 0.75
         np.testing.assert_array_equal(in_rgb, in_audio)
@@ -310,11 +303,9 @@ def test_scenes_have_the_stated_mean_length(scene_frames):
         scene_frames=scene_frames,
         scene_strength=3.0,
     )
-    world = SyntheticWorld(settings)
-    random = np.random.default_rng(2)
+    world, videos = draw(settings, 60, seed=2)
     seen = []
-    for _ in range(60):
-        frames, _, shown = world.draw_video(random)
+    for frames, _, shown in videos:
         strengths = measure_strengths(world, frames, slice(0, 256))
         # Strength 6 where two scenes meet counts twice.
         seen.append(np.rint(strengths[:, shown[0]] / 3).sum())
@@ -327,12 +318,8 @@ def test_frames_of_a_video_share_a_background():
     settings = dataclasses.replace(
         SMALL, feature_sizes=(256, 256), min_frames=20, scene_strength=0.0
     )
-    world = SyntheticWorld(settings)
-    random = np.random.default_rng(3)
-    videos = [
-        world.draw_video(random)[0].astype(np.float64) - 127.5
-        for _ in range(30)
-    ]
+    _, drawn = draw(settings, 30, seed=3)
+    videos = [video[0].astype(np.float64) - 127.5 for video in drawn]
 
     def correlate(frame, other):
         return np.corrcoef(frame, other)[0, 1]
@@ -352,44 +339,15 @@ def test_few_frames_miss_labels_that_all_frames_show():
     settings = dataclasses.replace(
         SMALL, feature_sizes=(256, 64), min_frames=60, max_frames=100
     )
-    world = SyntheticWorld(settings)
-    random = np.random.default_rng(4)
+    world, videos = draw(settings, 60, seed=4)
     hits = {1: [], 20: []}
-    for _ in range(60):
-        frames, _, shown = world.draw_video(random)
+    for frames, _, shown in videos:
         strengths = measure_strengths(world, frames, slice(0, 320))
         for every_n, found in hits.items():
             best = strengths[::every_n].max(axis=0)
             found.append(np.argmax(best) in shown)
     assert np.mean(hits[1]) > 0.95
     assert np.mean(hits[20]) < np.mean(hits[1]) - 0.1
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"seed": 4},
-        {"num_videos": 25},
-        {"num_classes": 10},
-        {"scene_strength": 0.5},
-        {"wrong_label_rate": 0.9},
-        {"feature_names": ("image", "sound")},
-    ],
-    ids=lambda changes: next(iter(changes)),
-)
-def test_changed_settings_write_every_shard_anew(changes, tmp_path):
-    old = records_of(write(tmp_path / "a"))
-    shards = write(tmp_path / "a", **changes)
-    assert [written for _, written in shards] == [True] * 3
-    new = records_of(shards)
-    assert new != old
-    assert new == records_of(write(tmp_path / "b", **changes))
-
-
-def test_shards_of_an_earlier_number_do_not_stay(tmp_path):
-    write(tmp_path)
-    shards = write(tmp_path, num_shards=2)
-    assert sorted(tmp_path.glob("train-*")) == [path for path, _ in shards]
 
 
 def test_splits_lie_beside_each_other(tmp_path):

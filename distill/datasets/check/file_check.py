@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -71,15 +71,13 @@ class FileFindings:
     )
     ids: Numbered = dataclasses.field(default_factory=list)
 
-    def add_bad(self, reason: str, number: int, problem: str) -> None:
-        """Counts a bad record; keeps the first few of each reason."""
-        if self.wants_example(reason):
-            self.examples.setdefault(reason, []).append((number, problem))
+    def add_bad(
+        self, reason: str, number: int, describe: Callable[[], str]
+    ) -> None:
+        """Counts a bad record; describes the first few of each reason."""
+        if self.bad[reason] < MOST_EXAMPLES:
+            self.examples.setdefault(reason, []).append((number, describe()))
         self.bad[reason] += 1
-
-    def wants_example(self, reason: str) -> bool:
-        """Returns whether there are too few examples of a reason yet."""
-        return self.bad[reason] < MOST_EXAMPLES
 
 
 class FileChecker:
@@ -106,7 +104,6 @@ class FileChecker:
         return parsed["reason"], parsed["id"], labels, no_segments
 
     def _parse_segments(self, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Parses a batch of one record."""
         parsed = parse_segments(
             serialized[0], self._schema, self._expected.need_labels
         )
@@ -126,7 +123,9 @@ class FileChecker:
             for start in range(0, len(batch), at_once):
                 self._check_batch(batch[start : start + at_once], found)
         for number in whole.damaged:
-            found.add_bad(DAMAGED, number, "the checksum of its bytes fails")
+            found.add_bad(
+                DAMAGED, number, lambda: "the checksum of its bytes fails"
+            )
         found.num_bytes, found.num_records = whole.num_bytes, whole.num_whole
         found.damage = whole.describe_damage()
         found.lost_bytes = whole.lost_bytes
@@ -149,14 +148,19 @@ class FileChecker:
         for index, (number, record) in enumerate(batch):
             message = self._read_strictly(record)
             reason = records.REASONS.get(int(reasons[index]))
-            if reason is None and message is None:
-                reason = UNREADABLE
-            if reason is not None:
+            if reason is not None or message is None:
+                reason = reason or UNREADABLE
                 self._add_bad_record(found, reason, number, record)
                 continue
             good.append(index)
-            found.frame_counts.update(self._count_frames(message))
-            video_id = ids[index] or self._read_id(message)
+            video_id = ids[index]
+            if self._schema.frame_features:
+                # Before any cut.
+                lists = message.feature_lists.feature_list
+                frames = lists[self._schema.feature_names[0]].feature
+                found.frame_counts[len(frames)] += 1
+                ids_held = message.context.feature[self._schema.id_key]
+                video_id = video_id or ids_held.bytes_list.value[0]
             found.ids.append((number, video_id))
         found.label_counts += labels[good].sum(axis=0)
         found.num_good += len(good)
@@ -165,10 +169,11 @@ class FileChecker:
     def _add_bad_record(
         self, found: FileFindings, reason: str, number: int, serialized: bytes
     ) -> None:
-        problem = None
-        if found.wants_example(reason):
-            problem = describe_record(serialized, self._expected)
-        found.add_bad(reason, number, problem or reason)
+        found.add_bad(
+            reason,
+            number,
+            lambda: describe_record(serialized, self._expected) or reason,
+        )
 
     def _read_strictly(self, serialized: bytes) -> Message | None:
         """Returns a record's message; None if protocol buffers refuse it.
@@ -179,16 +184,6 @@ class FileChecker:
             return self._kind.FromString(serialized)
         except DecodeError:
             return None
-
-    def _count_frames(self, message: Message) -> list[int]:
-        """Returns a good video's number of frames, before any cut."""
-        if not self._schema.frame_features:
-            return []
-        lists = message.feature_lists.feature_list
-        return [len(lists[self._schema.feature_names[0]].feature)]
-
-    def _read_id(self, message: Message) -> bytes:
-        return message.context.feature[self._schema.id_key].bytes_list.value[0]
 
 
 @dataclasses.dataclass

@@ -2,12 +2,12 @@
 
 import io
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill.datasets.check.check import SplitFindings
-from distill.reporting.page import PLOT_COLOURS
+from distill.reporting.page import PLOT_STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,27 +15,11 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette for the colour-blind.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 _MOST_BINS = 60
-_STYLE: dict[Any, Any] = {
+_STYLE = PLOT_STYLE | {
     "figure.figsize": (7.2, 3.8),
     "figure.dpi": 110,
-    "figure.constrained_layout.use": True,
-    "savefig.facecolor": PLOT_COLOURS["paper"],
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "text.color": PLOT_COLOURS["ink"],
-    "axes.titlelocation": "left",
     "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.labelcolor": PLOT_COLOURS["ink"],
-    "axes.edgecolor": PLOT_COLOURS["muted"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": PLOT_COLOURS["grid"],
-    "xtick.color": PLOT_COLOURS["muted"],
-    "ytick.color": PLOT_COLOURS["muted"],
-    "legend.frameon": False,
 }
 
 LENGTHS_FILE = "video_lengths.png"

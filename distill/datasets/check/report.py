@@ -69,7 +69,6 @@ def write_report(found: DataFindings, directory: str | Path) -> list[str]:
 
 
 def _write_frequencies(path: Path, found: DataFindings) -> None:
-    """Writes a line a class: its index, then its count in every split."""
     counts = [each.label_counts for each in found.splits.values()]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -94,8 +93,14 @@ def to_json(found: DataFindings) -> dict[str, Any]:
                     {
                         "id": video_id.decode(errors="backslashreplace"),
                         "places": [
-                            _place(found, first, *one),
-                            _place(found, second, *other),
+                            {
+                                "file": found.splits[split].split.files[file],
+                                "record": number,
+                            }
+                            for split, (file, number) in (
+                                (first, one),
+                                (second, other),
+                            )
                         ],
                     }
                     for one, other, video_id in twice.examples
@@ -103,15 +108,6 @@ def to_json(found: DataFindings) -> dict[str, Any]:
             }
             for (first, second), twice in found.duplicates.items()
         ],
-    }
-
-
-def _place(
-    found: DataFindings, split: str, file: int, number: int
-) -> dict[str, Any]:
-    return {
-        "file": found.splits[split].split.files[file],
-        "record": number,
     }
 
 

@@ -27,21 +27,16 @@ class Lengths:
 
 def measure_lengths(found: SplitFindings) -> Lengths | None:
     """Returns the lengths of a split's good videos; None without a video."""
-    counts, most = found.frame_counts, most_frames(found)
-    lengths = np.array(sorted(counts), np.int64)
+    lengths = np.fromiter(found.frame_counts.elements(), np.int32)
     if not lengths.size:
         return None
-    videos = np.array([counts[length] for length in lengths], np.int64)
-    ends, total = videos.cumsum(), videos.sum()
-    # The two videos in the middle, in order of length; one if they coincide.
-    middle = np.searchsorted(ends, [(total - 1) // 2, total // 2], side="right")
-    longer = 0 if most is None else videos[lengths > most].sum()
+    most = most_frames(found)
     return Lengths(
-        int(lengths[0]),
-        float(lengths[middle].mean()),
-        float((lengths * videos).sum() / total),
-        int(lengths[-1]),
-        int(longer),
+        int(lengths.min()),
+        float(np.median(lengths)),
+        float(lengths.mean()),
+        int(lengths.max()),
+        0 if most is None else int((lengths > most).sum()),
     )
 
 
