@@ -203,26 +203,24 @@ def _cut_if_good(
     reason: tf.Tensor, cut: Callable[[], records.Parsed], schema: DataSchema
 ) -> records.Parsed:
     """Returns the segments of a good record, one empty one of a bad."""
+    classes = [schema.num_classes]
+    layout = {
+        "id": ([], tf.string),
+        "labels": (classes, tf.bool),
+        "label_weights": (classes, tf.bool),
+        "frames": ([SEGMENT_FRAMES, schema.num_features], tf.uint8),
+        "num_frames": ([], tf.int32),
+    }
 
     def make_empty():
-        no_label = tf.zeros([1, schema.num_classes], tf.bool)
-        frames = [1, SEGMENT_FRAMES, schema.num_features]
         return {
-            "id": tf.constant([""]),
-            "labels": no_label,
-            "label_weights": no_label,
-            "frames": tf.zeros(frames, tf.uint8),
-            "num_frames": tf.zeros([1], tf.int32),
+            name: tf.zeros([1, *shape], kind)
+            for name, (shape, kind) in layout.items()
         }
 
     segments = tf.cond(tf.equal(reason, records.GOOD), cut, make_empty)
-    shapes = {
-        "labels": [None, schema.num_classes],
-        "label_weights": [None, schema.num_classes],
-        "frames": [None, SEGMENT_FRAMES, schema.num_features],
-    }
-    for name, shape in shapes.items():
-        segments[name] = tf.ensure_shape(segments[name], shape)
+    for name, (shape, _) in layout.items():
+        segments[name] = tf.ensure_shape(segments[name], [None, *shape])
     return segments | {"reason": reason}
 
 

@@ -54,17 +54,22 @@ def rename_both(message):
     rename("rgb", "image")(message)
 
 
-def no_frames(message):
-    del frames_of(message, "rgb")[:]
-    del frames_of(message, "audio")[:]
+def cut_frames(**counts):
+    """Returns what keeps the first few frames of some features."""
+
+    def spoil(message):
+        for name, count in counts.items():
+            del frames_of(message, name)[count:]
+
+    return spoil
 
 
-def empty_audio(message):
-    del frames_of(message, "audio")[:]
+def change_frame(change):
+    return lambda message: change(frames_of(message, "rgb")[1])
 
 
-def short_audio(message):
-    del frames_of(message, "audio")[2:]
+no_frames = cut_frames(rgb=0, audio=0)
+short_audio = cut_frames(audio=2)
 
 
 def narrow_frame(message):
@@ -77,18 +82,6 @@ def wide_late_frame(message):
             frame = frames_of(message, name).add()
             frame.bytes_list.value.append(b"x" * size)
     frames_of(message, "rgb")[5].bytes_list.value[0] = b"xxxx"
-
-
-def two_strings(message):
-    frames_of(message, "rgb")[1].bytes_list.value.append(b"xxx")
-
-
-def no_string(message):
-    frames_of(message, "rgb")[1].bytes_list.Clear()
-
-
-def float_frame(message):
-    frames_of(message, "rgb")[1].float_list.value.extend([1, 2, 3])
 
 
 def set_mean(value):
@@ -189,7 +182,7 @@ FRAME_CASES = {
         "a video with no frames: {{'rgb': 0, 'audio': 0}}",
     ),
     "no frames in one list": (
-        empty_audio,
+        cut_frames(audio=0),
         None,
         "its feature lists differ in their number of frames: "
         "{{'rgb': 3, 'audio': 0}}",
@@ -211,17 +204,17 @@ FRAME_CASES = {
         "frame 5 of feature 'rgb' has 4 bytes instead of 3 (--feature_sizes)",
     ),
     "frame of two strings": (
-        two_strings,
+        change_frame(lambda frame: frame.bytes_list.value.append(b"xxx")),
         None,
         "frame 1 of feature 'rgb' is not one string of 3 bytes",
     ),
     "frame of no string": (
-        no_string,
+        change_frame(lambda frame: frame.bytes_list.Clear()),
         None,
         "frame 1 of feature 'rgb' is not one string of 3 bytes",
     ),
     "frame of floats": (
-        float_frame,
+        change_frame(lambda frame: frame.float_list.value.append(1)),
         None,
         "frame 1 of feature 'rgb' is not one string of 3 bytes",
     ),

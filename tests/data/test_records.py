@@ -10,6 +10,7 @@ from distill.data import records
 from distill.data.pipeline import VideoReader
 from distill.data.records import parse_record
 from distill.settings.schema import make_schema
+from tests.data.mutations import encode_field
 from tests.data.record_files import (
     FRAME_SCHEMA,
     SCHEMAS,
@@ -106,18 +107,17 @@ def test_unlabelled_record_is_good_where_labels_are_not_needed(
     assert_video_read(read, video, schema)
 
 
-def field(number, payload):
-    """Returns a length-delimited protobuf field of fewer than 128 bytes."""
-    return bytes([number << 3 | 2, len(payload)]) + payload
-
-
 def test_labels_that_are_not_packed_are_read():
     video = draw_videos(FRAME_SCHEMA, 1)[0]
     message = video.message()
     del message.context.feature["labels"]
-    labels = field(3, bytes([0x08, 1, 0x08, 4]))  # one varint after the other
-    entry = field(1, field(1, b"labels") + field(2, labels))
-    context = field(1, message.context.SerializeToString() + entry)
+    labels = encode_field(
+        3, bytes([0x08, 1, 0x08, 4])
+    )  # one varint after the other
+    entry = encode_field(
+        1, encode_field(1, b"labels") + encode_field(2, labels)
+    )
+    context = encode_field(1, message.context.SerializeToString() + entry)
     message.ClearField("context")
     serialized = context + message.SerializeToString()
     video.labels = decode_video(serialized, FRAME_SCHEMA).labels
