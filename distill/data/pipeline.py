@@ -26,7 +26,7 @@ from distill.data.frame_draws import (
     draw_for_videos,
     epoch_key,
 )
-from distill.data.records import GOOD, parse_record, parse_records
+from distill.data.records import GOOD, Parsed, parse_record, parse_records
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
 from distill.data.tfrecords import (
@@ -42,8 +42,6 @@ from distill.settings.schema import DataSchema
 ON_BAD_RECORD = ("fail", "skip")
 _MAX_SEED = 2**31
 _RECORDS_OF_ESTIMATES = 64
-
-Record = dict[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +82,7 @@ class VideoReader:
     def _expected(self) -> Expected:
         return Expected(self.schema, self.need_labels, self.budget)
 
-    def read_once(
-        self, turn: tuple[int, int] = (0, 1)
-    ) -> Iterator[dict[str, tf.Tensor]]:
+    def read_once(self, turn: tuple[int, int] = (0, 1)) -> Iterator[Parsed]:
         """Yields every example once, always in the same order.
 
         Args:
@@ -119,7 +115,7 @@ class VideoReader:
         buffer_size: int,
         position: int = 0,
         stream: tuple[int, int] = (0, 1),
-    ) -> Iterator[dict[str, tf.Tensor]]:
+    ) -> Iterator[Parsed]:
         """Yields one epoch in an order drawn from the seed and the epoch.
 
         Args:
@@ -174,7 +170,7 @@ class VideoReader:
         draw_key: str,
         position: int = 0,
         turn: tuple[int, int] = (0, 1),
-    ) -> Iterator[Record]:
+    ) -> Iterator[Parsed]:
         check_files([self.files[i] for i in file_indexes], self._sizes)
         skipped = SkippedRecords.create(len(self.files))
         dataset = self._make_batches(
@@ -252,7 +248,7 @@ class VideoReader:
         self,
         dataset: tf.data.Dataset,
         draw_key: str,
-        parser: Callable[..., Record] = parse_records,
+        parser: Callable[..., Parsed] = parse_records,
     ) -> tf.data.Dataset:
         def parse(record):
             serialized = record.pop("serialized")
@@ -298,7 +294,7 @@ class VideoReader:
             dataset = dataset.filter(lambda parsed: parsed["reason"] == GOOD)
         return dataset.map(repeat_for_segments) if segments else dataset
 
-    def _raise_clearly(self, dataset: tf.data.Dataset) -> Iterator[Record]:
+    def _raise_clearly(self, dataset: tf.data.Dataset) -> Iterator[Parsed]:
         try:
             yield from dataset
         except PARSER_ERRORS as error:
@@ -306,7 +302,7 @@ class VideoReader:
             problem = find_bad_record(self.files, expected)
             raise BadRecordError(problem or str(error)) from error
 
-    def _check_records(self, batch: Record) -> None:
+    def _check_records(self, batch: Parsed) -> None:
         reasons = batch.pop("reason").numpy()
         bad = np.flatnonzero(reasons != GOOD)
         file_indexes = batch.pop("file_index")
@@ -360,6 +356,6 @@ def _number(dataset: tf.data.Dataset, position: int) -> tf.data.Dataset:
     return numbered.skip(position)
 
 
-def _flatten(numbered: dict[str, Any]) -> Record:
+def _flatten(numbered: dict[str, Any]) -> Parsed:
     """Returns numbered examples, or batches of them, as one dict."""
     return numbered["example"] | {"position": numbered["position"]}

@@ -133,7 +133,6 @@ class FileDownload:
         )
 
     def _fetch_whole(self, file: io.FileIO) -> None:
-        """Fetches until the server has no more to send."""
         failures, furthest = 0, os.fstat(file.fileno()).st_size
         while True:
             try:
@@ -151,12 +150,6 @@ class FileDownload:
                 raise StoppedError
 
     def _continue(self, file: io.FileIO) -> None:
-        """Fetches the missing rest.
-
-        Raises:
-          DownloadError: The server does not have the file.
-          _BrokenOffError: The connection broke, or the server is busy.
-        """
         start = os.fstat(file.fileno()).st_size
         request = urllib.request.Request(self._planned.address)
         if start:

@@ -138,26 +138,20 @@ def test_records_have_the_keys_and_widths_of_youtube_8m(full_size_records):
         assert labels == sorted(set(labels))
         assert labels[0] >= 0
         assert labels[-1] < 3862
-        lists = record.feature_lists.feature_list
-        assert set(lists) == {"rgb", "audio"}
-        assert len(lists["rgb"].feature) == len(lists["audio"].feature)
-        assert 1 <= len(lists["rgb"].feature) <= 300
-        for feature, size in (("rgb", 1024), ("audio", 128)):
-            for frame in lists[feature].feature:
-                (value,) = frame.bytes_list.value
-                assert len(value) == size
+        assert set(record.feature_lists.feature_list) == {"rgb", "audio"}
+        video = decode_video(record.SerializeToString(), FRAME_SCHEMA)
+        num_frames = len(video.features["rgb"])
+        assert 1 <= num_frames <= 300
+        assert video.features["rgb"].shape == (num_frames, 1024)
+        assert video.features["audio"].shape == (num_frames, 128)
     assert len(names) == 3
     assert all(names)
 
 
 def test_values_are_spread_over_the_8_bit_range(full_size_records):
+    videos = [decode_video(each, FRAME_SCHEMA) for each in full_size_records]
     for name in ("rgb", "audio"):
-        frames = [
-            np.frombuffer(frame.bytes_list.value[0], np.uint8)
-            for record in map(decode, full_size_records)
-            for frame in record.feature_lists.feature_list[name].feature
-        ]
-        values = np.concatenate(frames)
+        values = np.concatenate([video.features[name] for video in videos])
         assert 120 < values.mean() < 135
         assert 20 < values.std() < 50
         assert np.isin(values, (0, 255)).mean() < 0.01
@@ -421,14 +415,12 @@ def test_the_command_writes_both_splits(tmp_path):
     for split, count in (("train", 7), ("validate", 4)):
         paths = sorted(tmp_path.glob(f"{split}-*-of-00002.tfrecord"))
         files += paths
-        records = [
-            decode(each) for path in paths for each in read_records(path)
-        ]
+        records = [each for path in paths for each in read_records(path)]
         assert len(records) == count
         for record in records:
-            lists = record.feature_lists.feature_list
-            assert 2 <= len(lists["rgb"].feature) <= 6
-            assert len(lists["rgb"].feature[0].bytes_list.value[0]) == 8
+            frames = decode_video(record, FRAME_SCHEMA).features["rgb"]
+            assert 2 <= len(frames) <= 6
+            assert frames.shape[1] == 8
     assert done.stdout.splitlines() == [
         f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)" for path in files
     ]
