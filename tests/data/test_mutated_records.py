@@ -172,27 +172,6 @@ def test_records_of_any_bytes_are_read_right_or_left_out(
     assert counts[UNREADABLE] > unreadable / 2
 
 
-@pytest.mark.parametrize(
-    "number",
-    [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))],
-)
-def test_a_bad_record_is_named_by_file_and_number(level, number, tmp_path):
-    schema = ALL_SCHEMAS[level]
-    good = [record for names, record in make_records(level, 60, 5) if not names]
-    bad = [
-        record
-        for _, record in make_records(level, 200, 100 + number)
-        if judge(record, schema, True).reason and is_plain(record, schema)
-    ]
-    file = write_records(
-        tmp_path / "mutated.tfrecord", [good[0], good[1], bad[number], good[2]]
-    )
-    with pytest.raises(BadRecordError) as caught:
-        list(VideoReader(schema, [file], 2).read_once())
-    assert str(caught.value).startswith(f"{file}, record 2: ")
-    assert "None" not in str(caught.value)
-
-
 def test_a_record_that_only_tensorflow_refuses_is_named(tmp_path, capsys):
     """It ends with an empty group, a field that nobody knows."""
     videos = draw_videos(SCHEMAS["video"], 3)

@@ -392,21 +392,11 @@ def test_a_full_disk_is_named(writer, files, tmp_path, monkeypatch):
     [lambda s: KeptFrames(s, UNIFORM), lambda s: JoinSettings(s, "v", 4)],
 )
 @pytest.mark.parametrize(
-    ("schema", "says"),
-    [
-        (
-            make_schema("yt8m_2018", frame_features=False),
-            "Only whole frame-level videos can be rewritten",
-        ),
-        (
-            make_schema("yt8m_2018", segment_labels=True),
-            "Only whole frame-level videos can be rewritten",
-        ),
-    ],
+    "layout", [{"frame_features": False}, {"segment_labels": True}]
 )
-def test_other_layouts_than_whole_videos_are_refused(make, schema, says):
-    with pytest.raises(ValueError, match=says):
-        make(schema)
+def test_other_layouts_than_whole_videos_are_refused(make, layout):
+    with pytest.raises(ValueError, match="Only whole frame-level videos can"):
+        make(make_schema("yt8m_2018", **layout))
 
 
 @pytest.mark.parametrize(
