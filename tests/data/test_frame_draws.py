@@ -1,6 +1,5 @@
 """Random numbers of videos: from id and key alone, and spread evenly."""
 
-import itertools
 import math
 
 import numpy as np
@@ -12,8 +11,6 @@ from distill.data.frame_draws import (
     draw_for_videos,
     epoch_key,
 )
-from distill.models.frame_budget import FrameBudget
-from distill.models.frame_selection import frame_positions
 
 
 def make_ids(num_videos):
@@ -86,17 +83,3 @@ def test_numbers_are_uniform_and_independent():
     correlations = np.corrcoef(draws, rowvar=False)
     np.fill_diagonal(correlations, 0)
     assert np.abs(correlations).max() < 5 / math.sqrt(num_videos)
-
-
-def test_the_frames_that_they_choose_are_every_set_alike():
-    length, k, num_videos = 6, 2, 4500
-    draws = draw_for_videos(make_ids(num_videos), length, epoch_key(5, 2))
-    lengths = np.full(num_videos, length, np.int32)
-    budget = FrameBudget("random_k", num_frames=k)
-    positions, _ = frame_positions(lengths, budget, length, draws)
-    counts = dict.fromkeys(itertools.combinations(range(length), k), 0)
-    for pair in np.asarray(positions):
-        counts[tuple(pair)] += 1
-    expected = num_videos / len(counts)
-    surprise = sum((n - expected) ** 2 / expected for n in counts.values())
-    assert surprise < 14 + 6 * math.sqrt(2 * 14)
