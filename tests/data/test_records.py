@@ -171,7 +171,6 @@ def test_traced_values_have_static_shapes(level):
             "audioset/validate-00000-of-00003.tfrecord",
             "audioset",
             "frame",
-            3001,
         ),
     ],
 )
