@@ -67,23 +67,13 @@ def synthesize(files, folder, **changes):
 
 @dataclasses.dataclass
 class Writer:
-    """One of the ways to make shards.
-
-    Attributes:
-      write: Writes shards of files; says of each whether it was written now.
-      module: The module under test.
-      hook: Name of a function in it that is called for every video.
-      interrupt_at: Number of the call that is interrupted.
-      num_whole: Shards that are whole by then.
-      description: The file that describes the shards.
-      verb: The command, with its flags.
-    """
+    """One of the ways to make shards; its `hook` is called for every video."""
 
     write: Callable
     module: types.ModuleType
     hook: str
-    interrupt_at: int
-    num_whole: int
+    interrupt_at: int  # number of the hook's call
+    num_whole: int  # shards by then
     description: str
     verb: tuple[str, ...] = ()
 
