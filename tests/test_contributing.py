@@ -71,7 +71,7 @@ def project(tmp_path_factory):
         assert not (folder / path).exists()
         (folder / path).write_text(recipe[path], encoding="utf-8")
     with open(folder / ENTRIES, "a", encoding="utf-8") as file:
-        file.write(recipe[ENTRIES])
+        file.write(f"\n\n{recipe[ENTRIES]}")
     return folder
 
 
