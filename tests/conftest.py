@@ -6,8 +6,8 @@ import signal
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-import keras  # noqa: E402
-import pytest  # noqa: E402
+import keras
+import pytest
 
 # What is started in the background ignores Ctrl-C, by nohup a closed terminal
 # as well, and so would all that tests start: handlers are not handed on.

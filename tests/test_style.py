@@ -37,6 +37,12 @@ def test_ruff_finds_nothing(command):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_the_type_checker_finds_nothing():
+    pytest.importorskip("mypy", reason="mypy comes with the extra dev")
+    result = run_python("-m", "mypy")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("path", PYTHON_FILES)
 def test_a_function_has_60_lines_at_most(path):
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))

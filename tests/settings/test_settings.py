@@ -89,7 +89,7 @@ def test_json_that_holds_settings_that_do_not_fit_is_an_error():
         RunSettings.from_json(json.dumps(stored))
     stored = json.loads(make_settings().to_json())
     stored["student"]["budget"]["num_frames"] = 3
-    with pytest.raises(ValueError, match="^frame_selection every_n keeps"):
+    with pytest.raises(ValueError, match=r"^frame_selection every_n keeps"):
         RunSettings.from_json(json.dumps(stored))
 
 

@@ -169,7 +169,7 @@ def test_a_negative_factor_of_a_loss_is_an_error(field):
 )
 def test_an_unknown_name_lists_the_choices(make, field, choices):
     needed = {"train_data_pattern": "x"} if make is TrainingSettings else {}
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=field) as error:
         make(**needed | {field: "nonsense"})
     message = str(error.value)
     assert message.startswith(f"Unknown {field} 'nonsense'.")

@@ -40,7 +40,7 @@ def test_help_needs_no_tensorflow_and_explains_every_flag(script):
     own = [flag for flag in root.iter("flag") if flag.findtext("key") == "yes"]
     help_texts = {f.findtext("name"): f.findtext("meaning") for f in own}
     for name, text in help_texts.items():
-        assert text and len(text.split()) >= 2, name
+        assert len((text or "").split()) >= 2, name
     summary, shown = run_script(
         script, "--help", driver=NO_TENSORFLOW, status=None
     ).stdout.split("flags:", 1)
