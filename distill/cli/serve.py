@@ -31,7 +31,7 @@ def main() -> None:
     from distill.deployment.runtimes import import_extra
 
     options = read(ServiceOptions)
-    for module in ("starlette", "uvicorn"):
+    for module in ("orjson", "starlette", "uvicorn"):
         import_extra(module, "serve")
     from distill.serving.server import open_socket, serve
 
