@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 BATCH_SIZES = (1, 2, 5)
+NUM_CLASSES = 4
 
 
 def check_layer(
@@ -54,7 +55,6 @@ def check_frame_model(
     make_model: Callable[[], keras.Model],
     num_features: int,
     max_frames: int,
-    num_classes: int = 4,
 ) -> None:
     """Checks a model that reads `frames` and `num_frames`.
 
@@ -62,7 +62,6 @@ def check_frame_model(
       make_model: Returns a new model, not built yet.
       num_features: Features of a frame.
       max_frames: Frames of the longest video it reads, 4 or more.
-      num_classes: Classes of its predictions.
     """
     batch_size = max(BATCH_SIZES)
     num_frames = np.linspace(1, max_frames, batch_size).astype(np.int32)
@@ -75,30 +74,27 @@ def check_frame_model(
         "frames": (None, max_frames, num_features),
         "num_frames": (None,),
     }
-    model = _check_model(make_model, shapes, inputs, num_classes)
+    model = _check_model(make_model, shapes, inputs)
     check_padding(model, inputs)
     check_any_number_of_frames(model, inputs)
     check_video_without_frames(model, inputs)
 
 
 def check_video_model(
-    make_model: Callable[[], keras.Model],
-    num_features: int,
-    num_classes: int = 4,
+    make_model: Callable[[], keras.Model], num_features: int
 ) -> None:
     """Checks a model that reads `features`.
 
     Args:
       make_model: Returns a new model, not built yet.
       num_features: Features of a video.
-      num_classes: Classes of its predictions.
     """
     inputs = {"features": _normal((max(BATCH_SIZES), num_features))}
     shapes = {"features": (None, num_features)}
-    _check_model(make_model, shapes, inputs, num_classes)
+    _check_model(make_model, shapes, inputs)
 
 
-def _check_model(make_model, shapes, inputs, num_classes):
+def _check_model(make_model, shapes, inputs):
     """Runs the checks of all models; returns a built one."""
 
     def make_built() -> keras.Model:
@@ -108,7 +104,7 @@ def _check_model(make_model, shapes, inputs, num_classes):
         return model
 
     check_config(make_model)
-    check_output_contract(make_built(), inputs, num_classes)
+    check_output_contract(make_built(), inputs)
     check_any_batch_size(make_built(), (inputs,))
     check_bfloat16(make_built, (inputs,))
     check_gradients(make_built(), (inputs,))
@@ -216,15 +212,13 @@ def check_gradients(layer: keras.Layer, arguments: tuple) -> None:
         assert np.any(gradient), f"the gradient of {weight.path} is zero"
 
 
-def check_output_contract(
-    model: keras.Model, inputs: dict, num_classes: int
-) -> None:
+def check_output_contract(model: keras.Model, inputs: dict) -> None:
     """Checks the keys, shapes and range of a model's outputs."""
     outputs = model(inputs)
     assert set(outputs) == {"embedding", "predictions"}
     predictions = np.asarray(outputs["predictions"])
     batch_size = len(next(iter(inputs.values())))
-    assert predictions.shape == (batch_size, num_classes)
+    assert predictions.shape == (batch_size, NUM_CLASSES)
     assert outputs["embedding"].shape[0] == batch_size
     assert len(outputs["embedding"].shape) == 2
     assert (predictions >= 0).all()

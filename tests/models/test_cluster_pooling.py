@@ -8,9 +8,6 @@ from distill.models.netfv import NetFv
 from distill.models.netvlad import NetRVlad, NetVlad
 from distill.models.soft_assignment import (
     SoftAssignment,
-    flatten_clusters,
-    sum_assignments,
-    sum_by_cluster,
 )
 from distill.models.soft_dbof import GatedDbof, SoftDbof
 from tests.layer_checks import check_layer, randomise_weights
@@ -177,24 +174,3 @@ def test_assignments_are_a_softmax_and_those_of_padding_are_zero(
         layer(frames, mask), expected * mask[:, :, None], atol=1e-6
     )
     np.testing.assert_allclose(layer(frames), expected, atol=1e-6)
-
-
-def test_sums_are_those_over_the_frames():
-    frames, _ = make_frames(2)
-    values = softmax(np.random.default_rng(3).normal(size=(2, 5, 4)))
-    values = values.astype(np.float32)
-    by_cluster = np.einsum("btk,btf->bkf", values, frames)
-    np.testing.assert_allclose(
-        sum_by_cluster(frames, values), by_cluster, atol=1e-6
-    )
-    np.testing.assert_allclose(
-        sum_assignments(values), values.sum(1), atol=1e-6
-    )
-
-
-def test_flattened_clusters_have_the_features_outermost():
-    values = np.arange(2 * 4 * 3, dtype=np.float32).reshape(2, 4, 3)
-    expected = [
-        [video[k, f] for f in range(3) for k in range(4)] for video in values
-    ]
-    np.testing.assert_array_equal(flatten_clusters(values), expected)

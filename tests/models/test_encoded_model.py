@@ -1,6 +1,5 @@
 """A model behind an encoder: codes, weights, training and cost."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -43,11 +42,8 @@ def make_inputs():
     return {"frames": frames, "num_frames": num_frames}
 
 
-def test_encoded_frame_model_passes_the_model_checks():
+def test_encoded_models_pass_the_model_checks():
     check_frame_model(make_encoded, FEATURES, FRAMES)
-
-
-def test_encoded_video_model_passes_the_model_checks():
     check_video_model(make_video_model, FEATURES)
 
 
@@ -86,14 +82,9 @@ def test_a_frozen_encoder_is_not_among_the_trainable_weights(freeze_encoder):
     assert len(of_encoder) == 4
     assert trainable == (of_model if freeze_encoder else of_model | of_encoder)
     assert len(encoded.weights) == len(of_encoder | of_model)
-
-
-def test_a_frozen_encoder_stays_frozen_in_the_config():
-    for freeze_encoder in (True, False):
-        config = make_encoded(freeze_encoder).get_config()
-        again = EncodedModel.from_config(config)
-        assert again.freeze_encoder is freeze_encoder
-        assert again.encoder.trainable is not freeze_encoder
+    again = EncodedModel.from_config(encoded.get_config())
+    assert again.freeze_encoder is freeze_encoder
+    assert again.encoder.trainable is not freeze_encoder
 
 
 def test_a_model_built_before_keeps_its_weights_names():
@@ -119,28 +110,11 @@ def test_a_model_built_before_keeps_its_weights_names():
     ]
 
 
-def test_macs_count_the_encoder_once_a_frame_or_video():
-    encoder = 6 * 5 + 5 * 3
-    frame_model = make_encoded()
-    frame_model.build(SHAPES)
-    plain = frame_model.model.macs(6)
-    assert frame_model.macs(6) == 6 * encoder + plain
-    video_model = make_video_model()
-    video_model.build({"features": (None, FEATURES)})
-    assert video_model.macs(6) == encoder + CODE * CLASSES
-
-
 def test_weight_penalties_are_the_model_s():
     classifier = Logistic(CLASSES, LogisticConfig(l2=0.5))
     encoded = EncodedModel(
         make_encoder(str(CODE)), VideoLevelClassifier(classifier)
     )
     encoded.build({"features": (None, FEATURES)})
-    kernel, _ = classifier.get_weights()
-    penalty = float(keras.ops.sum(encoded.losses))
-    np.testing.assert_allclose(
-        penalty, float(sum(classifier.losses)), rtol=1e-6
-    )
-    assert penalty > 0
-    assert len(encoded.losses) == 1
-    assert kernel.any()
+    (found,), (expected,) = encoded.losses, classifier.losses
+    assert float(found) == float(expected) > 0

@@ -13,15 +13,10 @@ from distill.models.feature_split import (
 
 @pytest.mark.parametrize("sizes", [[6], [4, 2], [1, 2, 3]])
 def test_features_are_cut_in_order_and_join_to_the_whole(sizes):
-    values = np.arange(12.0).reshape(2, 6)
+    values = np.arange(60.0).reshape(2, 5, 6)
     parts = split_features(values, sizes)
-    assert [part.shape for part in parts] == [(2, size) for size in sizes]
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), values)
-
-
-def test_frames_are_cut_along_their_last_axis():
-    first, second = split_features(np.zeros((2, 5, 6)), [4, 2])
-    assert (first.shape, second.shape) == ((2, 5, 4), (2, 5, 2))
+    assert [part.shape for part in parts] == [(2, 5, size) for size in sizes]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=2), values)
 
 
 def test_widths_that_do_not_fill_the_input_are_an_error():

@@ -39,13 +39,6 @@ def test_more_frames_than_there_are_count_as_all():
     np.testing.assert_array_equal(reverse, frames[:, ::-1])
 
 
-def test_reversing_twice_gives_the_frames_again():
-    frames, num_frames = make_videos(FRAMES, FEATURES).values()
-    once = reverse_real_frames(frames, num_frames)
-    twice = reverse_real_frames(once, num_frames)
-    np.testing.assert_array_equal(twice, frames)
-
-
 def test_outputs_and_final_state_are_those_of_the_real_frames():
     videos, lstm = make_videos(FRAMES, FEATURES), make_lstm()
     outputs, states = read_real_frames(lstm, *videos.values())

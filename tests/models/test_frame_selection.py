@@ -269,10 +269,3 @@ def test_all_frames_and_video_level_features_pass_untouched():
     assert select_frames(inputs, FrameBudget.every(10)) is inputs
     frames = {"frames": np.ones((2, 3, 1)), "num_frames": np.ones(2)}
     assert select_frames(frames, ALL_FRAMES) is frames
-
-
-def test_more_frames_than_there_are_is_an_error():
-    budget = FrameBudget("first_k", num_frames=4)
-    inputs = {"frames": np.ones((1, 3, 2)), "num_frames": np.array([3])}
-    with pytest.raises(ValueError, match="at most max_frames 3, got 4"):
-        select_frames(inputs, budget)

@@ -67,10 +67,3 @@ def test_blocks_that_do_not_fit_the_frames_are_an_error(blocks):
     message = rf"^num_inputs_to_lstm .* 1 to .* \(7\), got {blocks}\.$"
     with pytest.raises(ValueError, match=message):
         make_built(num_blocks=blocks)
-
-
-def test_one_layer_s_embedding_is_cell_state_then_output():
-    model = make_built(layers=1)
-    embedding = np.asarray(model(make_videos(FRAMES, FEATURES))["embedding"])
-    cell_state, output = np.split(embedding, 2, axis=1)
-    assert np.all(np.abs(output) <= np.abs(np.tanh(cell_state)) + 1e-6)

@@ -148,19 +148,6 @@ def test_padding_counts_like_frames_if_it_is_not_masked():
     )
 
 
-def test_statistics_of_the_frames_are_those_of_the_real_ones():
-    model, inputs = make_built(), make_inputs()
-    model.input_norm.moving_mean.assign(np.zeros(5))
-    model(inputs, training=True)
-    mask = np.arange(MAX_FRAMES) < inputs["num_frames"][:, None]
-    mean = inputs["frames"][mask].astype(np.float64).mean(0)
-    np.testing.assert_allclose(
-        model.input_norm.moving_mean,
-        (1 - model.input_norm.momentum) * mean,
-        atol=1e-6,
-    )
-
-
 def test_frames_are_drawn_in_training_alone():
     inputs = make_inputs()
     model, plain = make_built(sample_frames=2), make_built()

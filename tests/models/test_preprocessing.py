@@ -35,26 +35,8 @@ def test_dequantize_is_the_starter_code_s_formula():
     assert floats[255] == pytest.approx(2.0078, abs=1e-4)
 
 
-def test_frames_are_dequantised_and_normalised_as_one_vector():
-    inputs = make_inputs()
-    frames = preprocess(inputs)["frames"]
-    np.testing.assert_allclose(frames, expected_frames(inputs), atol=1e-6)
-
-
-def test_frames_at_or_beyond_num_frames_are_exactly_zero():
-    inputs = make_inputs()
-    outputs = preprocess(inputs)
-    for frames, count in zip(
-        np.asarray(outputs["frames"]), inputs["num_frames"], strict=True
-    ):
-        np.testing.assert_allclose(
-            np.linalg.norm(frames[:count], axis=1), 1, atol=1e-6
-        )
-        assert not frames[count:].any()
-    np.testing.assert_array_equal(outputs["num_frames"], inputs["num_frames"])
-
-
-def test_one_graph_preprocesses_any_batch_size_as_eager_mode_does():
+def test_real_frames_are_dequantised_and_normalised_as_one_vector():
+    """Eagerly and, in one graph for any batch size, traced."""
     inputs = make_inputs()
     traced = tf.function(
         preprocess,
@@ -67,9 +49,14 @@ def test_one_graph_preprocesses_any_batch_size_as_eager_mode_does():
     )
     for size in (1, 4):
         some = {key: value[:size] for key, value in inputs.items()}
-        np.testing.assert_allclose(
-            traced(some)["frames"], expected_frames(some), atol=1e-6
-        )
+        expected = expected_frames(some)
+        for outputs in (traced(some), preprocess(some)):
+            frames = np.asarray(outputs["frames"])
+            np.testing.assert_allclose(frames, expected, atol=1e-6)
+            assert not frames[expected == 0].any()
+            np.testing.assert_array_equal(
+                outputs["num_frames"], some["num_frames"]
+            )
 
 
 def test_video_level_features_are_normalised_as_they_are():

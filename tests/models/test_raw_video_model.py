@@ -120,11 +120,9 @@ def test_more_frames_than_the_most_are_refused():
         fill_up({"frames": frames}, FRAMES)
 
 
-def _frame_models():
-    return [n for n, e in registry.MODELS.items() if e.level == "frame"]
-
-
-@pytest.mark.parametrize("model", _frame_models())
+@pytest.mark.parametrize(
+    "model", [n for n, e in registry.MODELS.items() if e.level == "frame"]
+)
 def test_fixed_shapes_change_no_prediction(model):
     sizes = {
         "lstm_cells": 4,

@@ -39,24 +39,6 @@ def test_final_states_are_those_after_the_last_real_step(layers):
     np.testing.assert_allclose(layer(sequences, lengths), expected, atol=1e-6)
 
 
-def test_a_sequence_of_length_zero_ends_in_the_zero_state():
-    layer, _ = make_with_weights(2)
-    sequences, _ = make_sequences(2)
-    states = layer(sequences, np.zeros(2, np.int32))
-    np.testing.assert_array_equal(states, np.zeros((2, 2 * 2 * CELLS)))
-
-
-def test_steps_beyond_the_length_change_nothing():
-    layer, _ = make_with_weights(2)
-    sequences, lengths = make_sequences(4)
-    garbage = sequences.copy()
-    for row, length in zip(garbage, lengths, strict=True):
-        row[length:] = 1e6
-    np.testing.assert_array_equal(
-        layer(garbage, lengths), layer(sequences, lengths)
-    )
-
-
 def test_dropout_acts_in_training_alone_and_between_layers_alone():
     sequences, lengths = make_sequences(4)
     one, _ = make_with_weights(1, dropout=0.9)

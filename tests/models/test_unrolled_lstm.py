@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.models import unrolled_lstm
 from distill.models.unrolled_lstm import can_unroll, run_unrolled
 
 STEPS, BATCH, FEATURES, CELLS = 4, 5, 3, 6
@@ -60,12 +59,6 @@ def test_outputs_states_and_gradients_are_keras_s(masked, graph):
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
         assert np.abs(other).max() > 0.01
-
-
-def test_the_transposed_matrix_is_transposed():
-    matrix = np.arange(6).reshape(2, 3)
-    transposed = unrolled_lstm._transpose(tf.constant(matrix))
-    np.testing.assert_array_equal(transposed, matrix.T)
 
 
 def test_long_sequences_and_unknown_lengths_are_not_unrolled():
