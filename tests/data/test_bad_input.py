@@ -104,17 +104,6 @@ def test_bad_record_of_a_later_file_is_numbered_in_its_file(mode, tmp_path):
     assert str(error.value).startswith(f"{files[1]}, record 2: frame 2 of ")
 
 
-def test_unlabelled_records_are_good_where_labels_are_not_needed(tmp_path):
-    videos = draw_good(FRAME_SCHEMA, 3)
-    videos[1].labels = []
-    records = [video.serialize() for video in videos]
-    file = write_records(tmp_path / "a.tfrecord", records)
-    reader = VideoReader(FRAME_SCHEMA, [file], 2, need_labels=False)
-    assert_videos_read(unbatch(reader.read_once()), videos, FRAME_SCHEMA)
-    message = read_bad(VideoReader(FRAME_SCHEMA, [file], 2))
-    assert f"{file}, record 1: the list of labels" in message
-
-
 @pytest.mark.parametrize(
     ("schema", "written", "says"),
     [

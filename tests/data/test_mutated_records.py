@@ -48,9 +48,9 @@ def make_records(level, count, seed):
     made = []
     for index in range(count):
         if level == "segments":
-            video = draw_rated_videos(1, seed + index % 7)[0]
+            (video,) = draw_rated_videos(1, seed + index % 7)
         else:
-            video = draw_videos(ALL_SCHEMAS[level], 1, seed + index % 7)[0]
+            (video,) = draw_videos(SCHEMAS[level], 1, seed + index % 7)
         made.append(mutate(video.message(), random))
     return made
 
