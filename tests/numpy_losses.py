@@ -41,12 +41,7 @@ def numpy_soft_cross_entropy(teacher, student, temperature):
 
 
 def numpy_squared_distance(teacher, student):
-    return np.array(
-        [
-            sum((t - s) ** 2 for t, s in zip(*pair, strict=True))
-            for pair in zip(teacher, student, strict=True)
-        ]
-    )
+    return ((teacher - student) ** 2).sum(axis=1)
 
 
 def numpy_normalized_distance(teacher, student):

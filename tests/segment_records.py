@@ -8,19 +8,12 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from distill.settings.schema import DataSchema
+from tests.data.record_files import FRAME_SCHEMA
 from tests.data.record_oracle import judge
 
 SEGMENT_FRAMES = 5
-SCHEMA = DataSchema(
-    frame_features=True,
-    feature_names=("rgb", "audio"),
-    feature_sizes=(3, 2),
-    id_key="id",
-    labels_key="labels",
-    num_classes=6,
-    max_frames=SEGMENT_FRAMES,
-    segment_labels=True,
+SCHEMA = dataclasses.replace(
+    FRAME_SCHEMA, num_classes=6, max_frames=SEGMENT_FRAMES, segment_labels=True
 )
 
 

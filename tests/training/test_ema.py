@@ -178,16 +178,6 @@ def test_the_average_is_the_result_of_a_run(joint, tmp_path):
         assert_same_weights(student, average)
 
 
-def test_a_converted_student_names_no_teacher(joint, tmp_path):
-    path, _ = joint
-    convert_to_student(path, tmp_path / "student.h5")
-    settings = read_settings(tmp_path / "student.h5")
-    joint_settings = read_settings(path)
-    assert settings == dataclasses.replace(
-        joint_settings, teacher=None, distillation=None
-    )
-
-
 def test_a_run_goes_on_with_weights_and_average(joint):
     path, trainer = joint
     again = build_trainer(read_settings(path))

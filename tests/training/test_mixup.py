@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from distill.training.mixup import draw_mixing_weights, mix_videos
+from tests.training.numpy_distiller import mix
 
 ALPHA = 0.4
 
@@ -25,22 +26,12 @@ def mix_drawn(inputs, labels, alpha, seed):
     return mix_videos(inputs, labels, weights)
 
 
-def numpy_mix(values, weights):
-    """Mixes each with its counterpart from the other end."""
-    return np.stack(
-        [
-            weight * values[index] + (1 - weight) * values[-1 - index]
-            for index, weight in enumerate(weights)
-        ]
-    )
-
-
 @pytest.mark.parametrize("batch_size", [1, 2, 7])
 @pytest.mark.parametrize("traced", [False, True])
 def test_frames_and_labels_are_mixed_by_the_same_share(batch_size, traced):
     inputs, labels = draw_videos(batch_size)
-    mix = tf.function(mix_drawn) if traced else mix_drawn
-    mixed, found = mix(inputs, labels, ALPHA, [3, 1])
+    call = tf.function(mix_drawn) if traced else mix_drawn
+    mixed, found = call(inputs, labels, ALPHA, [3, 1])
     weights = np.diag(found)
     if batch_size % 2:
         # The video in the middle meets itself.
@@ -48,12 +39,12 @@ def test_frames_and_labels_are_mixed_by_the_same_share(batch_size, traced):
     assert (weights >= 0.5).all()
     assert (weights <= 1).all()
     assert set(mixed) == {"frames", "num_frames"}
-    np.testing.assert_allclose(found, numpy_mix(labels, weights), atol=1e-6)
+    np.testing.assert_allclose(found, mix(labels, weights), atol=1e-6)
     np.testing.assert_allclose(found.numpy().sum(axis=1), 1, rtol=1e-6)
     # Each video has another weight.
     assert len(np.unique(weights)) == batch_size
     np.testing.assert_allclose(
-        mixed["frames"], numpy_mix(inputs["frames"].numpy(), weights), atol=1e-6
+        mixed["frames"], mix(inputs["frames"].numpy(), weights), atol=1e-6
     )
 
 
@@ -74,7 +65,7 @@ def test_vectors_of_videos_are_mixed_and_the_rest_stays():
     inputs = {"features": tf.constant(features), "other": "kept"}
     mixed, found = mix_drawn(inputs, labels, ALPHA, [0, 0])
     np.testing.assert_allclose(
-        mixed["features"], numpy_mix(features, np.diag(found)), atol=1e-6
+        mixed["features"], mix(features, np.diag(found)), atol=1e-6
     )
     assert mixed["other"] == "kept"
     np.testing.assert_array_equal(inputs["features"], features)

@@ -102,15 +102,3 @@ def test_each_gradient_is_scaled_down_to_the_largest_norm(scale):
         norm = np.linalg.norm(gradient)
         step = gradient.numpy() * min(1, 2 / norm)
         np.testing.assert_allclose(old - step, new, rtol=1e-5, atol=1e-6)
-
-
-def test_a_variable_without_a_gradient_stays():
-    variables = make_variables()
-    before = variables[0].numpy()
-    optimizer = make_optimizer(TRAINING)
-    optimizer.build(variables)
-    with pytest.warns(UserWarning, match="Gradients do not exist"):
-        apply_gradients(
-            optimizer, [None, *make_gradients(1)[1:]], variables, 1.0
-        )
-    np.testing.assert_array_equal(variables[0], before)

@@ -5,13 +5,12 @@ import threading
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
 from distill.training.streams import EpochReader
-from tests.data.record_files import VIDEO_SCHEMA
+from tests.data.record_files import VIDEO_SCHEMA, Video, write_records
 
 FILE_SIZES = (7, 0, 12, 3, 9)
 NUM_RECORDS = sum(FILE_SIZES)
@@ -65,20 +64,14 @@ def run_threads(functions):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     directory = tmp_path_factory.mktemp("streams")
-    names = []
+    names, means = [], {"mean_rgb": np.ones(3), "mean_audio": np.ones(2)}
     for number, size in enumerate(FILE_SIZES):
         path = directory / f"train-{number}.tfrecord"
-        names.append(str(path))
-        with tf.io.TFRecordWriter(names[-1]) as writer:
-            for index in range(size):
-                example = tf.train.Example()
-                feature = example.features.feature
-                video_id = f"{number}/{index}".encode()
-                feature["id"].bytes_list.value.append(video_id)
-                feature["labels"].int64_list.value.append(index % 5)
-                feature["mean_rgb"].float_list.value.extend([0.1] * 3)
-                feature["mean_audio"].float_list.value.extend([0.2] * 2)
-                writer.write(example.SerializeToString())
+        records = [
+            Video(f"{number}/{index}", [index % 5], means).serialize()
+            for index in range(size)
+        ]
+        names.append(write_records(path, records))
     return names
 
 

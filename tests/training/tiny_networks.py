@@ -12,27 +12,19 @@ from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.network import build_network
 from distill.settings.run import NetworkSettings, RunSettings
-from distill.settings.schema import DataSchema
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.distiller import Distiller
+from tests.data.record_files import FRAME_SCHEMA
 
 MAX_FRAMES, NUM_CLASSES = 6, 4
-SCHEMA = DataSchema(
-    frame_features=True,
-    feature_names=("rgb", "audio"),
-    feature_sizes=(3, 2),
-    id_key="id",
-    labels_key="labels",
-    num_classes=NUM_CLASSES,
-    max_frames=MAX_FRAMES,
+SCHEMA = dataclasses.replace(
+    FRAME_SCHEMA, num_classes=NUM_CLASSES, max_frames=MAX_FRAMES
 )
-VIDEO_SCHEMA = DataSchema(
+VIDEO_SCHEMA = dataclasses.replace(
+    SCHEMA,
     frame_features=False,
     feature_names=("mean_rgb",),
     feature_sizes=(5,),
-    id_key="id",
-    labels_key="labels",
-    num_classes=NUM_CLASSES,
     max_frames=1,
 )
 TRAINING = TrainingSettings(train_data_pattern="unused", batch_size=5)
