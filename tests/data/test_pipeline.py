@@ -115,10 +115,8 @@ def test_read_once_keeps_every_files_order_over_many_files(tmp_path):
 def test_batches_have_the_stated_types_and_travel_as_bytes(mode, tmp_path):
     files, _ = write_shards(tmp_path, [3])
     reader = VideoReader(FRAME_SCHEMA, files, 2)
-    if mode == "read_once":
-        batches = list(reader.read_once())
-    else:
-        batches = list(reader.read_shuffled(0, 0, 3))
+    arguments = (0, 0, 3) if mode == "read_shuffled" else ()
+    batches = getattr(reader, mode)(*arguments)
     for batch, size in zip(batches, (2, 1), strict=True):
         found = {
             name: (value.dtype, tuple(value.shape))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from distill.models.configs import MixtureConfig
-from distill.models.dbof import DbofModel
+from distill.models.dbof import Dbof, DbofModel
 from distill.models.mixture_of_experts import MixtureOfExperts
 from distill.models.netfv import NetFvModel
 from distill.models.netvlad import NetVladModel
@@ -114,15 +114,14 @@ def test_dbof_s_hidden_layer_ends_in_the_activation(activation, function):
     )
 
 
-def test_dbof_does_not_split_frames_by_feature():
-    model = make_model(DbofModel, **SIZES)
-    assert model.feature_sizes == (5,)
-    assert len(model.pools) == 1
-
-
-def test_gated_dbof_gates_the_first_feature_alone():
-    model = make_model(GatedDbofModel, **SIZES)
-    assert [type(pool) for pool in model.pools] == [GatedDbof, SoftDbof]
+def test_dbof_pools_whole_frames_and_gated_dbof_gates_the_first_feature():
+    for model_class, sizes, pools in (
+        (DbofModel, (5,), [Dbof]),
+        (GatedDbofModel, (3, 2), [GatedDbof, SoftDbof]),
+    ):
+        model = make_model(model_class, **SIZES)
+        assert model.feature_sizes == sizes
+        assert [type(pool) for pool in model.pools] == pools
 
 
 def test_padding_has_no_effect_on_a_training_step():
