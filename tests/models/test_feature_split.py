@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from distill.models.feature_split import (
-    check_feature_sizes,
     clusters_per_feature,
     size_per_feature,
     split_features,
@@ -17,13 +16,6 @@ def test_features_are_cut_in_order_and_join_to_the_whole(sizes):
     parts = split_features(values, sizes)
     assert [part.shape for part in parts] == [(2, 5, size) for size in sizes]
     np.testing.assert_array_equal(np.concatenate(parts, axis=2), values)
-
-
-def test_widths_that_do_not_fill_the_input_are_an_error():
-    check_feature_sizes([4, 2], 6)
-    message = r"^feature_sizes must add up to .* \(6\), got \(4, 3\)\.$"
-    with pytest.raises(ValueError, match=message):
-        check_feature_sizes([4, 3], 6)
 
 
 @pytest.mark.parametrize(

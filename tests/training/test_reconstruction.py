@@ -105,24 +105,6 @@ def test_a_step_of_sgd_follows_numpy_s_gradient_of_the_last_bias():
     np.testing.assert_allclose(after, before - 0.5 * gradient, atol=1e-6)
 
 
-def test_training_lowers_the_loss_on_new_videos_near_a_plane():
-    rng = np.random.default_rng(3)
-    basis = rng.normal(size=(2, FEATURES))
-
-    def make_videos():
-        features = rng.normal(size=(64, 2)) @ basis
-        return {"features": tf.constant(features.astype(np.float32))}
-
-    autoencoder = registry.build_autoencoder(FEATURES, "16,3")
-    autoencoder.build({"features": (None, FEATURES)})
-    reconstructor = Reconstructor(autoencoder, TrainingSettings("unused"))
-    losses = [
-        float(reconstructor.train_step(make_videos(), 0.01)[0]["loss"])
-        for _ in range(150)
-    ]
-    assert np.mean(losses[-10:]) < 0.1 * losses[0]
-
-
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_takes_an_encoder_before_it(name):
     schema = make_schema(
