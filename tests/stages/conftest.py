@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from distill.checkpoints.conversion import convert_to_student
-from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
 from distill.settings.run import RunSettings
@@ -70,8 +69,7 @@ def _mean_example(video: tf.train.SequenceExample) -> tf.train.Example:
 @pytest.fixture(scope="session")
 def reader(videos) -> VideoReader:
     """Returns a reader of the validation videos."""
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    return VideoReader(stage_runs.frame_schema(), files, stage_runs.BATCH_SIZE)
+    return stage_runs.validation_reader(videos)
 
 
 def _train(settings: RunSettings, directory: Path) -> Path:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.settings.run import NetworkSettings, RunSettings
@@ -61,6 +63,17 @@ def video_schema() -> DataSchema:
         frame_features=False,
         feature_names=("mean_rgb", "mean_audio"),
     )
+
+
+def validation_reader(
+    videos: Path,
+    schema: DataSchema | None = None,
+    batch_size: int = BATCH_SIZE,
+    **options: Any,
+) -> VideoReader:
+    """Returns a reader of the validation videos of a directory."""
+    files = find_files(f"{videos}/validate-*.tfrecord")
+    return VideoReader(schema or frame_schema(), files, batch_size, **options)
 
 
 def joint_settings(videos: Path, **training: Any) -> RunSettings:
@@ -220,6 +233,18 @@ def run_script(
     )
     assert status in (None, done.returncode), output + errors
     return done
+
+
+def run_python(code: str, *arguments: Any, cwd: Path = ROOT) -> str:
+    """Runs code in a new process; returns its standard output."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def error_line(done: subprocess.CompletedProcess) -> str:

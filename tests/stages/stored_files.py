@@ -1,5 +1,6 @@
 """Reading what the stages and the data generator wrote, without them."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def checkpoint_steps(directory: Path) -> list[int]:
     names = [path.name for path in directory.iterdir()]
     found = [re.fullmatch(r"checkpoint-(\d{8})\.h5", name) for name in names]
     return sorted(int(match[1]) for match in found if match)
+
+
+def read_log(directory: Path) -> list[dict[str, Any]]:
+    """Returns the lines of a run's log."""
+    text = (directory / "log.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def read_records(directory: Path, prefix: str) -> list[bytes]:

@@ -1,7 +1,6 @@
 """An autoencoder through the stages: trained, put before networks, kept."""
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -16,12 +15,10 @@ from stage_runs import (
     training_flags,
     video_level_settings,
 )
-from stored_files import assert_same_checkpoint, read_datasets
+from stored_files import assert_same_checkpoint, read_datasets, read_log
 
 from distill.checkpoints.checkpoint import CheckpointError, read_settings
 from distill.checkpoints.conversion import convert_to_student
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.networks.loading import load_network
 from distill.settings.run import AutoencoderSettings, RunSettings
@@ -68,17 +65,8 @@ def is_frozen(run: Path) -> bool:
     return read_settings(run / LAST).student.freeze_encoder
 
 
-def read_losses(run: Path) -> list[float]:
-    lines = map(json.loads, (run / "log.jsonl").read_text().splitlines())
-    return [line["loss"] for line in lines if line["kind"] == "step"]
-
-
-def make_reader(videos, schema):
-    return VideoReader(schema, find_files(f"{videos}/validate-*"), 16)
-
-
 def test_the_loss_falls_during_training(autoencoder_run):
-    losses = read_losses(autoencoder_run)
+    losses = [line["loss"] for line in read_log(autoencoder_run)]
     assert len(losses) == 15
     assert np.mean(losses[-5:]) < 0.8 * losses[0]
 
@@ -142,11 +130,10 @@ def test_optimizer_holds_no_state_of_a_frozen_encoder(encoded_run):
 
 
 def test_conversion_and_evaluation_need_no_word_of_the_encoder(
-    videos, encoded_run, tmp_path
+    reader, encoded_run, tmp_path
 ):
     joint, converted = encoded_run / LAST, tmp_path / "student.h5"
     convert_to_student(joint, converted)
-    reader = make_reader(videos, read_settings(joint).data)
     expected = evaluate_checkpoint(joint, "student", reader)
     found = evaluate_checkpoint(converted, "student", reader)
     for name in ("gap", "loss", "parameters", "macs"):

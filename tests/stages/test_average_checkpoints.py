@@ -11,6 +11,7 @@ from stage_runs import (
     error_line,
     run_script,
     train_in_process,
+    validation_reader,
     video_level_settings,
     video_schema,
 )
@@ -28,8 +29,6 @@ from distill.checkpoints.checkpoint import (
     weight_names,
 )
 from distill.checkpoints.conversion import convert_to_student
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.networks.loading import load_network
 from distill.settings.run import NetworkSettings
@@ -104,8 +103,7 @@ def test_the_mean_is_evaluated_and_converted_as_any_checkpoint(
     mean, video_level_videos, tmp_path
 ):
     """The mean of the EMA groups is loaded, the runs' results."""
-    files = find_files(f"{video_level_videos}/validate-*.tfrecord")
-    reader = VideoReader(video_schema(), files, 16)
+    reader = validation_reader(video_level_videos, video_schema())
     converted = tmp_path / "student.h5"
     convert_to_student(mean, converted)
     stored = read_datasets(mean, "student_ema")

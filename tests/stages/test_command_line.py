@@ -13,14 +13,13 @@ from stage_runs import (
     network_flags,
     run_script,
     training_flags,
+    validation_reader,
     video_level_flags,
     video_schema,
 )
 from stored_files import true_labels
 
 from distill.cli.main import VERBS
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_checkpoint
 from tests import plain_metrics
 
@@ -226,11 +225,7 @@ def test_video_level_model_trains_and_is_scored(
         assert sorted(file["student/classifier"]) == weights
         settings = json.loads(file.attrs["settings"])
     assert settings["training"]["optimizer"] + "Optimizer" == optimizer
-    reader = VideoReader(
-        video_schema(),
-        find_files(f"{video_level_videos}/validate-*.tfrecord"),
-        batch_size=16,
-    )
+    reader = validation_reader(video_level_videos, video_schema())
     scores = evaluate_checkpoint(checkpoint, "student", reader)
     assert scores["num_videos"] == 40
     assert scores["gap"] > gap_of_frequencies(videos) + 0.05

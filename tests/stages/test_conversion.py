@@ -13,8 +13,6 @@ from stored_files import assert_same_datasets, read_datasets
 
 from distill.checkpoints.checkpoint import CheckpointError
 from distill.checkpoints.conversion import convert_to_student
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import predict_videos
 from distill.networks.loading import load_network
 
@@ -44,21 +42,18 @@ def test_converted_file_carries_the_students_settings(
             assert file.attrs["progress"] == joint.attrs["progress"]
 
 
-def predict(checkpoint, videos) -> np.ndarray:
+def predict(checkpoint, reader) -> np.ndarray:
     """Returns the student's predictions of the validation videos."""
-    network = load_network(checkpoint, "student")
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    reader = VideoReader(joint_settings(videos).data, files, 16)
-    batches = predict_videos(network, reader)
+    batches = predict_videos(load_network(checkpoint, "student"), reader)
     return np.concatenate([batch.predictions for batch in batches])
 
 
 def test_student_predicts_the_same_before_and_after_and_reloaded(
-    videos, joint_checkpoint, student_checkpoint
+    reader, joint_checkpoint, student_checkpoint
 ):
-    before = predict(joint_checkpoint, videos)
-    after = predict(student_checkpoint, videos)
-    again = predict(student_checkpoint, videos)
+    before = predict(joint_checkpoint, reader)
+    after = predict(student_checkpoint, reader)
+    again = predict(student_checkpoint, reader)
     assert before.shape == (40, 10)
     assert before.std() > 0
     assert before.tobytes() == after.tobytes() == again.tobytes()

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from stage_runs import run_script, train_in_process, video_level_settings
-from stored_files import checkpoint_steps
+from stored_files import checkpoint_steps, read_log
 
 from tools.drills.comparison import find_broken, find_differences
 from tools.drills.drill import Drill, Kill
@@ -53,10 +53,9 @@ def cut(path):
 
 
 def test_runs_that_differ_in_speed_alone_are_equal(finished, killed):
-    log = killed / "log.jsonl"
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    texts = [json.dumps(line | {"examples_per_second": 7.5}) for line in lines]
-    log.write_text("".join(f"{text}\n" for text in texts))
+    lines = [line | {"examples_per_second": 7.5} for line in read_log(killed)]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (killed / "log.jsonl").write_text(text)
     assert find_differences(killed, finished) == []
     assert find_broken(killed, finished) == []
 

@@ -17,13 +17,12 @@ from stage_runs import (
     run_script,
     start_script,
     train_in_process,
+    validation_reader,
     video_level_settings,
     video_schema,
 )
 from stored_files import read_records, true_labels
 
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.distributed.devices import choose_devices
 from distill.evaluation.evaluate import evaluate_checkpoint, predict_videos
 from distill.networks.loading import load_network
@@ -32,12 +31,6 @@ from tests import plain_metrics
 METRICS = {"gap", "hit_at_one", "perr", "mean_average_precision", "loss"}
 NUM_PARAMETERS = 4 * 16 + (16 * 24 + 6 * 24 + 24) + (12 * 24 + 6 * 24 + 24)
 NUM_PARAMETERS += 12 * 30 + 12 * 20 + 20
-
-
-def make_reader(videos: Path, batch_size: int = 16) -> VideoReader:
-    """Returns a reader of the video-level validation videos."""
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    return VideoReader(video_schema(), files, batch_size)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +63,7 @@ def test_logistic_regression_scores_as_in_plain_python(
     labels = true_labels(videos)
     expected = plain_metrics.score_videos(rankings, labels, 20)
     expected["loss"] = plain_metrics.cross_entropy(rankings, labels)
-    reader = make_reader(video_level_videos)
+    reader = validation_reader(video_level_videos, video_schema())
     scores = evaluate_checkpoint(checkpoint, "student", reader)
     for name, value in expected.items():
         assert scores[name] == pytest.approx(value, rel=1e-5), name
@@ -101,7 +94,9 @@ def test_student_of_either_regime_is_scored(videos, reader, request, run):
 def test_one_batch_alone_has_no_speed(video_level_videos, fast_run):
     checkpoint = fast_run / "checkpoint-00000005.h5"
     for batch_size, known in ((40, False), (39, True)):
-        reader = make_reader(video_level_videos, batch_size)
+        reader = validation_reader(
+            video_level_videos, video_schema(), batch_size
+        )
         scores = evaluate_checkpoint(checkpoint, "student", reader)
         assert (scores["examples_per_second"] is not None) == known
 

@@ -4,20 +4,16 @@ import dataclasses
 import hashlib
 import json
 import re
-import subprocess
-import sys
 import tarfile
 
 import numpy as np
 import pytest
 import stage_runs
 import tensorflow as tf
-from stage_runs import ROOT, error_line, run_script
+from stage_runs import ROOT, error_line, run_python, run_script
 from stored_files import read_records
 
 from distill.checkpoints.checkpoint import read_settings
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.deployment import artifacts
 from distill.deployment.archive import write_archive
 from distill.deployment.artifacts import choose_kinds, count_bytes
@@ -37,16 +33,15 @@ NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
 LIMITS = {"float32": 1e-6, "float16": 2e-3, "int8": 5e-2}
 
 
-def make_export(checkpoint, pattern, role="student", names=NAMES):
-    """Returns an export of a checkpoint, compared on a pattern's videos."""
-    schema = read_settings(checkpoint).data
+def make_export(checkpoint, videos, role="student"):
+    """Returns an export of a checkpoint, compared on validation videos."""
     return Export(
         str(checkpoint),
         role,
         load_network(checkpoint, role),
-        VideoReader(schema, find_files(str(pattern)), 16),
-        str(pattern),
-        names,
+        stage_runs.validation_reader(videos, read_settings(checkpoint).data),
+        f"{videos}/validate-*.tfrecord",
+        NAMES,
         top_k=3,
     )
 
@@ -60,7 +55,7 @@ def export_to(directory, export, formats=artifacts.FORMATS, precisions=None):
 
 @pytest.fixture(scope="module")
 def export(videos, student_checkpoint):
-    return make_export(student_checkpoint, videos / "validate-*.tfrecord")
+    return make_export(student_checkpoint, videos)
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +68,7 @@ def exported(export, tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole_videos(videos, student_checkpoint):
     """Returns the validation videos as stored, the predictions, the ids."""
-    schema = read_settings(student_checkpoint).data
-    reader = VideoReader(
-        schema, find_files(f"{videos}/validate-*.tfrecord"), 100
-    )
+    reader = stage_runs.validation_reader(videos, batch_size=100)
     network = load_network(student_checkpoint, "student")
     (predicted,) = predict_videos(network, reader)
     (batch,) = reader.read_once()
@@ -212,11 +204,7 @@ def test_keras_file_needs_models_alone(exported, whole_videos, tmp_path):
     )
     files = [exported[0] / "model.keras"]
     files += [tmp_path / "videos.npz", tmp_path / "found.npy"]
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, *map(str, files)],
-        cwd=ROOT,
-        check=True,
-    )
+    run_python(code, *files)
     np.testing.assert_allclose(np.load(files[2]), expected, atol=1e-6)
 
 
@@ -228,9 +216,7 @@ def test_the_example_is_a_real_video(exported, whole_videos):
 
 
 def test_a_teacher_is_exported_too(videos, joint_checkpoint, tmp_path):
-    export = make_export(
-        joint_checkpoint, videos / "validate-*.tfrecord", "teacher"
-    )
+    export = make_export(joint_checkpoint, videos, "teacher")
     card = export_to(tmp_path / "teacher", export, ["onnx"], ["float32"])
     assert card["source"]["role"] == "teacher"
     assert card["network"]["frames"] == stage_runs.MAX_FRAMES
@@ -241,11 +227,10 @@ def test_video_level_networks_are_exported(video_level_videos, tmp_path):
     settings = stage_runs.video_level_settings(video_level_videos, "MoeModel")
     stage_runs.train_in_process(settings, tmp_path / "run")
     checkpoint = max((tmp_path / "run").glob("checkpoint-*.h5"))
-    pattern = f"{video_level_videos}/validate-*.tfrecord"
-    export = make_export(checkpoint, pattern)
+    export = make_export(checkpoint, video_level_videos)
     card = export_to(tmp_path / "export", export)
     assert card["network"]["frames"] is None
-    reader = VideoReader(settings.data, find_files(pattern), 99)
+    reader = dataclasses.replace(export.reader, batch_size=99)
     (batch,) = reader.read_once()
     (predicted,) = predict_videos(export.network, reader)
     for kind in artifacts.KINDS:
@@ -423,16 +408,9 @@ def test_examples_of_the_readme_run(exported, tmp_path, word):
         )
     else:
         code = f"import sys\nsys.modules['tensorflow'] = None\n{code}"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    first = run_python(code, cwd=tmp_path).splitlines()[0]
     example = np.load(exported[0] / "example.npz")
     best = int(example["predictions"].argmax())
-    first = done.stdout.splitlines()[0]
     if word == "Interpreter":
         assert first == f"{best} {best}"
     elif word == "onnxruntime":
@@ -450,10 +428,9 @@ def test_an_ensemble_is_exported_as_one_network(
     )
     path = tmp_path / "ensemble.json"
     Ensemble(members).write(path)
-    pattern = f"{videos}/validate-*.tfrecord"
-    reader = VideoReader(stage_runs.frame_schema(), find_files(pattern), 99)
+    reader = stage_runs.validation_reader(videos, batch_size=99)
     network = load_network(path, "student")
-    export = Export(str(path), "student", network, reader, pattern, NAMES)
+    export = Export(str(path), "student", network, reader, "", NAMES)
     formats = ["keras", "onnx", "litert"]
     card = export_to(tmp_path / "export", export, formats, ["float32"])
     assert card["source"]["role"] == "ensemble"

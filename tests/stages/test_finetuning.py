@@ -13,18 +13,18 @@ from stage_runs import (
     student_settings,
     train_in_process,
     training_flags,
+    validation_reader,
     video_level_settings,
 )
 from stored_files import (
     assert_same_datasets,
     checkpoint_steps,
     read_datasets,
+    read_log,
     true_labels,
 )
 
 from distill.checkpoints.checkpoint import CheckpointError
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import predict_videos
 from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
@@ -79,11 +79,9 @@ def test_learning_rate_of_0_changes_batch_statistics_alone(
 def validation_gap(checkpoint: Path, videos: Path) -> float:
     """Returns the GAP at 20 of a checkpoint's student, in plain Python."""
     network = load_network(checkpoint, "student")
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    reader = VideoReader(student_settings(videos).data, files, 16)
     rankings = {
         video: plain_metrics.rank(scores)
-        for batch in predict_videos(network, reader)
+        for batch in predict_videos(network, validation_reader(videos))
         for video, scores in zip(batch.ids, batch.predictions, strict=True)
     }
     return plain_metrics.score_videos(rankings, true_labels(videos), 20)["gap"]
@@ -101,8 +99,8 @@ def test_every_epoch_is_scored_and_the_best_is_kept(
     assert checkpoint_steps(tmp_path) == [5, 10, 15]
     paths = {s: tmp_path / f"checkpoint-{s:08d}.h5" for s in (5, 10, 15)}
     gaps = {step: validation_gap(paths[step], videos) for step in paths}
-    lines = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
-    logged = {x["step"]: x["gap"] for x in lines if x["kind"] == "evaluation"}
+    lines = [x for x in read_log(tmp_path) if x["kind"] == "evaluation"]
+    logged = {line["step"]: line["gap"] for line in lines}
     assert logged == pytest.approx(gaps, abs=1e-7)
     best = max(gaps, key=gaps.get)
     assert_same_datasets(
@@ -186,8 +184,8 @@ def test_validation_that_was_cut_off_is_repeated_and_logged_once(
     assert checkpoint_steps(tmp_path)[-1] == 5
     assert loop.TrainingRun(settings, options).train()
     assert (tmp_path / "best.h5").exists()
-    lines = map(json.loads, (tmp_path / "log.jsonl").read_text().splitlines())
-    assert [x["step"] for x in lines if x["kind"] == "evaluation"] == [5, 10]
+    lines = [x for x in read_log(tmp_path) if x["kind"] == "evaluation"]
+    assert [line["step"] for line in lines] == [5, 10]
 
 
 def test_without_validation_files_there_is_no_best(

@@ -10,13 +10,11 @@ from stage_runs import (
     NUM_CLASSES,
     NUM_VALIDATE_VIDEOS,
     error_line,
-    frame_schema,
     run_script,
+    validation_reader,
 )
 from stored_files import read_records, true_labels, write_records
 
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.deployment.artifact_network import (
     ArtifactNetwork,
     evaluate_artifact,
@@ -38,13 +36,6 @@ from distill.evaluation.inference import (
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from tests import plain_metrics
-
-
-def make_reader(pattern: str, batch_size: int = 16) -> VideoReader:
-    """Returns a reader that does not ask for labels."""
-    return VideoReader(
-        frame_schema(), find_files(pattern), batch_size, need_labels=False
-    )
 
 
 def read_csv(path: Path) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -95,7 +86,7 @@ def test_every_video_is_written_once_with_its_best_classes_first(
 
 @pytest.mark.parametrize("top_k", [1, 4, 10, 20])
 def test_metrics_of_the_csv_equal_the_evaluation(
-    videos, joint_checkpoint, csv_file, top_k
+    videos, reader, joint_checkpoint, csv_file, top_k
 ):
     rankings = {
         video_id: [(int(label), float(score)) for label, score in pairs]
@@ -105,7 +96,7 @@ def test_metrics_of_the_csv_equal_the_evaluation(
     scores = evaluate_checkpoint(
         joint_checkpoint,
         "student",
-        make_reader(f"{videos}/validate-*.tfrecord"),
+        reader,
         top_k=top_k,
     )
     assert scores["num_videos"] == NUM_VALIDATE_VIDEOS
@@ -143,7 +134,7 @@ def test_records_without_labels_get_the_same_predictions(
             messages.append(message)
         write_records(tmp_path / file.name, messages)
     network = load_network(joint_checkpoint, "student")
-    reader = make_reader(f"{tmp_path}/validate-*.tfrecord")
+    reader = validation_reader(tmp_path, need_labels=False)
     path = tmp_path / "predictions.csv"
     list(write_predictions(path, predict_videos(network, reader), 10))
     assert path.read_bytes() == csv_file.read_bytes()
@@ -153,7 +144,7 @@ def test_batch_size_changes_no_prediction(videos, joint_checkpoint):
     network = load_network(joint_checkpoint, "teacher")
     predictions = []
     for batch_size in (1, 7, 64):
-        reader = make_reader(f"{videos}/validate-*.tfrecord", batch_size)
+        reader = validation_reader(videos, batch_size=batch_size)
         batches = list(predict_videos(network, reader))
         assert len(batches) == -(-NUM_VALIDATE_VIDEOS // batch_size)
         predictions.append(np.concatenate([b.predictions for b in batches]))
@@ -173,11 +164,6 @@ def test_one_csv_for_two_networks_is_refused(joint_checkpoint, tmp_path):
 
 
 FILES = [f"part-{index}.tfrecord" for index in range(7)]
-
-
-@pytest.fixture(scope="module")
-def reader(videos):
-    return make_reader(f"{videos}/validate-*.tfrecord")
 
 
 @pytest.fixture(scope="module")

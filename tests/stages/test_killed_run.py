@@ -5,7 +5,6 @@ and compared with an uninterrupted one, bit for bit. The drills
 (`test_drills.py`) kill runs at random moments.
 """
 
-import json
 import random
 import shutil
 import signal
@@ -21,6 +20,7 @@ from stored_files import (
     assert_same_datasets,
     checkpoint_steps,
     read_datasets,
+    read_log,
 )
 
 NUM_EPOCHS = 6
@@ -185,8 +185,7 @@ def test_log_of_a_killed_run_holds_every_step_once(
 ):
     logs = []
     for directory in (killed_run.directory, uninterrupted_run):
-        text = (directory / "log.jsonl").read_text()
-        lines = [json.loads(line) for line in text.splitlines()]
+        lines = read_log(directory)
         logs.append(
             [{k: line[k] for k in line if k not in TIMES} for line in lines]
         )

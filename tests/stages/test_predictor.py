@@ -1,8 +1,6 @@
 """The predictor says what the checkpoint says, to any caller."""
 
 import dataclasses
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -144,14 +142,8 @@ def test_onnx_and_litert_need_no_tensorflow(exported):
         "assert 'keras' not in sys.modules, 'keras'\n"
     )
     for name in ("model.onnx", "model.tflite"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(exported / name)],
-            cwd=stage_runs.ROOT,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("class ")
+        said = stage_runs.run_python(code, exported / name)
+        assert said.startswith("class ")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from stored_files import (
     assert_same_datasets,
     checkpoint_steps,
     read_datasets,
+    read_log,
 )
 
 from distill.settings.run_options import RunOptions
@@ -163,8 +164,7 @@ def test_kill_before_the_first_checkpoint_starts_at_the_beginning(
     name = "checkpoint-00000004.h5"
     expected = read_datasets(student_run / name)
     assert_same_datasets(read_datasets(tmp_path / name), expected)
-    lines = (tmp_path / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    assert [line["step"] for line in read_log(tmp_path)] == [1, 2, 3, 4]
 
 
 def test_checkpoint_says_how_far_the_run_had_come(joint_run):

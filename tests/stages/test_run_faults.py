@@ -1,6 +1,5 @@
 """Faults from outside a run: changed files, other runs, clocks, signals."""
 
-import json
 import os
 import random
 import shutil
@@ -16,7 +15,7 @@ from stage_runs import (
     video_level_settings,
     wait_until,
 )
-from stored_files import assert_same_checkpoint, checkpoint_steps
+from stored_files import assert_same_checkpoint, checkpoint_steps, read_log
 
 from distill.data.bad_records import BadRecordError
 from distill.data.files import find_files
@@ -192,10 +191,7 @@ def test_clock_that_jumps_changes_nothing(
     )
     assert_same_checkpoint(tmp_path / NAME, plain_run / NAME)
     assert checkpoint_steps(tmp_path) == [5, 10, 15]
-    lines = [
-        [json.loads(x) for x in (path / "log.jsonl").read_text().splitlines()]
-        for path in (tmp_path, plain_run)
-    ]
+    lines = [read_log(path) for path in (tmp_path, plain_run)]
     for line in lines[0]:
         assert 0 < line["examples_per_second"] < 1e6
         assert 0 <= line["share_waiting"] <= 1

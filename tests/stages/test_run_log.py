@@ -1,6 +1,5 @@
 """The log of a run: lines, JSON lines, TensorBoard scalars, a bar."""
 
-import json
 import os
 import pty
 import re
@@ -11,6 +10,7 @@ import pytest
 import stage_runs
 import tensorflow as tf
 from stage_runs import run_script, start_script, train_in_process
+from stored_files import read_log
 
 from distill.training.run_log import RunLog
 
@@ -26,12 +26,6 @@ TERMS = {
     "student": ["student_label_loss", "student_penalty"],
 }
 NETWORKS = {"joint": ["teacher", "student"], "student": ["student"]}
-
-
-def read_log(directory: Path) -> list[dict]:
-    """Returns the objects of a run's log."""
-    text = (directory / "log.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("regime", ["joint", "student"])

@@ -7,17 +7,15 @@ import signal
 import pytest
 from stage_runs import (
     error_line,
-    frame_schema,
     network_flags,
     run_script,
     start_script,
     to_flags,
+    validation_reader,
     wait_until,
 )
 
 from distill.checkpoints.checkpoint import read_settings
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_network
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
@@ -109,8 +107,7 @@ def test_results_are_those_of_the_checkpoints(study, videos):
     assert results["budgets"] == [2, 6]
     assert results["baseline"] == "No teacher"
     assert [row["name"] for row in results["rows"]] == NAMES
-    files = find_files(f"{videos}/validate-*.tfrecord")
-    reader = VideoReader(frame_schema(), files, 16)
+    reader = validation_reader(videos)
     for row in results["rows"]:
         slug = row["name"].lower().replace(" ", "_")
         assert [run["k"] for run in row["runs"]] == [2, 6]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import stage_runs
 import worker_runs
-from stored_files import checkpoint_steps, read_datasets
+from stored_files import checkpoint_steps, read_datasets, read_log
 
 from distill.checkpoints.checkpoint import read_progress
 from distill.distributed.launcher import free_ports, worker_config
@@ -113,13 +113,8 @@ def test_batch_statistics_are_those_of_the_whole_batch(
 def test_losses_and_validation_are_logged_for_all_workers(
     two_workers, one_process
 ):
-    lines = [
-        [
-            json.loads(text)
-            for text in (d / "finetuned/log.jsonl").read_text().splitlines()
-        ]
-        for d in (two_workers[0], one_process)
-    ]
+    runs = (two_workers[0], one_process)
+    lines = [read_log(directory / "finetuned") for directory in runs]
     steps = [[x for x in log if x["kind"] == "step"] for log in lines]
     scores = [[x for x in log if x["kind"] == "evaluation"] for log in lines]
     assert len(steps[0]) == len(steps[1]) == 1
@@ -150,8 +145,7 @@ def test_workers_with_files_of_their_own_train_on_every_record(two_workers):
         assert progress["examples_seen"] == 72 * epoch
         assert (progress["epoch"], progress["positions"]) == (epoch, ())
     assert (directory / "best.h5").exists()
-    lines = (directory / "log.jsonl").read_text().splitlines()
-    scores = [line for line in map(json.loads, lines) if "num_videos" in line]
+    scores = [line for line in read_log(directory) if "num_videos" in line]
     assert [line["step"] for line in scores] == steps
 
 

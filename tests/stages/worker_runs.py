@@ -8,8 +8,6 @@ from typing import Any
 import stage_runs
 
 from distill.checkpoints.checkpoint import newest_checkpoint
-from distill.data.files import find_files
-from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
 from distill.evaluation.evaluate import evaluate_checkpoint, predict_videos
 from distill.evaluation.inference import write_shared_predictions
@@ -72,24 +70,15 @@ def train(
     if name == "finetuned":
         checkpoint = str(newest_checkpoint(directory / "joint"))
         settings = dataclasses.replace(settings, initial_checkpoint=checkpoint)
+    pattern = f"{videos}/validate-*.tfrecord"
     validation = name in ("finetuned", "files")
     options = RunOptions(
         str(directory / name),
         shard_by=shard_by,
-        eval_data_pattern=_validation(videos) if validation else None,
+        eval_data_pattern=pattern if validation else None,
         checkpoint_every_steps=2 if shard_by == "file" else 0,
     )
     assert TrainingRun(settings, options, workers=workers).train()
-
-
-def _validation(videos: Path) -> str:
-    return f"{videos}/validate-*.tfrecord"
-
-
-def _reader(videos: Path) -> VideoReader:
-    return VideoReader(
-        stage_runs.frame_schema(), find_files(_validation(videos)), 7
-    )
 
 
 def score(
@@ -99,7 +88,7 @@ def score(
     scores = evaluate_checkpoint(
         newest_checkpoint(run),
         "student",
-        _reader(videos),
+        stage_runs.validation_reader(videos, batch_size=7),
         sharing=SharedReading(workers, shard_by == "batch"),
     )
     return json.loads(json.dumps(scores))
@@ -112,7 +101,7 @@ def predict(
     with workers.scope():
         network = load_network(newest_checkpoint(run), "student")
     sharing = SharedReading(workers, shard_by == "batch")
-    reader = _reader(videos)
+    reader = stage_runs.validation_reader(videos, batch_size=7)
     path = directory / f"predictions-{shard_by}.csv"
     batches = predict_videos(network, reader, sharing)
     for _ in write_shared_predictions(path, batches, 5, sharing, reader):
