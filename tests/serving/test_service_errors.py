@@ -108,10 +108,7 @@ def check_error(answer, status, message):
         (one(b64(b"1" * 24)), "1 to 5 frames, got 6."),
         ({"instances": [GOOD, GOOD, {}]}, "instances[2]: 'frames' is missing."),
         ({"inputs": {"frames": [constant(1), []]}}, "inputs[1]: A video must"),
-        (
-            GOODS | {"signature_name": "m"},
-            "'m'; signature_name may be: serving",
-        ),
+        (GOODS | {"signature_name": "m"}, "'m'; signature_name may be: serv"),
         (GOODS | {"signature_name": []}, "There is no signature a list"),
         (GOODS | {"parameters": {"fall": 1}}, "an unknown key 'fall'"),
         (GOODS | {"parameters": {"full": 1}}, "true or false"),

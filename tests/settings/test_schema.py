@@ -49,24 +49,12 @@ def test_video_level_presets_hold_the_mean_features(
 
 
 def test_overrides_replace_the_preset_s_fields():
+    others = {"id_key": "video_id", "labels_key": "tags"}
+    others |= {"num_classes": 10, "max_frames": 20}
     schema = make_schema(
-        "yt8m_2018",
-        feature_names=["rgb"],
-        feature_sizes=[512],
-        id_key="video_id",
-        labels_key="tags",
-        num_classes=10,
-        max_frames=20,
+        "yt8m_2018", feature_names=["rgb"], feature_sizes=[512], **others
     )
-    assert schema == DataSchema(
-        frame_features=True,
-        feature_names=("rgb",),
-        feature_sizes=(512,),
-        id_key="video_id",
-        labels_key="tags",
-        num_classes=10,
-        max_frames=20,
-    )
+    assert schema == DataSchema(True, ("rgb",), (512,), **others)
 
 
 def test_an_override_of_none_keeps_the_preset_s():
@@ -89,45 +77,28 @@ def test_a_schema_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    ("frame_features", "message"),
+    ("dataset", "level", "choices"),
     [
-        (
-            True,
-            r"Unknown frame-level dataset 'yt8m'. Choices: audioset, "
-            r"yt8m_2017, yt8m_2018\.",
-        ),
-        (
-            False,
-            r"Unknown video-level dataset 'yt8m'. Choices: yt8m_2017, "
-            r"yt8m_2018\.",
-        ),
+        ("yt8m", "frame", "audioset, yt8m_2017, yt8m_2018"),
+        ("yt8m", "video", "yt8m_2017, yt8m_2018"),
+        ("audioset", "video", "yt8m_2017, yt8m_2018"),
     ],
 )
-def test_an_unknown_dataset_lists_those_of_the_level(frame_features, message):
+def test_an_unknown_dataset_lists_those_of_the_level(dataset, level, choices):
+    message = f"^Unknown {level}-level dataset '{dataset}'.*: {choices}[.]$"
     with pytest.raises(ValueError, match=message):
-        make_schema("yt8m", frame_features=frame_features)
-
-
-def test_audioset_has_no_video_level_preset():
-    with pytest.raises(ValueError, match="Unknown video-level dataset 'audios"):
-        make_schema("audioset", frame_features=False)
+        make_schema(dataset, frame_features=level == "frame")
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (
-            {"feature_names": (), "feature_sizes": ()},
-            r"feature_names must name one feature or more\.",
-        ),
+        ({"feature_names": (), "feature_sizes": ()}, "must name one feature"),
         (
             {"feature_names": ("rgb",)},
-            r"equally many, got \['rgb'\] and \[1024, 128\]\.",
+            r"equally many, got \['rgb'\] and \[1024",
         ),
-        (
-            {"feature_names": ("rgb", "rgb")},
-            r"feature_names holds a name twice: \['rgb', 'rgb'\]\.",
-        ),
+        ({"feature_names": ("rgb", "rgb")}, "feature_names holds a name twice"),
         ({"num_classes": 0}, r"num_classes must be 1 or more, got 0\."),
         ({"max_frames": -1}, r"max_frames must be 1 or more, got -1\."),
         ({"feature_sizes": (1024, 0)}, r"audio must be 1 or more, got 0\."),

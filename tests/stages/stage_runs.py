@@ -13,10 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
+from distill.deployment.artifacts import choose_kinds
+from distill.deployment.export import Export
+from distill.deployment.interface import numbered_classes
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
+from distill.networks.network import Network
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.run_options import RunOptions
 from distill.settings.schema import DataSchema
@@ -32,6 +38,8 @@ NUM_VALIDATE_VIDEOS = 40
 BATCH_SIZE = 16
 STEPS_PER_EPOCH = 5  # the last one of 8 videos
 LSTM_CELLS = 6
+# A driver: the script fails if it imports TensorFlow or Keras.
+NO_TENSORFLOW = "import sys; sys.modules.update(tensorflow=None, keras=None)"
 
 _SIZES = {
     "lstm_cells": LSTM_CELLS,
@@ -144,6 +152,37 @@ def train_in_process(
     run = TrainingRun(settings, RunOptions(str(train_dir), **options))
     assert run.train()
     return run
+
+
+def call_at_step(
+    monkeypatch: pytest.MonkeyPatch,
+    run: TrainingRun,
+    step: int,
+    action: Callable[[], Any],
+) -> None:
+    """Lets a run call `action` before the step after `step`."""
+    train_step = run.trainer.step
+
+    def act_and_train(*arguments):
+        if run.progress.step == step:
+            action()
+        return train_step(*arguments)
+
+    monkeypatch.setattr(run.trainer, "step", act_and_train)
+
+
+def write_export(
+    checkpoint: Path,
+    network: Network,
+    reader: VideoReader,
+    directory: Path,
+    formats: list[str],
+) -> Path:
+    """Exports a student in float32 and returns the directory."""
+    names = numbered_classes(NUM_CLASSES)
+    export = Export(str(checkpoint), "student", network, reader, "", names)
+    list(export.write(directory, choose_kinds(formats, ["float32"])))
+    return directory
 
 
 def network_flags() -> list[str]:

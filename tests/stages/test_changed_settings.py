@@ -66,11 +66,7 @@ def test_changed_settings_are_named(video_level_videos, fast_run_copy, capsys):
             "student.model: LogisticModel -> MoeModel",
         ),
         ("data", {"num_classes": 12}, "data.num_classes: 10 -> 12"),
-        (
-            "training",
-            {"optimizer": "SGD"},
-            "training.optimizer: Adam -> SGD",
-        ),
+        ("training", {"optimizer": "SGD"}, "training.optimizer: Adam -> SGD"),
     ],
 )
 def test_changed_architecture_is_refused(

@@ -12,6 +12,7 @@ from stage_runs import (
     error_line,
     run_script,
     validation_reader,
+    write_export,
 )
 from stored_files import read_records, true_labels, write_records
 
@@ -19,9 +20,6 @@ from distill.deployment.artifact_network import (
     ArtifactNetwork,
     evaluate_artifact,
 )
-from distill.deployment.artifacts import choose_kinds
-from distill.deployment.export import Export
-from distill.deployment.interface import numbered_classes
 from distill.evaluation.evaluate import (
     Prediction,
     evaluate_checkpoint,
@@ -170,17 +168,12 @@ FILES = [f"part-{index}.tfrecord" for index in range(7)]
 def artifact(reader, student_checkpoint, tmp_path_factory):
     """Returns an ONNX file of the student at three frames."""
     network = load_network(student_checkpoint, "student")
-    export = Export(
-        str(student_checkpoint),
-        "student",
-        network.at_budget(FrameBudget("uniform_k", num_frames=3)),
-        reader,
-        "validate",
-        numbered_classes(NUM_CLASSES),
-    )
+    network = network.at_budget(FrameBudget("uniform_k", num_frames=3))
     directory = tmp_path_factory.mktemp("exports") / "student"
-    list(export.write(directory, choose_kinds(["onnx"], ["float32"])))
-    return directory / "model.onnx"
+    path = write_export(
+        student_checkpoint, network, reader, directory, ["onnx"]
+    )
+    return path / "model.onnx"
 
 
 def test_shards_share_the_files():

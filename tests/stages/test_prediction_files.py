@@ -9,6 +9,7 @@ import pytest
 from stage_runs import (
     FEATURE_SIZES,
     MAX_FRAMES,
+    NO_TENSORFLOW,
     NUM_CLASSES,
     error_line,
     run_script,
@@ -38,8 +39,6 @@ from distill.metrics.accumulator import VideoMetrics
 from distill.networks.loading import load_network
 from tests import plain_metrics
 
-# Fails if the script imports TensorFlow or Keras, which takes seconds.
-NO_TENSORFLOW = "import sys; sys.modules.update(tensorflow=None, keras=None)"
 METRICS = ("gap", "hit_at_one", "perr", "mean_average_precision_at_k")
 
 

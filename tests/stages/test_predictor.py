@@ -8,34 +8,23 @@ import pytest
 import stage_runs
 
 import distill
-from distill.deployment.artifacts import choose_kinds
-from distill.deployment.export import Export
 from distill.deployment.interface import VideoInterface
 from distill.evaluation.evaluate import predict_videos
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 
 ARTIFACTS = ("saved_model", "model.keras", "model.onnx", "model.tflite")
-NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
 
 
 @pytest.fixture(scope="module")
 def exported(reader, student_checkpoint, tmp_path_factory):
     """Returns a directory of artifacts."""
     directory = tmp_path_factory.mktemp("exports") / "student"
-    export = Export(
-        str(student_checkpoint),
-        "student",
-        load_network(student_checkpoint, "student"),
-        reader,
-        "validate",
-        NAMES,
+    network = load_network(student_checkpoint, "student")
+    formats = ["saved_model", "keras", "onnx", "litert"]
+    return stage_runs.write_export(
+        student_checkpoint, network, reader, directory, formats
     )
-    kinds = choose_kinds(
-        ["saved_model", "keras", "onnx", "litert"], ["float32"]
-    )
-    list(export.write(directory, kinds))
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +58,7 @@ def test_a_list_of_videos_is_predicted_as_by_evaluation(predictor, truth):
         best = np.argsort(-row, kind="stable")[:4]
         np.testing.assert_array_equal(result.class_indexes, best)
         np.testing.assert_allclose(result.probabilities, row[best], 1e-5)
-        assert result.class_names == [NAMES[index] for index in best]
+        assert result.class_names == list(map(str, best))
 
 
 def test_one_video_of_bytes_or_floats_is_predicted_alone(predictor, truth):
@@ -143,7 +132,7 @@ def test_onnx_and_litert_need_no_tensorflow(exported):
     )
     for name in ("model.onnx", "model.tflite"):
         said = stage_runs.run_python(code, exported / name)
-        assert said.startswith("class ")
+        assert said.strip().isdigit()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import h5py
 import pytest
 import stage_runs
 from stage_runs import (
+    call_at_step,
     joint_settings,
     start_script,
     student_settings,
@@ -36,28 +37,19 @@ def straight_runs(joint_run, student_run) -> dict[str, Path]:
     return {"joint": joint_run, "student": student_run}
 
 
-def regime_settings(regime: str, videos: Path, **training):
-    """Returns the settings of one of the two regimes."""
-    if regime == "joint":
-        return joint_settings(videos, **training)
-    return student_settings(videos, **training)
+SETTINGS = {"joint": joint_settings, "student": student_settings}
 
 
 @pytest.mark.parametrize(
     ("regime", "step"),
-    [
-        ("joint", 5),
-        ("joint", 12),
-        ("student", 3),
-        ("student", 10),
-    ],
+    [("joint", 5), ("joint", 12), ("student", 3), ("student", 10)],
 )
 def test_run_from_a_checkpoint_ends_as_the_run_that_wrote_it(
     videos, straight_runs, tmp_path, regime, step
 ):
     name = f"checkpoint-{step:08d}.h5"
     shutil.copy(straight_runs[regime] / name, tmp_path)
-    train_in_process(regime_settings(regime, videos), tmp_path)
+    train_in_process(SETTINGS[regime](videos), tmp_path)
     last = "checkpoint-00000015.h5"
     assert_same_checkpoint(tmp_path / last, straight_runs[regime] / last)
 
@@ -66,17 +58,14 @@ def test_run_from_a_checkpoint_ends_as_the_run_that_wrote_it(
 def test_run_that_raised_goes_on_from_its_last_checkpoint(
     videos, straight_runs, tmp_path, monkeypatch, regime
 ):
-    settings = regime_settings(regime, videos)
+    settings = SETTINGS[regime](videos)
     options = RunOptions(str(tmp_path), checkpoint_every_steps=3)
     run = TrainingRun(settings, options)
-    step = run.trainer.step
 
-    def fail_after_step_7(micro_batches, *rates):
-        if run.progress.step == 7:
-            raise RuntimeError("The power is off.")
-        return step(micro_batches, *rates)
+    def fail():
+        raise RuntimeError("The power is off.")
 
-    monkeypatch.setattr(run.trainer, "step", fail_after_step_7)
+    call_at_step(monkeypatch, run, 7, fail)
     with pytest.raises(RuntimeError, match="power is off"):
         run.train()
     assert checkpoint_steps(tmp_path) == [3, 5, 6]
@@ -104,14 +93,7 @@ def test_signal_saves_the_step_and_the_run_goes_on(
 ):
     settings = student_settings(videos)
     run = TrainingRun(settings, RunOptions(str(tmp_path)))
-    step = run.trainer.step
-
-    def signal_in_step_7(micro_batches, *rates):
-        if run.progress.step == 6:
-            os.kill(os.getpid(), kind)
-        return step(micro_batches, *rates)
-
-    monkeypatch.setattr(run.trainer, "step", signal_in_step_7)
+    call_at_step(monkeypatch, run, 6, lambda: os.kill(os.getpid(), kind))
     handlers = [signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)]
     assert run.train() is False
     assert handlers == [

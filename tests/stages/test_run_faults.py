@@ -9,6 +9,7 @@ import time
 import pytest
 import stage_runs
 from stage_runs import (
+    call_at_step,
     run_script,
     start_script,
     train_in_process,
@@ -53,18 +54,6 @@ def plain_run(video_level_videos, tmp_path_factory):
         video_level_settings(video_level_videos), directory, log_every_steps=2
     )
     return directory
-
-
-def call_at_step(monkeypatch, run, step, action):
-    """Lets a run call `action` before the step after `step`."""
-    train_step = run.trainer.step
-
-    def act_and_train(*arguments):
-        if run.progress.step == step:
-            action()
-        return train_step(*arguments)
-
-    monkeypatch.setattr(run.trainer, "step", act_and_train)
 
 
 def test_locked_directory_is_left_as_it_is(

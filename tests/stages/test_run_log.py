@@ -14,18 +14,12 @@ from stored_files import read_log
 
 from distill.training.run_log import RunLog
 
-TERMS = {
-    "joint": [
-        "teacher_label_loss",
-        "teacher_penalty",
-        "student_label_loss",
-        "student_penalty",
-        "representation_loss",
-        "prediction_loss",
-    ],
-    "student": ["student_label_loss", "student_penalty"],
-}
 NETWORKS = {"joint": ["teacher", "student"], "student": ["student"]}
+TERMS = {
+    regime: [f"{n}_{term}" for n in names for term in ("label_loss", "penalty")]
+    for regime, names in NETWORKS.items()
+}
+TERMS["joint"] += ["representation_loss", "prediction_loss"]
 
 
 @pytest.mark.parametrize("regime", ["joint", "student"])

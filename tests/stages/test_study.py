@@ -186,45 +186,26 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
     assert again["scores"]["6"]["gap"] == straight["scores"]["6"]["gap"]
 
 
+BAD_ROWS = [
+    ('row("A", regime="no")', "row 'A' at 2 frames: flag --regime=no"),
+    ('row("A", epochs=3)', "at 2 frames: Unknown command line flag"),
+    ('row("A", at={6: {"seed": "x"}})', "'A' at 6 frames: flag --seed"),
+    ('row("A b"), row("A-b")', "'A b' and 'A-b' have the same lett"),
+    ('row("A"), row("A")', "two rows have the name 'A'"),
+    ('row("A", seeds=3)', "study_rows.py, line 3: TypeError"),
+    ('row("A", num_epochs={})', "num_epochs must be a text, a"),
+    ('row("A", num_teachers=3)', "must be from 1 to 2, the"),
+    ('row("A", budgets=[5])', "row 'A': budgets must be among --bud"),
+    ('row("A", at={5: {}})', "among --budgets=2,6, each once"),
+    ('row("A", baseline_row="B")', "=B is not one of the rows ['A']"),
+    ("", "study_rows.py must define ROWS, a list of rows"),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        (
-            "rows",
-            'row("A", regime="no")',
-            "row 'A' at 2 frames: flag --regime=no",
-        ),
-        (
-            "rows",
-            'row("A", epochs=3)',
-            "at 2 frames: Unknown command line flag",
-        ),
-        (
-            "rows",
-            'row("A", at={6: {"seed": "x"}})',
-            "'A' at 6 frames: flag --seed",
-        ),
-        (
-            "rows",
-            'row("A b"), row("A-b")',
-            "'A b' and 'A-b' have the same lett",
-        ),
-        ("rows", 'row("A"), row("A")', "two rows have the name 'A'"),
-        ("rows", 'row("A", seeds=3)', "study_rows.py, line 3: TypeError"),
-        ("rows", 'row("A", num_epochs={})', "num_epochs must be a text, a"),
-        ("rows", 'row("A", num_teachers=3)', "must be from 1 to 2, the"),
-        (
-            "rows",
-            'row("A", budgets=[5])',
-            "row 'A': budgets must be among --bud",
-        ),
-        ("rows", 'row("A", at={5: {}})', "among --budgets=2,6, each once"),
-        (
-            "rows",
-            'row("A", baseline_row="B")',
-            "=B is not one of the rows ['A']",
-        ),
-        ("rows", "", "study_rows.py must define ROWS, a list of rows"),
+        *(("rows", *case) for case in BAD_ROWS),
         ("study_rows", "none.py", "There is no file of rows none.py."),
         ("cascade_rows", "Serial", "that row has no fewest_frames"),
         ("baseline_row", "B", "--baseline_row=B is not one of the rows"),
