@@ -149,8 +149,3 @@ def test_metadata_of_a_video_level_model_has_one_input():
     ).json()
     signature = answer["metadata"]["signature_def"]["signature_def"]
     assert list(signature["serving_default"]["inputs"]) == ["features"]
-
-
-def test_a_service_is_healthy():
-    answer = ask("GET", "/healthz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})

@@ -40,6 +40,11 @@ STEPS_PER_EPOCH = 5  # the last one of 8 videos
 LSTM_CELLS = 6
 # A driver: the script fails if it imports TensorFlow or Keras.
 NO_TENSORFLOW = "import sys; sys.modules.update(tensorflow=None, keras=None)"
+DATA_FLAGS = {
+    "feature_sizes": ",".join(map(str, FEATURE_SIZES)),
+    "num_classes": NUM_CLASSES,
+    "max_frames": MAX_FRAMES,
+}
 
 _SIZES = {
     "lstm_cells": LSTM_CELLS,
@@ -188,9 +193,7 @@ def write_export(
 def network_flags() -> list[str]:
     """Returns the flags of the data and of `joint_settings`' networks."""
     flags = _SIZES | {
-        "feature_sizes": ",".join(map(str, FEATURE_SIZES)),
-        "num_classes": NUM_CLASSES,
-        "max_frames": MAX_FRAMES,
+        **DATA_FLAGS,
         "num_inputs_to_lstm": 5,
         "student_num_inputs_to_lstm": 2,
         "every_n": 4,

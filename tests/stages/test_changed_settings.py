@@ -52,11 +52,7 @@ def test_changed_settings_are_named(video_level_videos, fast_run_copy, capsys):
 @pytest.mark.parametrize(
     ("section", "changes", "message"),
     [
-        (
-            "student",
-            {"arguments": {"logistic_l2": 0.25}},
-            "student.arguments.logistic_l2: 1e-06 -> 0.25",
-        ),
+        ("student", {"arguments": {"logistic_l2": 0.25}}, "l2: 1e-06 -> 0.25"),
         (
             "student",
             {

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from stage_runs import (
-    FEATURE_SIZES,
-    MAX_FRAMES,
+    DATA_FLAGS,
     NUM_CLASSES,
     NUM_TRAIN_VIDEOS,
     error_line,
@@ -23,11 +22,9 @@ from stage_runs import (
 def check_flags(videos, output_dir, **changes):
     """Returns the flags of a check of the synthetic videos."""
     return to_flags(
-        {
+        DATA_FLAGS
+        | {
             "train_data_pattern": f"{videos}/train-*.tfrecord",
-            "feature_sizes": ",".join(map(str, FEATURE_SIZES)),
-            "num_classes": NUM_CLASSES,
-            "max_frames": MAX_FRAMES,
             "output_dir": output_dir,
             "num_processes": 1,
         }

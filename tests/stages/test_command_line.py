@@ -183,31 +183,25 @@ def test_run_that_cannot_start_is_an_error_of_one_line(
     assert message in error_line(done)
 
 
-@pytest.mark.parametrize(
-    ("model", "optimizer", "weights"),
-    [
-        ("LogisticModel", "Adam", "bias kernel"),
-        ("MoeModel", "Adagrad", "experts_bias experts_kernel gates_kernel"),
-    ],
-)
 def test_video_level_model_trains_and_is_scored(
-    videos, video_level_videos, tmp_path, model, optimizer, weights
+    videos, video_level_videos, tmp_path
 ):
     run_script(
         "train",
         *video_level_flags(video_level_videos),
         f"--train_dir={tmp_path}",
-        f"--model={model}",
-        f"--optimizer={optimizer}Optimizer",
+        "--model=MoeModel",
+        "--optimizer=AdagradOptimizer",
         "--regime=labels",
         "--num_epochs=5",
         "--base_learning_rate=0.3",
     )
     checkpoint = tmp_path / "checkpoint-00000025.h5"
     with h5py.File(checkpoint) as file:
-        assert sorted(file["student/classifier"]) == weights.split()
+        weights = set(file["student/classifier"])
         settings = json.loads(file.attrs["settings"])
-    assert settings["training"]["optimizer"] == optimizer
+    assert weights == {"experts_bias", "experts_kernel", "gates_kernel"}
+    assert settings["training"]["optimizer"] == "Adagrad"
     reader = validation_reader(video_level_videos, video_schema())
     scores = evaluate_checkpoint(checkpoint, "student", reader)
     assert scores["num_videos"] == 40

@@ -5,7 +5,6 @@ and compared with an uninterrupted one, bit for bit. The drills
 (`test_drills.py`) kill runs at random moments.
 """
 
-import random
 import shutil
 import signal
 import time
@@ -96,7 +95,7 @@ def killed_run(videos, tmp_path_factory) -> KilledRun:
 
     run_script("train", *flags, driver=DIE_IN_WRITE, status=-signal.SIGKILL)
     keep_copy()
-    kill_while_it_trains(flags, directory, random.Random(1).uniform(0, 0.5))
+    kill_while_it_trains(flags, directory)
     keep_copy()
     kill_while_it_resumes(flags)
     keep_copy()
@@ -108,10 +107,8 @@ def killed_run(videos, tmp_path_factory) -> KilledRun:
     return KilledRun(directory, copies, done.stdout)
 
 
-def kill_while_it_trains(
-    flags: list[str], directory: Path, seconds: float
-) -> None:
-    """Kills training some time after it wrote its first new checkpoint."""
+def kill_while_it_trains(flags: list[str], directory: Path) -> None:
+    """Kills training a moment after it wrote its first new checkpoint."""
     before = checkpoint_steps(directory) if directory.exists() else []
     with start_script("train", *flags) as process:
         try:
@@ -121,7 +118,7 @@ def kill_while_it_trains(
                 ),
                 process,
             )
-            time.sleep(seconds)
+            time.sleep(0.07)
         finally:
             process.kill()
     assert process.returncode == -signal.SIGKILL

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stage_runs import (
-    FEATURE_SIZES,
-    MAX_FRAMES,
+    DATA_FLAGS,
     NO_TENSORFLOW,
     NUM_CLASSES,
     error_line,
     run_script,
+    to_flags,
 )
 from stored_files import true_labels
 
@@ -391,9 +391,7 @@ def test_script_writes_the_labels_of_records(videos, labels_file, tmp_path):
         "write_labels",
         f"--input_data_pattern={videos}/validate-*.tfrecord",
         f"--output_file={path}",
-        f"--feature_sizes={','.join(map(str, FEATURE_SIZES))}",
-        f"--num_classes={NUM_CLASSES}",
-        f"--max_frames={MAX_FRAMES}",
+        *to_flags(DATA_FLAGS),
         "--every_n=4",
         "--batch_size=16",
     )
