@@ -9,6 +9,7 @@ import tensorflow as tf
 from distill.checkpoints.conversion import convert_to_student
 from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
+from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.synthetic import SyntheticSettings
 
@@ -106,3 +107,14 @@ def student_checkpoint(joint_checkpoint, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("converted") / "student.h5"
     convert_to_student(joint_checkpoint, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def whole_videos(videos, student_checkpoint):
+    """Returns the validation videos as stored, the predictions, the ids."""
+    reader = stage_runs.validation_reader(videos, batch_size=100)
+    network = load_network(student_checkpoint, "student")
+    ids, predictions = stage_runs.predict_all(network, reader)
+    (batch,) = reader.read_once()
+    inputs = {key: batch[key].numpy() for key in ("frames", "num_frames")}
+    return inputs, predictions, ids

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from distill.data.files import find_files
@@ -20,6 +21,7 @@ from distill.data.pipeline import VideoReader
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.export import Export
 from distill.deployment.interface import numbered_classes
+from distill.evaluation.evaluate import predict_videos
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.networks.network import Network
@@ -111,6 +113,18 @@ def student_settings(videos: Path, **training: Any) -> RunSettings:
     )
 
 
+def logistic_settings(
+    videos: Path, budget: FrameBudget, **training: Any
+) -> RunSettings:
+    """Returns an epoch of a logistic model of the frames."""
+    name = "FrameLevelLogisticModel"
+    arguments = registry.resolve_arguments(name, {})
+    return dataclasses.replace(
+        student_settings(videos, num_epochs=1, **training),
+        student=NetworkSettings(name, arguments, budget),
+    )
+
+
 def video_level_settings(
     videos: Path, model: str = "LogisticModel", **training: Any
 ) -> RunSettings:
@@ -174,6 +188,15 @@ def call_at_step(
         return train_step(*arguments)
 
     monkeypatch.setattr(run.trainer, "step", act_and_train)
+
+
+def predict_all(
+    network: Network, reader: VideoReader
+) -> tuple[list[str], np.ndarray]:
+    """Returns the ids and the predictions of every video."""
+    batches = list(predict_videos(network, reader))
+    ids = [video_id for batch in batches for video_id in batch.ids]
+    return ids, np.concatenate([batch.predictions for batch in batches])
 
 
 def write_export(

@@ -8,17 +8,15 @@ from stage_runs import (
     MAX_FRAMES,
     NUM_VALIDATE_VIDEOS,
     error_line,
+    logistic_settings,
+    predict_all,
     run_script,
-    student_settings,
     train_in_process,
 )
 
 from distill.evaluation.cascade import Cascade, CascadeNetwork, calibrate
-from distill.evaluation.evaluate import predict_videos
-from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
-from distill.settings.run import NetworkSettings, RunSettings
 
 BUDGETS = (1, 3, 8)
 
@@ -26,17 +24,10 @@ BUDGETS = (1, 3, 8)
 @pytest.fixture(scope="module")
 def checkpoint(videos, tmp_path_factory):
     """Returns a student of 1 to 8 frames after an epoch."""
-    settings = student_settings(videos, num_epochs=1, base_learning_rate=0.05)
-    name = "FrameLevelLogisticModel"
-    student = NetworkSettings(
-        name,
-        registry.resolve_arguments(name, {}),
-        FrameBudget("random_k", num_frames=8, fewest_frames=1),
-    )
+    budget = FrameBudget("random_k", num_frames=8, fewest_frames=1)
+    settings = logistic_settings(videos, budget, base_learning_rate=0.05)
     directory = tmp_path_factory.mktemp("every_budget")
-    train_in_process(
-        RunSettings(settings.data, student, settings.training), directory
-    )
+    train_in_process(settings, directory)
     return directory / "checkpoint-00000005.h5"
 
 
@@ -45,17 +36,12 @@ def network(checkpoint):
     return load_network(checkpoint, "student")
 
 
-def predict(network, reader):
-    batches = list(predict_videos(network, reader))
-    return np.concatenate([batch.predictions for batch in batches])
-
-
 def test_video_ends_at_the_first_stage_that_is_sure(network, reader):
     budgets = [FrameBudget("nested_k", num_frames=k) for k in BUDGETS]
-    stages = [predict(network.at_budget(b), reader) for b in budgets]
+    stages = [predict_all(network.at_budget(b), reader)[1] for b in budgets]
     thresholds = [float(np.quantile(s.max(axis=1), 0.6)) for s in stages[:-1]]
     run = CascadeNetwork(network, Cascade(BUDGETS, tuple(thresholds)))
-    found = predict(run, reader)
+    _, found = predict_all(run, reader)
     ended = []
     batches = [batch["num_frames"] for batch in reader.read_once()]
     for video, num_frames in enumerate(np.concatenate(batches)):
@@ -81,7 +67,7 @@ def test_video_ends_at_the_first_stage_that_is_sure(network, reader):
 def test_calibration_meets_the_wanted_mean(network, reader, mean_frames):
     cascade = calibrate(network, reader, BUDGETS, mean_frames)
     run = CascadeNetwork(network, cascade)
-    predict(run, reader)
+    predict_all(run, reader)
     # A video more or less at the last stage, and videos that are shorter.
     stages = np.concatenate(run.stages)
     frames = np.array(BUDGETS)[stages].mean()

@@ -8,12 +8,11 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from stage_runs import joint_settings, run_script
+from stage_runs import joint_settings, predict_all, run_script
 from stored_files import assert_same_datasets, read_datasets
 
 from distill.checkpoints.checkpoint import CheckpointError
 from distill.checkpoints.conversion import convert_to_student
-from distill.evaluation.evaluate import predict_videos
 from distill.networks.loading import load_network
 
 
@@ -41,8 +40,7 @@ def test_converted_file_carries_the_students_settings(
 
 def predict(checkpoint, reader) -> np.ndarray:
     """Returns the student's predictions of the validation videos."""
-    batches = predict_videos(load_network(checkpoint, "student"), reader)
-    return np.concatenate([batch.predictions for batch in batches])
+    return predict_all(load_network(checkpoint, "student"), reader)[1]
 
 
 def test_student_predicts_the_same_before_and_after_and_reloaded(

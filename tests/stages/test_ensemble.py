@@ -13,8 +13,9 @@ from stage_runs import (
     NUM_CLASSES,
     error_line,
     frame_schema,
+    logistic_settings,
+    predict_all,
     run_script,
-    student_settings,
     train_in_process,
 )
 from stored_files import true_labels
@@ -31,7 +32,6 @@ from distill.evaluation.evaluate import (
     predict_videos,
 )
 from distill.evaluation.inference import write_predictions
-from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.ensemble import read_data_schema
 from distill.networks.ensemble_file import (
@@ -41,7 +41,6 @@ from distill.networks.ensemble_file import (
     parse_weights,
 )
 from distill.networks.loading import load_network
-from distill.settings.run import NetworkSettings, RunSettings
 from tests import plain_metrics
 
 LAST = "checkpoint-00000005.h5"
@@ -49,14 +48,9 @@ LAST = "checkpoint-00000005.h5"
 
 def train(videos, directory, budget, **changes):
     """Trains a logistic model for an epoch and returns its checkpoint."""
-    settings = student_settings(videos, num_epochs=1, base_learning_rate=0.3)
-    name = "FrameLevelLogisticModel"
-    student = NetworkSettings(
-        name, registry.resolve_arguments(name, {}), budget
-    )
+    settings = logistic_settings(videos, budget, base_learning_rate=0.3)
     data = dataclasses.replace(settings.data, **changes)
-    run = RunSettings(data, student, settings.training)
-    train_in_process(run, directory)
+    train_in_process(dataclasses.replace(settings, data=data), directory)
     return str(directory / LAST)
 
 
@@ -82,13 +76,6 @@ def ensemble_file(members, tmp_path_factory):
     return path
 
 
-def predict(network, reader):
-    """Returns ids and predictions of every video."""
-    batches = list(predict_videos(network, reader))
-    ids = [video_id for batch in batches for video_id in batch.ids]
-    return ids, np.concatenate([batch.predictions for batch in batches])
-
-
 def load(member):
     return load_network(member.checkpoint, member.role)
 
@@ -97,8 +84,8 @@ def test_one_member_is_its_network_bit_for_bit(members, reader, tmp_path):
     for index, member in enumerate(members):
         path = tmp_path / f"{index}.json"
         Ensemble((member,)).write(path)
-        ids, found = predict(load_network(path, "student"), reader)
-        expected_ids, expected = predict(load(member), reader)
+        ids, found = predict_all(load_network(path, "student"), reader)
+        expected_ids, expected = predict_all(load(member), reader)
         assert ids == expected_ids
         np.testing.assert_array_equal(found, expected)
 
@@ -118,7 +105,7 @@ def test_predictions_are_the_mean_of_the_members_csv_files(
             row = totals.setdefault(video_id, [0.0] * NUM_CLASSES)
             for label, score in zip(words[::2], words[1::2], strict=True):
                 row[int(label)] += member.weight * float(score)
-    ids, found = predict(load_network(ensemble_file, "student"), reader)
+    ids, found = predict_all(load_network(ensemble_file, "student"), reader)
     np.testing.assert_allclose(found, [totals[i] for i in ids], atol=1e-6)
     rankings = {i: plain_metrics.rank(row) for i, row in totals.items()}
     labels = true_labels(Path(reader.files[0]).parent)

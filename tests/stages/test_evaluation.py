@@ -14,6 +14,7 @@ import tensorflow as tf
 from stage_runs import (
     NUM_VALIDATE_VIDEOS,
     error_line,
+    predict_all,
     run_script,
     start_script,
     train_in_process,
@@ -24,7 +25,7 @@ from stage_runs import (
 from stored_files import read_records, true_labels
 
 from distill.distributed.devices import choose_devices
-from distill.evaluation.evaluate import evaluate_checkpoint, predict_videos
+from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.networks.loading import load_network
 from tests import plain_metrics
 
@@ -77,11 +78,9 @@ def test_student_of_either_regime_is_scored(videos, reader, request, run):
     checkpoint = request.getfixturevalue(run) / "checkpoint-00000015.h5"
     scores = evaluate_checkpoint(checkpoint, "student", reader, top_k=5)
     network = load_network(checkpoint, "student")
-    rankings = {
-        video: plain_metrics.rank(values)
-        for batch in predict_videos(network, reader)
-        for video, values in zip(batch.ids, batch.predictions, strict=True)
-    }
+    ids, predictions = predict_all(network, reader)
+    ranked = map(plain_metrics.rank, predictions)
+    rankings = dict(zip(ids, ranked, strict=True))
     labels = true_labels(videos)
     expected = plain_metrics.score_videos(rankings, labels, 5)
     expected["loss"] = plain_metrics.cross_entropy(rankings, labels)

@@ -65,17 +65,6 @@ def exported(export, tmp_path_factory):
     return directory, export_to(directory, export)
 
 
-@pytest.fixture(scope="module")
-def whole_videos(videos, student_checkpoint):
-    """Returns the validation videos as stored, the predictions, the ids."""
-    reader = stage_runs.validation_reader(videos, batch_size=100)
-    network = load_network(student_checkpoint, "student")
-    (predicted,) = predict_videos(network, reader)
-    (batch,) = reader.read_once()
-    inputs = {key: batch[key].numpy() for key in ("frames", "num_frames")}
-    return inputs, predicted.predictions, predicted.ids
-
-
 @pytest.mark.parametrize("kind", artifacts.KINDS, ids=lambda kind: kind.name)
 def test_artifact_predicts_as_evaluation_does(exported, whole_videos, kind):
     inputs, expected, _ = whole_videos

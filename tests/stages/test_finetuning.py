@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from stage_runs import (
+    predict_all,
     run_script,
     student_settings,
     train_in_process,
@@ -25,7 +26,6 @@ from stored_files import (
 )
 
 from distill.checkpoints.checkpoint import CheckpointError
-from distill.evaluation.evaluate import predict_videos
 from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
@@ -79,11 +79,9 @@ def test_learning_rate_of_0_changes_batch_statistics_alone(
 def validation_gap(checkpoint: Path, videos: Path) -> float:
     """Returns the GAP at 20 of a checkpoint's student, in plain Python."""
     network = load_network(checkpoint, "student")
-    rankings = {
-        video: plain_metrics.rank(scores)
-        for batch in predict_videos(network, validation_reader(videos))
-        for video, scores in zip(batch.ids, batch.predictions, strict=True)
-    }
+    ids, predictions = predict_all(network, validation_reader(videos))
+    ranked = map(plain_metrics.rank, predictions)
+    rankings = dict(zip(ids, ranked, strict=True))
     return plain_metrics.score_videos(rankings, true_labels(videos), 20)["gap"]
 
 

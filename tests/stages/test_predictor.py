@@ -1,6 +1,5 @@
 """The predictor says what the checkpoint says, to any caller."""
 
-import dataclasses
 import threading
 
 import numpy as np
@@ -9,7 +8,6 @@ import stage_runs
 
 import distill
 from distill.deployment.interface import VideoInterface
-from distill.evaluation.evaluate import predict_videos
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 
@@ -28,15 +26,11 @@ def exported(reader, student_checkpoint, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def truth(reader, student_checkpoint):
+def truth(whole_videos):
     """Returns the videos, each of its own length, and their predictions."""
-    reader = dataclasses.replace(reader, batch_size=100)
-    (batch,) = reader.read_once()
-    network = load_network(student_checkpoint, "student")
-    (predicted,) = predict_videos(network, reader)
-    frames, lengths = batch["frames"].numpy(), batch["num_frames"].numpy()
-    cut = [video[:n] for video, n in zip(frames, lengths, strict=True)]
-    return cut, predicted.predictions
+    inputs, predictions, _ = whole_videos
+    pairs = zip(inputs["frames"], inputs["num_frames"], strict=True)
+    return [video[:length] for video, length in pairs], predictions
 
 
 @pytest.fixture(scope="module", params=[*ARTIFACTS, "checkpoint"])

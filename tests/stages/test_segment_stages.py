@@ -7,7 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stage_runs import error_line, run_script, to_flags, train_in_process
+from stage_runs import (
+    error_line,
+    predict_all,
+    run_script,
+    to_flags,
+    train_in_process,
+)
 from stored_files import (
     assert_same_checkpoint,
     checkpoint_steps,
@@ -137,11 +143,8 @@ def test_evaluation_is_that_of_numpy_over_the_rated_pairs(
     rated, joint_run, role
 ):
     network = load_network(joint_run / LAST, role)
-    predict = {
-        name: scores
-        for batch in predict_videos(network, make_reader(rated))
-        for name, scores in zip(batch.ids, batch.predictions, strict=True)
-    }
+    ids, predictions = predict_all(network, make_reader(rated))
+    predict = dict(zip(ids, predictions, strict=True))
     scores, labels, weights = rated_predictions(rated, predict)
     terms = -np.log(np.where(labels, scores, 1 - scores) + 1e-5)
     found = evaluate_checkpoint(joint_run / LAST, role, make_reader(rated, 7))
