@@ -19,10 +19,8 @@ def write_mean_model(path):
     onnx = pytest.importorskip("onnx", reason="comes with the extra onnx")
     pytest.importorskip("onnxruntime", reason="comes with the extra onnx")
     kinds, node = onnx.TensorProto, onnx.helper.make_node
-    tensor, constant = (
-        onnx.helper.make_tensor_value_info,
-        onnx.numpy_helper.from_array,
-    )
+    tensor = onnx.helper.make_tensor_value_info
+    constant = onnx.numpy_helper.from_array
     graph = onnx.helper.make_graph(
         [
             node("Cast", ["frames"], ["values"], to=kinds.FLOAT),

@@ -131,14 +131,9 @@ def test_a_temperature_of_zero_is_an_error():
 @pytest.mark.parametrize(
     "field",
     [
-        "teacher_label_loss_weight",
-        "student_label_loss_weight",
-        "representation_loss_weight",
-        "prediction_loss_weight",
-        "relational_loss_weight",
-        "final_distillation_factor",
-        "final_label_factor",
-        "temperature",
+        field.name
+        for field in dataclasses.fields(DistillationSettings)
+        if isinstance(field.default, float)
     ],
 )
 def test_a_negative_factor_of_a_loss_is_an_error(field):

@@ -55,11 +55,8 @@ def test_changed_settings_are_named(video_level_videos, fast_run_copy, capsys):
         ("student", {"arguments": {"logistic_l2": 0.25}}, "l2: 1e-06 -> 0.25"),
         (
             "student",
-            {
-                "model": "MoeModel",
-                "arguments": {"moe_num_mixtures": 2, "moe_l2": 1e-6},
-            },
-            "student.model: LogisticModel -> MoeModel",
+            {"model": "MoeModel", "arguments": {}},
+            "Model -> MoeModel",
         ),
         ("data", {"num_classes": 12}, "data.num_classes: 10 -> 12"),
         ("training", {"optimizer": "SGD"}, "training.optimizer: Adam -> SGD"),

@@ -32,6 +32,7 @@ from distill.evaluation.evaluate import (
     predict_videos,
 )
 from distill.evaluation.inference import write_predictions
+from distill.evaluation.prediction_files.files import read_predictions
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.ensemble import read_data_schema
 from distill.networks.ensemble_file import (
@@ -99,12 +100,9 @@ def test_predictions_are_the_mean_of_the_members_csv_files(
         path = tmp_path / "member.csv"
         predictions = predict_videos(load(member), reader)
         list(write_predictions(path, predictions, NUM_CLASSES))
-        for line in path.read_text().splitlines()[1:]:
-            video_id, pairs = line.split(",")
-            words = pairs.split(" ")
-            row = totals.setdefault(video_id, [0.0] * NUM_CLASSES)
-            for label, score in zip(words[::2], words[1::2], strict=True):
-                row[int(label)] += member.weight * float(score)
+        for video in read_predictions([path]):
+            row = totals.setdefault(video.video_id, np.zeros(NUM_CLASSES))
+            row[video.classes] += member.weight * np.array(video.scores)
     ids, found = predict_all(load_network(ensemble_file, "student"), reader)
     np.testing.assert_allclose(found, [totals[i] for i in ids], atol=1e-6)
     rankings = {i: plain_metrics.rank(row) for i, row in totals.items()}

@@ -107,14 +107,6 @@ def test_log_that_does_not_fit_is_named(video_level_videos, disk):
         run.train()
 
 
-def convert(path, checkpoints):
-    convert_to_student(checkpoints[0], path)
-
-
-def average(path, checkpoints):
-    average_checkpoints(checkpoints, path)
-
-
 def predict(path, checkpoints):
     scores = np.random.default_rng(0).random((400, 20), np.float32)
     batch = Prediction([f"video{i}" for i in range(400)], scores, scores > 0.5)
@@ -141,8 +133,8 @@ def export(path, checkpoints):
 @pytest.mark.parametrize(
     ("write", "name"),
     [
-        (convert, "student.h5"),
-        (average, "mean.h5"),
+        (lambda path, files: convert_to_student(files[0], path), "student.h5"),
+        (lambda path, files: average_checkpoints(files, path), "mean.h5"),
         (predict, "predictions.csv"),
         (metrics, "metrics.json"),
         (ensemble, "ensemble.json"),

@@ -109,14 +109,11 @@ def killed_run(videos, tmp_path_factory) -> KilledRun:
 
 def kill_while_it_trains(flags: list[str], directory: Path) -> None:
     """Kills training a moment after it wrote its first new checkpoint."""
-    before = checkpoint_steps(directory) if directory.exists() else []
+    before = checkpoint_steps(directory)
     with start_script("train", *flags) as process:
         try:
             stage_runs.wait_until(
-                lambda: (
-                    directory.exists() and checkpoint_steps(directory) != before
-                ),
-                process,
+                lambda: checkpoint_steps(directory) != before, process
             )
             time.sleep(0.07)
         finally:

@@ -94,11 +94,9 @@ def test_signal_saves_the_step_and_the_run_goes_on(
     settings = student_settings(videos)
     run = TrainingRun(settings, RunOptions(str(tmp_path)))
     call_at_step(monkeypatch, run, 6, lambda: os.kill(os.getpid(), kind))
-    handlers = [signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)]
+    handler = signal.getsignal(kind)
     assert run.train() is False
-    assert handlers == [
-        signal.getsignal(k) for k in (signal.SIGINT, signal.SIGTERM)
-    ]
+    assert signal.getsignal(kind) == handler
     assert f"stopped by {kind.name} after step 7" in capsys.readouterr().out
     assert checkpoint_steps(tmp_path) == [5, 7]
 
