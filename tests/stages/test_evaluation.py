@@ -13,7 +13,6 @@ import stage_runs
 import tensorflow as tf
 from stage_runs import (
     NUM_VALIDATE_VIDEOS,
-    error_line,
     predict_all,
     run_script,
     start_script,
@@ -131,18 +130,6 @@ def test_script_scores_both_networks_of_the_newest_checkpoint(
             assert f"{network[name]:.4f}" in done.stdout, name
     for title in ("GAP@20", "Hit@1", "PERR", "mAP", "teacher", "student"):
         assert title in done.stdout
-
-
-def test_teacher_of_a_student_alone_is_an_error(videos, student_checkpoint):
-    done = run_script(
-        "evaluate",
-        f"--checkpoint={student_checkpoint}",
-        f"--eval_data_pattern={videos}/validate-*.tfrecord",
-        "--role=teacher",
-        "--gpu=-1",
-        status=1,
-    )
-    assert "There is no teacher here, only the student." in error_line(done)
 
 
 @pytest.mark.parametrize("gpu", [99, -2])
