@@ -2,20 +2,7 @@
 
 Private names may change in any release. These were tried on Keras 3.15, to
 which `pyproject.toml` pins the project; try them again before it is raised.
-
-| name | why no public one serves |
-| --- | --- |
-| `Layer._flatten_layers` | all layers of a model at any depth; `layers` lists |
-| | only the first level |
-| `Layer._seed_generators` | the random states of a layer, to draw anew for |
-| | every micro-batch |
-| `BatchNormalization._moments` | statistics over replicas that leave padding |
-| | out; `synchronized` ignores masks |
-| `BatchNormalization._reduction_axes` | the axes of these statistics |
-| `Optimizer._all_reduce_sum_gradients` | gradients are summed before they are |
-| | clipped, so the optimiser must not sum them again |
-| `Adam._get_variable_index`, `_momentums`, `_velocities` | the state of a |
-| | variable, which one fused operation updates |
+Each function says why no public name serves.
 """
 
 from collections.abc import Callable
@@ -35,7 +22,10 @@ def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
 def seed_generators(
     model: keras.layers.Layer,
 ) -> list[keras.random.SeedGenerator]:
-    """Returns the random generators of all layers of a model, each once."""
+    """Returns the random generators of all layers of a model, each once.
+
+    Keras has no public list of them; micro-batches draw from them anew.
+    """
     generators = {
         id(generator): generator
         for layer in all_layers(model)
@@ -76,7 +66,10 @@ def leave_gradients_as_given(optimizer: Any) -> None:
 def adam_moments(
     optimizer: keras.optimizers.Adam, variable: Any
 ) -> tuple[keras.Variable, keras.Variable]:
-    """Returns the first and the second moment of a variable's gradient."""
+    """Returns the first and the second moment of a variable's gradient.
+
+    One fused operation updates them; `variables` has no key for them.
+    """
     state: Any = optimizer
     index = state._get_variable_index(variable)
     return state._momentums[index], state._velocities[index]

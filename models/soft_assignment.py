@@ -7,7 +7,6 @@ place of the bias, Miech, Laptev and Sivic 2017 (arXiv 1706.06905).
 import keras
 from keras import ops
 
-from distill.models.argument_checks import check_at_least
 from distill.models.frame_mask import zero_padding
 from distill.models.normalized_dense import NormalizedDense
 from distill.models.stored_arguments import StoredArguments
@@ -60,7 +59,6 @@ class ClusterPooling(StoredArguments, keras.layers.Layer):
         self, num_clusters: int, add_batch_norm: bool = True, **kwargs
     ):
         super().__init__(**kwargs)
-        check_at_least(1, num_clusters=num_clusters)
         self.num_clusters = num_clusters
         self.add_batch_norm = add_batch_norm
         self.assignment = self.make(

@@ -89,7 +89,7 @@ def test_the_new_model_passes_its_test_and_those_of_all_models(project):
         TEST,
         "tests/test_style.py",
         "tests/test_layout.py",
-        "tests/models/test_configs.py",
+        "tests/models/test_model_configs.py",
         "tests/models/test_registry.py",
         "tests/networks/test_model_list.py",
     )
