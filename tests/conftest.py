@@ -1,4 +1,4 @@
-"""What all tests share: a quiet TensorFlow, fixed seeds, Ctrl-C."""
+"""Set-up of all tests: a quiet TensorFlow, fixed seeds, Ctrl-C."""
 
 import os
 import signal

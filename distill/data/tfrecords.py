@@ -142,7 +142,7 @@ def describe_corruption(file: str, number: int) -> str:
 def read_raw_records(
     files: list[str], file_indexes: tf.data.Dataset, skip_damaged: bool
 ) -> tf.data.Dataset:
-    """Returns the records of files, several of which are read by turns.
+    """Returns the records of files; several files are read alternately.
 
     Args:
       files: Names of TFRecord files.

@@ -1,4 +1,4 @@
-"""What the records of a data set hold: keys, feature widths, classes."""
+"""Layout of a data set's records: keys, feature widths, classes."""
 
 import dataclasses
 from typing import Any

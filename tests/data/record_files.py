@@ -66,7 +66,7 @@ def read_records(path: str | Path) -> list[bytes]:
 
 @dataclasses.dataclass
 class Video:
-    """What a record is made of, or was found to hold.
+    """The contents of a record, as written or as found.
 
     Attributes:
       id: The id.

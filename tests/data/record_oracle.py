@@ -1,4 +1,4 @@
-"""What a record of any bytes is: a video, or bad for one reason.
+"""An oracle of records: a video, or bad for one reason.
 
 Decided by Google's protocol buffers, plain Python and NumPy; nothing of the
 code under test is used.
@@ -19,7 +19,7 @@ UNREADABLE = "unreadable"
 
 @dataclasses.dataclass
 class Verdict:
-    """What a record is.
+    """The oracle's verdict on a record.
 
     Attributes:
       reason: Why it is bad; None for a good one.

@@ -1,4 +1,4 @@
-"""Jobs done in several processes, each of which is known to end.
+"""Jobs in several processes; a process that dies is reported.
 
 The processes are spawned: TensorFlow does not survive a fork. Ctrl-C reaches
 the parent alone, which ends them.
