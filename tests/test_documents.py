@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distill.cli.main import VERBS
+from distill.cli.verbs import VERBS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from absl import app, flags, logging
 
 from distill.cli.settings_flags import FlagSpec, define
+from distill.cli.verbs import all_flags
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.signals import Terminated, end_by_signals
@@ -88,7 +89,7 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
         for line in flags.FLAGS.read_flags_from_files([argument]):
             name = line.lstrip("-").partition("=")[0]
             if not {name, name.removeprefix("no")} & set(flags.FLAGS):
-                known = known or _flags_of_all_verbs()
+                known = known or all_flags()
                 if {name, name.removeprefix("no")} & known:
                     continue
             expanded.append(line)
@@ -97,18 +98,12 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
 
 def _describe_wrong_flag(error: flags.Error) -> str:
     name = getattr(error, "flagname", None)
-    if name and name in _flags_of_all_verbs():
+    if name and name in all_flags():
         return (
             f"--{name} is a flag of other verbs; `{sys.argv[0]} --help` lists "
             "the flags of this one."
         )
     return " ".join(str(error).split())
-
-
-def _flags_of_all_verbs() -> set[str]:
-    from distill.cli.main import all_flags
-
-    return all_flags()
 
 
 @contextlib.contextmanager

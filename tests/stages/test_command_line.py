@@ -20,7 +20,7 @@ from stage_runs import (
 )
 from stored_files import true_labels
 
-from distill.cli.main import VERBS
+from distill.cli.verbs import VERBS
 from distill.evaluation.evaluate import evaluate_checkpoint
 from tests import plain_metrics
 
@@ -73,6 +73,7 @@ def test_every_module_of_the_command_line_is_a_verb_or_shared():
         "scoring",
         "settings_flags",
         "study_settings",
+        "verbs",
     }
     found = {path.stem for path in (ROOT / "distill/cli").glob("*.py")}
     assert found == shared | set(VERBS)
