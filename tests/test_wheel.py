@@ -1,6 +1,7 @@
 """The wheel beside a user's own packages: train, predict and serve."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -38,9 +39,18 @@ print(len(found.class_indexes), "distill.models" in __import__("sys").modules)
 """
 
 
+# A path of the caller's must not lead to the source tree.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+
 def run(*command, cwd):
     done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False
+        command,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -114,7 +124,11 @@ def test_train_predict_and_serve_beside_packages_of_the_same_names(user):
     serve = ["-m", "distill", "serve", "--port=0"]
     command = [python, *serve, "--artifact=run/checkpoint-00000002.h5"]
     with subprocess.Popen(
-        command, cwd=project, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=project,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as service:
         try:
             address = service.stdout.readline().split(" at ")[1]
