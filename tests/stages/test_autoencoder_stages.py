@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stage_runs import (
+    DATA_FLAGS,
     joint_settings,
     network_flags,
     run_script,
     student_settings,
+    to_flags,
     train_in_process,
     training_flags,
     video_level_settings,
@@ -207,10 +209,11 @@ def test_without_an_encoder_nothing_is_changed(videos):
 
 @pytest.mark.slow
 def test_scripts_train_an_autoencoder_and_a_student_behind_it(videos, tmp_path):
-    flags = [*training_flags(videos), *network_flags(), "--max_steps=2"]
+    flags = [*training_flags(videos), "--max_steps=2"]
     run_script(
         "train_autoencoder",
         *flags,
+        *to_flags(DATA_FLAGS),
         "--encoder_sizes=6,3",
         f"--train_dir={tmp_path / 'autoencoder'}",
     )
@@ -218,6 +221,7 @@ def test_scripts_train_an_autoencoder_and_a_student_behind_it(videos, tmp_path):
     done = run_script(
         "train",
         *flags,
+        *network_flags(),
         "--regime=labels",
         f"--encoder_checkpoint={checkpoint}",
         "--freeze_encoder=false",
