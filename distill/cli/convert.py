@@ -2,11 +2,11 @@
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, require, specs
+from distill.cli.settings_flags import FLAGS, require
 
 FLAG_GROUPS = (
     groups.CHECKPOINT,
-    specs(groups.StudentFileFlags),
+    groups.STUDENT_FILE,
 )
 
 

@@ -44,7 +44,7 @@ class ExportFlags:
 
 FLAG_GROUPS = (
     specs(ExportFlags),
-    specs(groups.ClassNameFlags),
+    groups.CLASS_NAMES,
     groups.EVALUATION_FILES,
     groups.LAYOUT,
     specs(ReadingOptions),

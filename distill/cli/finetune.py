@@ -2,14 +2,14 @@
 
 from distill.cli import experiment
 from distill.cli import flag_groups as groups
-from distill.cli.settings_flags import FLAGS, require, specs
+from distill.cli.settings_flags import FLAGS, require
 
 FLAG_GROUPS = (
     groups.LAYOUT,
     groups.NETWORKS,
     groups.TRAINING_BUDGET,
     groups.TRAINING,
-    specs(groups.StudentFileFlags),
+    groups.STUDENT_FILE,
     groups.DEVICES,
 )
 

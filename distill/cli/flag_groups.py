@@ -74,33 +74,21 @@ class RegimeFlags:
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassNameFlags:
-    """Names of the classes."""
+class FileFlags:
+    """Files that several verbs read or write."""
 
-    class_names_file: str | None = option(
-        None,
-        "CSV file of the classes, for exports: a header, then INDEX,...,NAME. "
-        "Default: their numbers.",
+    checkpoint: str | None = option(
+        None, "Checkpoint to read. Default: the newest of --train_dir."
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class StudentFileFlags:
-    """The student's own checkpoint."""
-
     student_checkpoint: str | None = option(
         None,
         "The student's own file: conversion writes it, fine-tuning starts "
         "from it.",
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointFlags:
-    """A checkpoint to read."""
-
-    checkpoint: str | None = option(
-        None, "Checkpoint to read. Default: the newest of --train_dir."
+    class_names_file: str | None = option(
+        None,
+        "CSV file of the classes, for exports: a header, then INDEX,...,NAME. "
+        "Default: their numbers.",
     )
 
 
@@ -123,6 +111,8 @@ class ScoringFlags:
     )
 
 
+STUDENT_FILE = specs(FileFlags, "student_checkpoint")
+CLASS_NAMES = specs(FileFlags, "class_names_file")
 GPU = specs(DeviceOptions, "gpu")
 DEVICES = specs(DeviceOptions)
 LAYOUT = [
@@ -146,13 +136,13 @@ NETWORKS = [
 TRAINING = [
     *specs(TrainingSettings),
     *specs(RunOptions, skip=("checkpoint_every_epoch", "quiet")),
-    *specs(ClassNameFlags),
+    *CLASS_NAMES,
 ]
 DISTILLATION = [
     *specs(RegimeFlags),
     *specs(DistillationSettings, skip=("mimic",)),
 ]
-CHECKPOINT = [*specs(CheckpointFlags), *specs(RunOptions, "train_dir")]
+CHECKPOINT = [*specs(FileFlags, "checkpoint"), *specs(RunOptions, "train_dir")]
 EVALUATION_FILES = specs(RunOptions, "eval_data_pattern")
 SCORING = [*specs(ScoringFlags), *specs(RunOptions, "top_k")]
 SHARING = specs(SharingOptions)

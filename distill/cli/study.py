@@ -61,7 +61,7 @@ FLAG_GROUPS = (
     groups.TRAINING_BUDGET,
     groups.TRAINING,
     groups.DISTILLATION,
-    specs(groups.StudentFileFlags),
+    groups.STUDENT_FILE,
     groups.GPU,
     specs(StudyFlags),
 )
