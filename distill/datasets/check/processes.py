@@ -6,7 +6,6 @@ the parent alone, which ends them.
 
 import contextlib
 import itertools
-import multiprocessing
 import os
 import pickle
 import signal
@@ -19,6 +18,8 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from distill.models.argument_checks import check_at_least
@@ -76,21 +77,28 @@ def map_in_processes(
             worker.end()
 
 
+class _RecordingContext(SpawnContext):
+    """Keeps the process that it makes."""
+
+    process: BaseProcess
+
+    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:
+        """Makes a process, as a pool asks for one."""
+        self.process = super().Process(*args, **kwargs)
+        return self.process
+
+
 class _Worker:
     """A pool of one process: if it dies, its job and its status are known."""
 
     def __init__(self, make_work: Callable[[], Callable[[Any], Any]]) -> None:
-        others = set(multiprocessing.active_children())
-        self._pool = ProcessPoolExecutor(
-            1,
-            multiprocessing.get_context("spawn"),
-            _prepare,
-            # Pickled here, so that its imports run with stderr kept back.
-            (pickle.dumps(make_work),),
-        )
+        context = _RecordingContext()
+        # Pickled here, so that its imports run with stderr kept back.
+        arguments = (pickle.dumps(make_work),)
+        self._pool = ProcessPoolExecutor(1, context, _prepare, arguments)
         with _interrupts_blocked():
             self._pool.submit(os.getpid)  # starts the process
-        (self._process,) = set(multiprocessing.active_children()) - others
+        self._process = context.process
 
     def submit(self, job: Any) -> Future:
         """Hands over a job."""
