@@ -190,6 +190,7 @@ class VideoReader:
                 f"{describe_files(self.files)}."
             )
 
+    @tf.autograph.experimental.do_not_convert
     def _make_batches(
         self,
         file_indexes: np.ndarray,

@@ -175,7 +175,8 @@ def _trace(function: Callable, *signature: tf.TensorSpec) -> Any:
     def call(*tensors):
         return function(**dict(zip(names, tensors, strict=True)))
 
-    return tf.function(call, input_signature=signature).get_concrete_function()
+    traced = tf.function(call, input_signature=signature, autograph=False)
+    return traced.get_concrete_function()
 
 
 def write_saved_model(

@@ -23,7 +23,7 @@ class BatchPolymorphicFunction:
         if self._traced is None:
             signature = tf.nest.map_structure(_forget_batch_size, inputs)
             self._traced = tf.function(
-                self._function, input_signature=signature
+                self._function, input_signature=signature, autograph=False
             )
         return self._traced(*inputs)
 

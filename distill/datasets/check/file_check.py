@@ -92,6 +92,7 @@ class FileChecker:
             if self._schema.segment_labels
             else self._parse_records,
             input_signature=[tf.TensorSpec([None], tf.string)],
+            autograph=False,
         )
 
     def _parse_records(self, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
