@@ -82,7 +82,9 @@ class _RecordingContext(SpawnContext):
 
     process: BaseProcess
 
-    def Process(self, *args: Any, **kwargs: Any) -> BaseProcess:
+    def Process(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> BaseProcess:
         """Makes a process, as a pool asks for one."""
         self.process = super().Process(*args, **kwargs)
         return self.process
