@@ -6,7 +6,6 @@ does not stop the others.
 
 import contextlib
 import dataclasses
-import errno
 import fcntl
 import hashlib
 import http.client
@@ -19,7 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from distill.datasets.download_plan import (
@@ -29,14 +28,14 @@ from distill.datasets.download_plan import (
     load_plan,
 )
 from distill.models.argument_checks import check_at_least
-from distill.system.signals import catch_signals
+from distill.system.signals import Terminated
+from distill.system.write_errors import DISK_FULL_ERRNOS
 
 _CHUNK_BYTES = 1 << 18
 # Errors that may pass; after other statuses from 400 on there is no retry.
 _PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_WAIT = 60.0
 _BREAKS = (OSError, http.client.HTTPException)
-_SECONDS_BETWEEN_LOOKS = 0.1
 _SECONDS_TO_END = 2.0
 
 
@@ -46,10 +45,6 @@ class DownloadError(Exception):
 
 class StoppedError(Exception):
     """The download was told to stop."""
-
-
-class DiskFullError(Exception):
-    """There is no room left for the file."""
 
 
 class _BrokenOffError(Exception):
@@ -79,84 +74,70 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+@dataclasses.dataclass(frozen=True)
 class FileDownload:
-    """Fetches one file into a directory, until the event `stop` is set."""
+    """Fetches one file to a path, until the event `stop` is set."""
 
-    def __init__(
-        self,
-        planned: PlannedFile,
-        directory: Path,
-        stop: threading.Event,
-        patience: Patience,
-    ) -> None:
-        self._planned = planned
-        self._path = directory / planned.name
-        self._partial = partial_path(self._path)
-        self._stop = stop
-        self._patience = patience
+    planned: PlannedFile
+    path: Path
+    stop: threading.Event
+    patience: Patience
 
     def fetch(self) -> int:
         """Fetches the file, which gets its name once its hash is right.
 
-        Returns:
-          Its size.
-
-        Raises:
-          DownloadError: It cannot be fetched, or its hash stays wrong.
-          DiskFullError: There is no room for it.
-          StoppedError: The event was set.
+        Returns its size. Raises DownloadError, StoppedError or, if the disk
+        does not take the file, OSError.
         """
-        try:
-            with open(self._partial, "ab", buffering=0) as file:
-                _lock(file)
-                self._fetch_right(file)
-                size = os.fstat(file.fileno()).st_size
-                os.fsync(file.fileno())
-                os.replace(self._partial, self._path)
-            return size
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFullError(error.strerror) from error
-            raise DownloadError(str(error)) from error
+        partial = partial_path(self.path)
+        with open(partial, "ab", buffering=0) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DownloadError("another download is at it") from error
+            self._fetch_right(file, partial)
+            os.fsync(file.fileno())
+            os.replace(partial, self.path)
+            return _size(file)
 
-    def _fetch_right(self, file: io.FileIO) -> None:
-        for _ in range(self._patience.hash_attempts):
+    def _fetch_right(self, file: io.FileIO, partial: Path) -> None:
+        for _ in range(self.patience.hash_attempts):
             self._fetch_whole(file)
-            found = hash_file(self._partial, self._stop)
-            if found == self._planned.md5:
+            found = hash_file(partial)
+            if found == self.planned.md5:
                 return
             file.truncate(0)
-        self._partial.unlink()
+        partial.unlink()
         raise DownloadError(
-            f"its MD5 hash is {found}, the plan says {self._planned.md5} "
-            f"({self._patience.hash_attempts} times; {self._planned.address})"
+            f"its MD5 hash is {found}, the plan says {self.planned.md5} "
+            f"({self.patience.hash_attempts} times; {self.planned.address})"
         )
 
     def _fetch_whole(self, file: io.FileIO) -> None:
-        failures, furthest = 0, os.fstat(file.fileno()).st_size
+        failures, furthest = 0, _size(file)
         while True:
             try:
                 return self._continue(file)
             except _BrokenOffError as error:
-                size = os.fstat(file.fileno()).st_size
+                size = _size(file)
                 failures = 0 if size > furthest else failures + 1
                 furthest = max(furthest, size)
-                if failures >= self._patience.attempts:
+                if failures >= self.patience.attempts:
                     raise DownloadError(
-                        f"{error} ({failures} times; {self._planned.address})"
+                        f"{error} ({failures} times; {self.planned.address})"
                     ) from error
-            wait = self._patience.first_wait * 2**failures
-            if self._stop.wait(min(wait, _LONGEST_WAIT)):
+            wait = self.patience.first_wait * 2**failures
+            if self.stop.wait(min(wait, _LONGEST_WAIT)):
                 raise StoppedError
 
     def _continue(self, file: io.FileIO) -> None:
-        start = os.fstat(file.fileno()).st_size
-        request = urllib.request.Request(self._planned.address)
+        start = _size(file)
+        request = urllib.request.Request(self.planned.address)
         if start:
             request.add_header("Range", f"bytes={start}-")
         try:
             response = urllib.request.urlopen(
-                request, timeout=self._patience.timeout
+                request, timeout=self.patience.timeout
             )
         except urllib.error.HTTPError as error:
             error.close()
@@ -166,7 +147,7 @@ class FileDownload:
             words = f"the server answered {error.code} {error.reason}"
             if error.code in _PASSING_STATUSES:
                 raise _BrokenOffError(words) from error
-            raise DownloadError(f"{words} ({self._planned.address})") from error
+            raise DownloadError(f"{words} ({self.planned.address})") from error
         except _BREAKS as error:
             reason = getattr(error, "reason", error)
             raise _BrokenOffError(f"no connection: {reason}") from error
@@ -176,13 +157,16 @@ class FileDownload:
     def _write(
         self, file: io.FileIO, response: http.client.HTTPResponse, start: int
     ) -> None:
-        if start and not _continues_at(response, start):
+        found = re.match(
+            rf"bytes 0*{start}-", response.headers.get("Content-Range", "")
+        )
+        if start and not (response.status == 206 and found):
             # The server sends the file from its beginning.
             file.truncate(0)
         expected = response.headers.get("Content-Length")
         received = 0
         while chunk := _read(response):
-            if self._stop.is_set():
+            if self.stop.is_set():
                 raise StoppedError
             write_all(file, chunk)
             received += len(chunk)
@@ -192,11 +176,8 @@ class FileDownload:
             )
 
 
-def _lock(file: io.FileIO) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DownloadError("another download is at it") from error
+def _size(file: io.FileIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
@@ -207,13 +188,6 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         raise _BrokenOffError(f"broken off: {error}") from error
 
 
-def _continues_at(response: http.client.HTTPResponse, start: int) -> bool:
-    content_range = response.headers.get("Content-Range", "")
-    return response.status == 206 and bool(
-        re.match(rf"bytes 0*{start}-", content_range)
-    )
-
-
 def write_all(file: io.FileIO, chunk: bytes) -> None:
     """Writes a chunk to an unbuffered file."""
     view = memoryview(chunk)
@@ -221,19 +195,10 @@ def write_all(file: io.FileIO, chunk: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def hash_file(path: Path, stop: threading.Event | None = None) -> str:
-    """Returns a file's MD5 hash.
-
-    Raises:
-      StoppedError: The event was set.
-    """
-    digest = hashlib.md5()
+def hash_file(path: Path) -> str:
+    """Returns a file's MD5 hash."""
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            if stop is not None and stop.is_set():
-                raise StoppedError
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 @dataclasses.dataclass
@@ -324,70 +289,61 @@ class Download:
         self._stop = threading.Event()
 
     def run(self, report: Callable[[str], None]) -> DownloadResult:
-        """Fetches the missing files.
+        """Fetches the missing files; calls `report` with a line on each.
 
-        After Ctrl-C, SIGTERM or a full disk, another call continues the files
-        that were begun.
-
-        Args:
-          report: Called with a line on each file.
+        After Ctrl-C, SIGTERM (where it raises `Terminated`) or a full disk,
+        another call continues the files that were begun.
         """
         result = DownloadResult()
         started = time.monotonic()
-        with (
-            catch_signals() as caught,
-            contextlib.closing(self._outcomes(caught)) as outcomes,
-        ):
-            for file, outcome in outcomes:
-                if isinstance(outcome, DiskFullError):
-                    words = f"{outcome}; {self.describe_room()}"
-                    result.failed[file.name] = words
-                    break
-                if isinstance(outcome, Exception):
-                    result.failed[file.name] = str(outcome)
-                    report(f"FAILED {file.name}: {outcome}")
-                elif outcome is None:
-                    result.num_present += 1
-                else:
-                    result.num_fetched += 1
-                    result.num_bytes += outcome
-                    rate = result.num_bytes / (time.monotonic() - started)
-                    done = result.num_present + result.num_fetched
-                    report(
-                        f"fetched {file.name} ({outcome / 1e6:.1f} MB), "
-                        f"{done} of {len(self.files)} are there, "
-                        f"{rate / 1e6:.1f} MB/s"
-                    )
-        result.stopped = bool(caught)
+        try:
+            with contextlib.closing(self._outcomes()) as outcomes:
+                for file, outcome in outcomes:
+                    if (
+                        isinstance(outcome, OSError)
+                        and outcome.errno in DISK_FULL_ERRNOS
+                    ):
+                        words = f"{outcome.strerror}; {self.describe_room()}"
+                        result.failed[file.name] = words
+                        break
+                    if isinstance(outcome, Exception):
+                        result.failed[file.name] = str(outcome)
+                        report(f"FAILED {file.name}: {outcome}")
+                    elif outcome is None:
+                        result.num_present += 1
+                    else:
+                        result.num_fetched += 1
+                        result.num_bytes += outcome
+                        rate = result.num_bytes / (time.monotonic() - started)
+                        done = result.num_present + result.num_fetched
+                        report(
+                            f"fetched {file.name} ({outcome / 1e6:.1f} MB), "
+                            f"{done} of {len(self.files)} are there, "
+                            f"{rate / 1e6:.1f} MB/s"
+                        )
+        except (KeyboardInterrupt, Terminated):
+            result.stopped = True
         return result
 
     def _outcomes(
-        self, caught: Sequence
+        self,
     ) -> Generator[tuple[PlannedFile, int | Exception | None], None, None]:
         """Yields files with their size if fetched, an error if that failed.
 
         The threads are daemons: a silent server does not delay the exit.
         """
-        waiting: queue.SimpleQueue = queue.SimpleQueue()
         done: queue.SimpleQueue = queue.SimpleQueue()
-        for file in self.files:
-            waiting.put(file)
+        # The threads share the iterator: each file goes to one of them.
+        arguments = (iter(self.files), done)
         threads = [
-            threading.Thread(
-                target=self._work, args=(waiting, done), daemon=True
-            )
+            threading.Thread(target=self._work, args=arguments, daemon=True)
             for _ in range(min(self._num_jobs, len(self.files)))
         ]
         for thread in threads:
             thread.start()
         try:
-            left = len(self.files)
-            while left and not caught:
-                try:
-                    file, outcome = done.get(timeout=_SECONDS_BETWEEN_LOOKS)
-                except queue.Empty:
-                    continue
-                left -= 1
+            for _ in self.files:
+                file, outcome = done.get()
                 if not isinstance(outcome, Exception):
                     self._checked.add(file)
                 yield file, outcome
@@ -398,13 +354,9 @@ class Download:
                 thread.join(max(0.0, end - time.monotonic()))
 
     def _work(
-        self, waiting: queue.SimpleQueue, done: queue.SimpleQueue
+        self, files: Iterator[PlannedFile], done: queue.SimpleQueue
     ) -> None:
-        while not self._stop.is_set():
-            try:
-                file = waiting.get_nowait()
-            except queue.Empty:
-                return
+        for file in files:
             try:
                 done.put((file, self._fetch(file)))
             except StoppedError:
@@ -412,20 +364,17 @@ class Download:
             except Exception as error:
                 # Any error is reported, not lost with the thread.
                 done.put((file, error))
+            if self._stop.is_set():
+                return
 
     def _fetch(self, file: PlannedFile) -> int | None:
         path = self.directory / file.name
         if path.exists():
-            if self._checked.has(file):
-                return None
-            if hash_file(path, self._stop) == file.md5:
+            if self._checked.has(file) or hash_file(path) == file.md5:
                 return None
             # Perhaps the beginning of the file; otherwise it is removed.
             os.replace(path, partial_path(path))
-        download = FileDownload(
-            file, self.directory, self._stop, self._patience
-        )
-        return download.fetch()
+        return FileDownload(file, path, self._stop, self._patience).fetch()
 
     def describe_room(self) -> str:
         """Says how much room the directory has."""

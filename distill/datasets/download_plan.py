@@ -70,11 +70,6 @@ class Source:
         server = self.server.replace("{host}", "data.yt8m.org").rstrip("/")
         return f"{server}/{version}/download_plans/{level}_{split}.json"
 
-    @property
-    def plan_file(self) -> str:
-        """Name of the plan on the disk."""
-        return f"{self.partition.replace('/', '_')}_download_plan.json"
-
     def address(self, name: str) -> str:
         """Returns the address of a file of the plan."""
         host = f"{self.mirror}.data.yt8m.org"
@@ -102,7 +97,8 @@ def load_plan(
     Raises:
       ValueError: The plan cannot be fetched, or is not a plan.
     """
-    path = directory / source.plan_file
+    partition = source.partition.replace("/", "_")
+    path = directory / f"{partition}_download_plan.json"
     if path.exists():
         try:
             return parse_plan(path.read_bytes())
@@ -129,11 +125,7 @@ def load_plan(
 
 
 def parse_plan(contents: bytes) -> dict[str, str]:
-    """Returns the MD5 hash of every file of a plan, by its name there.
-
-    Raises:
-      ValueError: The bytes are not a plan.
-    """
+    """Returns the MD5 hash of every file of a plan, by its name there."""
     plan: Any = json.loads(contents)
     files = plan.get("files") if isinstance(plan, Mapping) else None
     if not isinstance(files, Mapping):

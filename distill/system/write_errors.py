@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 # Only writing can raise them, whichever library words the message.
-_DISK_ERROR_TEXTS = tuple(map(os.strerror, (*_DISK_FULL_ERRNOS, errno.EROFS)))
+_DISK_ERROR_TEXTS = tuple(map(os.strerror, (*DISK_FULL_ERRNOS, errno.EROFS)))
 _FILE_ERRNOS = (
-    *(*_DISK_FULL_ERRNOS, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
+    *(*DISK_FULL_ERRNOS, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EFBIG, errno.ESTALE),
     *(errno.EEXIST, errno.ENAMETOOLONG, errno.ENODEV, errno.ENXIO),
 )
