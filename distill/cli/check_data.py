@@ -62,9 +62,9 @@ def main() -> int:
     from distill.datasets.check.report import (
         make_directory,
         print_findings,
-        show_progress,
         write_report,
     )
+    from distill.reporting.console import progress_bar
 
     splits = {
         name: Split(
@@ -74,7 +74,8 @@ def main() -> int:
     }
     make_directory(FLAGS.output_dir)
     started = time.monotonic()
-    with show_progress(splits) as observe:
+    num_files = sum(len(split.files) for split in splits.values())
+    with progress_bar("files", num_files) as observe:
         found = check_splits(splits, FLAGS.num_processes, observe)
     seconds = time.monotonic() - started
     files = write_report(found, FLAGS.output_dir)

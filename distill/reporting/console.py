@@ -1,7 +1,8 @@
 """Tables, numbers and progress as the terminal shows them."""
 
+import contextlib
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,27 +53,35 @@ def print_shard(path: Path, written: bool) -> None:
     print(f"{verb} {path} ({path.stat().st_size / 1e6:.1f} MB)", flush=True)
 
 
+@contextlib.contextmanager
+def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Gives a function that shows a count, on a terminal alone, as a bar.
+
+    `total` may be an estimate: it grows with a count that is greater.
+    """
+    with rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=rich.console.Console(highlight=False),
+        disable=not sys.stdout.isatty(),
+    ) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda count: bar.update(
+            task, completed=count, total=max(total, count)
+        )
+
+
 def report_progress(
     counts: Iterable[int],
     estimated: int,
     output_file: str,
     examples: str = "videos",
 ) -> None:
-    """Consumes running counts of predicted examples and prints the result.
-
-    A terminal shows a bar meanwhile.
-    """
-    console = rich.console.Console(highlight=False)
-    with rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeRemainingColumn(),
-        console=console,
-        disable=not sys.stdout.isatty(),
-    ) as bar:
-        task = bar.add_task(examples, total=estimated)
-        count = 0
+    """Consumes running counts of predicted examples and prints the result."""
+    count = 0
+    with progress_bar(examples, estimated) as show:
         for count in counts:
-            bar.update(task, completed=count, total=max(estimated, count))
+            show(count)
     print(f"wrote the predictions of {count} {examples} to {output_file}")

@@ -27,9 +27,8 @@ class Split:
     expected: Expected
 
 
-@dataclasses.dataclass
 class SplitFindings:
-    """Contents of a split.
+    """Contents of a split; at first of none of its files.
 
     Attributes:
       split: Its files.
@@ -41,24 +40,15 @@ class SplitFindings:
       frame_counts: At frame level, good videos by their number of frames.
     """
 
-    split: Split
-    by_file: dict[int, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    bad: collections.Counter[str] = dataclasses.field(
-        default_factory=collections.Counter
-    )
-    examples: dict[str, list[tuple[int, int, str]]] = dataclasses.field(
-        default_factory=dict
-    )
-    damage: dict[int, str] = dataclasses.field(default_factory=dict)
-    label_counts: np.ndarray = dataclasses.field(init=False)
-    frame_counts: collections.Counter[int] = dataclasses.field(
-        default_factory=collections.Counter
-    )
-
-    def __post_init__(self) -> None:
-        """Begins without labels."""
-        num_classes = self.split.expected.schema.num_classes
+    def __init__(self, split: Split) -> None:
+        self.split = split
+        self.by_file: dict[int, dict[str, Any]] = {}
+        self.bad: collections.Counter[str] = collections.Counter()
+        self.examples: dict[str, list[tuple[int, int, str]]] = {}
+        self.damage: dict[int, str] = {}
+        num_classes = split.expected.schema.num_classes
         self.label_counts = np.zeros(num_classes, np.int64)
+        self.frame_counts: collections.Counter[int] = collections.Counter()
 
     def add(self, file: int, found: FileFindings) -> None:
         """Adds a file's findings."""

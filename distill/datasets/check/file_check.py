@@ -1,7 +1,7 @@
 """Every record of one file checked, also those behind a damaged one."""
 
 import collections
-import dataclasses
+import contextlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -34,9 +34,8 @@ _RECORDS_AT_ONCE = 32
 Numbered = list[tuple[int, bytes]]
 
 
-@dataclasses.dataclass
 class FileFindings:
-    """Contents of one file.
+    """Contents of one file; at first of an empty one.
 
     Attributes:
       label_counts: int64 `[classes]`, the good videos (or segments) of each.
@@ -53,23 +52,15 @@ class FileFindings:
       ids: Record number and id of every good video.
     """
 
-    label_counts: np.ndarray
-    num_bytes: int = 0
-    num_records: int = 0
-    num_good: int = 0
-    num_segments: int = 0
-    bad: collections.Counter[str] = dataclasses.field(
-        default_factory=collections.Counter
-    )
-    examples: dict[str, list[tuple[int, str]]] = dataclasses.field(
-        default_factory=dict
-    )
-    damage: str | None = None
-    lost_bytes: int = 0
-    frame_counts: collections.Counter[int] = dataclasses.field(
-        default_factory=collections.Counter
-    )
-    ids: Numbered = dataclasses.field(default_factory=list)
+    def __init__(self, num_classes: int) -> None:
+        self.label_counts = np.zeros(num_classes, np.int64)
+        self.num_bytes = self.num_records = self.num_good = 0
+        self.num_segments = self.lost_bytes = 0
+        self.bad: collections.Counter[str] = collections.Counter()
+        self.examples: dict[str, list[tuple[int, str]]] = {}
+        self.damage: str | None = None
+        self.frame_counts: collections.Counter[int] = collections.Counter()
+        self.ids: Numbered = []
 
     def add_bad(
         self, reason: str, number: int, describe: Callable[[], str]
@@ -117,19 +108,11 @@ class FileChecker:
 
     def check(self, file: str) -> FileFindings:
         """Reads a file to its end."""
-        whole = WholeRecords(file)
-        found = FileFindings(np.zeros(self._schema.num_classes, np.int64))
+        found = FileFindings(self._schema.num_classes)
         at_once = 1 if self._schema.segment_labels else _RECORDS_AT_ONCE
-        for batch in whole.read():
+        for batch in read_whole_records(file, found):
             for start in range(0, len(batch), at_once):
                 self._check_batch(batch[start : start + at_once], found)
-        for number in whole.damaged:
-            found.add_bad(
-                DAMAGED, number, lambda: "the checksum of its bytes fails"
-            )
-        found.num_bytes, found.num_records = whole.num_bytes, whole.num_whole
-        found.damage = whole.describe_damage()
-        found.lost_bytes = whole.lost_bytes
         return found
 
     def _check_batch(self, batch: Numbered, found: FileFindings) -> None:
@@ -138,11 +121,11 @@ class FileChecker:
         try:
             parsed = self._parse(tf.constant(serialized, tf.string))
         except PARSER_ERRORS:
-            if len(batch) > 1:
+            if len(batch) == 1:
+                self._add_bad_record(found, UNREADABLE, *batch[0])
+            else:
                 for each in batch:
                     self._check_batch([each], found)
-                return
-            self._add_bad_record(found, UNREADABLE, *batch[0])
             return
         reasons, ids, labels, segments = (each.numpy() for each in parsed)
         good = []
@@ -187,92 +170,65 @@ class FileChecker:
             return None
 
 
-@dataclasses.dataclass
-class WholeRecords:
-    """Reads all whole records of a TFRecord file.
+def read_whole_records(file: str, found: FileFindings) -> Iterator[Numbered]:
+    """Yields short lists of a file's whole records: numbers, from 0, and bytes.
 
-    A record whose contents alone are damaged is passed over. Where a length
-    is damaged, or the file ends amid a record, the rest of the file is lost.
-    The figures are complete once the file is read to its end.
-
-    Attributes:
-      file: Its name.
-      num_bytes: Its size.
-      num_whole: Whole records read so far.
-      num_before: Whole records before the first damage; None without damage.
-      damaged: Numbers of the records whose contents are damaged.
-      lost_bytes: Bytes of the damaged records and of what is lost.
-      problem: Why the file cannot be read at all; None if it can.
+    No more than one list is held in memory. A record whose contents alone are
+    damaged is passed over. Where a length is damaged, or the file ends amid a
+    record, the rest of the file is lost. The findings get the file's size, its
+    number of whole records and its damage, and are complete at the end.
     """
+    try:
+        found.num_bytes = tf.io.gfile.stat(file).length
+        yield from _read(file, found)
+    except tf.errors.OpError as error:
+        found.damage = f"{file} cannot be read: {error.message}."
 
-    file: str
-    num_bytes: int = 0
-    num_whole: int = 0
-    num_before: int | None = None
-    damaged: list[int] = dataclasses.field(default_factory=list)
-    lost_bytes: int = 0
-    problem: str | None = None
 
-    def read(self) -> Iterator[Numbered]:
-        """Yields short lists of records: number in the file, from 0, and bytes.
+def _read(file: str, found: FileFindings) -> Iterator[Numbered]:
+    offset = 0
+    with contextlib.suppress(tf.errors.DataLossError):
+        # TensorFlow's reader compares each record with its checksums.
+        dataset = tf.data.TFRecordDataset(file).batch(_RECORDS_AT_ONCE)
+        for batch in dataset.as_numpy_iterator():
+            yield list(enumerate(batch, start=found.num_records))
+            found.num_records += len(batch)
+            offset += sum(map(len, batch)) + FRAMING_BYTES * len(batch)
+    if offset != found.num_bytes:
+        # On from the first record of the batch that failed.
+        yield from _read_behind(file, found, offset)
 
-        No more than one list is held in memory.
-        """
-        try:
-            self.num_bytes = tf.io.gfile.stat(self.file).length
-            yield from self._read()
-        except tf.errors.OpError as error:
-            self.problem = f"{self.file} cannot be read: {error.message}."
 
-    def _read(self) -> Iterator[Numbered]:
-        offset = 0
-        try:
-            # TensorFlow's reader compares each record with its checksums.
-            dataset = tf.data.TFRecordDataset(self.file).batch(_RECORDS_AT_ONCE)
-            for records in dataset.as_numpy_iterator():
-                yield list(enumerate(records, start=self.num_whole))
-                self.num_whole += len(records)
-                offset += sum(map(len, records))
-                offset += FRAMING_BYTES * len(records)
-        except tf.errors.DataLossError:
-            pass
-        if offset != self.num_bytes:
-            # On from the first record of the batch that failed.
-            for record in self._read_behind(self.num_whole, offset):
-                yield [record]
-                self.num_whole += 1
-
-    def _read_behind(
-        self, number: int, offset: int
-    ) -> Iterator[tuple[int, bytes]]:
-        """Yields the whole records from an offset on, by their lengths."""
-        with tf.io.gfile.GFile(self.file, "rb") as file:
-            while offset < self.num_bytes:
-                file.seek(offset)
-                length = read_length(file.read(HEADER_BYTES))
-                end = offset + FRAMING_BYTES + (length or 0)
-                if length is None or end > self.num_bytes:
-                    break
-                record = file.read(length)
-                if is_whole(record, file.read(FOOTER_BYTES)):
-                    yield number, record
-                else:
-                    self.damaged.append(number)
-                    self.lost_bytes += end - offset
-                number += 1
-                offset = end
-        self.lost_bytes += self.num_bytes - offset
-        self.num_before = min([number, *self.damaged])
-
-    def describe_damage(self) -> str | None:
-        """Describes the damage; None for a whole file."""
-        if self.problem is not None:
-            return self.problem
-        if self.num_before is None:
-            return None
-        behind = self.num_whole - self.num_before
-        return (
-            f"{describe_corruption(self.file, self.num_before)} Of the file "
-            f"{self.lost_bytes:,} bytes are damaged or lost; {behind} records "
-            "behind the damage are whole, which training does not reach."
-        )
+def _read_behind(
+    file: str, found: FileFindings, offset: int
+) -> Iterator[Numbered]:
+    """Yields the whole records from an offset on, by their lengths."""
+    number = found.num_records
+    damaged = []
+    with tf.io.gfile.GFile(file, "rb") as opened:
+        while offset < found.num_bytes:
+            opened.seek(offset)
+            length = read_length(opened.read(HEADER_BYTES))
+            end = offset + FRAMING_BYTES + (length or 0)
+            if length is None or end > found.num_bytes:
+                break
+            record = opened.read(length)
+            if is_whole(record, opened.read(FOOTER_BYTES)):
+                yield [(number, record)]
+                found.num_records += 1
+            else:
+                damaged.append(number)
+                found.lost_bytes += end - offset
+                found.add_bad(
+                    DAMAGED, number, lambda: "the checksum of its bytes fails"
+                )
+            number += 1
+            offset = end
+    found.lost_bytes += found.num_bytes - offset
+    num_before = min([number, *damaged])
+    found.damage = (
+        f"{describe_corruption(file, num_before)} Of the file "
+        f"{found.lost_bytes:,} bytes are damaged or lost; "
+        f"{found.num_records - num_before} records behind the damage are "
+        "whole, which training does not reach."
+    )

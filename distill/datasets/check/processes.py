@@ -39,12 +39,9 @@ def map_in_processes(
     No more jobs are handed out than there are processes, so no more results
     than that wait in memory.
 
-    Args:
-      make_work: Called once in every process; returns the function that does
-        a job. It, the jobs and the results can be pickled.
-      jobs: The jobs.
-      num_processes: Processes; no more are started than there are jobs.
-      describe: Names a job in an error.
+    `make_work` is called once in every process and returns the function that
+    does a job; it, the jobs and the results can be pickled. `describe` names a
+    job in an error. No more processes are started than there are jobs.
 
     Raises:
       ValueError: A process ended before its job was done.

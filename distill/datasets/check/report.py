@@ -1,20 +1,16 @@
 """The report on a data set: on the console, as markdown, JSON, CSV, plots."""
 
-import contextlib
 import csv
 import dataclasses
+import io
 import json
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import rich.console
-import rich.progress
-
 from distill.datasets.check import sections
-from distill.datasets.check.check import DataFindings, Split, SplitFindings
+from distill.datasets.check.check import DataFindings, SplitFindings
 from distill.datasets.check.plots import PLOT_FILES, draw_plots
 from distill.reporting import page
 from distill.reporting.console import print_table
@@ -55,30 +51,29 @@ def write_report(found: DataFindings, directory: str | Path) -> list[str]:
     blocks = sections.describe(found, plots)
     files = {
         "report.md": page.render_markdown(_TITLE, blocks).encode(),
-        "report.json": (json.dumps(to_json(found), indent=1) + "\n").encode(),
+        "report.json": f"{json.dumps(_to_json(found), indent=1)}\n".encode(),
+        "label_frequencies.csv": _list_frequencies(found),
         **(plots or {}),
     }
     for name, contents in files.items():
         with replace_atomically(directory / name) as temporary:
             temporary.write_bytes(contents)
-    with replace_atomically(directory / "label_frequencies.csv") as temporary:
-        _write_frequencies(temporary, found)
     for name in set(PLOT_FILES) - files.keys():
         (directory / name).unlink(missing_ok=True)
-    return sorted([*files, "label_frequencies.csv"])
+    return sorted(files)
 
 
-def _write_frequencies(path: Path, found: DataFindings) -> None:
+def _list_frequencies(found: DataFindings) -> bytes:
     counts = [each.label_counts for each in found.splits.values()]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["class", *found.splits])
-        for index in range(max(map(len, counts))):
-            writer.writerow([index, *(int(count[index]) for count in counts)])
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["class", *found.splits])
+    for index in range(max(map(len, counts))):
+        writer.writerow([index, *(int(count[index]) for count in counts)])
+    return text.getvalue().encode()
 
 
-def to_json(found: DataFindings) -> dict[str, Any]:
-    """Returns the findings as JSON values."""
+def _to_json(found: DataFindings) -> dict[str, Any]:
     return {
         "all_is_well": not found.is_bad,
         "splits": {
@@ -136,27 +131,6 @@ def _split_to_json(found: SplitFindings) -> dict[str, Any]:
         "label_counts": found.label_counts.tolist(),
         "files": [found.by_file[file] for file in sorted(found.by_file)],
     }
-
-
-@contextlib.contextmanager
-def show_progress(
-    splits: Mapping[str, Split],
-) -> Iterator[Callable[[int], None]]:
-    """Gives a function to call with the number of files read.
-
-    It draws a progress bar on a terminal.
-    """
-    total = sum(len(split.files) for split in splits.values())
-    with rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.MofNCompleteColumn(),
-        rich.progress.TimeRemainingColumn(),
-        console=rich.console.Console(highlight=False),
-        disable=not sys.stdout.isatty(),
-    ) as bar:
-        task = bar.add_task("files", total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def print_findings(found: DataFindings, seconds: float) -> None:

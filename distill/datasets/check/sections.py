@@ -50,8 +50,9 @@ def describe(
     found: DataFindings, plots: Mapping[str, bytes] | None
 ) -> list[page.Section]:
     """Returns the report's sections; `plots` is None without matplotlib."""
+    summary = page.Table(SUMMARY_HEADER, tuple(summary_rows(found)))
     sections = [
-        page.Section("In short", (_summarize(found), _about_plots(plots))),
+        page.Section("In short", (summary, _about_plots(plots))),
         page.Section("Bad records", _bad_records(found)),
         page.Section("Damaged files", _damaged_files(found)),
         page.Section("Ids that come twice", _duplicates(found)),
@@ -92,10 +93,6 @@ SUMMARY_HEADER = (
     "doubled ids",
     "classes without a video",
 )
-
-
-def _summarize(found: DataFindings) -> page.Table:
-    return page.Table(SUMMARY_HEADER, tuple(summary_rows(found)))
 
 
 def _about_plots(plots: Mapping[str, bytes] | None) -> page.Paragraph:
@@ -160,20 +157,18 @@ def _duplicates(found: DataFindings) -> tuple[page.Block, ...]:
 def _lengths(
     found: DataFindings, plots: Mapping[str, bytes]
 ) -> tuple[page.Block, ...]:
-    rows = []
-    for name, each in found.splits.items():
-        most, lengths = most_frames(each), measure_lengths(each)
-        if lengths is not None:
-            rows.append(
-                (
-                    name,
-                    f"{lengths.least:,}",
-                    f"{lengths.median:,g}",
-                    f"{lengths.mean:,.1f}",
-                    f"{lengths.most:,}",
-                    "-" if most is None else f"{lengths.num_longer:,}",
-                )
-            )
+    rows = [
+        (
+            name,
+            f"{lengths.least:,}",
+            f"{lengths.median:,g}",
+            f"{lengths.mean:,.1f}",
+            f"{lengths.most:,}",
+            "-" if most_frames(each) is None else f"{lengths.num_longer:,}",
+        )
+        for name, each in found.splits.items()
+        if (lengths := measure_lengths(each)) is not None
+    ]
     if not rows:
         return ()
     header = ("frames of a video", "min", "median", "mean", "max", "cut")

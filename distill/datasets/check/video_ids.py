@@ -10,7 +10,7 @@ import itertools
 import sqlite3
 import tempfile
 from collections.abc import Iterable
-from types import TracebackType
+from typing import Any
 
 MOST_EXAMPLES = 5
 # -N: N KiB.
@@ -61,12 +61,7 @@ class VideoIds:
         """Returns itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         """Removes the database; says if there was no room for it."""
         self._database.close()
         if isinstance(error, sqlite3.OperationalError):
