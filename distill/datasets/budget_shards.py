@@ -183,34 +183,32 @@ class BudgetShards:
         self.settings = settings
         self.output_dir = local_directory(output_dir)
         self.description = self.output_dir / "budget_shards.json"
-        self.sources = self._name_shards(files)
+        self.sources: dict[Path, str] = {}
+        for file in files:
+            path = self.output_dir / os.path.basename(file)
+            if path in self.sources:
+                raise ValueError(
+                    f"{self.sources[path]} and {file} have the same name, and "
+                    "so would their shards: give each its own output_dir."
+                )
+            self.sources[path] = file
         check_files(files)
-        self._inputs = {path.name: _identify(f) for path, f in self.sources}
+        self._inputs = {
+            path.name: _identify(file) for path, file in self.sources.items()
+        }
         if not any(each["bytes"] for each in self._inputs.values()):
             raise BadRecordError(f"No record in {describe_files(files)}.")
+        # As read back from JSON.
+        self._described = json.loads(json.dumps(dataclasses.asdict(settings)))
         self._known = self._read_description()
         check_replaced(
-            [path for path, _ in self.sources if path.exists()],
+            [path for path in self.sources if path.exists()],
             files,
             lambda path: path.name in self._known,
             self.description,
             instead="output_dir",
         )
         self._select = make_selector(settings)
-
-    def _name_shards(self, files: list[str]) -> list[tuple[Path, str]]:
-        sources: dict[str, str] = {}
-        for file in files:
-            name = os.path.basename(file)
-            if name in sources:
-                raise ValueError(
-                    f"{sources[name]} and {file} have the same name, and so "
-                    "would their shards: give each its own output_dir."
-                )
-            sources[name] = file
-        return [
-            (self.output_dir / name, file) for name, file in sources.items()
-        ]
 
     def _read_description(self) -> dict[str, dict[str, Any]]:
         """Returns the source of every existing shard, by the shard's name."""
@@ -226,7 +224,7 @@ class BudgetShards:
             held = described["settings"]
             settings = {
                 f"{group} {name}": (held[group][name], value)
-                for group, fields in self._describe_settings().items()
+                for group, fields in self._described.items()
                 for name, value in fields.items()
             }
             made_of = {name: source["file"] for name, source in known.items()}
@@ -250,10 +248,6 @@ class BudgetShards:
                 )
         return known
 
-    def _describe_settings(self) -> dict[str, Any]:
-        """Returns the settings as read back from JSON."""
-        return json.loads(json.dumps(dataclasses.asdict(self.settings)))
-
     def write(
         self, report: Callable[[Path, bool], None], num_workers: int
     ) -> collections.Counter[str]:
@@ -276,16 +270,16 @@ class BudgetShards:
         """
         check_at_least(1, num_workers=num_workers)
         self._forget_changed()
-        missing = [each for each in self.sources if not each[0].exists()]
         stopped = threading.Event()
         sizes: collections.Counter[str] = collections.Counter()
         with ThreadPoolExecutor(num_workers) as pool:
             try:
                 written = {
                     path: pool.submit(self._write_shard, path, file, stopped)
-                    for path, file in missing
+                    for path, file in self.sources.items()
+                    if not path.exists()
                 }
-                for path, _ in self.sources:
+                for path in self.sources:
                     if path in written:
                         sizes += written[path].result()
                     report(path, path in written)
@@ -295,12 +289,12 @@ class BudgetShards:
         return sizes
 
     def _forget_changed(self) -> None:
-        for path, _ in self.sources:
+        for path in self.sources:
             if self._known.get(path.name) != self._inputs[path.name]:
                 path.unlink(missing_ok=True)
         self._known |= self._inputs
         described = {
-            "settings": self._describe_settings(),
+            "settings": self._described,
             "sources": dict(sorted(self._known.items())),
         }
         with replace_atomically(self.description) as temporary:

@@ -21,6 +21,7 @@ from distill.data.files import check_files, describe_files
 from distill.datasets.shards import (
     check_replaced,
     check_rewritable,
+    find_shards,
     local_directory,
     read_whole_videos,
     write_shards,
@@ -90,38 +91,30 @@ class Clip(NamedTuple):
 
 
 def index_clips(files: list[str], schema: DataSchema) -> list[Clip]:
-    """Reads and checks every record once.
-
-    Raises:
-      BadRecordError: A record or file is bad, or there is no record.
-    """
+    """Reads and checks every record once."""
     check_files(files)
-    clips = [clip for file in files for clip in _index_file(file, schema)]
-    if not clips:
-        raise BadRecordError(f"No record in {describe_files(files)}.")
-    return clips
-
-
-def _index_file(file: str, schema: DataSchema) -> Iterator[Clip]:
-    for clip in read_whole_videos(file, schema, need_labels=True):
-        labels = clip.message.context.feature[schema.labels_key].int64_list
-        yield Clip(
+    clips = [
+        Clip(
             file,
             clip.record_number,
             clip.offset,
             len(clip.record),
             zlib.crc32(clip.record),
             clip.num_frames,
-            tuple(labels.value),
+            tuple(
+                clip.message.context.feature[schema.labels_key].int64_list.value
+            ),
         )
+        for file in files
+        for clip in read_whole_videos(file, schema, need_labels=True)
+    ]
+    if not clips:
+        raise BadRecordError(f"No record in {describe_files(files)}.")
+    return clips
 
 
 def read_clip(clip: Clip) -> tf.train.SequenceExample:
-    """Reads a clip again.
-
-    Raises:
-      BadRecordError: The file has changed since it was indexed.
-    """
+    """Reads a clip again, unless the file has changed since."""
     place = f"{clip.file}, record {clip.record_number}"
     try:
         # Opened for each clip: there may be more files than can be open.
@@ -182,14 +175,10 @@ class JoinedVideos:
         self.settings = settings
         self.files = files
         self.output_dir = local_directory(output_dir)
-        prefix, count = settings.output_prefix, settings.num_shards
+        prefix = settings.output_prefix
         self.description = self.output_dir / f"joined_{prefix}.json"
-        self.shards = [
-            self.output_dir / f"{prefix}-{index:05d}-of-{count:05d}.tfrecord"
-            for index in range(count)
-        ]
         check_replaced(
-            self._old_shards(),
+            find_shards(self.output_dir, prefix),
             files,
             lambda path: self.description.exists(),
             self.description,
@@ -197,12 +186,6 @@ class JoinedVideos:
         )
         self.clips = index_clips(files, settings.schema)
         self.videos = self._plan()
-
-    def _old_shards(self) -> list[Path]:
-        """Returns existing files with the name of any shard."""
-        digits = 5 * "[0-9]"
-        name = f"{self.settings.output_prefix}-{digits}-of-{digits}.tfrecord"
-        return sorted(self.output_dir.glob(name))
 
     def _plan(self) -> list[tuple[str, list[Clip]]]:
         settings, size, videos = self.settings, self.settings.num_clips, []
@@ -225,19 +208,19 @@ class JoinedVideos:
           Every shard's path and whether it was written now.
         """
         inputs = {file: tf.io.gfile.stat(file).length for file in self.files}
-        count = len(self.shards)
-        bounds = np.linspace(0, len(self.videos), count + 1).astype(int)
 
-        def make_records(index):
-            for video in self.videos[bounds[index] : bounds[index + 1]]:
+        def make_records(first, last):
+            for video in self.videos[first:last]:
                 yield join_clips(*video, self.settings.schema)
 
         return write_shards(
-            self.shards,
+            self.output_dir,
+            self.settings.output_prefix,
+            self.settings.num_shards,
+            len(self.videos),
             make_records,
             self.description,
             dataclasses.asdict(self.settings) | {"inputs": inputs},
-            self._old_shards,
         )
 
     def summarize(self) -> list[str]:

@@ -4,11 +4,13 @@ A JSON file beside the shards describes what they are made of. Each shard is
 written whole or not at all, so an interrupted call is simply repeated.
 """
 
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from distill.data.bad_records import (
@@ -27,11 +29,7 @@ from distill.system.atomic_files import replace_atomically
 
 
 def check_rewritable(schema: DataSchema, added_keys: Iterable[str]) -> None:
-    """Checks that records can be rewritten with additional keys.
-
-    Raises:
-      ValueError: They hold no whole frame-level videos, or use such a key.
-    """
+    """Refuses all but whole frame-level videos without the added keys."""
     if not schema.frame_features or schema.segment_labels:
         raise ValueError(
             "Only whole frame-level videos can be rewritten: frame_features "
@@ -47,11 +45,7 @@ def check_rewritable(schema: DataSchema, added_keys: Iterable[str]) -> None:
 
 
 def local_directory(output_dir: str | Path) -> Path:
-    """Returns the path of an output directory.
-
-    Raises:
-      ValueError: It is not a directory of this machine.
-    """
+    """Returns the path of an output directory, if it is of this machine."""
     if "://" in str(output_dir):
         raise ValueError(
             f"output_dir must be a local directory, got {output_dir!r}."
@@ -68,12 +62,8 @@ def check_replaced(
 ) -> None:
     """Checks that existing files may be replaced.
 
-    Args:
-      paths: The files.
-      inputs: The files that are read.
-      is_known: Whether the description says what a file is made of.
-      description: The file that describes the shards.
-      instead: The settings to change otherwise.
+    `is_known` says whether the file `description` tells what a file is made
+    of; `instead` names the settings to change otherwise.
 
     Raises:
       ValueError: A file is an input, or of unknown origin.
@@ -154,33 +144,41 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
             writer.write(record)
 
 
+def find_shards(directory: Path, prefix: str) -> list[Path]:
+    """Returns existing files with the name of any shard, sorted."""
+    digits = 5 * "[0-9]"
+    return sorted(directory.glob(f"{prefix}-{digits}-of-{digits}.tfrecord"))
+
+
 def write_shards(
-    paths: Sequence[Path],
-    make_records: Callable[[int], Iterable[bytes]],
+    directory: Path,
+    prefix: str,
+    num_shards: int,
+    num_videos: int,
+    make_records: Callable[[int, int], Iterable[bytes]],
     description: Path,
     described: dict[str, Any],
-    find_old: Callable[[], Iterable[Path]],
 ) -> Iterator[tuple[Path, bool]]:
     """Writes the shards that are missing; all, if the description differs.
 
-    Args:
-      paths: The shards' files.
-      make_records: Returns the records of a shard, by its index.
-      description: The file that describes the shards.
-      described: Everything that the shards follow from, as JSON values.
-      find_old: Returns the shards of other descriptions, to be removed.
+    `make_records` returns the records of the videos from one index to before
+    another. The file `description` holds `described`: JSON values from which
+    all shards follow.
 
     Yields:
       Every shard's path and whether it was written now.
     """
     text = json.dumps(described, indent=2) + "\n"
     if not description.exists() or description.read_text() != text:
-        for path in find_old():
+        for path in find_shards(directory, prefix):
             path.unlink()
         with replace_atomically(description) as temporary:
             temporary.write_text(text)
-    for index, path in enumerate(paths):
+    bounds = np.linspace(0, num_videos, num_shards + 1).astype(int)
+    for index, (first, last) in enumerate(itertools.pairwise(bounds)):
+        name = f"{prefix}-{index:05d}-of-{num_shards:05d}.tfrecord"
+        path = directory / name
         missing = not path.exists()
         if missing:
-            write_shard(path, make_records(index))
+            write_shard(path, make_records(first, last))
         yield path, missing

@@ -109,10 +109,7 @@ def to_sequence_example(
 ) -> tf.train.SequenceExample:
     """Returns a record of the YouTube-8M 2018 frame-level form.
 
-    Args:
-      video_id: The id.
-      labels: Class indexes.
-      features: uint8 `[frames, size]` by feature name.
+    `labels` are class indexes, `features` uint8 `[frames, size]` by name.
     """
     example = tf.train.SequenceExample()
     context = example.context.feature
@@ -126,23 +123,25 @@ def to_sequence_example(
 
 
 def draw_records(
-    world: SyntheticWorld, split: str, first: int, last: int
-) -> Iterator[tf.train.SequenceExample]:
-    """Yields the records of the videos `first` to before `last` of a split."""
+    world: SyntheticWorld, first: int, last: int
+) -> Iterator[bytes]:
+    """Yields the records of the videos `first` to before `last`."""
     settings = world.settings
     ends = np.cumsum(settings.feature_sizes)[:-1]
     for index in range(first, last):
         # A video depends on its split and index alone, not on the shards.
         random = np.random.default_rng(
-            [settings.seed, 1, index, *split.encode()]
+            [settings.seed, 1, index, *settings.split.encode()]
         )
         frames, labels, _ = world.draw_video(random)
         features = np.split(frames, ends, axis=1)
-        yield to_sequence_example(
-            f"{split}{index:07d}",
+        record = to_sequence_example(
+            f"{settings.split}{index:07d}",
             labels,
             dict(zip(settings.feature_names, features, strict=True)),
         )
+        # Maps have no order of their own that lasts.
+        yield record.SerializeToString(deterministic=True)
 
 
 def write_synthetic_data(
@@ -155,24 +154,13 @@ def write_synthetic_data(
     Yields:
       Every shard's path and whether it was written now.
     """
-    output_dir, count = Path(output_dir), settings.num_shards
-    paths = [
-        output_dir / f"{settings.split}-{index:05d}-of-{count:05d}.tfrecord"
-        for index in range(count)
-    ]
-    bounds = np.linspace(0, settings.num_videos, count + 1).astype(int)
     make_world = functools.cache(lambda: SyntheticWorld(settings))
-
-    def make_records(index):
-        first, last = bounds[index : index + 2]
-        for record in draw_records(make_world(), settings.split, first, last):
-            # Maps have no order of their own that lasts.
-            yield record.SerializeToString(deterministic=True)
-
     return write_shards(
-        paths,
-        make_records,
-        output_dir / f"settings_{settings.split}.json",
+        Path(output_dir),
+        settings.split,
+        settings.num_shards,
+        settings.num_videos,
+        lambda first, last: draw_records(make_world(), first, last),
+        Path(output_dir) / f"settings_{settings.split}.json",
         dataclasses.asdict(settings),
-        lambda: output_dir.glob(f"{settings.split}-*-of-*.tfrecord"),
     )
