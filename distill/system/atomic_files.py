@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -87,13 +88,11 @@ def clear_leftovers(directory: Path, name: str | None = None) -> None:
 def _find_leftovers(
     directory: Path, name: str | None, ending: str
 ) -> list[Path]:
-    found = []
-    for entry in os.listdir(directory):
-        of, _, token = entry.removesuffix(ending).rpartition(".")
-        named = entry.startswith(".") and entry.endswith(ending) and token
-        if named and of[1:] and name in (None, of[1:]):
-            found.append(directory / entry)
-    return found
+    of = ".+" if name is None else re.escape(name)
+    pattern = re.compile(rf"\.{of}\.[^.]+{re.escape(ending)}", re.DOTALL)
+    return [
+        directory / e for e in os.listdir(directory) if pattern.fullmatch(e)
+    ]
 
 
 def _sync(path: Path) -> None:
@@ -123,7 +122,8 @@ def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
     path = Path(path)
     with DirectoryLock(path, path.with_name(f".{path.name}.lock")):
         _clear_directories(path)
-        if path.exists() and not _may_replace(path, mark):
+        is_empty = path.is_dir() and not any(path.iterdir())
+        if path.exists() and not (is_empty or (path / mark).is_file()):
             raise ValueError(
                 f"{path} would be replaced, but holds no {mark}: give a new "
                 "directory."
@@ -166,9 +166,3 @@ def _clear_directories(path: Path) -> None:
     for leftover in _find_leftovers(path.parent, path.name, ".tmp"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _may_replace(path: Path, mark: str) -> bool:
-    if not path.is_dir():
-        return False
-    return (path / mark).is_file() or not any(path.iterdir())

@@ -43,8 +43,17 @@ class DirectoryLock:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """Releases the lock."""
-        self.release()
+        """Releases the lock, if it is held."""
+        if self._descriptor is None or self._finalizer is None:
+            return
+        if self._has_its_name(self._descriptor):
+            with contextlib.suppress(OSError):
+                self._file.unlink()
+        if self._made:
+            with contextlib.suppress(OSError):
+                self.directory.rmdir()
+        self._finalizer()
+        self._descriptor = self._finalizer = None
 
     def acquire(self) -> None:
         """Takes the lock, unless this object holds it already.
@@ -130,16 +139,3 @@ class DirectoryLock:
                 f"{self.directory} was removed or replaced while it was "
                 "written: nothing more is written there."
             )
-
-    def release(self) -> None:
-        """Releases the lock, if it is held."""
-        if self._descriptor is None or self._finalizer is None:
-            return
-        if self._has_its_name(self._descriptor):
-            with contextlib.suppress(OSError):
-                self._file.unlink()
-        if self._made:
-            with contextlib.suppress(OSError):
-                self.directory.rmdir()
-        self._finalizer()
-        self._descriptor = self._finalizer = None

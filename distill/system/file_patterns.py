@@ -6,14 +6,9 @@ from collections.abc import Callable, Iterable
 def match_patterns(
     patterns: str, list_matches: Callable[[str], Iterable[str]]
 ) -> list[str]:
-    """Lists the files that match any of several patterns.
+    """Returns the files that match any of some patterns, sorted, each once.
 
-    Args:
-      patterns: Patterns separated by commas.
-      list_matches: From a pattern to the names of its files.
-
-    Returns:
-      The files' names, sorted, each once.
+    Commas separate the patterns; `list_matches` lists the files of one.
 
     Raises:
       ValueError: A pattern matches no file, or there is no pattern.

@@ -7,44 +7,30 @@ writes are dropped, the file is closed, and then the error is raised.
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 
 
-class _NewFile(io.RawIOBase):
+class _NewFile(io.FileIO):
     """A file that keeps the first error of its writes."""
 
     def __init__(self, path: Path):
-        self._raw = io.FileIO(path, "w+")
+        super().__init__(path, "w+")
         self.error: OSError | None = None
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._raw.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._raw.tell()
-
-    def readinto(self, buffer) -> int:
-        return self._raw.readinto(buffer)
 
     def write(self, buffer) -> int:
         left = memoryview(buffer).cast("B")
         size = len(left)
         with self._kept_error():
             while len(left) and self.error is None:
-                left = left[self._raw.write(left) :]
+                left = left[super().write(left) :]
         return size
 
     def truncate(self, size: int | None = None) -> int:
         with self._kept_error():
-            self._raw.truncate(size)
+            super().truncate(size)
         return size if size is not None else self.tell()
 
     @contextlib.contextmanager
