@@ -4,13 +4,14 @@ Runs only after reading has failed, on the files and records concerned.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError, Message
 
 from distill.data import records
-from distill.data.segments import describe_segments, parse_segments
+from distill.data.segments import check_segments, parse_segments
 from distill.data.tfrecords import (
     count_readable,
     describe_corruption,
@@ -22,6 +23,8 @@ from distill.settings.schema import DataSchema
 # TensorFlow's parser raises for a record that is no message; where the
 # record's bytes are no text, TensorFlow fails to put them into its own message.
 PARSER_ERRORS = (tf.errors.OpError, UnicodeDecodeError)
+
+Context = Mapping[str, tf.train.Feature]
 
 
 class BadRecordError(ValueError):
@@ -52,34 +55,31 @@ def message_kind(schema: DataSchema) -> type[Message]:
 
 def describe_record(serialized: bytes, expected: Expected) -> str | None:
     """Says what is wrong with one record; None for a good one."""
-    schema, need_labels = expected.schema, expected.need_labels
-    kind = message_kind(schema)
+    kind = message_kind(expected.schema)
     try:
         message = kind.FromString(serialized)
     except DecodeError:
         return f"it is no tf.train.{kind.__name__}"
-    context = (
-        message.context.feature
-        if schema.frame_features
-        else message.features.feature
-    )
-    context_problem = _describe_id(context, schema)
+    return next(_find_problems(message, expected), None)
+
+
+def _find_problems(message: Any, expected: Expected) -> Iterator[str]:
+    """Yields the problems of a record; each may follow from those before."""
+    schema, need_labels = expected.schema, expected.need_labels
+    is_video = schema.frame_features
+    context = (message.context if is_video else message.features).feature
+    yield from _check_id(context, schema)
     if not schema.segment_labels:
-        context_problem = context_problem or _describe_labels(
-            context, schema, need_labels
-        )
-    if context_problem:
-        return context_problem
-    if not schema.frame_features:
-        return _describe_features(context, schema)
+        yield from _check_labels(context, schema, need_labels)
+    if not is_video:
+        yield from _check_features(context, schema)
+        return
     lists = message.feature_lists.feature_list
-    problem = _describe_held(
-        context, schema, expected.budget
-    ) or _describe_frames(lists, schema)
-    if schema.segment_labels and need_labels and not problem:
+    yield from _check_held(context, schema, expected.budget)
+    yield from _check_frames(lists, schema)
+    if schema.segment_labels and need_labels:
         num_frames = len(lists[schema.feature_names[0]].feature)
-        return describe_segments(context, num_frames, schema)
-    return problem
+        yield from check_segments(context, num_frames, schema)
 
 
 def describe_bad_record(
@@ -96,134 +96,115 @@ def describe_bad_record(
     )
 
 
-def _describe_id(
-    context: Mapping[str, tf.train.Feature], schema: DataSchema
-) -> str | None:
+def _check_id(context: Context, schema: DataSchema) -> Iterator[str]:
     if schema.id_key not in context:
-        return (
+        yield (
             f"no id under the key {schema.id_key!r} (--id_key); the record has "
             f"the keys {sorted(context)}"
         )
     ids = context[schema.id_key].bytes_list.value
     if len(ids) != 1 or not ids[0]:
-        return f"the id under {schema.id_key!r} is not one non-empty string"
-    return None
+        yield f"the id under {schema.id_key!r} is not one non-empty string"
 
 
-def _describe_labels(
-    context: Mapping[str, tf.train.Feature],
-    schema: DataSchema,
-    need_labels: bool,
-) -> str | None:
-    if schema.labels_key not in context:
+def _check_labels(
+    context: Context, schema: DataSchema, need_labels: bool
+) -> Iterator[str]:
+    key = schema.labels_key
+    if key not in context:
         if need_labels:
-            return (
-                f"no labels under the key {schema.labels_key!r} "
-                f"(--labels_key); the record has the keys {sorted(context)}"
+            yield (
+                f"no labels under the key {key!r} (--labels_key); the record "
+                f"has the keys {sorted(context)}"
             )
-        return None
-    feature = context[schema.labels_key]
-    if feature.WhichOneof("kind") not in ("int64_list", None):
-        return (
-            f"the labels under {schema.labels_key!r} are a "
-            f"{feature.WhichOneof('kind')}, not an int64_list"
-        )
-    labels = feature.int64_list.value
+        return
+    kind = context[key].WhichOneof("kind")
+    if kind not in ("int64_list", None):
+        yield f"the labels under {key!r} are a {kind}, not an int64_list"
+    labels = context[key].int64_list.value
     if need_labels and not labels:
-        return f"the list of labels under {schema.labels_key!r} is empty"
+        yield f"the list of labels under {key!r} is empty"
     for label in labels:
         if not 0 <= label < schema.num_classes:
-            return (
+            yield (
                 f"label {label} is outside the {schema.num_classes} classes "
                 f"(0 to {schema.num_classes - 1}, --num_classes)"
             )
-    return None
 
 
-def _describe_held(
-    context: Mapping[str, tf.train.Feature],
-    schema: DataSchema,
-    budget: FrameBudget,
-) -> str | None:
+def _check_held(
+    context: Context, schema: DataSchema, budget: FrameBudget
+) -> Iterator[str]:
     if records.BUDGET_KEY not in context:
-        return None
+        return
     values = context[records.BUDGET_KEY].bytes_list.value
     if len(values) != 1:
-        return f"its {records.BUDGET_KEY!r} is not one string"
+        yield f"its {records.BUDGET_KEY!r} is not one string"
     held = values[0].decode(errors="backslashreplace")
     if not held:
-        return None
+        return
     if schema.segment_labels:
-        return f"it holds the frames {held} alone; segments need all"
-    if held == budget.name and budget.is_fixed:
-        return None
-    wanted = "all" if budget.keeps_all else budget.name
-    drawn = "" if budget.is_fixed else ", drawn from whole videos,"
-    return (
-        f"it holds the frames {held} alone; wanted are {wanted}{drawn} "
-        "(--frame_selection, --frame_budget, --every_n)"
-    )
+        yield f"it holds the frames {held} alone; segments need all"
+    if held != budget.name or not budget.is_fixed:
+        wanted = "all" if budget.keeps_all else budget.name
+        drawn = "" if budget.is_fixed else ", drawn from whole videos,"
+        yield (
+            f"it holds the frames {held} alone; wanted are {wanted}{drawn} "
+            "(--frame_selection, --frame_budget, --every_n)"
+        )
 
 
-def _describe_frames(
+def _check_frames(
     lists: Mapping[str, tf.train.FeatureList], schema: DataSchema
-) -> str | None:
+) -> Iterator[str]:
     counts = {}
     for name, size in zip(
         schema.feature_names, schema.feature_sizes, strict=True
     ):
         if name not in lists:
-            level = (
-                "; a video-level record needs --frame_features=false"
-                if not lists
-                else ""
-            )
-            return (
+            level = "; a video-level record needs --frame_features=false"
+            yield (
                 f"no feature {name!r} (--feature_names); the record has the "
-                f"feature lists {sorted(lists)}{level}"
+                f"feature lists {sorted(lists)}{'' if lists else level}"
             )
         counts[name] = len(lists[name].feature)
         for index, frame in enumerate(lists[name].feature):
             values = frame.bytes_list.value
             if len(values) != 1:
-                return (
+                yield (
                     f"frame {index} of feature {name!r} is not one string of "
                     f"{size} bytes"
                 )
             if len(values[0]) != size:
-                return (
+                yield (
                     f"frame {index} of feature {name!r} has "
                     f"{len(values[0])} bytes instead of {size} "
                     "(--feature_sizes)"
                 )
     if len(set(counts.values())) > 1:
-        return f"its feature lists differ in their number of frames: {counts}"
+        yield f"its feature lists differ in their number of frames: {counts}"
     if not any(counts.values()):
-        return f"a video with no frames: {counts}"
-    return None
+        yield f"a video with no frames: {counts}"
 
 
-def _describe_features(
-    context: Mapping[str, tf.train.Feature], schema: DataSchema
-) -> str | None:
+def _check_features(context: Context, schema: DataSchema) -> Iterator[str]:
     for name, size in zip(
         schema.feature_names, schema.feature_sizes, strict=True
     ):
         if name not in context:
-            return (
+            yield (
                 f"no feature {name!r} (--feature_names); the record has the "
                 f"keys {sorted(context)}"
             )
         values = context[name].float_list.value
         if len(values) != size:
-            return (
+            yield (
                 f"feature {name!r} has {len(values)} floats instead of {size} "
                 "(--feature_sizes)"
             )
         for value in values:
             if value - value != 0:
-                return f"feature {name!r} holds the value {value}"
-    return None
+                yield f"feature {name!r} holds the value {value}"
 
 
 def find_bad_record(
@@ -246,38 +227,32 @@ def find_bad_record(
 
     # The parser is slow: only for what protocol buffers do not explain.
     for is_bad in (is_described, is_unreadable):
-        found = _find_record(files, is_bad)
-        if isinstance(found, str):
-            return found
-        if found is not None:
-            file, number, record = found
-            problem = describe_bad_record(record, expected)
-            return f"{file}, record {number}: {problem}."
+        for file in files:
+            problem = _find_in_file(file, is_bad, expected)
+            if problem:
+                return problem
     return None
 
 
-def _find_record(
-    files: list[str], is_bad: Callable[[tf.Tensor], bool]
-) -> tuple[str, int, bytes] | str | None:
-    """Returns file, number and bytes of the first bad record, if any.
-
-    A file that cannot be read before it gives a sentence about the file.
-    """
-    for file in files:
-        number = 0
-        try:
-            for record in open_records(file):
-                if is_bad(record):
-                    return file, number, record.numpy()
-                number += 1
-        except tf.errors.DataLossError:
-            return describe_corruption(file, number)
-        except tf.errors.OpError as error:
-            # The words behind the name of TensorFlow's operation.
-            reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
-            return f"{file} cannot be read: {reason}."
-        if number == count_readable(file):
-            return describe_corruption(file, number)
+def _find_in_file(
+    file: str, is_bad: Callable[[tf.Tensor], bool], expected: Expected
+) -> str | None:
+    """Describes a file's first bad record, or why it cannot be read before."""
+    number = 0
+    try:
+        for record in open_records(file):
+            if is_bad(record):
+                problem = describe_bad_record(record.numpy(), expected)
+                return f"{file}, record {number}: {problem}."
+            number += 1
+    except tf.errors.DataLossError:
+        return describe_corruption(file, number)
+    except tf.errors.OpError as error:
+        # The words behind the name of TensorFlow's operation.
+        reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
+        return f"{file} cannot be read: {reason}."
+    if number == count_readable(file):
+        return describe_corruption(file, number)
     return None
 
 

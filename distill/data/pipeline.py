@@ -172,7 +172,7 @@ class VideoReader:
         turn: tuple[int, int] = (0, 1),
     ) -> Iterator[Parsed]:
         check_files([self.files[i] for i in file_indexes], self._sizes)
-        skipped = SkippedRecords.create(len(self.files))
+        skipped = SkippedRecords(len(self.files))
         dataset = self._make_batches(
             file_indexes, order, draw_key, position, turn, skipped
         )

@@ -15,42 +15,29 @@ from distill.models.frame_selection import frame_positions
 from distill.settings.schema import DataSchema
 
 GOOD = 0
-NO_ID = 1
-NO_LABELS = 2
-LABEL_OUTSIDE_CLASSES = 3
-NO_FRAMES = 4
-MISSING_FEATURE = 5
-LENGTHS_DIFFER = 6
-WRONG_WIDTH = 7
-NOT_FINITE = 8
-NO_SEGMENTS = 9
-SEGMENT_LISTS_DIFFER = 10
-SCORE_OUTSIDE = 11
-SEGMENT_LENGTH = 12
-SEGMENT_OUTSIDE = 13
-OTHER_FRAMES = 14
+# A record's reason code is its reason's place in here.
+REASONS = (
+    "",
+    "no id",
+    "no labels",
+    "label outside the classes",
+    "no frames",
+    "missing feature",
+    "feature lists of different lengths",
+    "wrong width",
+    "value not finite",
+    "no rated segments",
+    "segment lists of different lengths",
+    "segment score outside 0 to 1",
+    "segment of another length",
+    "segment outside the video",
+    "frames of another budget",
+)
 
 # Key of the budget in a record that holds the frames of a budget alone.
 BUDGET_KEY = "frame_budget"
 
 Parsed = dict[str, tf.Tensor]
-
-REASONS = {
-    NO_ID: "no id",
-    NO_LABELS: "no labels",
-    LABEL_OUTSIDE_CLASSES: "label outside the classes",
-    NO_FRAMES: "no frames",
-    MISSING_FEATURE: "missing feature",
-    LENGTHS_DIFFER: "feature lists of different lengths",
-    WRONG_WIDTH: "wrong width",
-    NOT_FINITE: "value not finite",
-    NO_SEGMENTS: "no rated segments",
-    SEGMENT_LISTS_DIFFER: "segment lists of different lengths",
-    SCORE_OUTSIDE: "segment score outside 0 to 1",
-    SEGMENT_LENGTH: "segment of another length",
-    SEGMENT_OUTSIDE: "segment outside the video",
-    OTHER_FRAMES: "frames of another budget",
-}
 
 
 def parse_record(
@@ -108,9 +95,9 @@ def parse_records(
     )
     reason = first_reason(
         [
-            (tf.equal(video_id, ""), NO_ID),
-            (need_labels & tf.equal(num_labels, 0), NO_LABELS),
-            (outside, LABEL_OUTSIDE_CLASSES),
+            (tf.equal(video_id, ""), "no id"),
+            (need_labels & tf.equal(num_labels, 0), "no labels"),
+            (outside, "label outside the classes"),
         ],
         reason,
     )
@@ -129,8 +116,9 @@ def _parse_frames(
     context, features, num_frames, reason = parse_frame_lists(
         serialized, schema, context_features | {BUDGET_KEY: held}
     )
+    most = schema.max_frames
     draws = draw_for_videos(
-        context[schema.id_key], budget.num_draws(schema.max_frames), draw_key
+        context[schema.id_key], budget.num_draws(most), draw_key
     )
     held = context[BUDGET_KEY]
     # No record can hold frames that are drawn anew in every epoch.
@@ -138,11 +126,31 @@ def _parse_frames(
         draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
     )
     is_selected = (held == budget.name) & is_fixed
-    contents = _select_and_decode(
-        features, num_frames, schema, budget, draws, is_selected
-    )
-    reason = first_reason([((held != "") & ~is_selected, OTHER_FRAMES)], reason)
-    return context, contents, reason
+    # Selected while they are strings: only what is kept is decoded.
+    num_frames, width = tf.minimum(num_frames, most), budget.width(most)
+    if budget.keeps_all:
+        kept = num_frames
+        # A slice copies its strings, so videos that fit are not sliced.
+        features = [
+            tf.cond(
+                tf.shape(feature)[1] > most,
+                lambda feature=feature: feature[:, :most],
+                lambda feature=feature: feature,
+            )
+            for feature in features
+        ]
+    else:
+        positions, kept = frame_positions(num_frames, budget, most, draws)
+        ranks = tf.range(width)[None]
+        if positions is None:
+            positions = budget.every_n * ranks
+        positions = tf.where(is_selected[:, None], ranks, positions)
+        kept = tf.where(is_selected, tf.minimum(num_frames, width), kept)
+        features = [_take(feature, positions, kept) for feature in features]
+    frames = decode_frames(features, schema, width)
+    is_other = (held != "") & ~is_selected
+    reason = first_reason([(is_other, "frames of another budget")], reason)
+    return context, {"frames": frames, "num_frames": kept}, reason
 
 
 def parse_frame_lists(
@@ -150,12 +158,7 @@ def parse_frame_lists(
     schema: DataSchema,
     context_features: dict[str, Any],
 ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor, tf.Tensor]:
-    """Parses SequenceExamples and checks their lists of frames.
-
-    Args:
-      serialized: `[batch]` strings.
-      schema: The records' layout.
-      context_features: The context's features to parse, by key.
+    """Parses SequenceExamples `[batch]` and checks their lists of frames.
 
     Returns:
       The parsed context by key; for each feature a string `[batch, frames]`,
@@ -184,10 +187,13 @@ def parse_frame_lists(
         wrong_width |= tf.reduce_any(real & wrong, axis=1)
     reason = first_reason(
         [
-            (tf.reduce_all(counts == 0, axis=1), NO_FRAMES),
-            (tf.reduce_any(counts == 0, axis=1), MISSING_FEATURE),
-            (tf.reduce_any(counts != counts[:, :1], axis=1), LENGTHS_DIFFER),
-            (wrong_width, WRONG_WIDTH),
+            (tf.reduce_all(counts == 0, axis=1), "no frames"),
+            (tf.reduce_any(counts == 0, axis=1), "missing feature"),
+            (
+                tf.reduce_any(counts != counts[:, :1], axis=1),
+                "feature lists of different lengths",
+            ),
+            (wrong_width, "wrong width"),
         ],
         tf.fill(tf.shape(serialized), GOOD),
     )
@@ -217,58 +223,16 @@ def _parse_features(
         axis=1,
     )
     finite = tf.reduce_all(tf.math.is_finite(features), axis=1)
+    wrong_width = tf.reduce_any(widths != schema.feature_sizes, axis=1)
     reason = first_reason(
         [
-            (tf.reduce_any(widths == 0, axis=1), MISSING_FEATURE),
-            (
-                tf.reduce_any(widths != schema.feature_sizes, axis=1),
-                WRONG_WIDTH,
-            ),
-            (~finite, NOT_FINITE),
+            (tf.reduce_any(widths == 0, axis=1), "missing feature"),
+            (wrong_width, "wrong width"),
+            (~finite, "value not finite"),
         ],
         tf.fill(tf.shape(serialized), GOOD),
     )
     return parsed, {"features": features}, reason
-
-
-def _select_and_decode(
-    features: list[tf.Tensor],
-    num_frames: tf.Tensor,
-    schema: DataSchema,
-    budget: FrameBudget,
-    draws: tf.Tensor,
-    is_selected: tf.Tensor,
-) -> dict[str, tf.Tensor]:
-    """Returns the `frames` and `num_frames` of a budget.
-
-    `draws` are `[batch, budget.num_draws]`; `is_selected` `[batch]` marks
-    videos that hold the budget's frames alone.
-    """
-    most = schema.max_frames
-    # Selected while they are strings: only what is kept is decoded.
-    num_frames = tf.minimum(num_frames, most)
-    if budget.keeps_all:
-        # A slice copies its strings, so videos that fit are not sliced.
-        features = [
-            tf.cond(
-                tf.shape(feature)[1] > most,
-                lambda feature=feature: feature[:, :most],
-                lambda feature=feature: feature,
-            )
-            for feature in features
-        ]
-        frames = decode_frames(features, schema, most)
-        return {"frames": frames, "num_frames": num_frames}
-    positions, kept = frame_positions(num_frames, budget, most, draws)
-    width = budget.width(most)
-    ranks = tf.range(width)[None]
-    if positions is None:
-        positions = budget.every_n * ranks
-    positions = tf.where(is_selected[:, None], ranks, positions)
-    kept = tf.where(is_selected, tf.minimum(num_frames, width), kept)
-    features = [_take(feature, positions, kept) for feature in features]
-    frames = decode_frames(features, schema, width)
-    return {"frames": frames, "num_frames": kept}
 
 
 def _take(
@@ -290,13 +254,9 @@ def _take(
 def decode_frames(
     features: list[tf.Tensor], schema: DataSchema, num_frames: int
 ) -> tf.Tensor:
-    """Decodes frames.
+    """Decodes frames, for each feature a string `[batch, frames]`.
 
-    Args:
-      features: For each feature a string `[batch, frames]`; a string of
-        another width than the schema's is cut or filled up with zeros.
-      schema: The widths.
-      num_frames: Frames of the result, as many as are given or more.
+    A string of another width than the schema's is cut or filled up with zeros.
 
     Returns:
       uint8 `[batch, num_frames, features]`, zeros beyond those given.
@@ -327,18 +287,16 @@ def _pad_frames(values: tf.Tensor, num_frames: tf.Tensor) -> tf.Tensor:
 
 
 def first_reason(
-    checks: list[tuple[tf.Tensor, Any]], otherwise: tf.Tensor
+    checks: list[tuple[tf.Tensor, str]], otherwise: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the code of the first check that failed, or `otherwise`.
+    """Returns the code of the first check that failed, else `otherwise`.
 
-    Args:
-      checks: Pairs of bools, true where the check failed, and its code.
-      otherwise: The code where no check failed.
+    A check is a pair of bools, true where it failed, and one of `REASONS`.
     """
-    reason = otherwise
-    for failed, code in reversed(checks):
-        reason = tf.where(failed, code, reason)
-    return reason
+    code = otherwise
+    for failed, reason in reversed(checks):
+        code = tf.where(failed, REASONS.index(reason), code)
+    return code
 
 
 def _to_multi_hot(

@@ -9,7 +9,7 @@ As in `distill.data.records`, nothing raises in the graph: a bad record becomes
 one empty segment with a reason code.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -106,9 +106,7 @@ def parse_all_segments(
     """
     context, features, reason = _parse_one(serialized, schema, {})
     video_id = context[schema.id_key][0]
-    reason = records.first_reason(
-        [(tf.equal(video_id, ""), records.NO_ID)], reason
-    )
+    reason = records.first_reason([(tf.equal(video_id, ""), "no id")], reason)
 
     def cut():
         count = tf.size(features[0], tf.int64) // SEGMENT_FRAMES
@@ -133,8 +131,9 @@ def _parse_one(
         schema,
         {schema.id_key: video_id, records.BUDGET_KEY: held} | context_features,
     )
+    is_other = context[records.BUDGET_KEY] != ""
     reason = records.first_reason(
-        [(context[records.BUDGET_KEY] != "", records.OTHER_FRAMES)], reason
+        [(is_other, "frames of another budget")], reason
     )
     return context, [each[0, : num_frames[0]] for each in features], reason[0]
 
@@ -150,25 +149,19 @@ def _check_segments(
     least = tf.reduce_min(counts)
     starts, ends, labels, scores = (each[:least] for each in lists)
     num_frames = tf.cast(num_frames, tf.int64)
-    checks = {
-        records.NO_SEGMENTS: counts == 0,
-        records.SEGMENT_LISTS_DIFFER: counts != counts[0],
-        records.LABEL_OUTSIDE_CLASSES: (labels < 0)
+    failed = {
+        "segment lists of different lengths": counts != counts[0],
+        "label outside the classes": (labels < 0)
         | (labels >= schema.num_classes),
-        records.SCORE_OUTSIDE: ~((scores >= 0) & (scores <= 1)),
-        records.SEGMENT_LENGTH: ends - starts != SEGMENT_FRAMES,
-        records.SEGMENT_OUTSIDE: (starts < 0) | (starts >= num_frames),
+        "segment score outside 0 to 1": ~((scores >= 0) & (scores <= 1)),
+        "segment of another length": ends - starts != SEGMENT_FRAMES,
+        "segment outside the video": (starts < 0) | (starts >= num_frames),
     }
-    failed = {code: tf.reduce_any(check) for code, check in checks.items()}
-    failed[records.NO_SEGMENTS] = tf.reduce_all(checks[records.NO_SEGMENTS])
-    return records.first_reason(
-        [
-            (tf.equal(video_id, ""), records.NO_ID),
-            (frames_reason != records.GOOD, frames_reason),
-            *((failed[code], code) for code in checks),
-        ],
-        tf.constant(records.GOOD),
-    )
+    checks = [(tf.reduce_all(counts == 0), "no rated segments")]
+    checks += [(tf.reduce_any(each), reason) for reason, each in failed.items()]
+    reason = records.first_reason(checks, tf.constant(records.GOOD))
+    reason = tf.where(frames_reason != records.GOOD, frames_reason, reason)
+    return records.first_reason([(tf.equal(video_id, ""), "no id")], reason)
 
 
 def _is_positive(scores: tf.Tensor) -> tf.Tensor:
@@ -224,50 +217,46 @@ def _cut_if_good(
     return segments | {"reason": reason}
 
 
-def describe_segments(
+def check_segments(
     context: Any, num_frames: int, schema: DataSchema
-) -> str | None:
-    """Says what is wrong with a record's rated segments; None if nothing."""
+) -> Iterator[str]:
+    """Yields what is wrong with a record's rated segments.
+
+    What comes after the first problem may follow from it.
+    """
     lists = {}
     for key, kind in _LISTS.items():
         found = context[key].WhichOneof("kind") if key in context else None
         if found not in (_KINDS[kind], None):
-            return f"the list {key!r} is a {found}, not of {_KINDS[kind]}"
+            yield f"the list {key!r} is a {found}, not of {_KINDS[kind]}"
         lists[key] = getattr(context[key], _KINDS[kind]).value if found else []
     counts = {key: len(values) for key, values in lists.items()}
     if not any(counts.values()):
-        return (
+        yield (
             f"no rated segments under {', '.join(map(repr, _LISTS))} "
             f"(--segment_labels); the record has the keys {sorted(context)}"
         )
     if len(set(counts.values())) > 1:
-        return f"its segment lists differ in length: {counts}"
-    return _describe_ratings(lists, num_frames, schema)
-
-
-def _describe_ratings(
-    lists: Mapping[str, Sequence], num_frames: int, schema: DataSchema
-) -> str | None:
+        yield f"its segment lists differ in length: {counts}"
     starts, ends, labels, scores = lists.values()
     for label in labels:
         if not 0 <= label < schema.num_classes:
-            return (
+            yield (
                 f"segment label {label} is outside the {schema.num_classes} "
                 f"classes (0 to {schema.num_classes - 1}, --num_classes)"
             )
     for score in scores:
         if not 0 <= score <= 1:
-            return f"segment score {score} is outside 0 to 1"
+            yield f"segment score {score} is outside 0 to 1"
     for start, end in zip(starts, ends, strict=True):
         if end - start != SEGMENT_FRAMES:
-            return (
+            yield (
                 f"the segment from frame {start} to before {end} has "
                 f"{end - start} frames instead of {SEGMENT_FRAMES}"
             )
     for start in starts:
         if not 0 <= start < num_frames:
-            return (
+            yield (
                 f"a segment starts at frame {start}, outside the video's "
                 f"{num_frames} frames"
             )
-    return None

@@ -1,7 +1,5 @@
 """Counts of the records that a pass over the data leaves out."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
@@ -19,7 +17,6 @@ from distill.data.tfrecords import (
 )
 
 
-@dataclasses.dataclass
 class SkippedRecords:
     """Counters inside the graph of the records of one pass.
 
@@ -32,28 +29,18 @@ class SkippedRecords:
       bytes_read: int64 `[files]`, framed bytes of the whole records read.
     """
 
-    seen: tf.Variable
-    parsed: tf.Variable
-    reasons: tf.Variable
-    first: tf.Variable
-    bytes_read: tf.Variable
-
-    @classmethod
-    def create(cls, num_files: int) -> "SkippedRecords":
-        """Returns counters at zero."""
-        num_reasons = max(records.REASONS) + 1
+    def __init__(self, num_files: int):
+        num_reasons = len(records.REASONS)
 
         def counter(value):
             return tf.Variable(tf.constant(value, tf.int64), trainable=False)
 
         with tf.device("CPU"):
-            return cls(
-                counter([0] * num_files),
-                counter([0] * num_files),
-                counter([0] * num_reasons),
-                counter([[-1, -1]] * num_reasons),
-                counter([0] * num_files),
-            )
+            self.seen = counter([0] * num_files)
+            self.parsed = counter([0] * num_files)
+            self.reasons = counter([0] * num_reasons)
+            self.first = counter([[-1, -1]] * num_reasons)
+            self.bytes_read = counter([0] * num_files)
 
     def count_bytes(self, raw: records.Parsed) -> records.Parsed:
         """Counts the framed bytes of one or several records; returns them."""
@@ -79,11 +66,11 @@ class SkippedRecords:
     def report(self, files: list[str], expected: Expected) -> list[str]:
         """Returns a line for every reason for which records were skipped."""
         lines = []
-        reasons = self.reasons.numpy()
-        for code, name in records.REASONS.items():
-            if not reasons[code]:
+        reasons, first = self.reasons.numpy(), self.first.numpy()
+        for code, name in enumerate(records.REASONS):
+            if code == records.GOOD or not reasons[code]:
                 continue
-            index, number = self.first.numpy()[code]
+            index, number = first[code]
             problem = describe_bad_record(
                 read_record(files[index], number), expected, code
             )

@@ -8,6 +8,7 @@ the process where that much memory does not exist. So every reader asks only
 for the records before an impossible length.
 """
 
+import contextlib
 import functools
 import os
 import struct
@@ -123,11 +124,9 @@ def read_record(file: str, number: int) -> bytes:
 def count_whole_records(file: str) -> int:
     """Returns how many records precede the damage in a file, or its end."""
     number = 0
-    try:
+    with contextlib.suppress(tf.errors.DataLossError):
         for _ in open_records(file):
             number += 1
-    except tf.errors.DataLossError:
-        pass
     return number
 
 
@@ -144,10 +143,8 @@ def read_raw_records(
 ) -> tf.data.Dataset:
     """Returns the records of files; several files are read alternately.
 
-    Args:
-      files: Names of TFRecord files.
-      file_indexes: The order in which they are begun.
-      skip_damaged: Whether a damaged file ends at its damage; else it raises.
+    The files are begun in the order of `file_indexes`. With `skip_damaged` a
+    damaged file ends at its damage; else it raises.
 
     Returns:
       A dataset of dicts of `file_index`, `record_number` in the file, from 0,

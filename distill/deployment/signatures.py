@@ -148,10 +148,9 @@ class ServingModule(tf.Module):
             need_labels=False,
             budget=self.interface.reading_budget,
         )
-        reasons = [REASONS.get(code, "") for code in range(max(REASONS) + 1)]
         worst = tf.reduce_max(parsed.pop("reason"))
         check = tf.debugging.Assert(
-            worst == GOOD, ["bad record:", tf.gather(reasons, worst)]
+            worst == GOOD, ["bad record:", tf.gather(REASONS, worst)]
         )
         keys = ("frames", "num_frames", "features")
         inputs = {key: parsed[key] for key in keys if key in parsed}

@@ -131,8 +131,8 @@ class FileChecker:
         good = []
         for index, (number, record) in enumerate(batch):
             message = self._read_strictly(record)
-            reason = records.REASONS.get(int(reasons[index]))
-            if reason is not None or message is None:
+            reason = records.REASONS[reasons[index]]
+            if reason or message is None:
                 reason = reason or UNREADABLE
                 self._add_bad_record(found, reason, number, record)
                 continue
