@@ -41,16 +41,19 @@ _HEADER_BYTES = 512
 _NAME = re.compile(r"checkpoint-(\d{8,})\.h5")
 
 
-def weight_names(model: keras.Layer) -> dict[str, keras.Variable]:
+def weight_names(
+    model: keras.Layer, prefix: str = ""
+) -> dict[str, keras.Variable]:
     """Names a model's weights by the path of their layer within the model.
 
     The cell that Keras puts into every recurrent layer is left out of the
-    name.
+    name. Only names that begin with the prefix are returned.
     """
-    return _unique(
+    named = _unique(
         (re.sub(r"/\w+_cell/", "/", weight.path.split("/", 1)[1]), weight)
         for weight in model.weights
     )
+    return {n: weight for n, weight in named.items() if n.startswith(prefix)}
 
 
 def random_state_names(model: keras.Model) -> dict[str, keras.Variable]:
@@ -94,7 +97,8 @@ def write_checkpoint(
         file that was there stays.
     """
     num_bytes = sum(
-        math.prod(variable.shape) * _item_bytes(variable) + _HEADER_BYTES
+        math.prod(variable.shape) * np.dtype(variable.dtype).itemsize
+        + _HEADER_BYTES
         for variables in groups.values()
         for variable in variables.values()
     )
@@ -113,10 +117,6 @@ def write_checkpoint(
                         f"infinite: {path} is not written."
                     )
                 file[f"{group}/{name}"] = values
-
-
-def _item_bytes(variable: keras.Variable) -> int:
-    return int(re.sub(r"\D", "", str(variable.dtype)) or 8) // 8
 
 
 def write_attributes(
@@ -279,15 +279,6 @@ def require_checkpoints(directory: str | Path) -> list[Path]:
     raise CheckpointError(f"There is no checkpoint in {directory}.")
 
 
-def newest_checkpoint(directory: str | Path) -> Path:
-    """Returns a run's checkpoint of the greatest step.
-
-    Raises:
-      CheckpointError: There is none.
-    """
-    return require_checkpoints(directory)[-1]
-
-
 def choose_checkpoint(
     checkpoint: str | None, directory: str | None
 ) -> str | Path:
@@ -300,7 +291,7 @@ def choose_checkpoint(
         return checkpoint
     if directory is None:
         raise CheckpointError("Give a value to --checkpoint or --train_dir.")
-    return newest_checkpoint(directory)
+    return require_checkpoints(directory)[-1]
 
 
 def follow(directory: str | Path, poll_seconds: float) -> Iterator[Path]:

@@ -91,12 +91,10 @@ def open_checkpoint(path: str | Path) -> h5py.File:
     with contextlib.ExitStack() as stack:
         stack.enter_context(file)
         with refuse_damage(path):
-            if "format" in file.attrs:
+            has_format = "format" in file.attrs
+            if has_format:
                 _check_attributes(file.id)
-                is_checkpoint = read_text(file, "format") == FORMAT
-            else:
-                is_checkpoint = False
-            if not is_checkpoint:
+            if not has_format or read_text(file, "format") != FORMAT:
                 raise CheckpointError(
                     f"{path} is an HDF5 file, but no checkpoint of this "
                     "toolkit."
@@ -208,7 +206,10 @@ def _walk(root: h5g.GroupID) -> Iterator[tuple[str, Any]]:
         if prefix.count("/") >= _MOST_DEPTH:
             raise _RefusedError(f"its groups lie deeper than {_MOST_DEPTH}")
         for raw_name in group:
-            name = prefix + _check_name(raw_name)
+            name = raw_name.decode("utf-8", "surrogateescape")
+            if not name.isprintable() or name in (".", ".."):
+                raise _RefusedError(f"it holds the name {name!a}")
+            name = prefix + name
             if group.links.get_info(raw_name).type != h5py.h5l.TYPE_HARD:
                 raise _RefusedError(
                     f"{name} is a link to another place or file"
@@ -228,13 +229,6 @@ def _walk(root: h5g.GroupID) -> Iterator[tuple[str, Any]]:
 
 def _address(item: Any) -> int:
     return h5o.get_info(item).addr
-
-
-def _check_name(raw_name: bytes) -> str:
-    name = raw_name.decode("utf-8", "surrogateescape")
-    if not name.isprintable() or name in (".", ".."):
-        raise _RefusedError(f"it holds the name {name!a}")
-    return name
 
 
 def _check_dataset(name: str, dataset: h5d.DatasetID, size: int) -> int:

@@ -16,11 +16,7 @@ def main() -> None:
 
     start_tensorflow(gpu=-1)
     from distill.checkpoints.checkpoint import choose_checkpoint
-    from distill.checkpoints.conversion import (
-        convert_to_student,
-        print_conversion,
-    )
+    from distill.checkpoints.conversion import convert_to_student
 
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
-    sizes = convert_to_student(checkpoint, FLAGS.student_checkpoint)
-    print_conversion(checkpoint, FLAGS.student_checkpoint, sizes)
+    print(*convert_to_student(checkpoint, FLAGS.student_checkpoint), sep="\n")

@@ -18,9 +18,9 @@ from distill.checkpoints.checkpoint import (
     follow,
     list_checkpoints,
     load_variables,
-    newest_checkpoint,
     open_checkpoint,
     read_settings,
+    require_checkpoints,
     write_checkpoint,
 )
 from distill.system.atomic_files import replace_atomically
@@ -157,7 +157,7 @@ def test_checkpoints_are_listed_by_step_and_nothing_else_is(tmp_path):
         (tmp_path / name).touch()
     listed = [path.name for path in list_checkpoints(tmp_path)]
     assert listed == names[::-1]
-    assert newest_checkpoint(tmp_path).name == names[0]
+    assert require_checkpoints(tmp_path)[-1].name == names[0]
     assert choose_checkpoint(None, str(tmp_path)).name == names[0]
     assert choose_checkpoint("mine.h5", str(tmp_path)) == "mine.h5"
 
@@ -166,7 +166,7 @@ def test_directory_without_checkpoints_is_named(tmp_path):
     assert list_checkpoints(tmp_path / "missing") == []
     for directory in (tmp_path, tmp_path / "missing"):
         with pytest.raises(CheckpointError, match=str(directory)):
-            newest_checkpoint(directory)
+            require_checkpoints(directory)[-1]
     with pytest.raises(CheckpointError, match="--checkpoint or --train_dir"):
         choose_checkpoint(None, None)
 

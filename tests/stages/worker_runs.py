@@ -7,7 +7,7 @@ from typing import Any
 
 import stage_runs
 
-from distill.checkpoints.checkpoint import newest_checkpoint
+from distill.checkpoints.checkpoint import require_checkpoints
 from distill.distributed.workers import Workers
 from distill.evaluation.evaluate import evaluate_checkpoint, predict_videos
 from distill.evaluation.inference import write_shared_predictions
@@ -68,7 +68,7 @@ def train(
     make_settings, shard_by = RUNS[name]
     settings = make_settings(videos, accumulate_steps=accumulate_steps)
     if name == "finetuned":
-        checkpoint = str(newest_checkpoint(directory / "joint"))
+        checkpoint = str(require_checkpoints(directory / "joint")[-1])
         settings = dataclasses.replace(settings, initial_checkpoint=checkpoint)
     pattern = f"{videos}/validate-*.tfrecord"
     validation = name in ("finetuned", "files")
@@ -86,7 +86,7 @@ def score(
 ) -> dict[str, Any]:
     """Returns the scores of a run's newest checkpoint."""
     scores = evaluate_checkpoint(
-        newest_checkpoint(run),
+        require_checkpoints(run)[-1],
         "student",
         stage_runs.validation_reader(videos, batch_size=7),
         sharing=SharedReading(workers, shard_by == "batch"),
@@ -99,7 +99,7 @@ def predict(
 ) -> None:
     """Writes the predictions of a run's newest checkpoint as CSV."""
     with workers.scope():
-        network = load_network(newest_checkpoint(run), "student")
+        network = load_network(require_checkpoints(run)[-1], "student")
     sharing = SharedReading(workers, shard_by == "batch")
     reader = stage_runs.validation_reader(videos, batch_size=7)
     path = directory / f"predictions-{shard_by}.csv"
