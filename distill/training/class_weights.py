@@ -11,14 +11,9 @@ _BYTES_A_LINE = 1_000
 
 
 def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
-    """Reads a file with one positive number a line.
+    """Returns float32 `[classes]` of a file with one positive number a line.
 
-    Args:
-      path: The file; line 1 is for class 0.
-      num_classes: Number of classes, and so of lines.
-
-    Returns:
-      float32 `[classes]`.
+    Line 1 is for class 0.
 
     Raises:
       ValueError: A line holds something else, or the number of lines differs;
@@ -31,26 +26,21 @@ def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
             f"{path} holds no weights of {num_classes} classes: {error} "
             "(--class_weights_file)."
         ) from error
-    weights = [
-        _parse_weight(line, f"{path}, line {number}")
-        for number, line in enumerate(text.rstrip().splitlines(), start=1)
-    ]
+    weights = []
+    for number, line in enumerate(text.rstrip().splitlines(), start=1):
+        try:
+            weight = float(line)
+        except ValueError:
+            weight = math.nan
+        if not 0 < weight < math.inf:
+            raise ValueError(
+                f"{path}, line {number}: a class's weight must be a positive "
+                f"number, got {line.strip()!r} (--class_weights_file)."
+            )
+        weights.append(weight)
     if len(weights) != num_classes:
         raise ValueError(
             f"{path} has {len(weights)} lines; it must hold one weight for "
             f"each of the {num_classes} classes (--class_weights_file)."
         )
     return np.array(weights, np.float32)
-
-
-def _parse_weight(line: str, place: str) -> float:
-    try:
-        weight = float(line)
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight < math.inf:
-        raise ValueError(
-            f"{place}: a class's weight must be a positive number, got "
-            f"{line.strip()!r} (--class_weights_file)."
-        )
-    return weight

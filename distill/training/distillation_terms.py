@@ -23,9 +23,6 @@ class DistillationTerms:
     projection before the representation loss; it is no part of the student.
 
     Args:
-      settings: Weights and forms of the terms.
-      student: The network that learns.
-      teachers: The networks that teach.
       student_views: Number of copies of each video in the outputs.
       teacher_weights: Weight of each teacher in the means; empty for equal
         weights.

@@ -32,10 +32,8 @@ class NetworkEma:
     def update(self, steps: tf.Tensor) -> None:
         """Takes the weights after one step into the EMA (in the graph).
 
-        Args:
-          steps: Scalar int, steps before this one. In early steps the decay
-            is smaller, `steps / (steps + 9)`: the first step copies the
-            weights.
+        `steps`, scalar int, are those before this one. After few the decay is
+        smaller, `steps / (steps + 9)`: the first step copies the weights.
         """
         steps = tf.cast(steps, tf.float32)
         decay = tf.minimum(self._decay, steps / (steps + 9))

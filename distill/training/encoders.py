@@ -1,15 +1,8 @@
-"""Starting networks with the encoder of a trained autoencoder."""
+"""The encoder of a trained autoencoder in the settings of a run."""
 
 import dataclasses
-from collections.abc import Iterable
 
-from distill.checkpoints.checkpoint import (
-    CheckpointError,
-    load_variables,
-    read_settings,
-    weight_names,
-)
-from distill.networks.network import Network
+from distill.checkpoints.checkpoint import CheckpointError, read_settings
 from distill.networks.stored_settings import read_validated_settings
 from distill.settings.run import RunSettings
 
@@ -71,32 +64,14 @@ def keep_encoder(
     Raises:
       ValueError: The student has no encoder, but a flag asks for one.
     """
+    if checkpoint is None and freeze_encoder is None:
+        return settings
     student = settings.network("student")
-    if student.encoder_sizes:
-        if freeze_encoder is not None:
-            student = dataclasses.replace(
-                student, freeze_encoder=freeze_encoder
-            )
-        return dataclasses.replace(settings, student=student)
-    if checkpoint is not None or freeze_encoder is not None:
+    if not student.encoder_sizes:
         raise ValueError(
             "--encoder_checkpoint, --freeze_encoder: the student of "
             f"{settings.initial_checkpoint} was trained without an encoder."
         )
-    return settings
-
-
-def load_encoders(checkpoint: str, networks: Iterable[Network]) -> list[str]:
-    """Loads an autoencoder's encoder into networks; returns log lines.
-
-    Raises:
-      CheckpointError: The file holds no such encoder.
-    """
-    for network in networks:
-        encoder = {
-            name: weight
-            for name, weight in weight_names(network.model).items()
-            if name.startswith("encoder/")
-        }
-        load_variables(checkpoint, "autoencoder", encoder)
-    return [f"starting from the encoder of {checkpoint}"]
+    if freeze_encoder is not None:
+        student = dataclasses.replace(student, freeze_encoder=freeze_encoder)
+    return dataclasses.replace(settings, student=student)

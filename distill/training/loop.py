@@ -21,12 +21,13 @@ from distill.evaluation.shared_reading import SharedReading
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.system.signals import catch_signals
+from distill.training.initial_weights import load_initial_weights
 from distill.training.micro_batches import MicroBatchPlan, join_predictions
 from distill.training.optimizers import learning_rate
 from distill.training.run_log import RunLog
 from distill.training.run_state import RunState
 from distill.training.streams import EpochReader, StepBatch
-from distill.training.trainers import build_trainer, load_initial_weights
+from distill.training.trainers import build_trainer
 
 
 class TrainingRun:

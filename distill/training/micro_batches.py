@@ -66,16 +66,11 @@ class MicroBatchPlan:
 
 
 def make_micro_batch(batch: Batch, total: int, number: int) -> Batch:
-    """Adds to a batch its weight in the step and its number.
-
-    Args:
-      batch: Tensors whose first axis is the batch.
-      total: Number of examples of the whole step.
-      number: Number of the micro-batch in the step, from 0.
+    """Adds to a batch its weight in the step and its number, from 0.
 
     Returns:
-      The batch with `micro_batch_weight` float32, its fraction of the
-      examples, and `micro_batch_number` int64, both scalars.
+      The batch with `micro_batch_weight` float32, its fraction of the step's
+      `total` examples, and `micro_batch_number` int64, both scalars.
     """
     weight = count_examples(batch) / total
     return batch | {
@@ -89,9 +84,7 @@ def join_predictions(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Joins the predictions of a step's micro-batches for its metrics.
 
-    Args:
-      micro_batches: With `labels` and, of segments, `label_weights`.
-      predictions: For each micro-batch `[micro_batch, classes]` by network.
+    Those of each micro-batch are `[micro_batch, classes]` by network.
 
     Returns:
       Predictions `[batch, classes]` by network, and labels `[batch, classes]`;
@@ -120,12 +113,8 @@ def split_batch(batch: Batch, num_pieces: int) -> list[Batch]:
 
     Mixup mixes each example with its mirror image: the example as far from
     the other end of the batch. Both get into the same piece, and are mirror
-    images there too.
-
-    Args:
-      batch: Tensors whose first axis is the batch.
-      num_pieces: Number of pieces. The first ones are filled first; without
-        enough examples the last ones are empty.
+    images there too. The first pieces are filled first; without enough
+    examples the last ones are empty.
     """
     if num_pieces == 1:
         return [batch]

@@ -34,14 +34,10 @@ def apply_gradients(
     variables: Sequence[keras.Variable],
     clip_norm: float,
 ) -> None:
-    """Changes the variables once, by clipped gradients.
+    """Changes the variables once, by clipped gradients, one each or None.
 
-    Args:
-      optimizer: Built for the variables.
-      gradients: One for each variable, or None.
-      variables: The variables to change.
-      clip_norm: Largest L2 norm of each variable's gradient. Larger gradients
-        are scaled down to it; 0 for no bound.
+    A gradient whose L2 norm is above `clip_norm` is scaled down to it; 0 is no
+    bound.
     """
     if clip_norm:
         gradients = [

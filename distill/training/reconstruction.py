@@ -42,9 +42,7 @@ def reconstruction_error(inputs: Batch, reconstruction):
 class Reconstructor(Trainer):
     """Trains an autoencoder by the mean of `reconstruction_error`.
 
-    Args:
-      autoencoder: A built model from preprocessed inputs to `reconstruction`.
-      training: The optimiser.
+    The autoencoder is built, from preprocessed inputs to `reconstruction`.
     """
 
     def __init__(self, autoencoder: keras.Model, training: TrainingSettings):

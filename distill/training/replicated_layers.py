@@ -26,9 +26,6 @@ class MicroBatchSeeds:
     micro-batch is added to the seeds that it gives, so that a micro-batch
     draws the same numbers on any device and in any accumulation step.
     Micro-batch 0 draws the numbers of a whole batch.
-
-    Args:
-      models: The models whose layers draw.
     """
 
     def __init__(self, models: Iterable[keras.Model]):
@@ -54,12 +51,10 @@ class MicroBatchSeeds:
 
     @contextlib.contextmanager
     def drawing(self, number: tf.Tensor, is_last: bool) -> Iterator[None]:
-        """Draws for one micro-batch in the body (in the graph).
+        """Draws for the micro-batch of a number, scalar int64 (in the graph).
 
-        Args:
-          number: Scalar int64, number of the micro-batch.
-          is_last: Whether this accumulation step ends the step. Otherwise the
-            generators get their old states back.
+        Unless this accumulation step is the step's last, the generators get
+        their old states back.
         """
         before = [tf.identity(g.state.value) for g in self._generators]
         self._current.number = number

@@ -133,11 +133,8 @@ class RunLog:
     ) -> None:
         """Reports one step: metrics on its batch, loss terms, speed.
 
-        Args:
-          progress: `step`, `epoch` and `learning_rate`.
-          terms: Terms of the loss by name.
-          predictions: `[batch, classes]` by network.
-          labels: bool `[batch, classes]`.
+        The progress is `step`, `epoch` and `learning_rate`; the predictions
+        are `[batch, classes]` by network, the labels bool `[batch, classes]`.
         """
         line: dict[str, Any] = {"kind": "step"} | progress
         for role, values in predictions.items():

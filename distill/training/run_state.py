@@ -118,7 +118,18 @@ class RunState:
         Raises:
           ValueError: A setting changed that must stay the same.
         """
-        changed = compare_with_checkpoint(checkpoint, self.settings)
+        changed = changed_settings(read_settings(checkpoint), self.settings)
+        fixed = [
+            f"{name}: {change}"
+            for name, change in changed.items()
+            if name.startswith(_FIXED_SECTIONS) or name in _FIXED_SETTINGS
+        ]
+        if fixed:
+            raise ValueError(
+                f"{checkpoint} was written with other settings "
+                f"({'; '.join(fixed)}). Use them again, another --train_dir, "
+                "or --start_new_model."
+            )
         self._load(checkpoint)
         return [
             f"going on from {checkpoint}: step {self.progress.step}, "
@@ -207,26 +218,3 @@ class RunState:
         return (
             f"{error} Going back to {newest}, and on without the batches since."
         )
-
-
-def compare_with_checkpoint(
-    checkpoint: Path, settings: RunSettings
-) -> dict[str, str]:
-    """Returns the settings that differ from a checkpoint's, `old -> new`.
-
-    Raises:
-      ValueError: A setting differs that must stay the same in a run.
-    """
-    changed = changed_settings(read_settings(checkpoint), settings)
-    fixed = [
-        f"{name}: {change}"
-        for name, change in changed.items()
-        if name.startswith(_FIXED_SECTIONS) or name in _FIXED_SETTINGS
-    ]
-    if fixed:
-        raise ValueError(
-            f"{checkpoint} was written with other settings "
-            f"({'; '.join(fixed)}). Use them again, another --train_dir, or "
-            "--start_new_model."
-        )
-    return changed

@@ -77,13 +77,9 @@ class EpochReader:
     ) -> Iterator[StepBatch]:
         """Yields this worker's batch for each step of an epoch.
 
-        Args:
-          seed: The run's seed.
-          epoch: Number of the epoch, from 0.
-          buffer_size: Records among which the next one is drawn.
-          positions: Examples of each stream read so far; empty at the start
-            of an epoch.
-          caught: Signals that this process has received.
+        The order is that of `VideoReader.read_shuffled`. `positions` are the
+        examples of each stream read so far, none at the start of an epoch;
+        `caught` are the signals that this process has received.
         """
         if not any(positions):
             positions = [0] * self.num_streams

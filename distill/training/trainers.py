@@ -1,4 +1,4 @@
-"""From the settings of a run to its trainer and its initial weights."""
+"""From the settings of a run to its trainer."""
 
 from typing import cast
 
@@ -11,11 +11,6 @@ from distill.settings.run import RunSettings
 from distill.training.class_weights import read_class_weights
 from distill.training.distiller import Distiller
 from distill.training.ema import NetworkEma
-from distill.training.encoders import load_encoders
-from distill.training.initial_weights import (
-    load_from_teacher,
-    load_initial_student,
-)
 from distill.training.reconstruction import Reconstructor
 from distill.training.training_step import Trainer
 
@@ -102,44 +97,3 @@ def _load_teachers(settings: RunSettings) -> tuple[Network, ...]:
             )
         teachers.append(teacher)
     return tuple(teachers)
-
-
-def load_initial_weights(settings: RunSettings, trainer: Trainer) -> list[str]:
-    """Loads the weights with which a new run does not start afresh.
-
-    Returns:
-      Lines that name the teachers and the loaded weights.
-
-    Raises:
-      CheckpointError: A file does not hold the weights that are needed.
-    """
-    if not isinstance(trainer, Distiller):
-        return []
-    checkpoints = settings.teacher_checkpoints
-    weights = [f" (weight {weight:.4g})" for weight in settings.teacher_weights]
-    weights = weights or [""] * len(checkpoints)
-    messages = [
-        f"learning from {checkpoint}{weight}"
-        for checkpoint, weight in zip(checkpoints, weights, strict=True)
-    ]
-    distillation = trainer.distillation
-    if distillation.mimic or distillation.start_from_teacher:
-        messages += load_from_teacher(
-            checkpoints[0],
-            trainer.student,
-            classifier_alone=not distillation.start_from_teacher,
-            role=next(iter(settings.teacher_networks), None),
-        )
-    if settings.encoder_checkpoint:
-        messages += load_encoders(
-            settings.encoder_checkpoint, trainer.networks.values()
-        )
-    if settings.initial_checkpoint:
-        messages += load_initial_student(
-            settings.initial_checkpoint,
-            trainer.student,
-            settings.data.num_classes,
-        )
-    for ema in trainer.emas.values():
-        ema.start()
-    return messages

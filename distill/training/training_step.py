@@ -37,11 +37,6 @@ class Trainer(abc.ABC):
 
     A trainer and its models are built under the strategy's scope.
 
-    Args:
-      models: The models that train.
-      variables: The variables to change.
-      training: Optimiser and clip norm.
-
     Attributes:
       optimizer: Built for the variables.
       progress: Scalar variable: 0 in the run's first epoch, 1 in the last.

@@ -138,7 +138,7 @@ def test_non_finite_weights_are_refused(spoil, message, spoiled, tmp_path):
     assert_every_reader_refuses(path, message, tmp_path / "other.h5")
     with refused(message):
         student = load_network(tmp_path / "other.h5", "student")
-        load_initial_student(path, student, 10)
+        load_initial_student(path, student)
 
 
 @pytest.mark.parametrize(("spoil", "message"), cases(PROGRESSES))

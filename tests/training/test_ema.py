@@ -175,7 +175,7 @@ def test_the_average_is_the_result_of_a_run(joint, tmp_path):
     assert_same_weights(load_network(converted, "student"), average)
     for checkpoint in (path, converted):
         student = make_student(seed=8)
-        load_initial_student(checkpoint, student, NUM_CLASSES)
+        load_initial_student(checkpoint, student)
         assert_same_weights(student, average)
 
 

@@ -16,7 +16,8 @@ from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.settings.run import NetworkSettings
 from distill.settings.training import DistillationSettings
-from distill.training.trainers import build_trainer, load_initial_weights
+from distill.training.initial_weights import load_initial_weights
+from distill.training.trainers import build_trainer
 from tests.numpy_losses import numpy_kl
 from tests.training.tiny_networks import (
     BOTH_TERMS,
