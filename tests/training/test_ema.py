@@ -163,8 +163,7 @@ def test_the_average_is_the_result_of_a_run(joint, tmp_path):
     # Now `average` is the student's.
     assert_same_weights(trainer.result, average)
     converted = tmp_path / "student.h5"
-    lines = convert_to_student(path, converted)
-    sizes = dict(line.split(": ") for line in lines)
+    sizes = dict(s.split(": ") for s in convert_to_student(path, converted))
     assert sizes["kept student_ema"] == sizes["left out student"]
     with h5py.File(converted) as file:
         assert set(file) == {"student"}
