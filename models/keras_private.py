@@ -5,6 +5,7 @@ which `pyproject.toml` pins the project; try them again before it is raised.
 Each function says why no public name serves.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -46,13 +47,8 @@ def replace_moments(
       moments: Called with the inputs, their mask (or None) and `axes`;
         returns mean and variance `[dim]`.
     """
-    axes = norm._reduction_axes
-
-    def axes_moments(inputs: Any, mask: Any) -> Any:
-        return moments(inputs, mask, axes=axes)
-
     untyped: Any = norm
-    untyped._moments = axes_moments
+    untyped._moments = functools.partial(moments, axes=norm._reduction_axes)
 
 
 def leave_gradients_as_given(optimizer: Any) -> None:

@@ -5,7 +5,7 @@ listed and checked at once.
 """
 
 import dataclasses
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,10 +51,7 @@ def resolve_arguments(
 ) -> dict[str, ArgumentValue]:
     """Returns all arguments of a model: those given over its defaults.
 
-    Args:
-      name: A model's name.
-      given: Values for some of its arguments; names that belong to other
-        models or classifiers are ignored.
+    Arguments of other models or classifiers are ignored.
 
     Raises:
       ValueError: `name`, the classifier or an argument is unknown.
@@ -87,7 +84,7 @@ def build_model(
 
     Args:
       name: A model's name.
-      arguments: Its sizes; the defaults complete them.
+      arguments: Its sizes, as `resolve_arguments` takes them.
       num_classes: Classes of its predictions.
       feature_sizes: Width of every feature of a frame, in order.
       max_frames: Frames of the longest video it will read.
@@ -148,7 +145,4 @@ def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
 
 
 def _load(factory: str) -> Any:
-    module, attribute = factory.split(":")
-    return getattr(
-        importlib.import_module(f"distill.models.{module}"), attribute
-    )
+    return pkgutil.resolve_name(f"distill.models.{factory}")

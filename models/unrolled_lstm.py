@@ -61,11 +61,7 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
     @ops.custom_gradient
     def run(inputs, kernel, recurrent_kernel, bias):
         steps = _Steps(inputs, kernel, recurrent_kernel, bias, is_real)
-
-        def gradient(*upstream):
-            return steps.gradient(*upstream)
-
-        return (ops.stack(steps.outputs), steps.h, steps.c), gradient
+        return (ops.stack(steps.outputs), steps.h, steps.c), steps.gradient
 
     return run(inputs, *weights)
 

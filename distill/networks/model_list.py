@@ -55,10 +55,12 @@ def _measure(name: str, level: str, schema: DataSchema) -> ModelSize:
     size = ModelSize(name, level, arguments, classifier, classifier_arguments)
     schema = dataclasses.replace(schema, frame_features=level == "frame")
     try:
-        parameters, macs = measure_network(settings, schema)
+        network = measure_network(settings, schema)
     except ValueError as error:
         return dataclasses.replace(size, problem=str(error))
-    return dataclasses.replace(size, parameters=parameters, macs=macs)
+    return dataclasses.replace(
+        size, parameters=network.num_parameters, macs=network.macs
+    )
 
 
 def print_models(models: Sequence[ModelSize], schema: DataSchema) -> None:

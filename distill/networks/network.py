@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -165,21 +165,11 @@ def input_shapes(
     return {"features": (None, width)}
 
 
-class NetworkSize(NamedTuple):
-    """Number of weight values, and MACs of one video of the most frames."""
-
-    parameters: int
-    macs: int
-
-
-def measure_network(
-    settings: NetworkSettings, schema: DataSchema
-) -> NetworkSize:
-    """Measures a network in a graph that allocates no weights.
+def measure_network(settings: NetworkSettings, schema: DataSchema) -> Network:
+    """Returns a network to measure, built in a graph that allocates no weights.
 
     Raises:
       ValueError: The settings do not fit one another or the data.
     """
     with tf.Graph().as_default():
-        network = build_network(settings, schema, "student")
-        return NetworkSize(network.num_parameters, network.macs)
+        return build_network(settings, schema, "student")

@@ -10,11 +10,9 @@ import functools
 import json
 import math
 import random
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from distill.checkpoints.checkpoint import (
@@ -120,27 +118,23 @@ def _expect_shapes(network: str, schema: DataSchema, role: str) -> Shapes:
     # The network's settings are JSON, so that they can be a key of the cache.
     # Keras seeds later layers by Python's random numbers: none may be used up.
     state = random.getstate()
+    fields = json.loads(network)
     try:
         with tf.Graph().as_default():
-            model = _build(json.loads(network), schema, role)
+            if role == _AUTOENCODER:
+                width = schema.num_features
+                sizes = fields["encoder_sizes"]
+                model = registry.build_autoencoder(width, sizes)
+                model.build({"features": (None, width)})
+            else:
+                settings = read_dataclass(NetworkSettings, fields)
+                model = build_network(settings, schema, role).model
             return {
                 name: tuple(weight.shape)
                 for name, weight in weight_names(model).items()
             }
     finally:
         random.setstate(state)
-
-
-def _build(
-    fields: Mapping[str, Any], schema: DataSchema, role: str
-) -> keras.Model:
-    if role == _AUTOENCODER:
-        width = schema.num_features
-        model = registry.build_autoencoder(width, fields["encoder_sizes"])
-        model.build({"features": (None, width)})
-        return model
-    settings = read_dataclass(NetworkSettings, fields)
-    return build_network(settings, schema, role).model
 
 
 def _compare_shapes(place: str, stored: Shapes, expected: Shapes) -> None:
