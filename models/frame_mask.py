@@ -1,4 +1,8 @@
-"""Mask, mean and maximum of the real frames of a padded batch."""
+"""Mask, mean and maximum of the real frames of a padded batch.
+
+`values` are `[batch, frames, dim]` floats. A `mask` is `[batch, frames]`
+booleans, True for real frames.
+"""
 
 from keras import ops
 
@@ -7,26 +11,16 @@ _LOWEST = -1e30
 
 
 def frame_mask(frames, num_frames):
-    """Returns the mask of the real frames.
+    """Returns the mask: False at or beyond `num_frames`, `[batch]` ints.
 
-    Args:
-      frames: `[batch, frames, features]`; only its shape is used.
-      num_frames: `[batch]` ints, real frames of each video.
-
-    Returns:
-      `[batch, frames]` booleans: False at or beyond `num_frames`.
+    Of `frames`, `[batch, frames, features]`, only the shape is used.
     """
     positions = ops.arange(ops.shape(frames)[1], dtype="int32")
     return positions[None, :] < ops.cast(num_frames, "int32")[:, None]
 
 
 def zero_padding(values, mask):
-    """Returns `values` with zeros where a frame is not real.
-
-    Args:
-      values: `[batch, frames, dim]`.
-      mask: `[batch, frames]` booleans, or None where all frames are real.
-    """
+    """Returns `values` with zeros in the padding; no mask means none."""
     if mask is None:
         return values
     return ops.where(mask[:, :, None], values, ops.zeros_like(values))
@@ -35,12 +29,8 @@ def zero_padding(values, mask):
 def average_frames(values, mask):
     """Returns the mean over the real frames, zeros for a video without any.
 
-    Args:
-      values: `[batch, frames, dim]` floats.
-      mask: `[batch, frames]` booleans, or None where all frames are real.
-
-    Returns:
-      `[batch, dim]` floats of the same type, averaged in float32.
+    It is `[batch, dim]` of the same type, averaged in float32. Without a mask
+    all frames are real.
     """
     wide = ops.cast(values, "float32")
     if mask is None:
@@ -51,15 +41,7 @@ def average_frames(values, mask):
 
 
 def maximum_over_frames(values, mask):
-    """Returns the maximum over the real frames, zeros for a video without any.
-
-    Args:
-      values: `[batch, frames, dim]` floats.
-      mask: `[batch, frames]` booleans.
-
-    Returns:
-      `[batch, dim]` floats of the same type.
-    """
+    """Returns `[batch, dim]` maxima over the real frames, zeros without any."""
     lowest = ops.full_like(values, _LOWEST)
     maximum = ops.max(ops.where(mask[:, :, None], values, lowest), axis=1)
     has_frames = ops.any(mask, axis=1, keepdims=True)

@@ -5,6 +5,7 @@ from keras import ops
 
 from distill.models.fixed_shapes import shapes_are_fixed
 from distill.models.frame_mask import frame_mask
+from distill.models.frame_selection import take_frames
 
 
 def make_lstm(
@@ -26,7 +27,7 @@ def read_real_frames(
       frames: `[batch, frames, features]`; frames at or beyond `num_frames`
         do not reach the state.
       num_frames: int32 `[batch]`.
-      training: Whether the layer trains.
+      training: Passed on to the layer.
 
     Returns:
       The layer's outputs, `[batch, frames, cells]` with `return_sequences`,
@@ -48,20 +49,13 @@ def read_real_frames(
 def reverse_real_frames(frames, num_frames):
     """Reverses the order of the real frames; the padding stays where it is.
 
-    Args:
-      frames: `[batch, frames, features]`.
-      num_frames: int32 `[batch]`.
-
-    Returns:
-      `[batch, frames, features]`: frame `num_frames - 1` first.
+    `frames` are `[batch, frames, features]`, `num_frames` int32 `[batch]`.
     """
-    batch_size, length = ops.shape(frames)[0], ops.shape(frames)[1]
+    length = ops.shape(frames)[1]
     positions = ops.arange(length, dtype="int32")[None, :]
     last = ops.minimum(num_frames, length)[:, None] - 1
     sources = ops.where(positions <= last, last - positions, positions)
-    starts = length * ops.arange(batch_size, dtype="int32")[:, None]
-    rows = ops.reshape(frames, (-1, frames.shape[-1]))
-    return ops.take(rows, sources + starts, axis=0)
+    return take_frames(frames, sources)
 
 
 def step_macs(layer: keras.layers.RNN) -> int:

@@ -16,16 +16,10 @@ class SampleFrames(StoredArguments, keras.layers.Layer):
     """Draws real frames of each video in training.
 
     Where frames are drawn, all videos come out equally long and without
-    padding; a video without frames stays one.
-
-    Args:
-      sample_frames: Frames drawn of each video; 0 passes all through.
-      sample_random_frames: Whether every frame is drawn on its own, with
-        replacement; otherwise they are a random run of consecutive frames,
-        and a shorter video repeats its last frame.
-      sample_at_evaluation: Whether frames are drawn outside training too, as
-        the starter code does.
-      seed: Seed of the draws; None takes one from Python's generator.
+    padding; a video without frames stays one. Single frames are drawn with
+    replacement; in a run a shorter video repeats its last frame. The arguments
+    are the settings of `SamplingConfig` and the draws' `seed`; None takes one
+    from Python's generator.
 
     Call arguments:
       frames: `[batch, frames, features]`.
@@ -74,23 +68,21 @@ class SampleFrames(StoredArguments, keras.layers.Layer):
     def _draw_frames(self, num_frames):
         """Returns `[batch, sample_frames]` independent positions, sorted."""
         shape = (ops.shape(num_frames)[0], self.sample_frames)
-        shares = keras.random.uniform(
-            shape, dtype="float32", seed=self.seed_generator
-        )
-        positions = shares * ops.cast(num_frames, "float32")[:, None]
-        return ops.sort(ops.cast(positions, "int32"), axis=1)
+        return ops.sort(self._draw(shape, num_frames[:, None]), axis=1)
 
     def _draw_run(self, num_frames):
         """Returns `[batch, sample_frames]` consecutive positions."""
         num_starts = ops.maximum(num_frames - self.sample_frames, 0) + 1
-        shares = keras.random.uniform(
-            (ops.shape(num_frames)[0],),
-            dtype="float32",
-            seed=self.seed_generator,
-        )
-        starts = ops.cast(shares * ops.cast(num_starts, "float32"), "int32")
+        starts = self._draw((ops.shape(num_frames)[0],), num_starts)
         starts = ops.minimum(starts, num_starts - 1)
         return starts[:, None] + ops.arange(self.sample_frames, dtype="int32")
+
+    def _draw(self, shape, bounds):
+        """Returns whole numbers from 0 to the bounds."""
+        shares = keras.random.uniform(
+            shape, dtype="float32", seed=self.seed_generator
+        )
+        return ops.cast(shares * ops.cast(bounds, "float32"), "int32")
 
     def num_read(self, num_frames: int) -> int:
         """Returns how many frames of a video are read at evaluation."""

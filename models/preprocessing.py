@@ -10,16 +10,10 @@ MIN_QUANTIZED = -2.0
 
 
 def dequantize(values):
-    """Returns the floats that 8-bit values stand for.
+    """Returns the float32 values that uint8 ones, of any shape, stand for.
 
     YouTube-8M starter code, `utils.Dequantize`: 255 steps over [-2, 2], read
-    at the middle of a 1/512 step.
-
-    Args:
-      values: uint8 of any shape.
-
-    Returns:
-      float32 of the same shape in [-1.9922, 2.0078].
+    at the middle of a 1/512 step. They lie in [-1.9922, 2.0078].
     """
     value_range = MAX_QUANTIZED - MIN_QUANTIZED
     scale, bias = value_range / 255.0, value_range / 512.0 + MIN_QUANTIZED

@@ -87,11 +87,7 @@ class RawVideoModel(StoredArguments, keras.Model):
 
 
 def fill_up(inputs, num_frames: int):
-    """Pads videos up to a number of frames.
-
-    Args:
-      inputs: Dict of `frames` `[batch, frames, features]`, or without.
-      num_frames: The number of frames of the result.
+    """Pads `frames` `[batch, frames, features]`, if any, to a number of frames.
 
     Raises:
       ValueError: There are more.
