@@ -9,16 +9,13 @@ import keras
 from keras import ops
 
 from distill.models.argument_checks import parse_sizes
-from distill.models.dense_stack import dense_macs
+from distill.models.dense_stack import DenseLayers
 from distill.models.stored_arguments import StoredArguments
 
 
 @keras.saving.register_keras_serializable("distill.models")
-class FeatureCoder(StoredArguments, keras.layers.Layer):
+class FeatureCoder(DenseLayers):
     """Dense layers over each vector: ReLU between them, the last one linear.
-
-    Args:
-      sizes: Width of every layer, one or more.
 
     Call arguments:
       inputs: `[..., dim]` floats.
@@ -28,8 +25,7 @@ class FeatureCoder(StoredArguments, keras.layers.Layer):
     """
 
     def __init__(self, sizes: list[int], **kwargs):
-        super().__init__(**kwargs)
-        self.sizes = list(sizes)
+        super().__init__(sizes, **kwargs)
         last = len(self.sizes) - 1
         self.denses = [
             self.make(
@@ -44,27 +40,12 @@ class FeatureCoder(StoredArguments, keras.layers.Layer):
             for index, size in enumerate(self.sizes)
         ]
 
-    def build(self, input_shape):
-        """Builds the layers for `[..., dim]`."""
-        width = input_shape[-1]
-        for dense in self.denses:
-            dense.build((None, width))
-            width = dense.units
-
     def call(self, inputs):
         """Returns the last layer's output."""
         outputs = inputs
         for dense in self.denses:
             outputs = dense(outputs)
         return outputs
-
-    def compute_output_shape(self, input_shape):
-        """Returns `[..., sizes[-1]]`."""
-        return (*input_shape[:-1], self.sizes[-1])
-
-    def macs(self) -> int:
-        """Returns the MACs of one vector."""
-        return sum(dense_macs(dense) for dense in self.denses)
 
 
 def make_encoder(encoder_sizes: str, **kwargs) -> FeatureCoder:

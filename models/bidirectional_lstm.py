@@ -17,7 +17,6 @@ from distill.models.frame_recurrence import (
     reverse_real_frames,
     step_macs,
 )
-from distill.models.input_norm import InputNorm
 from distill.models.stored_arguments import StoredArguments
 from distill.models.video_model import VideoModel
 
@@ -37,7 +36,6 @@ class ResidualLstm(StoredArguments, keras.layers.Layer):
       frames: `[batch, frames, features]` floats.
       num_frames: int32 `[batch]`. Outputs at or beyond it are undefined
         and affect no other.
-      training: Passed on to the LSTM.
 
     Returns:
       `[batch, frames, cells]`, in the order of the frames.
@@ -78,19 +76,16 @@ class BiLstmModel(VideoModel):
     The first layer reads forward, the second backward, and so on. A dense
     layer with ReLU reads the maxima, which are 0 for a video without frames;
     its output is the embedding. Dropout acts before it and before the
-    classifier. Arguments, inputs and outputs are those of `VideoModel`.
+    classifier.
     """
 
-    config_class = BiLstmConfig
     config: BiLstmConfig
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
         config = self.config
         self.drop_embedding(config.dropout)
-        self.input_norm = self.make(
-            InputNorm, "input_norm", config.input_batch_norm
-        )
+        self.normalise_inputs(config.input_batch_norm)
         self.recurrences = [
             self.make(
                 ResidualLstm,

@@ -69,11 +69,7 @@ class LogisticConfig(ModelConfig):
 
 
 class MixtureConfig(ModelConfig):
-    """Settings of the mixture of experts.
-
-    `low_rank_gating` above 0 is the number of columns through which the
-    gates' matrix is factored.
-    """
+    """Settings of the mixture of experts."""
 
     num_mixtures: int = _size(
         2, "Experts per class of the mixture of experts.", "moe_num_mixtures"
@@ -230,11 +226,8 @@ class RecurrentConfig(DropoutConfig, InputNormConfig, SamplingConfig):
     )
 
 
-class LstmConfig(RecurrentConfig):
+class LstmConfig(LstmLayersConfig, RecurrentConfig):
     """Settings of `LstmModel`."""
-
-    cells: int = _default(LstmLayersConfig, "cells", 1024)
-    layers: int = _default(LstmLayersConfig, "layers", 2)
 
 
 class GruConfig(RecurrentConfig):

@@ -18,16 +18,9 @@ from distill.models.normalized_dense import NormalizedDense
 class Dbof(NormalizedDense):
     """Projects every frame, f(BN(x_t W)), and pools over the frames.
 
-    Args:
-      units: Number of clusters.
-      pooling_method: `max` or `average`.
-      activation: The function f: `relu6` or `sigmoid`.
-      **kwargs: Further arguments of `NormalizedDense`.
-
-    Call arguments:
-      inputs: `[batch, frames, features]` floats.
-      real: `[batch, frames]` booleans, the real frames; None: all.
-      training: Whether the batch's statistics are used.
+    `pooling_method` and `activation` (f) are those of `DbofConfig`, the other
+    arguments and the call arguments those of `NormalizedDense`; `units` is the
+    number of clusters.
 
     Returns:
       `[batch, units]` floats from 0 up, zeros for a video without frames.
@@ -63,10 +56,9 @@ class DbofModel(LateFusion):
     """Pools whole frames, all features together, by one deep bag of frames.
 
     It is `LateFusion` of a single feature; only the sum of `feature_sizes`
-    counts. The arguments, inputs and outputs are those of `LateFusion`.
+    counts.
     """
 
-    config_class = DbofConfig
     config: DbofConfig
 
     def make_layers(self) -> None:
@@ -74,14 +66,6 @@ class DbofModel(LateFusion):
         self.feature_sizes = (sum(self.feature_sizes),)
         super().make_layers()
 
-    def make_pool(
-        self, index: int, num_clusters: int, **kwargs
-    ) -> keras.layers.Layer:
+    def pool_class(self, index: int) -> type[keras.layers.Layer]:
         """Returns the deep bag of frames."""
-        return Dbof(
-            num_clusters,
-            add_batch_norm=self.config.add_batch_norm,
-            pooling_method=self.config.pooling_method,
-            activation=self.config.activation,
-            **kwargs,
-        )
+        return Dbof

@@ -4,6 +4,7 @@ Batch normalisation: Ioffe and Szegedy, "Batch normalization: accelerating deep
 network training by reducing internal covariate shift", ICML 2015.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import keras
 from keras import ops
 
 from distill.models.argument_checks import parse_sizes
-from distill.models.feature_split import check_feature_sizes, split_features
+from distill.models.feature_split import build_readers, read_features
 from distill.models.stored_arguments import StoredArguments
 from distill.models.video_model import VideoModel
 
@@ -22,8 +23,40 @@ def dense_macs(dense: keras.layers.Dense) -> int:
     return rows * columns
 
 
+class DenseLayers(StoredArguments, keras.layers.Layer):
+    """Base of the layers that pass a vector through dense layers in turn.
+
+    Args:
+      sizes: Width of every layer, one or more.
+    """
+
+    denses: list[keras.layers.Dense]
+    norms: Sequence[keras.layers.BatchNormalization] = ()
+
+    def __init__(self, sizes: Sequence[int], **kwargs):
+        super().__init__(**kwargs)
+        self.sizes = list(sizes)
+
+    def build(self, input_shape):
+        """Builds the layers for `[..., dim]`."""
+        width = input_shape[-1]
+        for dense, norm in itertools.zip_longest(self.denses, self.norms):
+            dense.build((None, width))
+            width = dense.units
+            if norm is not None:
+                norm.build((None, width))
+
+    def compute_output_shape(self, input_shape):
+        """Returns `[..., sizes[-1]]`."""
+        return (*input_shape[:-1], self.sizes[-1])
+
+    def macs(self) -> int:
+        """Returns the MACs of one vector."""
+        return sum(dense_macs(dense) for dense in self.denses)
+
+
 @keras.saving.register_keras_serializable("distill.models")
-class DenseStack(StoredArguments, keras.layers.Layer):
+class DenseStack(DenseLayers):
     """Dense layers with ReLU; dropout between them.
 
     Args:
@@ -48,8 +81,7 @@ class DenseStack(StoredArguments, keras.layers.Layer):
         batch_norm: bool = False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.sizes = list(sizes)
+        super().__init__(sizes, **kwargs)
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.denses = [
@@ -71,15 +103,6 @@ class DenseStack(StoredArguments, keras.layers.Layer):
             for index in range(1, len(self.sizes))
         ]
 
-    def build(self, input_shape):
-        """Builds the layers for `[batch, dim]`."""
-        width = input_shape[-1]
-        for index, dense in enumerate(self.denses):
-            dense.build((None, width))
-            width = dense.units
-            if self.batch_norm:
-                self.norms[index].build((None, width))
-
     def call(self, inputs, training=False):
         """Returns the last layer's output."""
         outputs = inputs
@@ -92,14 +115,6 @@ class DenseStack(StoredArguments, keras.layers.Layer):
             outputs = ops.relu(outputs)
         return outputs
 
-    def compute_output_shape(self, input_shape):
-        """Returns `[batch, sizes[-1]]`."""
-        return (*input_shape[:-1], self.sizes[-1])
-
-    def macs(self) -> int:
-        """Returns the MACs of one vector."""
-        return sum(dense_macs(dense) for dense in self.denses)
-
 
 @keras.saving.register_keras_serializable("distill.models")
 class PerFeature(StoredArguments, keras.layers.Layer):
@@ -109,13 +124,16 @@ class PerFeature(StoredArguments, keras.layers.Layer):
       feature_sizes: Width of every feature, in order.
       readers: A layer with a method `macs` for every feature.
 
+    Attributes:
+      width: Width of the readers' outputs end to end, once it is built.
+
     Call arguments:
       inputs: `[batch, (frames,) sum(feature_sizes)]` floats.
       num_frames: int32 `[batch]`, for readers of frames.
       training: Passed on to the readers.
 
     Returns:
-      `[batch, dim]`: the readers' outputs end to end.
+      `[batch, width]`.
 
     Raises:
       ValueError: `feature_sizes` do not fit the input.
@@ -133,23 +151,29 @@ class PerFeature(StoredArguments, keras.layers.Layer):
 
     def build(self, inputs_shape, num_frames_shape=None):
         """Builds the readers for `[batch, (frames,) features]`."""
-        check_feature_sizes(self.feature_sizes, inputs_shape[-1])
-        for reader, size in zip(self.readers, self.feature_sizes, strict=True):
-            reader.build((*inputs_shape[:-1], size))
+        self.width = build_readers(
+            self.readers, self.feature_sizes, inputs_shape
+        )
 
     def call(self, inputs, num_frames=None, training=False):
         """Returns the readers' outputs."""
         args = () if num_frames is None else (num_frames,)
-        features = split_features(inputs, self.feature_sizes)
-        outputs = [
-            reader(feature, *args, training=training)
-            for reader, feature in zip(self.readers, features, strict=True)
-        ]
-        return ops.concatenate(outputs, axis=-1)
+        return read_features(
+            self.readers, self.feature_sizes, inputs, *args, training=training
+        )
 
     def macs(self, *num_frames: int) -> int:
         """Returns the MACs of one video, of `num_frames` if it is frames."""
         return sum(reader.macs(*num_frames) for reader in self.readers)
+
+
+def make_hidden(
+    model: VideoModel, dropout: float, batch_norm: bool = False
+) -> DenseStack:
+    """Returns a model's dense layers before the classifier."""
+    config: Any = model.config
+    sizes = parse_sizes("hidden_sizes", config.hidden_sizes)
+    return model.make(DenseStack, "hidden", sizes, dropout, batch_norm)
 
 
 def make_towers(model: VideoModel, dropout: float) -> PerFeature:

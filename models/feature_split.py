@@ -1,32 +1,60 @@
-"""The features of a frame: cut from their joint vector, sized one by one."""
+"""The features of a frame: cut from their joint vector, read one by one."""
 
 from collections.abc import Sequence
+from typing import Any
 
-
-def check_feature_sizes(feature_sizes: Sequence[int], width: int) -> None:
-    """Raises ValueError unless the features add up to `width`."""
-    if sum(feature_sizes) != width:
-        raise ValueError(
-            "feature_sizes must add up to the width of the input "
-            f"({width}), got {tuple(feature_sizes)}."
-        )
+from keras import layers, ops
 
 
 def split_features(values, feature_sizes: Sequence[int]) -> list:
-    """Cuts the last axis into the features, in order.
-
-    Args:
-      values: `[..., sum(feature_sizes)]`.
-      feature_sizes: Width of every feature.
-
-    Returns:
-      One `[..., size]` per feature.
-    """
+    """Cuts the last axis, `sum(feature_sizes)` wide, into the features."""
     parts, start = [], 0
     for size in feature_sizes:
         parts.append(values[..., start : start + size])
         start += size
     return parts
+
+
+def build_readers(
+    readers: Sequence[layers.Layer],
+    feature_sizes: Sequence[int],
+    shape: Sequence[int | None],
+) -> int:
+    """Builds a layer for each feature of inputs of a shape.
+
+    Returns:
+      The width of all outputs end to end.
+
+    Raises:
+      ValueError: The features do not add up to the width of the inputs.
+    """
+    *outer, width = shape
+    if sum(feature_sizes) != width:
+        raise ValueError(
+            "feature_sizes must add up to the width of the input "
+            f"({width}), got {tuple(feature_sizes)}."
+        )
+    read_width = 0
+    for reader, size in zip(readers, feature_sizes, strict=True):
+        reader.build((*outer, size))
+        read_width += reader.compute_output_shape((*outer, size))[-1]
+    return read_width
+
+
+def read_features(
+    readers: Sequence[layers.Layer],
+    feature_sizes: Sequence[int],
+    values,
+    *args: Any,
+    training: bool,
+):
+    """Returns the outputs of each feature's layer end to end."""
+    features = split_features(values, feature_sizes)
+    outputs = [
+        reader(feature, *args, training=training)
+        for reader, feature in zip(readers, features, strict=True)
+    ]
+    return ops.concatenate(outputs, axis=-1)
 
 
 def size_per_feature(sizes: list[int], num_features: int) -> list[int]:
@@ -44,4 +72,4 @@ def clusters_per_feature(
     `divisor`, rounded down and at least 1.
     """
     later = max(1, num_clusters // divisor)
-    return [num_clusters] + [later] * (num_features - 1)
+    return size_per_feature([num_clusters, later], num_features)

@@ -6,10 +6,8 @@ dense layers.
 
 import keras
 
-from distill.models.argument_checks import parse_sizes
 from distill.models.configs import FullyConnectedConfig
-from distill.models.dense_stack import DenseStack, make_towers
-from distill.models.input_norm import InputNorm
+from distill.models.dense_stack import make_hidden, make_towers
 from distill.models.video_model import VideoModel
 
 
@@ -18,43 +16,28 @@ class FullyConnectedModel(VideoModel):
     """Classifies a video's features by a tower each and dense layers.
 
     Dropout acts before each layer after the first, the classifier included.
-    Inputs and outputs are those of `VideoModel`; the last dense layer's
-    output is the embedding.
-
-    Raises:
-      ValueError: A list of sizes cannot be read, or `feature_sizes` do not
-        fit the input.
+    The last dense layer's output is the embedding.
     """
 
-    config_class = FullyConnectedConfig
     config: FullyConnectedConfig
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
         config = self.config
         self.drop_embedding(config.dropout)
-        self.input_norm = self.make(
-            InputNorm, "input_norm", config.input_batch_norm
-        )
+        self.normalise_inputs(config.input_batch_norm)
         self.towers = make_towers(self, config.dropout)
         self.towers_drop = self.make(
             keras.layers.Dropout, "towers_drop", config.dropout
         )
-        self.hidden = self.make(
-            DenseStack,
-            "hidden",
-            parse_sizes("hidden_sizes", config.hidden_sizes),
-            config.dropout,
-            config.batch_norm,
-        )
+        self.hidden = make_hidden(self, config.dropout, config.batch_norm)
 
     def build(self, input_shape):
         """Builds all layers for `features` `[batch, dim]`."""
         shape = tuple(input_shape["features"])
         self.input_norm.build(shape)
         self.towers.build(shape)
-        width = sum(tower.sizes[-1] for tower in self.towers.readers)
-        self.hidden.build((None, width))
+        self.hidden.build((None, self.towers.width))
         self.classifier.build((None, self.hidden.sizes[-1]))
 
     def call(self, inputs, training=False):

@@ -16,11 +16,9 @@ from distill.models.stored_arguments import StoredArguments
 class ContextGating(NormalizedDense):
     """Multiplies a vector h by the gates sigmoid(BN(h G)).
 
-    Args:
-      remove_diagonal: Whether an entry is excluded from its own gate: G's
-        diagonal counts as zeros.
-      **kwargs: Further arguments of `NormalizedDense`, whose call arguments
-        are these as well.
+    With `remove_diagonal` an entry is excluded from its own gate: G's diagonal
+    counts as zeros. The other arguments and the call arguments are those of
+    `NormalizedDense`.
 
     Returns:
       `[batch, dim]` floats: the inputs, each times a gate in [0, 1].

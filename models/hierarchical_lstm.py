@@ -10,7 +10,6 @@ from keras import ops
 from distill.models.configs import HierarchicalLstmConfig
 from distill.models.fixed_shapes import shapes_are_fixed
 from distill.models.frame_mask import frame_mask
-from distill.models.input_norm import InputNorm
 from distill.models.stacked_lstm import StackedLstm
 from distill.models.video_model import VideoModel
 
@@ -27,12 +26,8 @@ class HierarchicalLstm(VideoModel):
 
     Inputs and outputs are those of `VideoModel`, with at most `max_frames`
     frames; the embedding is `[batch, layers * 2 * cells]`.
-
-    Raises:
-      ValueError: There are more blocks than frames.
     """
 
-    config_class = HierarchicalLstmConfig
     config: HierarchicalLstmConfig
 
     def make_layers(self) -> None:
@@ -46,21 +41,15 @@ class HierarchicalLstm(VideoModel):
                 f"{config.num_blocks}."
             )
         self.block_length = -(-self.max_frames // config.num_blocks)
-        self.input_norm = self.make(
-            InputNorm, "input_norm", config.input_batch_norm
-        )
+        self.normalise_inputs(config.input_batch_norm)
         self.input_drop = self.make(
             keras.layers.Dropout, "input_drop", config.input_dropout
         )
-        self.lower = self.make(
-            StackedLstm, "lower", config.cells, config.layers, config.dropout
-        )
+        self.lower = self.make_by_settings(StackedLstm, "lower")
         self.states_drop = self.make(
             keras.layers.Dropout, "states_drop", config.dropout
         )
-        self.upper = self.make(
-            StackedLstm, "upper", config.cells, config.layers, config.dropout
-        )
+        self.upper = self.make_by_settings(StackedLstm, "upper")
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
@@ -75,7 +64,9 @@ class HierarchicalLstm(VideoModel):
         """Returns the embedding and the predictions."""
         frames = inputs["frames"]
         num_frames = ops.cast(inputs["num_frames"], "int32")
-        frames = self._normalise(frames, num_frames, training)
+        mask = frame_mask(frames, num_frames)
+        frames = self.input_norm(frames, mask, training=training)
+        frames = self.input_drop(frames, training=training)
         blocks, block_frames = self._cut_into_blocks(frames, num_frames)
         states = self._read_blocks(blocks, block_frames, training)
         states = self.states_drop(states, training=training)
@@ -86,11 +77,6 @@ class HierarchicalLstm(VideoModel):
         num_blocks = self._count_blocks(num_frames)
         embedding = self.upper(states, num_blocks, training=training)
         return self.classify(embedding, training)
-
-    def _normalise(self, frames, num_frames, training):
-        mask = frame_mask(frames, num_frames)
-        frames = self.input_norm(frames, mask, training=training)
-        return self.input_drop(frames, training=training)
 
     def _read_blocks(self, blocks, block_frames, training):
         """Returns every block's states, zeros where it holds no real frame.
@@ -136,11 +122,8 @@ class HierarchicalLstm(VideoModel):
 
     def macs(self, num_frames: int) -> int:
         """Returns the MACs of one video of `num_frames` frames."""
-        features = self.lower.lstms[0].cell.kernel.shape[0]
-        state_size = 2 * self.config.layers * self.config.cells
-        num_blocks = self._count_blocks(num_frames)
         return (
-            self.lower.macs(num_frames, features)
-            + self.upper.macs(num_blocks, state_size)
+            self.lower.macs(num_frames)
+            + self.upper.macs(self._count_blocks(num_frames))
             + self.classifier.macs()
         )

@@ -11,7 +11,6 @@ class InputNorm(StoredArguments, keras.layers.BatchNormalization):
 
     Args:
       enabled: Whether to normalise; without it there are no weights.
-      epsilon: Added to the variance.
 
     Call arguments:
       inputs: `[batch, dim]` or `[batch, frames, dim]` floats.
@@ -23,8 +22,8 @@ class InputNorm(StoredArguments, keras.layers.BatchNormalization):
       The inputs' shape and type.
     """
 
-    def __init__(self, enabled: bool, epsilon: float = 1e-3, **kwargs):
-        super().__init__(epsilon=epsilon, **kwargs)
+    def __init__(self, enabled: bool, **kwargs):
+        super().__init__(**kwargs)
         self.enabled = enabled
 
     def build(self, input_shape):

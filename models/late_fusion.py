@@ -5,13 +5,12 @@ classification", 2017 (arXiv 1706.06905), figure 1.
 """
 
 import keras
-from keras import ops
 
 from distill.models.configs import PoolingConfig
 from distill.models.feature_split import (
-    check_feature_sizes,
+    build_readers,
     clusters_per_feature,
-    split_features,
+    read_features,
 )
 from distill.models.frame_mask import frame_mask
 from distill.models.frame_sampling import SampleFrames
@@ -30,10 +29,6 @@ class LateFusion(VideoModel):
     Inputs and outputs are those of `VideoModel`; the embedding is `[batch,
     hidden_size]`. Padding has an effect where `config.mask_padding` is False,
     as in the reference.
-
-    Raises:
-      ValueError: A feature's width is below 1, or the widths do not sum to a
-        frame's width.
     """
 
     config: PoolingConfig
@@ -47,18 +42,9 @@ class LateFusion(VideoModel):
                 f"{self.feature_sizes}."
             )
         config = self.config
-        self.sampling = self.make(
-            SampleFrames,
-            "sampling",
-            config.sample_frames,
-            config.sample_random_frames,
-            config.sample_at_evaluation,
-        )
-        self.input_norm = self.context_gating = None
-        if config.add_batch_norm:
-            self.input_norm = self.make(
-                keras.layers.BatchNormalization, "input_norm"
-            )
+        self.sampling = self.make_by_settings(SampleFrames, "sampling")
+        self.normalise_inputs(config.add_batch_norm)
+        self.context_gating = None
         activated = config.hidden_activation is not None
         self.hidden = self.make(
             NormalizedDense,
@@ -78,27 +64,25 @@ class LateFusion(VideoModel):
             config.cluster_size, len(self.feature_sizes), self.cluster_divisor
         )
         self.pools = [
-            self.make(self.make_pool, f"pool_{index}", index, number)
+            self.make_by_settings(
+                self.pool_class(index), f"pool_{index}", number
+            )
             for index, number in enumerate(num_clusters)
         ]
 
-    def make_pool(
-        self, index: int, num_clusters: int, **kwargs
-    ) -> keras.layers.Layer:
-        """Returns the pooling layer of feature `index`."""
+    def pool_class(self, index: int) -> type[keras.layers.Layer]:
+        """Returns the class of feature `index`'s pooling layer.
+
+        It takes the number of clusters, and settings by their names.
+        """
         raise NotImplementedError
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
-        features = input_shape["frames"][-1]
-        check_feature_sizes(self.feature_sizes, features)
-        if self.input_norm is not None:
-            self.input_norm.build((None, None, features))
-        pooled_size = 0
-        for pool, size in zip(self.pools, self.feature_sizes, strict=True):
-            pool.build((None, None, size))
-            pooled_size += pool.compute_output_shape((None, None, size))[-1]
-        self.hidden.build((None, pooled_size))
+        shape = (None, None, input_shape["frames"][-1])
+        self.input_norm.build(shape)
+        width = build_readers(self.pools, self.feature_sizes, shape)
+        self.hidden.build((None, width))
         if self.context_gating is not None:
             self.context_gating.build((None, self.config.hidden_size))
         self.classifier.build((None, self.config.hidden_size))
@@ -111,16 +95,11 @@ class LateFusion(VideoModel):
         real = None
         if self.config.mask_padding:
             real = frame_mask(frames, num_frames)
-        if self.input_norm is not None:
-            frames = self.input_norm(frames, mask=real, training=training)
-        features = split_features(frames, self.feature_sizes)
-        pooled = [
-            pool(feature, real, training=training)
-            for pool, feature in zip(self.pools, features, strict=True)
-        ]
-        hidden = self.hidden(
-            ops.concatenate(pooled, axis=-1), training=training
+        frames = self.input_norm(frames, real, training=training)
+        pooled = read_features(
+            self.pools, self.feature_sizes, frames, real, training=training
         )
+        hidden = self.hidden(pooled, training=training)
         activation = keras.activations.get(self.config.hidden_activation)
         hidden = activation(hidden)
         if self.context_gating is not None:

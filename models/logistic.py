@@ -14,11 +14,9 @@ from distill.models.video_model import Classifier
 class Logistic(Classifier):
     """Classifies a vector by one dense layer with a sigmoid.
 
-    The L2 penalty is `config.l2` times half the matrix's squared sum. The
-    arguments are those of `Classifier`.
+    The L2 penalty is `config.l2` times half the matrix's squared sum.
     """
 
-    config_class = LogisticConfig
     config: LogisticConfig
 
     def build(self, input_shape):

@@ -20,11 +20,9 @@ class MixtureOfExperts(Classifier):
     Every class has `config.num_mixtures` sigmoid experts and one dummy expert
     that always predicts 0; a softmax over all of them weights the experts.
     The L2 penalty is `config.l2` times half the matrices' squared sums.
-    Arguments, inputs and outputs are those of `Classifier`; `training` tells
-    whether the probability gating uses the batch's statistics.
+    `training` tells whether the probability gating uses the batch's statistics.
     """
 
-    config_class = MixtureConfig
     config: MixtureConfig
 
     def __init__(

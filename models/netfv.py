@@ -26,14 +26,9 @@ class NetFv(ClusterPooling):
     With the centre c_k and the deviation s_k = w_k^2 + 1e-6 of a cluster,
     F1_k = sum_t a_tk (x_t - c_k) / s_k and
     F2_k = sum_t a_tk ((x_t - c_k)^2 / s_k^2 - 1). Every F1_k is divided by
-    its norm, then both F1 and F2 as wholes by theirs.
-
-    Args:
-      num_clusters: Number of clusters.
-      couple_weights: Whether the centres are the assignment's matrix times
-        `coupling_factor`; otherwise they are weights of their own.
-      coupling_factor: That factor.
-      **kwargs: Further arguments of `ClusterPooling`.
+    its norm, then both F1 and F2 as wholes by theirs. With `couple_weights`
+    the centres are the assignment's matrix times `coupling_factor`, otherwise
+    weights of their own. The other arguments are those of `ClusterPooling`.
 
     Returns:
       `[batch, 2 * features * num_clusters]` floats: F1, then F2.
@@ -55,20 +50,9 @@ class NetFv(ClusterPooling):
         """Creates `covariances` and `centres`, `[features, clusters]`."""
         super().build(frames_shape)
         features = frames_shape[-1]
-        stddev = features**-0.5
-        self.covariances = self.add_weight(
-            name="covariances",
-            shape=(features, self.num_clusters),
-            initializer=keras.initializers.RandomNormal(1.0, stddev),
-            autocast=False,
-        )
+        self.covariances = self.add_cluster_weight("covariances", features, 1.0)
         if not self.couple_weights:
-            self.centres = self.add_weight(
-                name="centres",
-                shape=(features, self.num_clusters),
-                initializer=keras.initializers.RandomNormal(stddev=stddev),
-                autocast=False,
-            )
+            self.centres = self.add_cluster_weight("centres", features)
 
     def pool(self, frames, assigned, training):
         """Returns the normalised moments."""
@@ -106,22 +90,10 @@ class NetFv(ClusterPooling):
 
 @keras.saving.register_keras_serializable("distill.models")
 class NetFvModel(LateFusion):
-    """Pools every feature by NetFV; later features get half the clusters.
+    """Pools every feature by NetFV; later features get half the clusters."""
 
-    The arguments, inputs and outputs are those of `LateFusion`.
-    """
-
-    config_class = NetFvConfig
     config: NetFvConfig
 
-    def make_pool(
-        self, index: int, num_clusters: int, **kwargs
-    ) -> keras.layers.Layer:
-        """Returns a NetFV."""
-        return NetFv(
-            num_clusters,
-            add_batch_norm=self.config.add_batch_norm,
-            couple_weights=self.config.couple_weights,
-            coupling_factor=self.config.coupling_factor,
-            **kwargs,
-        )
+    def pool_class(self, index: int) -> type[keras.layers.Layer]:
+        """Returns NetFV."""
+        return NetFv

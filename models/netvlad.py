@@ -56,13 +56,7 @@ class NetVlad(NetRVlad):
     def build(self, frames_shape, real_shape=None):
         """Creates the assignment and `centres` `[features, clusters]`."""
         super().build(frames_shape)
-        features = frames_shape[-1]
-        self.centres = self.add_weight(
-            name="centres",
-            shape=(features, self.num_clusters),
-            initializer=keras.initializers.RandomNormal(stddev=features**-0.5),
-            autocast=False,
-        )
+        self.centres = self.add_cluster_weight("centres", frames_shape[-1])
 
     def _sum(self, frames, assigned):
         centres = ops.transpose(self.centres)
@@ -72,17 +66,10 @@ class NetVlad(NetRVlad):
 
 @keras.saving.register_keras_serializable("distill.models")
 class NetVladModel(LateFusion):
-    """Pools every feature by NetVLAD; later features get half the clusters.
+    """Pools every feature by NetVLAD; later features get half the clusters."""
 
-    The arguments, inputs and outputs are those of `LateFusion`.
-    """
-
-    config_class = NetVladConfig
     config: NetVladConfig
 
-    def make_pool(
-        self, index: int, num_clusters: int, **kwargs
-    ) -> keras.layers.Layer:
-        """Returns a NetVLAD, or a NetRVLAD, which has no centres."""
-        pooling = NetRVlad if self.config.lightvlad else NetVlad
-        return pooling(num_clusters, self.config.add_batch_norm, **kwargs)
+    def pool_class(self, index: int) -> type[keras.layers.Layer]:
+        """Returns NetVLAD, or NetRVLAD, which has no centres."""
+        return NetRVlad if self.config.lightvlad else NetVlad

@@ -11,13 +11,14 @@ from keras import ops
 from distill.models.configs import NeXtVladConfig
 from distill.models.dense_stack import dense_macs
 from distill.models.feature_split import (
-    check_feature_sizes,
+    build_readers,
     clusters_per_feature,
-    split_features,
+    read_features,
 )
 from distill.models.frame_mask import frame_mask, zero_padding
 from distill.models.gating import SqueezeExcitation
 from distill.models.preprocessing import l2_normalize
+from distill.models.soft_assignment import flatten_clusters
 from distill.models.stored_arguments import StoredArguments
 from distill.models.video_model import VideoModel
 
@@ -93,15 +94,12 @@ class NeXtVlad(StoredArguments, keras.layers.Layer):
         mask = frame_mask(frames, num_frames)
         expanded = self.expand(frames)
         weights = self._assign(expanded, mask, training)
-        clusters, group_width = self.centres.shape
+        group_width = self.centres.shape[1]
         parts = ops.reshape(expanded, (-1, ops.shape(weights)[1], group_width))
         totals = ops.matmul(ops.transpose(weights, (0, 2, 1)), parts)
         masses = ops.sum(weights, axis=1)[:, :, None]
         residuals = l2_normalize(totals - masses * self.centres)
-        flat = ops.reshape(
-            ops.transpose(residuals, (0, 2, 1)), (-1, group_width * clusters)
-        )
-        return self.norm(flat, training=training)
+        return self.norm(flatten_clusters(residuals), training=training)
 
     def _assign(self, expanded, mask, training):
         """Returns `[batch, frames * groups, clusters]`, 0 for padding."""
@@ -136,20 +134,25 @@ class NeXtVladModel(VideoModel):
     """Classifies a video by NeXtVLADs of its features.
 
     The first feature has all the clusters and groups; each later one has half
-    of them, 1 at least. Dropout acts on the pooled values. Inputs and outputs
-    are those of `VideoModel`; the embedding is `[batch, hidden_size]`.
-
-    Raises:
-      ValueError: Sizes do not fit one another.
+    of them, 1 at least. Dropout acts on the pooled values. The embedding is
+    `[batch, hidden_size]`.
     """
 
-    config_class = NeXtVladConfig
     config: NeXtVladConfig
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
         config = self.config
-        self.vlads = self._make_vlads()
+        sizes = [
+            clusters_per_feature(size, len(self.feature_sizes), 2)
+            for size in (config.cluster_size, config.groups)
+        ]
+        self.vlads = [
+            self.make(
+                NeXtVlad, f"vlad_{index}", clusters, groups, config.expansion
+            )
+            for index, (clusters, groups) in enumerate(zip(*sizes, strict=True))
+        ]
         self.drop = self.make(keras.layers.Dropout, "drop", config.dropout)
         self.hidden = self.make(
             keras.layers.Dense, "hidden", config.hidden_size, use_bias=False
@@ -161,31 +164,10 @@ class NeXtVladModel(VideoModel):
             SqueezeExcitation, "gating", config.gating_reduction
         )
 
-    def _make_vlads(self) -> list[NeXtVlad]:
-        num_features = len(self.feature_sizes)
-        clusters = clusters_per_feature(
-            self.config.cluster_size, num_features, 2
-        )
-        groups = clusters_per_feature(self.config.groups, num_features, 2)
-        return [
-            self.make(
-                NeXtVlad,
-                f"vlad_{index}",
-                clusters[index],
-                groups[index],
-                self.config.expansion,
-            )
-            for index in range(num_features)
-        ]
-
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""
-        check_feature_sizes(self.feature_sizes, input_shape["frames"][-1])
-        width = 0
-        for vlad, size in zip(self.vlads, self.feature_sizes, strict=True):
-            shape = (None, None, size)
-            vlad.build(shape)
-            width += vlad.compute_output_shape(shape)[-1]
+        shape = (None, None, input_shape["frames"][-1])
+        width = build_readers(self.vlads, self.feature_sizes, shape)
         hidden_shape = (None, self.config.hidden_size)
         self.hidden.build((None, width))
         self.hidden_norm.build(hidden_shape)
@@ -195,13 +177,12 @@ class NeXtVladModel(VideoModel):
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""
         num_frames = ops.cast(inputs["num_frames"], "int32")
-        features = split_features(inputs["frames"], self.feature_sizes)
-        pooled = ops.concatenate(
-            [
-                vlad(feature, num_frames, training=training)
-                for vlad, feature in zip(self.vlads, features, strict=True)
-            ],
-            axis=-1,
+        pooled = read_features(
+            self.vlads,
+            self.feature_sizes,
+            inputs["frames"],
+            num_frames,
+            training=training,
         )
         hidden = self.hidden(self.drop(pooled, training=training))
         hidden = self.hidden_norm(hidden, training=training)

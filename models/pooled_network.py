@@ -6,15 +6,13 @@ A cheap baseline that ignores the order of the frames.
 import keras
 from keras import ops
 
-from distill.models.argument_checks import parse_sizes
 from distill.models.configs import PooledNetworkConfig
-from distill.models.dense_stack import DenseStack
+from distill.models.dense_stack import make_hidden
 from distill.models.frame_mask import (
     average_frames,
     frame_mask,
     maximum_over_frames,
 )
-from distill.models.input_norm import InputNorm
 from distill.models.video_model import VideoModel
 
 
@@ -24,28 +22,16 @@ class PooledNetworkModel(VideoModel):
 
     Both are 0 for a video without frames; the last layer's output is the
     embedding. Dropout acts before each layer after the first, the classifier
-    included. Arguments, inputs and outputs are those of `VideoModel`.
-
-    Raises:
-      ValueError: `hidden_sizes` is not a list of sizes.
+    included.
     """
 
-    config_class = PooledNetworkConfig
     config: PooledNetworkConfig
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
-        config = self.config
-        self.drop_embedding(config.dropout)
-        self.input_norm = self.make(
-            InputNorm, "input_norm", config.input_batch_norm
-        )
-        self.hidden = self.make(
-            DenseStack,
-            "hidden",
-            parse_sizes("hidden_sizes", config.hidden_sizes),
-            config.dropout,
-        )
+        self.drop_embedding(self.config.dropout)
+        self.normalise_inputs(self.config.input_batch_norm)
+        self.hidden = make_hidden(self, self.config.dropout)
 
     def build(self, input_shape):
         """Builds all layers for `frames` `[batch, frames, features]`."""

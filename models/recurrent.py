@@ -18,7 +18,6 @@ from distill.models.frame_recurrence import (
     step_macs,
 )
 from distill.models.frame_sampling import SampleFrames
-from distill.models.input_norm import InputNorm
 from distill.models.video_model import VideoModel
 
 
@@ -28,8 +27,7 @@ class RecurrentModel(VideoModel):
     Pooling `state` takes the final states of the layers from `first_state`
     on, end to end; `mean` takes the mean of the last layer's outputs over the
     real frames. The embedding of a video without frames is zero. Dropout acts
-    between the layers and before the classifier. Arguments, inputs and outputs
-    are those of `VideoModel`.
+    between the layers and before the classifier.
     """
 
     config: RecurrentConfig
@@ -39,16 +37,8 @@ class RecurrentModel(VideoModel):
         """Makes the layers below the classifier."""
         config = self.config
         self.drop_embedding(config.dropout)
-        self.sampler = self.make(
-            SampleFrames,
-            "sampler",
-            config.sample_frames,
-            config.sample_random_frames,
-            config.sample_at_evaluation,
-        )
-        self.input_norm = self.make(
-            InputNorm, "input_norm", config.input_batch_norm
-        )
+        self.sampler = self.make_by_settings(SampleFrames, "sampler")
+        self.normalise_inputs(config.input_batch_norm)
         self.recurrences = [
             self.make_recurrence(index) for index in range(config.layers)
         ]
@@ -78,10 +68,6 @@ class RecurrentModel(VideoModel):
         frames, num_frames = self.sampler(
             inputs["frames"], num_frames, training=training
         )
-        embedding = self._read(frames, num_frames, training)
-        return self.classify(embedding, training)
-
-    def _read(self, frames, num_frames, training):
         mask = frame_mask(frames, num_frames)
         outputs = self.input_norm(frames, mask, training=training)
         states = []
@@ -95,8 +81,10 @@ class RecurrentModel(VideoModel):
             )
             states.append(state)
         if self.config.pooling == "mean":
-            return average_frames(outputs, mask)
-        return ops.concatenate(states[self.first_state :], axis=-1)
+            embedding = average_frames(outputs, mask)
+        else:
+            embedding = ops.concatenate(states[self.first_state :], axis=-1)
+        return self.classify(embedding, training)
 
     def macs(self, num_frames: int) -> int:
         """Returns the MACs of one video of `num_frames` frames."""
@@ -109,7 +97,7 @@ class RecurrentModel(VideoModel):
 class LstmModel(RecurrentModel):
     """Stacked LSTM layers; the state is the last layer's hidden one."""
 
-    config_class = LstmConfig
+    config: LstmConfig
     first_state = -1
 
     def make_recurrence(self, index: int) -> keras.layers.RNN:
@@ -124,7 +112,7 @@ class GruModel(RecurrentModel):
     The reset gate is applied to the state before the candidate's matrix.
     """
 
-    config_class = GruConfig
+    config: GruConfig
 
     def make_recurrence(self, index: int) -> keras.layers.RNN:
         """Returns a GRU layer."""

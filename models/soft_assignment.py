@@ -16,13 +16,8 @@ from distill.models.stored_arguments import StoredArguments
 class SoftAssignment(NormalizedDense):
     """Assigns every frame to clusters: a_t = softmax(BN(x_t W)).
 
-    The arguments are those of `NormalizedDense`; `units` is the number of
-    clusters.
-
-    Call arguments:
-      inputs: `[batch, frames, features]` floats.
-      real: `[batch, frames]` booleans, the real frames; None: all.
-      training: Whether the batch's statistics are used.
+    The arguments and call arguments are those of `NormalizedDense`; `units` is
+    the number of clusters.
 
     Returns:
       `[batch, frames, units]` floats: a real frame's assignments sum to 1,
@@ -69,6 +64,15 @@ class ClusterPooling(StoredArguments, keras.layers.Layer):
         """Builds the assignment for `[batch, frames, features]`."""
         self.assignment.build(tuple(frames_shape))
 
+    def add_cluster_weight(self, name: str, features: int, mean: float = 0.0):
+        """Returns a new float32 weight `[features, num_clusters]`."""
+        return self.add_weight(
+            name=name,
+            shape=(features, self.num_clusters),
+            initializer=keras.initializers.RandomNormal(mean, features**-0.5),
+            autocast=False,
+        )
+
     def call(self, frames, real=None, training=False):
         """Returns the pooled frames."""
         assigned = self.assignment(frames, real, training=training)
@@ -76,10 +80,7 @@ class ClusterPooling(StoredArguments, keras.layers.Layer):
         return ops.cast(pooled, self.compute_dtype)
 
     def pool(self, frames, assigned, training):
-        """Returns `[batch, dim]`, to be written by every such layer.
-
-        The assignments are `[batch, frames, num_clusters]`, 0 for padding.
-        """
+        """Returns `[batch, dim]` by assignments `[batch, frames, clusters]`."""
         raise NotImplementedError
 
     def macs(self, num_frames: int) -> int:
@@ -88,12 +89,7 @@ class ClusterPooling(StoredArguments, keras.layers.Layer):
 
 
 def sum_by_cluster(frames, assigned):
-    """Returns sum_t a_tk x_t as float32 `[batch, clusters, features]`.
-
-    Args:
-      frames: `[batch, frames, features]` floats.
-      assigned: `[batch, frames, clusters]` floats.
-    """
+    """Returns sum_t a_tk x_t as float32 `[batch, clusters, features]`."""
     assigned = ops.swapaxes(assigned, 1, 2)
     return ops.cast(ops.matmul(assigned, frames), "float32")
 

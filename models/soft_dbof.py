@@ -19,10 +19,8 @@ from distill.models.soft_assignment import ClusterPooling, sum_assignments
 class SoftDbof(ClusterPooling):
     """Sums the frames' assignments to every cluster: l2(sum_t a_t).
 
-    Args:
-      num_clusters: Number of clusters.
-      max_pool: Whether l2(max_t a_t) is appended.
-      **kwargs: Further arguments of `ClusterPooling`.
+    With `max_pool` l2(max_t a_t) is appended. The other arguments are those
+    of `ClusterPooling`.
 
     Returns:
       `[batch, num_clusters]` floats of norm 1, or twice as many.
@@ -99,25 +97,14 @@ def _normalised_maxima(assigned):
 
 @keras.saving.register_keras_serializable("distill.models")
 class SoftDbofModel(LateFusion):
-    """Pools every feature by Soft DBoF; later ones get an eighth of clusters.
+    """Pools every feature by Soft DBoF; later ones by an eighth of clusters."""
 
-    The arguments, inputs and outputs are those of `LateFusion`.
-    """
-
-    config_class = SoftDbofConfig
     config: SoftDbofConfig
     cluster_divisor = 8
 
-    def make_pool(
-        self, index: int, num_clusters: int, **kwargs
-    ) -> keras.layers.Layer:
-        """Returns a Soft DBoF."""
-        return SoftDbof(
-            num_clusters,
-            add_batch_norm=self.config.add_batch_norm,
-            max_pool=self.config.max_pool,
-            **kwargs,
-        )
+    def pool_class(self, index: int) -> type[keras.layers.Layer]:
+        """Returns Soft DBoF."""
+        return SoftDbof
 
 
 @keras.saving.register_keras_serializable("distill.models")
@@ -127,12 +114,8 @@ class GatedDbofModel(SoftDbofModel):
     The setting `max_pool` applies to the later features alone.
     """
 
-    config_class = GatedDbofConfig
+    config: GatedDbofConfig
 
-    def make_pool(
-        self, index: int, num_clusters: int, **kwargs
-    ) -> keras.layers.Layer:
-        """Returns a Gated DBoF for the first feature, else a Soft DBoF."""
-        if index > 0:
-            return super().make_pool(index, num_clusters, **kwargs)
-        return GatedDbof(num_clusters, self.config.add_batch_norm, **kwargs)
+    def pool_class(self, index: int) -> type[keras.layers.Layer]:
+        """Returns Gated DBoF for the first feature, else Soft DBoF."""
+        return SoftDbof if index else GatedDbof

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from distill.models.frame_mask import frame_mask
-from distill.models.frame_recurrence import make_lstm
+from distill.models.frame_recurrence import make_lstm, step_macs
 from distill.models.stored_arguments import StoredArguments
 from distill.models.unrolled_lstm import can_unroll, run_unrolled
 
@@ -16,10 +16,7 @@ from distill.models.unrolled_lstm import can_unroll, run_unrolled
 class StackedLstm(StoredArguments, keras.layers.Layer):
     """Reads sequences from a zero state and returns the final states.
 
-    Args:
-      cells: Cells of every layer.
-      layers: Number of layers.
-      dropout: Dropout rate between layers in training.
+    Dropout acts between layers.
 
     Call arguments:
       inputs: `[batch, steps, features]` floats.
@@ -86,10 +83,6 @@ class StackedLstm(StoredArguments, keras.layers.Layer):
             states += [c, h]
         return ops.concatenate(states, axis=-1)
 
-    def macs(self, steps: int, features: int) -> int:
+    def macs(self, steps: int) -> int:
         """Returns the MACs of one sequence of `steps`."""
-        widths = [features] + [self.cells] * (self.layers - 1)
-        per_step = sum(
-            4 * self.cells * (width + self.cells) for width in widths
-        )
-        return steps * per_step
+        return steps * sum(map(step_macs, self.lstms))

@@ -17,10 +17,16 @@ class StoredArguments:
 
     Each argument of the constructors is an attribute of the same name: a
     JSON value, a dataclass, a layer, or a list of these. An argument `config`
-    is of the type `config_class`.
+    is of the type `config_class`, which follows from its annotation.
     """
 
     config_class: type[ModelConfig] = ModelConfig
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Takes the `config_class` from the annotation of `config`."""
+        super().__init_subclass__(**kwargs)
+        annotations = inspect.get_annotations(cls)
+        cls.config_class = annotations.get("config", cls.config_class)
 
     def make(
         self, kind: Callable[..., _Made], name: str, *args: Any, **kwargs: Any

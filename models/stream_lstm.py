@@ -10,9 +10,9 @@ from keras import ops
 from distill.models.argument_checks import parse_sizes
 from distill.models.configs import CombinedConfig, StreamLstmConfig
 from distill.models.dense_stack import (
-    DenseStack,
     PerFeature,
     dense_macs,
+    make_hidden,
     make_towers,
 )
 from distill.models.feature_split import size_per_feature
@@ -38,7 +38,6 @@ class LstmStream(StoredArguments, keras.layers.Layer):
     Call arguments:
       frames: `[batch, frames, features]` floats.
       num_frames: int32 `[batch]`. Frames at or beyond it have no effect.
-      training: Passed on to the LSTMs.
 
     Returns:
       `[batch, cells]`: the backward LSTM's state after the first frame, zero
@@ -76,6 +75,10 @@ class LstmStream(StoredArguments, keras.layers.Layer):
         )
         return state
 
+    def compute_output_shape(self, frames_shape, num_frames_shape=None):
+        """Returns `[batch, cells]`."""
+        return (frames_shape[0], self.cells)
+
     def macs(self, num_frames: int) -> int:
         """Returns the MACs of one video of `num_frames` frames."""
         return num_frames * (
@@ -90,15 +93,10 @@ class StreamLstmModel(VideoModel):
     """Classifies a video by the final states of one stream per feature.
 
     Dropout acts on the streams' states, `hidden_dropout` before each dense
-    layer after the first and before the classifier. Inputs and outputs are
-    those of `VideoModel`; the last dense layer's output is the embedding.
-
-    Raises:
-      ValueError: A list of sizes cannot be read, or `feature_sizes` do not
-        fit the input.
+    layer after the first and before the classifier. The last dense layer's
+    output is the embedding.
     """
 
-    config_class: type[StreamLstmConfig] = StreamLstmConfig
     config: StreamLstmConfig
 
     def make_layers(self) -> None:
@@ -120,12 +118,8 @@ class StreamLstmModel(VideoModel):
         self.streams_drop = self.make(
             keras.layers.Dropout, "streams_drop", config.dropout
         )
-        self.hidden = self.make(
-            DenseStack,
-            "hidden",
-            parse_sizes("hidden_sizes", config.hidden_sizes),
-            config.hidden_dropout,
-            config.batch_norm,
+        self.hidden = make_hidden(
+            self, config.hidden_dropout, config.batch_norm
         )
 
     def build(self, input_shape):
@@ -137,7 +131,7 @@ class StreamLstmModel(VideoModel):
 
     def _build_joined(self, features: int) -> int:
         """Builds layers beside the streams; returns the joint width."""
-        return sum(stream.cells for stream in self.streams.readers)
+        return self.streams.width
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""
@@ -165,10 +159,8 @@ class CombinedModel(StreamLstmModel):
     """Classifies a video by streams over its frames and towers over their mean.
 
     The mean of the real frames takes the place of the video-level features.
-    Arguments, inputs and outputs are those of `StreamLstmModel`.
     """
 
-    config_class = CombinedConfig
     config: CombinedConfig
 
     def make_layers(self) -> None:
@@ -178,8 +170,7 @@ class CombinedModel(StreamLstmModel):
 
     def _build_joined(self, features: int) -> int:
         self.towers.build((None, features))
-        width = sum(tower.sizes[-1] for tower in self.towers.readers)
-        return width + super()._build_joined(features)
+        return self.towers.width + super()._build_joined(features)
 
     def _join(self, frames, num_frames, training):
         states = super()._join(frames, num_frames, training)

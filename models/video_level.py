@@ -10,8 +10,7 @@ from distill.models.video_model import VideoModel
 class VideoLevelClassifier(VideoModel):
     """Classifies a video's feature vector directly.
 
-    Arguments, inputs and outputs are those of `VideoModel`; the embedding is
-    the features themselves.
+    The embedding is the features themselves.
     """
 
     def build(self, input_shape):
@@ -27,9 +26,8 @@ class VideoLevelClassifier(VideoModel):
 class FrameLevelLogisticModel(VideoModel):
     """Classifies the mean of a video's real frames.
 
-    YouTube-8M starter code, `FrameLevelLogisticModel`. Arguments, inputs and
-    outputs are those of `VideoModel`; the embedding is the mean, zero for a
-    video without frames.
+    YouTube-8M starter code, `FrameLevelLogisticModel`. The embedding is the
+    mean, zero for a video without frames.
     """
 
     def build(self, input_shape):

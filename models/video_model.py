@@ -1,10 +1,13 @@
 """Base classes of all classifiers and models."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from distill.models.configs import ModelConfig
+from distill.models.input_norm import InputNorm
 from distill.models.stored_arguments import StoredArguments
 
 
@@ -51,6 +54,10 @@ class VideoModel(StoredArguments, keras.Model):
     Returns:
       Dict of `embedding` `[batch, dim]`, before dropout, and `predictions`
       `[batch, classes]` in [0, 1].
+
+    Raises:
+      ValueError: Settings or `feature_sizes` do not fit one another, or the
+        input's width.
     """
 
     def __init__(
@@ -76,6 +83,19 @@ class VideoModel(StoredArguments, keras.Model):
     def macs(self, num_frames: int) -> int:
         """Returns the MACs of one video of `num_frames` frames."""
         return self.classifier.macs()
+
+    def make_by_settings(self, kind: Any, name: str, *args: Any) -> Any:
+        """Returns a layer of `args` and the settings it has arguments for.
+
+        Layer and settings call such an argument by the same name.
+        """
+        settings = dataclasses.asdict(self.config)
+        names = settings.keys() & kind.argument_names()
+        return self.make(kind, name, *args, **{n: settings[n] for n in names})
+
+    def normalise_inputs(self, enabled: bool) -> None:
+        """Makes the `input_norm`; for `make_layers`."""
+        self.input_norm = self.make(InputNorm, "input_norm", enabled)
 
     def drop_embedding(self, rate: float) -> None:
         """Puts a dropout before the classifier; for `make_layers`."""
