@@ -1,32 +1,20 @@
 """Averages the weights of several checkpoints of one run."""
 
-import dataclasses
-
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class AverageFlags:
-    """Flags of the average."""
-
-    checkpoints: tuple[str, ...] | None = option(
-        None, "Checkpoints to average, comma-separated."
-    )
-    train_dir: str | None = option(
-        None, "In their place: the directory of a run."
-    )
-    steps: str | None = option(
-        None, "With --train_dir: FROM-TO, the steps, both included."
-    )
-    last: int | None = option(
-        None, "With --train_dir: number of the newest checkpoints."
-    )
-    output_checkpoint: str | None = option(None, "The checkpoint to write.")
-
-
-FLAG_GROUPS = (specs(AverageFlags),)
+OWN_FLAGS = (
+    Flag(
+        "checkpoints",
+        "Checkpoints to average, comma-separated.",
+        tuple[str, ...],
+    ),
+    Flag("train_dir", "In their place: the directory of a run."),
+    Flag("steps", "With --train_dir: FROM-TO, the steps, both included."),
+    Flag("last", "With --train_dir: number of the newest checkpoints.", int),
+    Flag("output_checkpoint", "The checkpoint to write."),
+)
+FLAG_GROUPS = (OWN_FLAGS,)
 
 
 def main() -> None:

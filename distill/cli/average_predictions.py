@@ -1,27 +1,21 @@
 """Averages files of predictions."""
 
-import dataclasses
-
 from distill.cli.entry_point import write_flags
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class AverageFlags:
-    """Flags of the average."""
-
-    predictions: tuple[str, ...] | None = option(
-        None, "Prediction CSV files, comma-separated."
-    )
-    weights: tuple[str, ...] | None = option(
-        None, "Weight of each file, scaled to sum 1. Default: equal weights."
-    )
-    top_k: int = option(20, "Classes a video that are written.")
-    output_file: str | None = option(None, "The CSV file to write.")
-
-
-FLAG_GROUPS = (specs(AverageFlags),)
+OWN_FLAGS = (
+    Flag(
+        "predictions", "Prediction CSV files, comma-separated.", tuple[str, ...]
+    ),
+    Flag(
+        "weights",
+        "Weight of each file, scaled to sum 1. Default: equal weights.",
+        tuple[str, ...],
+    ),
+    Flag("top_k", "Classes a video that are written.", int, 20),
+    Flag("output_file", "The CSV file to write."),
+)
+FLAG_GROUPS = (OWN_FLAGS,)
 
 
 def main() -> None:

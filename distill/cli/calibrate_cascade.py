@@ -1,33 +1,27 @@
 """Sets the thresholds of a cascade for a wanted mean number of frames."""
 
-import dataclasses
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow, write_flags
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class CascadeFlags:
-    """Flags of the calibration."""
-
-    calibration_data_pattern: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "calibration_data_pattern",
         "Globs of the videos whose probabilities (no labels) set the "
         "thresholds. Default: --eval_data_pattern.",
-    )
-    cascade_budgets: tuple[int, ...] | None = option(
-        None, "Frames of each stage, the fewest first."
-    )
-    mean_frames: float | None = option(None, "Mean frames a video wanted.")
-
-
+    ),
+    Flag(
+        "cascade_budgets",
+        "Frames of each stage, the fewest first.",
+        tuple[int, ...],
+    ),
+    Flag("mean_frames", "Mean frames a video wanted.", float),
+)
 FLAG_GROUPS = (
     groups.EVALUATION_FILES,
-    specs(CascadeFlags),
-    specs(groups.ScoringFlags, "cascade_file"),
+    OWN_FLAGS,
+    groups.CASCADE_FILE,
     groups.LAYOUT,
     groups.READING,
     groups.CHECKPOINT,

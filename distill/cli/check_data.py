@@ -3,39 +3,37 @@
 Exits with status 1 if anything is bad.
 """
 
-import dataclasses
 import os
 import time
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema, frame_budget
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require, specs
 from distill.settings.training import TrainingSettings
 
 _SPLITS = ("train", "eval", "test")
 
-
-@dataclasses.dataclass(frozen=True)
-class CheckFlags:
-    """Flags of the check."""
-
-    test_data_pattern: str | None = option(
-        None, "Globs of the files to predict, which need no labels."
-    )
-    output_dir: str | None = option(
-        None, "Directory of the report; an earlier one's files are replaced."
-    )
-    num_processes: int = option(
-        os.cpu_count(), "Files to read at once, each by a process of its own."
-    )
-
-
+OWN_FLAGS = (
+    Flag(
+        "test_data_pattern",
+        "Globs of the files to predict, which need no labels.",
+    ),
+    Flag(
+        "output_dir",
+        "Directory of the report; an earlier one's files are replaced.",
+    ),
+    Flag(
+        "num_processes",
+        "Files to read at once, each by a process of its own.",
+        int,
+        os.cpu_count(),
+    ),
+)
 FLAG_GROUPS = (
     specs(TrainingSettings, "train_data_pattern"),
     groups.EVALUATION_FILES,
-    specs(CheckFlags),
+    OWN_FLAGS,
     groups.LAYOUT,
     groups.BUDGET,
 )

@@ -1,23 +1,16 @@
 """Prints the scores of several networks as one table."""
 
-import dataclasses
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
-
-
-@dataclasses.dataclass(frozen=True)
-class CompareFlags:
-    """Flags of the comparison."""
-
-    metrics_files: tuple[str, ...] | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "metrics_files",
         "Comma-separated NAME=FILE, each a file of --metrics_file; for one of "
         "--role=both NAME=FILE:teacher or NAME=FILE:student.",
-    )
-
-
-FLAG_GROUPS = (specs(CompareFlags),)
+        tuple[str, ...],
+    ),
+)
+FLAG_GROUPS = (OWN_FLAGS,)
 
 
 def main() -> None:

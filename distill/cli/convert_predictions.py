@@ -1,29 +1,19 @@
 """Converts predictions in JSON lines to the CSV of inference."""
 
-import dataclasses
-
 from distill.cli.entry_point import write_flags
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class ConvertFlags:
-    """Flags of the conversion."""
-
-    predictions: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "predictions",
         "Globs of files of JSON lines, comma-separated: objects of video_id, "
         "class_indexes and predictions or probabilities.",
-    )
-    top_k: int = option(20, "Classes a video that are written.")
-    num_classes: int | None = option(
-        None, "Number of classes, to check against."
-    )
-    output_file: str | None = option(None, "The CSV file to write.")
-
-
-FLAG_GROUPS = (specs(ConvertFlags),)
+    ),
+    Flag("top_k", "Classes a video that are written.", int, 20),
+    Flag("num_classes", "Number of classes, to check against.", int),
+    Flag("output_file", "The CSV file to write."),
+)
+FLAG_GROUPS = (OWN_FLAGS,)
 
 
 def main() -> None:

@@ -1,34 +1,26 @@
 """Downloads YouTube-8M; another call continues."""
 
-import dataclasses
 import sys
 
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class DownloadFlags:
-    """Flags of the download."""
-
-    partition: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "partition",
         "VERSION/LEVEL/SPLIT, such as 2/frame/train, 2/video/validate or "
         "3/frame/test.",
-    )
-    mirror: str | None = option(None, "Nearest servers: us, eu or asia.")
-    shard: str | None = option(
-        None, "m,n: part m, from 1, of n parts. Default: all files."
-    )
-    jobs: int = option(4, "Files to fetch at once.")
-    server: str = option(
-        "http://{host}",
+    ),
+    Flag("mirror", "Nearest servers: us, eu or asia."),
+    Flag("shard", "m,n: part m, from 1, of n parts. Default: all files."),
+    Flag("jobs", "Files to fetch at once.", int, 4),
+    Flag(
+        "server",
         "Address of the servers; {host} stands for their own names.",
-    )
-    output_dir: str | None = option(None, "Directory of the files.")
-
-
-FLAG_GROUPS = (specs(DownloadFlags),)
+        default="http://{host}",
+    ),
+    Flag("output_dir", "Directory of the files."),
+)
+FLAG_GROUPS = (OWN_FLAGS,)
 
 
 def main() -> int:

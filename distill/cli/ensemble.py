@@ -1,51 +1,48 @@
 """Writes an ensemble of checkpoints and scores it beside its members."""
 
-import dataclasses
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow, write_flags
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require, specs
 from distill.networks.ensemble_file import Member, parse_member, parse_weights
 from distill.settings.run_options import RunOptions
 
-
-@dataclasses.dataclass(frozen=True)
-class EnsembleFlags:
-    """Flags of the ensemble."""
-
-    checkpoints: tuple[str, ...] | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "checkpoints",
         "Members, comma-separated; FILE:teacher and FILE:student name the "
         "network of a file, else --role.",
-    )
-    role: str = option(
-        "student",
-        "Network of the checkpoints without a role.",
+        tuple[str, ...],
+    ),
+    Flag(
+        "role",
+        "Network of the checkpoints without a role: student or teacher.",
+        default="student",
         choices=("student", "teacher"),
-    )
-    weights: tuple[str, ...] | None = option(
-        None, "Weight of each member, scaled to sum 1. Default: equal weights."
-    )
-    search_weights: bool = option(
-        False,
+    ),
+    Flag(
+        "weights",
+        "Weight of each member, scaled to sum 1. Default: equal weights.",
+        tuple[str, ...],
+    ),
+    Flag(
+        "search_weights",
         "Search the weights of the best GAP on --eval_data_pattern; report "
         "scores on other files.",
-    )
-    search_steps: int = option(
-        20, "Steps of the search, each of which adds a member to the mean."
-    )
-    ensemble_file: str | None = option(
-        None, "The file to write, .json; --checkpoint accepts it."
-    )
-    metrics_file: str | None = option(
-        None, "JSON file for the scores of all, a list."
-    )
-
-
+        bool,
+        False,
+    ),
+    Flag(
+        "search_steps",
+        "Steps of the search, each of which adds a member to the mean.",
+        int,
+        20,
+    ),
+    Flag("ensemble_file", "The file to write, .json; --checkpoint accepts it."),
+    Flag("metrics_file", "JSON file for the scores of all, a list."),
+)
 FLAG_GROUPS = (
-    specs(EnsembleFlags),
+    OWN_FLAGS,
     groups.EVALUATION_FILES,
     groups.LAYOUT,
     groups.READING,
@@ -80,11 +77,7 @@ def main() -> None:
 
 
 def _members() -> list[Member]:
-    """Returns the members of --checkpoints with their --weights.
-
-    Raises:
-      ValueError: The weights are not numbers, or not one for each.
-    """
+    """Returns the members of --checkpoints with their --weights."""
     names = FLAGS.checkpoints
     if FLAGS.weights is not None and FLAGS.search_weights:
         raise ValueError("--weights are given, or searched, not both.")

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from absl import app, flags, logging
 
-from distill.cli.settings_flags import FlagSpec, define
+from distill.cli.settings_flags import Flag, define
 from distill.cli.verbs import all_flags
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
@@ -21,7 +21,7 @@ _OUTPUT_CLOSED = 141
 
 def run(
     main: Callable[..., int | None],
-    groups: Sequence[Sequence[FlagSpec]] = (),
+    groups: Sequence[Sequence[Flag]] = (),
     words: bool = False,
 ) -> None:
     """Defines and parses flags, runs `main` and exits with its status.
@@ -170,21 +170,10 @@ def write_flags(result: str) -> None:
 def start_tensorflow(
     gpu: int | None, strategy: str = "single", deterministic: bool = False
 ) -> Any:
-    """Imports TensorFlow and chooses the devices.
+    """Imports TensorFlow; returns the `Workers` of `choose_devices`.
 
     The messages of TensorFlow's C++ code are shown with `--verbosity=1`, or
     after an error, alone.
-
-    Args:
-      gpu: Index of the GPU; -1 for the CPU; None for every device found.
-      strategy: The devices and machines that compute together.
-      deterministic: Whether every operation gives the same bits again.
-
-    Returns:
-      `Workers`: this process among those that share the work.
-
-    Raises:
-      ValueError: The GPU does not exist, or the strategy does not fit.
     """
     shows_all = logging.get_verbosity() >= logging.DEBUG
     nothing = contextlib.nullcontext()

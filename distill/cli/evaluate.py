@@ -1,32 +1,31 @@
 """Scores a checkpoint, every new one as it appears, or an artifact."""
 
-import dataclasses
 from collections.abc import Iterable
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateFlags:
-    """Flags of evaluation alone."""
-
-    run_once: bool = option(
-        True, "Score one checkpoint; false: score every new one in --train_dir."
-    )
-    poll_seconds: float = option(
-        10.0, "With --run_once=false: seconds between looks."
-    )
-    metrics_file: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "run_once",
+        "Score one checkpoint; false: score every new one in --train_dir.",
+        bool,
+        True,
+    ),
+    Flag(
+        "poll_seconds",
+        "With --run_once=false: seconds between looks.",
+        float,
+        10.0,
+    ),
+    Flag(
+        "metrics_file",
         "JSON file for the metrics; with --role=both a list of two objects.",
-    )
-
-
+    ),
+)
 FLAG_GROUPS = (
     groups.EVALUATION_FILES,
     groups.LAYOUT,
@@ -34,7 +33,7 @@ FLAG_GROUPS = (
     groups.BUDGET,
     groups.CHECKPOINT,
     groups.SCORING,
-    specs(EvaluateFlags),
+    OWN_FLAGS,
     groups.DEVICES,
     groups.SHARING,
 )
@@ -56,16 +55,12 @@ def main() -> None:
         if workers.num_workers > 1:
             raise ValueError("--run_once=false is for one process.")
         chosen = map(str, follow(FLAGS.train_dir, FLAGS.poll_seconds))
+    sharing = scoring.sharing(workers)
     for checkpoint in chosen:
         reader = scoring.evaluation_reader(checkpoint, need_labels=True)
         with workers.exit_barrier():
             scores = [
-                scoring.score(
-                    checkpoint,
-                    role,
-                    reader,
-                    scoring.sharing(workers),
-                )
+                scoring.score(checkpoint, role, reader, sharing)
                 for role in networks
             ]
         if not workers.is_chief:

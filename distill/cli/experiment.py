@@ -3,18 +3,15 @@
 import dataclasses
 from typing import Any
 
-from absl import flags
-
 from distill.cli.flag_groups import STUDENT_PREFIX
-from distill.cli.settings_flags import given, read, require
+from distill.cli.settings_flags import FLAGS, given, read, require
 from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.ensemble_file import Ensemble, is_ensemble
 from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.run_options import RunOptions
 from distill.settings.schema import SEGMENT_FRAMES, DataSchema, make_schema
 from distill.settings.training import DistillationSettings, TrainingSettings
-
-FLAGS = flags.FLAGS
 
 
 def data_schema() -> DataSchema:
@@ -61,11 +58,7 @@ def data_schema_like(trained: DataSchema) -> DataSchema:
 
 
 def frame_budget(otherwise: FrameBudget = ALL_FRAMES) -> FrameBudget:
-    """Returns the budget of the flags, or another where none is given.
-
-    Raises:
-      ValueError: The flags contradict each other.
-    """
+    """Returns the budget of the flags, or another where none is given."""
     fields = given(FrameBudget)
     if not fields:
         return otherwise
@@ -106,11 +99,7 @@ def run_settings(regime: str) -> RunSettings:
 
 
 def _trained_teachers(checkpoints: tuple[str, ...]) -> dict[str, tuple]:
-    """Returns the fields of `RunSettings` that name trained teachers.
-
-    Raises:
-      ValueError: An ensemble stands beside other files.
-    """
+    """Returns the fields of `RunSettings` that name trained teachers."""
     ensembles = [file for file in checkpoints if is_ensemble(file)]
     if not ensembles:
         return {"teacher_checkpoints": tuple(checkpoints)}
@@ -128,11 +117,7 @@ def _trained_teachers(checkpoints: tuple[str, ...]) -> dict[str, tuple]:
 
 
 def _networks() -> tuple[NetworkSettings, NetworkSettings]:
-    """Returns the teacher and the student of the flags.
-
-    Raises:
-      ValueError: A size is given that neither model has.
-    """
+    """Returns the teacher and the student of the flags."""
     teacher_model = FLAGS.model or next(iter(registry.MODELS))
     student_model = FLAGS.student_model or teacher_model
     shared, own = _given_sizes(""), _given_sizes(STUDENT_PREFIX)
@@ -212,11 +197,7 @@ def start_workers() -> Any:
 
 
 def class_names(num_classes: int) -> tuple[str, ...]:
-    """Returns the classes' names that the flag gives, or their numbers.
-
-    Raises:
-      ValueError: The file does not name every class once.
-    """
+    """Returns the classes' names that the flag gives, or their numbers."""
     from distill.deployment.interface import numbered_classes, read_class_names
 
     if FLAGS.class_names_file is None:
@@ -225,14 +206,8 @@ def class_names(num_classes: int) -> tuple[str, ...]:
 
 
 def train(settings: RunSettings, workers: Any) -> int:
-    """Trains; returns 1 if a signal ended training early.
-
-    Raises:
-      ValueError: The student cannot be exported as `--export_model_steps`
-        asks.
-    """
+    """Trains; returns 1 if a signal ended training early."""
     from distill.deployment.step_export import StepExport
-    from distill.settings.run_options import RunOptions
     from distill.training.loop import TrainingRun
 
     export = None

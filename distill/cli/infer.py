@@ -5,48 +5,44 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
-from distill.cli.settings_flags import FLAGS, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag
 
-
-@dataclasses.dataclass(frozen=True)
-class InferFlags:
-    """Flags of inference alone."""
-
-    input_data_pattern: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "input_data_pattern",
         "Globs of the videos, comma-separated. Default: --eval_data_pattern.",
-    )
-    output_file: str | None = option(None, "The CSV file to write.")
-    output_dir: str | None = option(
-        None,
+    ),
+    Flag("output_file", "The CSV file to write."),
+    Flag(
+        "output_dir",
         "In place of --output_file: directory for a CSV file of each input; "
         "finished ones are kept.",
-    )
-    shard: str | None = option(
-        None,
+    ),
+    Flag(
+        "shard",
         "i,n: predict every n-th file, from file i on, counted from 0; n such "
         "processes share the work.",
-    )
-    segment_max_per_class: int = option(
-        100_000, "With --segment_labels: most segments written of each class."
-    )
-    segment_label_ids_file: str | None = option(
-        None,
+    ),
+    Flag(
+        "segment_max_per_class",
+        "With --segment_labels: most segments written of each class.",
+        int,
+        100_000,
+    ),
+    Flag(
+        "segment_label_ids_file",
         "With --segment_labels: file of the classes to write, an index a line. "
         "Default: all.",
-    )
-
-
+    ),
+)
 FLAG_GROUPS = (
     groups.EVALUATION_FILES,
-    specs(InferFlags),
+    OWN_FLAGS,
     groups.LAYOUT,
     groups.READING,
     groups.BUDGET,
@@ -104,13 +100,16 @@ def _infer_videos(scored, reader, workers) -> None:
 
 
 def _infer_files(scored, reader, workers) -> None:
+    from distill.deployment.card import path_hash
     from distill.evaluation.inference import InferenceFiles
 
-    results = InferenceFiles(
-        Path(FLAGS.output_dir),
-        _describe(scored, FLAGS.role),
-        FLAGS.top_k,
-    )
+    # What predictions depend on: the file, the network, its frames.
+    names = ("frame_selection", "frame_budget", "every_n", "mixed_precision")
+    sources = {name: FLAGS[name].value for name in names}
+    if FLAGS.cascade_file is not None:
+        sources["cascade"] = path_hash(FLAGS.cascade_file)
+    sources |= {"sha256": path_hash(scored), "role": FLAGS.role}
+    results = InferenceFiles(Path(FLAGS.output_dir), sources, FLAGS.top_k)
     results.prepare(reader.files)
     network = scoring.load_scored_network(scored, FLAGS.role, workers)
     files = reader.files[workers.rank :: workers.num_workers]
@@ -122,7 +121,11 @@ def _infer_files(scored, reader, workers) -> None:
 
 def _infer_segments(scored, reader, workers) -> None:
     from distill.evaluation.evaluate import predict_videos
-    from distill.evaluation.segment_inference import write_segments
+    from distill.evaluation.segment_inference import (
+        TopSegments,
+        read_class_list,
+        write_segments,
+    )
     from distill.reporting.console import report_progress
 
     if FLAGS.output_dir is not None or FLAGS.shard is not None:
@@ -136,39 +139,18 @@ def _infer_segments(scored, reader, workers) -> None:
             "files; predict them by one process (--strategy=single)."
         )
     network = scoring.load_scored_network(scored, FLAGS.role, workers)
-    counts = write_segments(
-        FLAGS.output_file,
-        predict_videos(network, reader),
-        _top_segments(reader.schema.num_classes),
-    )
-    report_progress(
-        counts, reader.estimate_num_examples(), FLAGS.output_file, "segments"
-    )
-    write_flags(FLAGS.output_file)
-
-
-def _describe(scored: str, role: str) -> dict[str, Any]:
-    """Returns what predictions depend on: the file, the network, its frames."""
-    from distill.deployment.card import path_hash
-
-    names = ("frame_selection", "frame_budget", "every_n", "mixed_precision")
-    given = {name: FLAGS[name].value for name in names}
-    if FLAGS.cascade_file is not None:
-        given["cascade"] = path_hash(FLAGS.cascade_file)
-    return given | {"sha256": path_hash(scored), "role": role}
-
-
-def _top_segments(num_classes: int) -> Any:
-    """Returns the collector of the best segments of the classes to write."""
-    from distill.evaluation.segment_inference import (
-        TopSegments,
-        read_class_list,
-    )
-
-    file = FLAGS.segment_label_ids_file
+    file, num_classes = FLAGS.segment_label_ids_file, reader.schema.num_classes
     classes = (
         range(num_classes)
         if file is None
         else read_class_list(file, num_classes)
     )
-    return TopSegments(classes, FLAGS.segment_max_per_class)
+    counts = write_segments(
+        FLAGS.output_file,
+        predict_videos(network, reader),
+        TopSegments(classes, FLAGS.segment_max_per_class),
+    )
+    report_progress(
+        counts, reader.estimate_num_examples(), FLAGS.output_file, "segments"
+    )
+    write_flags(FLAGS.output_file)

@@ -1,42 +1,33 @@
 """Writes long videos, each several clips one after another."""
 
-import dataclasses
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class JoinFlags:
-    """Flags of the joined videos."""
-
-    input_data_pattern: str | None = option(
-        None, "Globs of the clips' files, comma-separated; not compressed."
-    )
-    output_dir: str | None = option(None, "Directory of the videos' files.")
-    output_prefix: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "input_data_pattern",
+        "Globs of the clips' files, comma-separated; not compressed.",
+    ),
+    Flag("output_dir", "Directory of the videos' files."),
+    Flag(
+        "output_prefix",
         "Beginning of the files' names and of the videos' ids, another for "
         "each split: train, validate.",
-    )
-    num_clips: int | None = option(
-        None,
+    ),
+    Flag(
+        "num_clips",
         "Clips a video, one after another; of each its first --max_frames.",
-    )
-    num_shards: int = option(4, "Files to write.")
-    repeats: int = option(
-        1, "Passes over the clips, each in an order of its own."
-    )
-    seed: int = option(0, "Seed of the clips' orders.")
-
-
-FLAG_GROUPS = (
-    groups.LAYOUT,
-    specs(JoinFlags),
+        int,
+    ),
+    Flag("num_shards", "Files to write.", int, 4),
+    Flag(
+        "repeats", "Passes over the clips, each in an order of its own.", int, 1
+    ),
+    Flag("seed", "Seed of the clips' orders.", int, 0),
 )
+FLAG_GROUPS = (groups.LAYOUT, OWN_FLAGS)
 
 
 def main() -> None:

@@ -1,27 +1,18 @@
 """Lists the models with their sizes and costs."""
 
-import dataclasses
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema
-from distill.cli.settings_flags import FLAGS, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag
 
-
-@dataclasses.dataclass(frozen=True)
-class ListFlags:
-    """Flags of the list."""
-
-    models: tuple[str, ...] | None = option(
-        None, "Names of models, comma-separated. Default: all."
-    )
-
-
-FLAG_GROUPS = (
-    groups.LAYOUT,
-    specs(ListFlags),
+OWN_FLAGS = (
+    Flag(
+        "models",
+        "Names of models, comma-separated. Default: all.",
+        tuple[str, ...],
+    ),
 )
+FLAG_GROUPS = (groups.LAYOUT, OWN_FLAGS)
 
 
 def main() -> None:

@@ -25,15 +25,10 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-    run_verb(verb, arguments[1:])
-
-
-def run_verb(verb: str, arguments: list[str]) -> None:
-    """Runs a verb with flags; does not return."""
     module = load_verb(verb)
-    sys.argv = [f"distill {verb}", *arguments]
+    sys.argv = [f"distill {verb}", *arguments[1:]]
     # The summary that --help prints.
     sys.modules["__main__"].__doc__ = module.__doc__
     if verb == "launch_workers":
-        sys.exit(module.main(arguments))
+        sys.exit(module.main(arguments[1:]))
     entry_point.run(module.main, module.FLAG_GROUPS)

@@ -1,24 +1,16 @@
 """Writes a synthetic data set of videos whose labels show in scenes."""
 
-import dataclasses
-
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, read, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
 from distill.settings.synthetic import SyntheticSettings
 
-
-@dataclasses.dataclass(frozen=True)
-class SplitFlags:
-    """Size and place of the splits."""
-
-    output_dir: str | None = option(None, "Directory of the files.")
-    num_train_videos: int = option(2000, "Videos to train on.")
-    num_validate_videos: int = option(500, "Videos to score on.")
-
-
+OWN_FLAGS = (
+    Flag("output_dir", "Directory of the files."),
+    Flag("num_train_videos", "Videos to train on.", int, 2000),
+    Flag("num_validate_videos", "Videos to score on.", int, 500),
+)
 FLAG_GROUPS = (
-    specs(SplitFlags),
+    OWN_FLAGS,
     specs(SyntheticSettings, skip=("split", "num_videos")),
 )
 

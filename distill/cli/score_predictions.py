@@ -1,37 +1,26 @@
 """Scores files of predictions against files of labels."""
 
-import dataclasses
-
 from distill.cli.entry_point import write_flags
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class ScoreFlags:
-    """Flags of the scores."""
-
-    predictions: str | None = option(
-        None, "Globs of prediction CSV files, comma-separated."
-    )
-    labels: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag("predictions", "Globs of prediction CSV files, comma-separated."),
+    Flag(
+        "labels",
         "Globs of label CSV files (`distill write_labels`), comma-separated.",
-    )
-    top_k: int = option(20, "Classes a video in GAP and mAP at k.")
-    num_classes: int | None = option(
-        None, "Number of classes, to check against."
-    )
-    missing: str = option(
-        "error",
+    ),
+    Flag("top_k", "Classes a video in GAP and mAP at k.", int, 20),
+    Flag("num_classes", "Number of classes, to check against.", int),
+    Flag(
+        "missing",
         "A labelled video without a prediction is an error, or counts as a "
         "video without any predicted class (zero).",
+        default="error",
         choices=("error", "zero"),
-    )
-    metrics_file: str | None = option(None, "JSON file for the metrics.")
-
-
-FLAG_GROUPS = (specs(ScoreFlags),)
+    ),
+    Flag("metrics_file", "JSON file for the metrics."),
+)
+FLAG_GROUPS = (OWN_FLAGS,)
 
 
 def main() -> None:

@@ -1,24 +1,19 @@
 """The network to score, and the reader of its videos, from the flags."""
 
-import contextlib
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
 from distill.cli.experiment import data_schema_like, frame_budget
-from distill.cli.settings_flags import flag_value, require
+from distill.cli.settings_flags import FLAGS, flag_value, require
 from distill.models.frame_budget import ALL_FRAMES
 
-FLAGS = flags.FLAGS
 
-
-def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
+def load_scored_network(checkpoint: str, role: str, workers: Any) -> Any:
     """Returns the network of a checkpoint, an ensemble or an artifact.
 
     The flags' budget is the student's; without one it is as it was trained.
     With --cascade_file the student is run as a cascade. The network computes
-    on the workers' devices, or on one.
+    on the workers' devices.
     """
     from distill.deployment.runtimes import is_artifact
 
@@ -29,8 +24,7 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
     from distill.networks.network import Network
 
     budget = None if role == "teacher" else frame_budget()
-    scope = contextlib.nullcontext() if workers is None else workers.scope()
-    with scope:
+    with workers.scope():
         network = load_network(
             checkpoint,
             role,
@@ -47,11 +41,6 @@ def load_scored_network(checkpoint: str, role: str, workers: Any = None) -> Any:
 
 
 def _load_artifact(path: str) -> Any:
-    """Returns the network of an artifact.
-
-    Raises:
-      ValueError: Another flag chooses a network, or its frames.
-    """
     from distill.deployment.artifact_network import ArtifactNetwork
 
     for flag in ("cascade_file", "frame_budget", "frame_selection", "every_n"):

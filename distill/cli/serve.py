@@ -1,28 +1,16 @@
 """Serves a trained model over HTTP, in TensorFlow Serving's REST form."""
 
-import dataclasses
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, read, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
 from distill.settings.service import ServiceOptions
 
-
-@dataclasses.dataclass(frozen=True)
-class ServeFlags:
-    """Flags of the process that serves."""
-
-    artifact: str | None = option(None, "The exported model, or a checkpoint.")
-    host: str = option("127.0.0.1", "Address to listen at.")
-    port: int = option(8501, "Port to listen at; 0: a free one.")
-
-
-FLAG_GROUPS = (
-    specs(ServeFlags),
-    specs(ServiceOptions),
-    groups.GPU,
+OWN_FLAGS = (
+    Flag("artifact", "The exported model, or a checkpoint."),
+    Flag("host", "Address to listen at.", default="127.0.0.1"),
+    Flag("port", "Port to listen at; 0: a free one.", int, 8501),
 )
+FLAG_GROUPS = (OWN_FLAGS, specs(ServiceOptions), groups.GPU)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ makes a flag of it and `read` reads it back.
 """
 
 import dataclasses
+import itertools
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,23 +21,20 @@ _WORDS = {int: "whole number", float: "number"}
 
 
 @dataclasses.dataclass(frozen=True)
-class FlagSpec:
-    """A flag to define: its name, type, default, help and accepted values."""
+class Flag:
+    """A flag to define: its name, help, type, default and accepted values."""
 
     name: str
-    kind: Any
-    default: Any
     help: str
+    kind: Any = str
+    default: Any = None
     choices: tuple[str, ...] = ()
     minimum: float | None = None
 
 
 def specs(
-    settings: type,
-    *names: str,
-    skip: Sequence[str] = (),
-    unset: str = "",
-) -> list[FlagSpec]:
+    settings: type, *names: str, skip: Sequence[str] = (), unset: str = ""
+) -> list[Flag]:
     """Returns the flags of a settings dataclass.
 
     Args:
@@ -46,74 +44,61 @@ def specs(
       unset: What holds where a flag is not given; the flag's default is then
         None, whatever the field's is. Empty: the field's default holds.
     """
-    hints = typing.get_type_hints(settings)
     found = {field.name: field for field in dataclasses.fields(settings)}
-    chosen = names or tuple(name for name in found if name not in skip)
-    return [
-        _spec(flag_name(found[name]), found[name], hints[name], unset)
-        for name in chosen
-    ]
-
-
-def field_specs(
-    fields: Mapping[str, dataclasses.Field], prefix: str, unset: str
-) -> list[FlagSpec]:
-    """Returns the flags of fields by flag name, each behind a prefix."""
-    return [
-        _spec(prefix + name, field, field.type, unset)
-        for name, field in fields.items()
-    ]
-
-
-def _spec(name: str, field: dataclasses.Field, kind: Any, unset: str):
-    default = None if field.default is dataclasses.MISSING else field.default
-    text = field.metadata["help"]
-    choices = field.metadata["choices"]
-    if any(choice not in text for choice in choices):
-        text += f" Choices: {', '.join(choices)}."
-    if unset:
-        default, text = None, f"{text} Default: {unset}."
-    minimum = field.metadata["minimum"]
-    return FlagSpec(name, kind, default, text, choices, minimum)
-
-
-def define(
-    groups: Iterable[Iterable[FlagSpec]], values: flags.FlagValues = FLAGS
-) -> None:
-    """Defines the flags of several groups."""
-    for group in groups:
-        for spec in group:
-            _define(spec, values)
-
-
-def _define(spec: FlagSpec, values: flags.FlagValues) -> None:
-    kind = _without_none(spec.kind)
-    if kind is bool:
-        flags.DEFINE_boolean(spec.name, spec.default, spec.help, values)
-        return
-    is_list = typing.get_origin(kind) is tuple
-    flags.DEFINE(
-        _Parser(spec, typing.get_args(kind)[0] if is_list else kind, is_list),
-        spec.name,
-        spec.default,
-        spec.help,
-        values,
-        flags.ListSerializer(",") if is_list else flags.ArgumentSerializer(),
+    chosen = names or [name for name in found if name not in skip]
+    return field_specs(
+        {flag_name(found[name]): found[name] for name in chosen}, unset
     )
 
 
-def _without_none(kind: Any) -> Any:
-    """Returns `int` of `int | None`."""
-    if typing.get_origin(kind) not in (types.UnionType, typing.Union):
-        return kind
-    (kind,) = (k for k in typing.get_args(kind) if k is not types.NoneType)
-    return kind
+def field_specs(
+    fields: Mapping[str, dataclasses.Field], unset: str, prefix: str = ""
+) -> list[Flag]:
+    """Returns the flags of fields by flag name, each behind a prefix."""
+    made = []
+    for name, field in fields.items():
+        default, text = field.default, field.metadata["help"]
+        choices = field.metadata["choices"]
+        if any(choice not in text for choice in choices):
+            text += f" Choices: {', '.join(choices)}."
+        if unset:
+            text += f" Default: {unset}."
+        if unset or default is dataclasses.MISSING:
+            default = None
+        minimum = field.metadata["minimum"]
+        made.append(
+            Flag(prefix + name, text, field.type, default, choices, minimum)
+        )
+    return made
+
+
+def define(groups: Iterable[Iterable[Flag]]) -> None:
+    """Defines the flags of several groups."""
+    for spec in itertools.chain.from_iterable(groups):
+        kind = spec.kind
+        serializer: Any = flags.ArgumentSerializer()
+        if isinstance(kind, types.UnionType):  # such as `int | None`
+            (kind,) = set(typing.get_args(kind)) - {types.NoneType}
+        if kind is bool:
+            flags.DEFINE_boolean(spec.name, spec.default, spec.help)
+            continue
+        is_list = typing.get_origin(kind) is tuple
+        if is_list:
+            kind = typing.get_args(kind)[0]
+            serializer = flags.ListSerializer(",")
+        flags.DEFINE(
+            _Parser(spec, kind, is_list),
+            spec.name,
+            spec.default,
+            spec.help,
+            serializer=serializer,
+        )
 
 
 class _Parser(flags.ArgumentParser):
     """Parses a flag's text and checks the value."""
 
-    def __init__(self, spec: FlagSpec, kind: type, is_list: bool):
+    def __init__(self, spec: Flag, kind: type, is_list: bool):
         self._spec, self._kind, self._is_list = spec, kind, is_list
         self.syntactic_help = "a comma-separated list" if is_list else ""
 
@@ -131,9 +116,8 @@ class _Parser(flags.ArgumentParser):
         try:
             value = kind(text)
         except ValueError as error:
-            wanted = (
-                f"{_WORDS[kind]}s" if self._is_list else f"a {_WORDS[kind]}"
-            )
+            word = _WORDS[kind]
+            wanted = f"{word}s" if self._is_list else f"a {word}"
             raise ValueError(
                 f"{spec.name} must be {wanted}, got {text!r}."
             ) from error
@@ -148,11 +132,8 @@ class _Parser(flags.ArgumentParser):
 
     def flag_type(self) -> str:
         """Returns the type's name, for `--helpxml`."""
-        return (
-            f"list of {self._kind.__name__}"
-            if self._is_list
-            else (self._kind.__name__)
-        )
+        name = self._kind.__name__
+        return f"list of {name}" if self._is_list else name
 
 
 def read(settings: type, **fields: Any) -> Any:

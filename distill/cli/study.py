@@ -1,60 +1,64 @@
 """Studies accuracy and cost over frame budgets: a grid from one teacher."""
 
-import dataclasses
 import sys
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag
 
-
-@dataclasses.dataclass(frozen=True)
-class StudyFlags:
-    """The grid, the teachers, the cascades and the work of one call."""
-
-    study_dir: str | None = option(None, "Directory of the study.")
-    study_rows: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag("study_dir", "Directory of the study."),
+    Flag(
+        "study_rows",
         "Python file that defines ROWS, the list of the study's methods; "
         "configs/study_audioset.py is an example.",
-    )
-    budgets: tuple[int, ...] | None = option(
-        None, "Numbers of frames, the columns.", minimum=1
-    )
-    seeds: tuple[int, ...] = option((0, 1, 2), "Seeds of every row.", minimum=0)
-    teacher_flags: str = option(
-        "", "Flags of the teacher's training, on labels."
-    )
-    teacher_seeds: tuple[int, ...] = option(
-        (0,), "Seeds of the teachers.", minimum=0
-    )
-    cascade_rows: tuple[str, ...] = option(
-        (), "Rows with fewest_frames that are reported as a cascade too."
-    )
-    cascade_means: tuple[float, ...] = option(
-        (), "Mean frames a video of those cascades."
-    )
-    cascade_budgets: tuple[int, ...] | None = option(
-        None,
+    ),
+    Flag(
+        "budgets", "Numbers of frames, the columns.", tuple[int, ...], minimum=1
+    ),
+    Flag("seeds", "Seeds of every row.", tuple[int, ...], (0, 1, 2), minimum=0),
+    Flag(
+        "teacher_flags",
+        "Flags of the teacher's training, on labels.",
+        default="",
+    ),
+    Flag(
+        "teacher_seeds",
+        "Seeds of the teachers.",
+        tuple[int, ...],
+        (0,),
+        minimum=0,
+    ),
+    Flag(
+        "cascade_rows",
+        "Rows with fewest_frames that are reported as a cascade too.",
+        tuple[str, ...],
+        (),
+    ),
+    Flag(
+        "cascade_means",
+        "Mean frames a video of those cascades.",
+        tuple[float, ...],
+        (),
+    ),
+    Flag(
+        "cascade_budgets",
         "Frames that a cascade's stages see. Default: --budgets.",
+        tuple[int, ...],
         minimum=1,
-    )
-    calibration_data_pattern: str | None = option(
-        None,
+    ),
+    Flag(
+        "calibration_data_pattern",
         "Globs of videos whose confidences (no labels) set the thresholds.",
-    )
-    baseline_row: str | None = option(
-        None,
+    ),
+    Flag(
+        "baseline_row",
         "The row without a teacher, against which gains are counted. Default: "
         "the first.",
-    )
-    dry_run: bool = option(False, "Show the grid and its estimated time alone.")
-    max_runs: int | None = option(
-        None, "Trainings of this call; the next call continues."
-    )
-
-
+    ),
+    Flag("dry_run", "Show the grid and its estimated time alone.", bool, False),
+    Flag("max_runs", "Trainings of this call; the next call continues.", int),
+)
 FLAG_GROUPS = (
     groups.LAYOUT,
     groups.NETWORKS,
@@ -63,7 +67,7 @@ FLAG_GROUPS = (
     groups.DISTILLATION,
     groups.STUDENT_FILE,
     groups.GPU,
-    specs(StudyFlags),
+    OWN_FLAGS,
 )
 
 

@@ -10,7 +10,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from distill.cli.experiment import finetuning_settings, run_settings
-from distill.cli.settings_flags import require
+from distill.cli.settings_flags import FLAGS, require
 from distill.models.frame_budget import FrameBudget
 from distill.settings.run import RunSettings
 from distill.study.plan import (
@@ -22,16 +22,11 @@ from distill.study.plan import (
 )
 from distill.study.rows import Row, read_rows, write_flags
 
-FLAGS = flags.FLAGS
 TEACHER = "Teacher"
 
 
 def study_plan(command: str) -> Study:
-    """Returns the study that the flags and the file of rows describe.
-
-    Raises:
-      ValueError: A row or a flag is wrong.
-    """
+    """Returns the study that the flags and the file of rows describe."""
     require(
         "train_data_pattern",
         "eval_data_pattern",
@@ -191,7 +186,9 @@ def _stages(
         given |= {**stage, **row.at.get(budget, {})}
         with _flags(write_flags(given)):
             if index:
-                settings = _next_stage(stages[-1], directory, index)
+                checkpoint = stage_checkpoint(directory, index - 1)
+                FLAGS["student_checkpoint"].value = str(checkpoint)
+                settings = finetuning_settings(stages[-1])
             else:
                 settings = _first_stage(row, teachers)
         stages.append(_with_seed(settings, seed))
@@ -211,14 +208,6 @@ def _first_stage(row: Row, teachers: tuple[Unit, ...]) -> RunSettings:
         str(teacher.checkpoint) for teacher in teachers[:number]
     )
     return run_settings(FLAGS.regime)
-
-
-def _next_stage(
-    trained: RunSettings, directory: Path, index: int
-) -> RunSettings:
-    checkpoint = stage_checkpoint(directory, index - 1)
-    FLAGS["student_checkpoint"].value = str(checkpoint)
-    return finetuning_settings(trained)
 
 
 @contextlib.contextmanager

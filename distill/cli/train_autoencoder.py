@@ -1,32 +1,20 @@
 """Trains a feature autoencoder, whose encoder can stand before a network."""
 
-import dataclasses
-
 from distill.cli import experiment
 from distill.cli import flag_groups as groups
-from distill.cli.settings_flags import FLAGS, read, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, read, require
 from distill.settings.run import AutoencoderSettings, RunSettings
 from distill.settings.training import TrainingSettings
 
-
-@dataclasses.dataclass(frozen=True)
-class AutoencoderFlags:
-    """Flags of the autoencoder."""
-
-    encoder_sizes: str = option(
-        "512,256",
+OWN_FLAGS = (
+    Flag(
+        "encoder_sizes",
         "Widths of the encoder's layers, comma-separated: ReLU after all but "
         "the last, the code; the decoder mirrors them.",
-    )
-
-
-FLAG_GROUPS = (
-    groups.LAYOUT,
-    groups.TRAINING,
-    specs(AutoencoderFlags),
-    groups.DEVICES,
+        default="512,256",
+    ),
 )
+FLAG_GROUPS = (groups.LAYOUT, groups.TRAINING, OWN_FLAGS, groups.DEVICES)
 
 
 def main() -> int:

@@ -1,37 +1,26 @@
 """Writes shards of the frames of a budget alone."""
 
-import dataclasses
 import os
 import time
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema, frame_budget
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
+from distill.cli.settings_flags import FLAGS, Flag, require
 
-
-@dataclasses.dataclass(frozen=True)
-class ShardFlags:
-    """Flags of the shards."""
-
-    input_data_pattern: str | None = option(
-        None,
+OWN_FLAGS = (
+    Flag(
+        "input_data_pattern",
         "Globs of the whole videos' files, comma-separated; not compressed.",
-    )
-    output_dir: str | None = option(
-        None,
+    ),
+    Flag(
+        "output_dir",
         "Directory of the shards, each under its source's name; one for each "
         "budget.",
-    )
-    num_workers: int = option(os.cpu_count(), "Files to read at once.")
-
-
-FLAG_GROUPS = (
-    groups.LAYOUT,
-    groups.BUDGET,
-    specs(ShardFlags),
+    ),
+    Flag("num_workers", "Files to read at once.", int, os.cpu_count()),
 )
+FLAG_GROUPS = (groups.LAYOUT, groups.BUDGET, OWN_FLAGS)
 
 
 def main() -> None:

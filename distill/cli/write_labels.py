@@ -1,32 +1,22 @@
 """Writes the labels of records as CSV."""
 
-import dataclasses
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow, write_flags
 from distill.cli.experiment import data_schema, frame_budget
-from distill.cli.settings_flags import FLAGS, require, specs
-from distill.models.options import option
-from distill.settings.run_options import ReadingOptions
+from distill.cli.settings_flags import FLAGS, Flag, require, specs
+from distill.settings.run_options import RunOptions
 from distill.settings.training import TrainingSettings
 
-
-@dataclasses.dataclass(frozen=True)
-class LabelFlags:
-    """Flags of the file of labels."""
-
-    input_data_pattern: str | None = option(
-        None, "Globs of the videos, comma-separated."
-    )
-    output_file: str | None = option(None, "The CSV file to write.")
-
-
+OWN_FLAGS = (
+    Flag("input_data_pattern", "Globs of the videos, comma-separated."),
+    Flag("output_file", "The CSV file to write."),
+)
 FLAG_GROUPS = (
     groups.LAYOUT,
     groups.BUDGET,
-    specs(ReadingOptions),
+    specs(RunOptions, "on_bad_record"),
     specs(TrainingSettings, "batch_size"),
-    specs(LabelFlags),
+    OWN_FLAGS,
 )
 
 

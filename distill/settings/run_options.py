@@ -7,55 +7,8 @@ from distill.models.options import check_options, option
 STRATEGIES = ("auto", "single", "mirrored", "multi_worker")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ReadingOptions:
-    """Treatment of the records that are read."""
-
-    on_bad_record: str = option(
-        "fail",
-        "Stop at the first bad record, or leave bad ones out and report them.",
-        choices=("fail", "skip"),
-    )
-
-    def __post_init__(self):
-        """Checks the fields."""
-        check_options(self)
-
-
 @dataclasses.dataclass(frozen=True)
-class DeviceOptions:
-    """Devices and machines that compute together."""
-
-    gpu: int | None = option(
-        None, "GPU to compute on; -1: the CPU. Default: every device found."
-    )
-    strategy: str = option(
-        "auto",
-        "single: one device; mirrored: all GPUs of this machine; multi_worker: "
-        "those of all machines that TF_CONFIG names; auto: multi_worker where "
-        "it names several, else mirrored.",
-        choices=STRATEGIES,
-    )
-    deterministic: bool = option(
-        False,
-        "Give the same bits again on the same machine, at the cost of speed.",
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SharingOptions:
-    """Division of the data among several workers."""
-
-    shard_by: str = option(
-        "file",
-        "Division among several workers: each reads files of its own (file), "
-        "or all read every file and share each batch (batch), as one process.",
-        choices=("file", "batch"),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class RunOptions(ReadingOptions, SharingOptions):
+class RunOptions:
     """Directory, checkpoints and log of a run."""
 
     train_dir: str = option(help_text="Directory of the run.")
@@ -96,3 +49,18 @@ class RunOptions(ReadingOptions, SharingOptions):
         "and skip the batches since.",
         choices=("stop", "rollback"),
     )
+    on_bad_record: str = option(
+        "fail",
+        "Stop at the first bad record, or leave bad ones out and report them.",
+        choices=("fail", "skip"),
+    )
+    shard_by: str = option(
+        "file",
+        "Division among several workers: each reads files of its own (file), "
+        "or all read every file and share each batch (batch), as one process.",
+        choices=("file", "batch"),
+    )
+
+    def __post_init__(self):
+        """Checks the fields."""
+        check_options(self)
