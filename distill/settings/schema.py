@@ -8,23 +8,17 @@ from distill.models.options import check_options, option
 
 SEGMENT_FRAMES = 5
 
+_YT8M_2018 = {
+    "feature_names": ("rgb", "audio"),
+    "feature_sizes": (1024, 128),
+    "id_key": "id",
+    "labels_key": "labels",
+    "num_classes": 3862,
+    "max_frames": 300,
+}
 FRAME_LEVEL = {
-    "yt8m_2018": {
-        "feature_names": ("rgb", "audio"),
-        "feature_sizes": (1024, 128),
-        "id_key": "id",
-        "labels_key": "labels",
-        "num_classes": 3862,
-        "max_frames": 300,
-    },
-    "yt8m_2017": {
-        "feature_names": ("rgb", "audio"),
-        "feature_sizes": (1024, 128),
-        "id_key": "video_id",
-        "labels_key": "labels",
-        "num_classes": 4716,
-        "max_frames": 300,
-    },
+    "yt8m_2018": _YT8M_2018,
+    "yt8m_2017": _YT8M_2018 | {"id_key": "video_id", "num_classes": 4716},
     "audioset": {
         "feature_names": ("audio_embedding",),
         "feature_sizes": (128,),
@@ -83,16 +77,11 @@ class DataSchema:
         check_options(self)
         sizes = zip(self.feature_names, self.feature_sizes, strict=True)
         check_at_least(1, **dict(sizes))
-        if self.segment_labels:
-            self._check_segments()
-
-    def _check_segments(self):
-        """Checks that the examples can be segments."""
-        if not self.frame_features:
+        if self.segment_labels and not self.frame_features:
             raise ValueError(
                 "segment_labels needs frame-level records (frame_features)."
             )
-        if self.max_frames != SEGMENT_FRAMES:
+        if self.segment_labels and self.max_frames != SEGMENT_FRAMES:
             raise ValueError(
                 f"max_frames must be {SEGMENT_FRAMES}, a segment's frames, "
                 f"with segment_labels; got {self.max_frames}."

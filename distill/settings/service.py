@@ -8,11 +8,7 @@ from distill.models.options import check_options, option
 
 @dataclasses.dataclass(frozen=True)
 class ServiceOptions:
-    """Name and limits of the service.
-
-    Raises:
-      ValueError: A value is out of its bounds.
-    """
+    """Name and limits of the service."""
 
     model_name: str = option("student", "Name in /v1/models/NAME.")
     top_k: int = option(20, "Classes of an answer, best first.", minimum=1)

@@ -39,22 +39,19 @@ class SyntheticSettings:
         1.0, "A label's signal in its scenes, in units of the noise.", minimum=0
     )
     missing_label_rate: float = option(
-        0.1, "Fraction of the labels that are left out."
+        0.1, "Fraction of the labels that are left out.", minimum=0, below=1
     )
     wrong_label_rate: float = option(
-        0.1, "Fraction of the videos that carry a wrong label."
+        0.1,
+        "Fraction of the videos that carry a wrong label.",
+        minimum=0,
+        below=1,
     )
 
     def __post_init__(self):
         """Checks the fields."""
         check_options(self)
         check_at_least(self.min_frames, max_frames=self.max_frames)
-        for name in ("missing_label_rate", "wrong_label_rate"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be from 0 to below 1, got "
-                    f"{getattr(self, name)}."
-                )
         DataSchema(
             frame_features=True,
             feature_names=self.feature_names,

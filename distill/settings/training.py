@@ -7,7 +7,6 @@ from distill.models.options import check_options, option
 LABEL_LOSSES = ("CrossEntropyLoss", "HingeLoss", "SoftmaxLoss")
 PREDICTION_LOSSES = ("kl", "squared_error", "cross_entropy", "correlation")
 REPRESENTATION_LOSSES = ("squared_distance", "normalized_distance")
-REDUCTIONS = ("mean", "sum")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
 
@@ -39,7 +38,7 @@ class DistillationSettings:
         "mean",
         "Mean or sum of the divergence over the batch (of the correlation "
         "over the classes).",
-        choices=REDUCTIONS,
+        choices=("mean", "sum"),
     )
     relational_loss_weight: float = option(
         0.0,

@@ -364,8 +364,8 @@ def test_splits_lie_beside_each_other(tmp_path):
         ("scene_frames", 0.5, "1 or more"),
         ("scene_strength", -0.5, "0 or more"),
         ("scene_strength", float("nan"), "0 or more"),
-        ("missing_label_rate", 1.0, "from 0 to below 1"),
-        ("wrong_label_rate", -0.1, "from 0 to below 1"),
+        ("missing_label_rate", 1.0, "below 1"),
+        ("wrong_label_rate", -0.1, "0 or more"),
     ],
 )
 def test_settings_that_make_no_world_are_refused(name, value, bounds):
