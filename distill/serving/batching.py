@@ -10,10 +10,6 @@ from collections.abc import Callable
 import numpy as np
 
 
-class QueueFullError(Exception):
-    """The queue has no place for the videos."""
-
-
 @dataclasses.dataclass(frozen=True)
 class _Waiting:
     """A video, the future of its prediction, and when it began to wait."""
@@ -27,14 +23,8 @@ class Batcher:
     """Collects videos into batches for the model, which has its own thread.
 
     A batch starts when it is full, or when its first video has waited for the
-    delay; videos keep their order. Use it as an async context manager in the
-    event loop.
-
-    Args:
-      predict: The model, from videos to `[videos, classes]`.
-      max_batch_size: Most videos of a call.
-      batch_delay: Seconds.
-      max_queue: Most videos that wait.
+    delay, in seconds; videos keep their order. The model takes videos to
+    `[videos, classes]`. Use it as an async context manager in the event loop.
     """
 
     _task: asyncio.Task
@@ -73,11 +63,11 @@ class Batcher:
         """Returns the predictions `[videos, classes]`, in the videos' order.
 
         Raises:
-          QueueFullError: The videos do not fit in the queue.
+          asyncio.QueueFull: The videos do not fit in the queue.
           Exception: The model's own, from a batch with one of the videos.
         """
         if len(self._waiting) + len(videos) > self.max_queue:
-            raise QueueFullError
+            raise asyncio.QueueFull
         loop = asyncio.get_running_loop()
         now = loop.time()
         waiting = [_Waiting(v, loop.create_future(), now) for v in videos]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 CLOSE = {"Connection": "close"}
@@ -17,12 +17,7 @@ _LINGER_SECONDS = 1.0
 
 
 class BodyReader:
-    """Reads bodies; each one and all held together have a limit.
-
-    Args:
-      max_body_bytes: Most bytes of a body. All bodies held at a time may have
-        16 times as many.
-    """
+    """Reads bodies within a limit; all that are held may have 16 times it."""
 
     def __init__(self, max_body_bytes: int):
         self._max_body_bytes = max_body_bytes
@@ -80,7 +75,7 @@ class BodyReader:
         )
 
 
-class ClosingResponse(Response):
+class ClosingResponse(JSONResponse):
     """An answer to a request whose body has not been read to its end.
 
     The connection is closed afterwards. A client that is still sending would

@@ -63,10 +63,12 @@ def read_request(body: bytes, predictor: "Predictor") -> PredictRequest:
     columnar = "inputs" in request
     name = "inputs" if columnar else "instances"
     rows = _rows_of_columns if columnar else _rows_of_instances
+    key = "frames" if predictor.frame_features else "features"
+    width = predictor.num_features
     videos = []
-    for index, row in enumerate(rows(request[name], _input_key(predictor))):
+    for index, row in enumerate(rows(request[name], key)):
         try:
-            videos.append(predictor.check(_read_video(row, predictor)))
+            videos.append(predictor.check(_read_video(row, key, width)))
         except ValueError as error:
             raise ValueError(f"{name}[{index}]: {error}") from error
     if not videos:
@@ -85,10 +87,6 @@ def _count_keys(value: Any) -> int:
     if isinstance(value, list) and isinstance(value[0], dict | list):
         return sum(map(_count_keys, value))
     return 0
-
-
-def _input_key(predictor: "Predictor") -> str:
-    return "frames" if predictor.frame_features else "features"
 
 
 def _check_object(value: Any, name: str, keys: tuple[str, ...]) -> None:
@@ -139,9 +137,8 @@ def _video_keys(key: str) -> tuple[str, ...]:
     return ("frames", "num_frames") if key == "frames" else (key,)
 
 
-def _read_video(row: Any, predictor: "Predictor") -> np.ndarray:
+def _read_video(row: Any, key: str, width: int) -> np.ndarray:
     """Returns `[frames, features]` or `[features]`, not yet checked."""
-    key, width = _input_key(predictor), predictor.num_features
     _check_object(row, "a video", _video_keys(key))
     if key not in row:
         raise ValueError(f"'{key}' is missing.")

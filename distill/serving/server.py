@@ -60,14 +60,12 @@ def serve(
 
     Then it stops listening, answers the accepted requests and returns. If the
     model does not finish within the timeout, the process exits with status 1.
-
-    Args:
-      predictor: The model; it is called once before the first request.
-      options: The service's name and limits.
-      listener: The socket, from `open_socket`.
-      model: Name of the model in the line that announces readiness.
+    The line that announces readiness calls the model by the name `model`.
     """
-    _warm_up(predictor)
+    # A broken model fails here, before the service is announced.
+    width = predictor.num_features
+    shape = [1, width] if predictor.frame_features else [width]
+    predictor.probabilities([predictor.check(np.zeros(shape, np.uint8))])
     service = Service(predictor, options)
     config = uvicorn.Config(
         service.app,
@@ -92,15 +90,6 @@ def serve(
             flush=True,
         )
         os._exit(1)
-
-
-def _warm_up(predictor: "Predictor") -> None:
-    """Predicts a video of zeros, so that a broken model fails at the start."""
-    width = predictor.num_features
-    video = np.zeros([width], np.float32)
-    if predictor.frame_features:
-        video = np.zeros([1, width], np.uint8)
-    predictor.probabilities([predictor.check(video)])
 
 
 class _Server(uvicorn.Server):

@@ -5,18 +5,17 @@ import concurrent.futures
 import contextlib
 import http
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from distill.serving import answers, predict_requests
-from distill.serving.batching import Batcher, QueueFullError
+from distill.serving.batching import Batcher
 from distill.serving.bodies import BodyReader, ClosingResponse
 from distill.settings.service import ServiceOptions
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from distill.predictor import Predictor
 
 _LOG = logging.getLogger("distill.serving")
-_JSON = "application/json"
 # Bytes and numbers below which handing over to a thread costs more than work.
 _SMALL_BODY = 32 * 1024
 _SMALL_ANSWER = 4096
@@ -32,10 +30,6 @@ _SMALL_ANSWER = 4096
 
 class Service:
     """Answers requests for one model.
-
-    Args:
-      predictor: The model.
-      options: Its name and limits.
 
     Attributes:
       app: The ASGI application.
@@ -87,14 +81,14 @@ class Service:
 
     async def _health(self, request: Request) -> Response:
         if self.stopping:
-            return _answer_json({"error": "The service is stopping."}, 503)
-        return _answer_json({"status": "ok"})
+            return JSONResponse({"error": "The service is stopping."}, 503)
+        return JSONResponse({"status": "ok"})
 
     async def _status(self, request: Request) -> Response:
-        return _answer_json(answers.model_status(self.stopping))
+        return JSONResponse(answers.model_status(self.stopping))
 
     async def _metadata(self, request: Request) -> Response:
-        return _answer_json(
+        return JSONResponse(
             answers.model_metadata(
                 self._predictor, self.options.model_name, self.options.top_k
             )
@@ -136,7 +130,7 @@ class Service:
             )
         try:
             probabilities = await self.batcher.predict(asked.videos)
-        except QueueFullError as error:
+        except asyncio.QueueFull as error:
             raise HTTPException(
                 503, "The queue is full; try later.", {"Retry-After": "1"}
             ) from error
@@ -150,7 +144,7 @@ class Service:
             self._predictor.class_names,
             top_k,
         )
-        return Response(content, media_type=_JSON)
+        return Response(content, media_type="application/json")
 
     async def _run(self, is_small: bool, function: Callable, *args: Any) -> Any:
         """Calls a function here if its work is small, else in a thread."""
@@ -163,9 +157,9 @@ class Service:
         self, request: Request, error: HTTPException
     ) -> Response:
         headers = error.headers or {}
-        kind = ClosingResponse if "Connection" in headers else Response
+        kind = ClosingResponse if "Connection" in headers else JSONResponse
         content = {"error": self._message(request, error)}
-        return _answer_json(content, error.status_code, headers, kind)
+        return kind(content, error.status_code, headers)
 
     def _message(self, request: Request, error: HTTPException) -> str:
         status = http.HTTPStatus(error.status_code)
@@ -184,15 +178,6 @@ class Service:
     async def _answer_fault(
         self, request: Request, error: Exception
     ) -> Response:
-        return _answer_json(
+        return JSONResponse(
             {"error": "The server's log says what failed."}, 500
         )
-
-
-def _answer_json(
-    content: dict[str, Any],
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-    kind: type[Response] = Response,
-) -> Response:
-    return kind(orjson.dumps(content), status, headers, _JSON)
