@@ -55,14 +55,12 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
 
 
 def _list_artifacts(directory: Path, card: dict[str, Any]) -> list[str]:
-    rows = card.get("artifacts")
-    names: list[Any] = [
-        row.get("path") if isinstance(row, dict) else None
-        for row in (rows if isinstance(rows, list) else [None])
-    ]
-    if not all(
-        isinstance(name, str) and name == Path(name).name for name in names
-    ):
+    try:
+        names = [row["path"] for row in card["artifacts"]]
+        are_files = all(name == Path(name).name for name in names)
+    except (KeyError, TypeError):
+        are_files = False
+    if not are_files:
         raise ValueError(
             f"{directory / CARD} is not an export's card: its artifacts are "
             "not files beside it."

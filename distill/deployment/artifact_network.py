@@ -11,7 +11,6 @@ from distill.deployment.comparison import to_arrays
 from distill.deployment.interface import CARD, read_card, read_interface
 from distill.deployment.runtimes import load_runtime
 from distill.evaluation.evaluate import evaluate_network
-from distill.evaluation.shared_reading import ALONE, SharedReading
 from distill.models.argument_checks import check_choice
 from distill.settings.training import LABEL_LOSSES
 
@@ -57,22 +56,16 @@ def evaluate_artifact(
     artifact: str | Path,
     reader: VideoReader,
     *,
-    top_k: int = 20,
-    network: ArtifactNetwork | None = None,
-    sharing: SharedReading = ALONE,
+    network: ArtifactNetwork,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Scores an artifact, or its loaded network, as `evaluate_network` does.
+    """Scores a loaded artifact, with the options of `evaluate_network`.
 
     Returns:
       The scores, with the artifact's path as `checkpoint`, and `role` and
       `step` of its checkpoint.
     """
-    network = network or ArtifactNetwork(artifact)
     scores = evaluate_network(
-        network,
-        reader,
-        label_loss=network.label_loss,
-        top_k=top_k,
-        sharing=sharing,
+        network, reader, label_loss=network.label_loss, **options
     )
     return {"checkpoint": str(artifact)} | network.source | scores

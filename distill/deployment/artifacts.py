@@ -1,10 +1,8 @@
 """The kinds of artifact: how each is written, and its tolerance."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -17,8 +15,6 @@ from distill.deployment.interface import VideoInterface
 from distill.deployment.signatures import write_saved_model
 from distill.models.argument_checks import check_choice
 
-Writer = Callable[[Path, keras.Model, VideoInterface, int], None]
-
 
 @dataclasses.dataclass(frozen=True)
 class ArtifactKind:
@@ -28,44 +24,50 @@ class ArtifactKind:
       format: `saved_model`, `keras`, `onnx` or `litert`.
       precision: The type in which its weights are stored.
       name: Its file or directory within the export.
-      write: Writes it. Takes the path, the model from videos as stored to
-        probabilities, its interface and the number of ranked classes.
     """
 
     format: str
     precision: str
     name: str
-    write: Writer
+
+    def write(
+        self,
+        path: Path,
+        model: keras.Model,
+        interface: VideoInterface,
+        top_k: int,
+    ) -> None:
+        """Writes an artifact of this kind.
+
+        Args:
+          path: The file or directory to write.
+          model: From videos as stored to probabilities.
+          interface: The model's inputs and outputs.
+          top_k: Number of ranked classes, in a SavedModel.
+        """
+        if self.format == "saved_model":
+            half_weights = self.precision == "float16"
+            write_saved_model(path, model, interface, top_k, half_weights)
+        elif self.format == "keras":
+            model.save(path)
+        elif self.format == "litert":
+            write_litert(path, model, interface, self.precision)
+        elif self.precision == "int8":
+            write_int8_onnx(path, model, interface)
+        else:
+            write_onnx(path, model, interface)
 
 
-def _without_ranking(
-    write: Callable[[Path, keras.Model, VideoInterface], None],
-) -> Writer:
-    return lambda path, model, interface, top_k: write(path, model, interface)
-
-
-def _litert(precision: str) -> Writer:
-    return _without_ranking(
-        functools.partial(write_litert, precision=precision)
-    )
-
-
-def _write_keras(path: Path, model: keras.Model, *_: Any) -> None:
-    model.save(path)
-
-
-_write_half = functools.partial(write_saved_model, half_weights=True)
-_KINDS: tuple[tuple[str, str, str, Writer], ...] = (
-    ("saved_model", "float32", "saved_model", write_saved_model),
-    ("saved_model", "float16", "saved_model_float16", _write_half),
-    ("keras", "float32", "model.keras", _write_keras),
-    ("onnx", "float32", "model.onnx", _without_ranking(write_onnx)),
-    ("onnx", "int8", "model_int8.onnx", _without_ranking(write_int8_onnx)),
-    ("litert", "float32", "model.tflite", _litert("float32")),
-    ("litert", "float16", "model_float16.tflite", _litert("float16")),
-    ("litert", "int8", "model_int8.tflite", _litert("int8")),
+KINDS = (
+    ArtifactKind("saved_model", "float32", "saved_model"),
+    ArtifactKind("saved_model", "float16", "saved_model_float16"),
+    ArtifactKind("keras", "float32", "model.keras"),
+    ArtifactKind("onnx", "float32", "model.onnx"),
+    ArtifactKind("onnx", "int8", "model_int8.onnx"),
+    ArtifactKind("litert", "float32", "model.tflite"),
+    ArtifactKind("litert", "float16", "model_float16.tflite"),
+    ArtifactKind("litert", "int8", "model_int8.tflite"),
 )
-KINDS = tuple(ArtifactKind(*kind) for kind in _KINDS)
 FORMATS = tuple(dict.fromkeys(kind.format for kind in KINDS))
 # Largest difference of the GAP from the checkpoint's; in float32 also of any
 # probability.

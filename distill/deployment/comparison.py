@@ -21,33 +21,18 @@ _ROUNDS, _CALLS_PER_ROUND = 5, 10
 _MAP = {False: "mean_average_precision", True: "segment_mean_average_precision"}
 
 
-@dataclasses.dataclass
-class Comparison:
-    """A runtime's scores on real videos.
-
-    Attributes:
-      gap: GAP.
-      mean_average_precision: mAP, or segment mAP for segments.
-      largest_difference: Largest difference of a probability from the
-        network's.
-    """
-
-    gap: float
-    mean_average_precision: float
-    largest_difference: float
-
-
 def compare_runtimes(
     runtimes: Mapping[str, Runtime],
     reader: VideoReader,
     interface: VideoInterface,
     top_k: int,
-) -> tuple[dict[str, Comparison], int]:
+) -> tuple[dict[str, dict[str, float]], int]:
     """Scores runtimes on the same videos, with `top_k` classes in GAP.
 
     Returns:
-      The comparison of each runtime with that named `CHECKPOINT`, by name,
-      and the number of videos.
+      By name, a runtime's `gap`, `mean_average_precision` (segment mAP for
+      segments) and `largest_difference` of a probability from the runtime
+      named `CHECKPOINT`; and the number of videos.
     """
     of_segments = reader.schema.segment_labels
     metrics = {
@@ -70,9 +55,11 @@ def compare_runtimes(
             largest[name] = max(largest[name], difference)
     results = {name: metric.result() for name, metric in metrics.items()}
     return {
-        name: Comparison(
-            result["gap"], result[_MAP[of_segments]], largest[name]
-        )
+        name: {
+            "gap": result["gap"],
+            "mean_average_precision": result[_MAP[of_segments]],
+            "largest_difference": largest[name],
+        }
         for name, result in results.items()
     }, num_videos
 
@@ -90,7 +77,10 @@ def to_arrays(
 
 
 def check_agreement(
-    name: str, precision: str, found: Comparison, expected: Comparison
+    name: str,
+    precision: str,
+    found: Mapping[str, float],
+    expected: Mapping[str, float],
 ) -> None:
     """Checks that an artifact agrees with its network.
 
@@ -99,18 +89,19 @@ def check_agreement(
         `TOLERANCES` allows.
     """
     tolerance = TOLERANCES[precision]
-    off = abs(found.gap - expected.gap)
-    if off > tolerance or not np.isfinite(found.largest_difference):
+    off = abs(found["gap"] - expected["gap"])
+    difference = found["largest_difference"]
+    if off > tolerance or not np.isfinite(difference):
         raise ValueError(
             f"{name} does not agree with the checkpoint: its GAP is "
-            f"{found.gap:.4f} instead of {expected.gap:.4f} (allowed: "
+            f"{found['gap']:.4f} instead of {expected['gap']:.4f} (allowed: "
             f"{tolerance} for {precision}). Leave it out by --formats or "
             "--precisions."
         )
-    if precision == "float32" and found.largest_difference > tolerance:
+    if precision == "float32" and difference > tolerance:
         raise ValueError(
             f"{name} does not agree with the checkpoint: a probability "
-            f"differs by {found.largest_difference:.1e} (allowed: {tolerance})."
+            f"differs by {difference:.1e} (allowed: {tolerance})."
         )
 
 

@@ -21,23 +21,18 @@ from distill.deployment.runtimes import import_extra
 from distill.models.fixed_shapes import fixed_shapes
 
 _OPSET = 18
-_LOGGERS = (None, "absl", "tensorflow", "tf2onnx")
 
 
 @contextlib.contextmanager
 def quiet_converters() -> Iterator[None]:
     """Shows only errors while TensorFlow and the converters run."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    before = [logger.level for logger in loggers]
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _input_specs(interface: VideoInterface) -> dict[str, tf.TensorSpec]:

@@ -130,8 +130,8 @@ class Export:
             "checkpoint": {
                 "path": CHECKPOINT,
                 "precision": "float32",
-                "gap": expected.gap,
-                "mean_average_precision": expected.mean_average_precision,
+                "gap": expected["gap"],
+                "mean_average_precision": expected["mean_average_precision"],
             },
             "artifacts": [
                 {
@@ -140,7 +140,7 @@ class Export:
                     "precision": kind.precision,
                     "bytes": count_bytes(folder / kind.name),
                 }
-                | dataclasses.asdict(compared[kind.name])
+                | compared[kind.name]
                 | times[kind.name]
                 for kind in kinds
             ],

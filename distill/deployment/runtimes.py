@@ -9,18 +9,12 @@ import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 Inputs = dict[str, np.ndarray]
-
-
-class Runtime(Protocol):
-    """From a batch of videos to probabilities."""
-
-    def __call__(self, inputs: Inputs) -> np.ndarray:
-        """Returns float32 `[batch, classes]`."""
+Runtime = Callable[[Inputs], np.ndarray]
 
 
 class ModelRuntime:

@@ -30,8 +30,8 @@ class ServingModule(tf.Module):
         self,
         model: keras.Model,
         interface: VideoInterface,
-        top_k: int = 20,
-        half_weights: bool = False,
+        top_k: int,
+        half_weights: bool,
     ):
         super().__init__(name="serving")
         self.interface = interface
@@ -182,9 +182,8 @@ def write_saved_model(
     path: Path,
     model: keras.Model,
     interface: VideoInterface,
-    top_k: int = 20,
-    *,
-    half_weights: bool = False,
+    top_k: int,
+    half_weights: bool,
 ) -> None:
     """Writes a SavedModel's directory; `ServingModule` has the arguments."""
     module = ServingModule(model, interface, top_k, half_weights)
