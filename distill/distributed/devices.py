@@ -62,12 +62,8 @@ def choose_devices(
 def start_workers(strategy: str) -> Workers:
     """Makes the strategy; several machines wait for one another.
 
-    To be called before anything is computed.
-
-    Args:
-      strategy: `single`: one device; `mirrored`: all visible GPUs;
-        `multi_worker`: those of all machines that TF_CONFIG names; `auto`:
-        `multi_worker` if TF_CONFIG names several machines, else `mirrored`.
+    To be called before anything is computed. The help of --strategy describes
+    the strategies.
 
     Raises:
       ValueError: The strategy is unknown, or TF_CONFIG is missing or wrong.
@@ -83,15 +79,12 @@ def start_workers(strategy: str) -> Workers:
         return _start_multi_worker(addresses, rank)
     # TensorFlow would take it for the configuration of several machines.
     os.environ.pop("TF_CONFIG", None)
-    if strategy == "single" or len(devices := _visible_devices()) < 2:
+    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
+    devices = [device.name for device in tf.config.list_logical_devices(kind)]
+    if strategy == "single" or len(devices) < 2:
         return Workers()
     mirrored = tf.distribute.MirroredStrategy(devices)
     return Workers(mirrored, num_replicas=mirrored.num_replicas_in_sync)
-
-
-def _visible_devices() -> list[str]:
-    kind = "GPU" if tf.config.get_visible_devices("GPU") else "CPU"
-    return [device.name for device in tf.config.list_logical_devices(kind)]
 
 
 def _start_multi_worker(addresses: Sequence[str], rank: int) -> Workers:

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 _QUIET_SECONDS = 20.0
 _RETRY_SECONDS = 0.2
 
-Place = tuple[str, int]
-
 
 class RendezvousError(OSError):
     """Not all workers came to the rendezvous."""
@@ -40,12 +38,12 @@ def rendezvous(
     places = [_parse(address) for address in addresses]
     clock = _Clock(f"worker {rank} of {len(addresses)}", most_seconds)
     if rank == 0:
-        _gather(places, addresses, clock)
+        _gather(places[0][1], addresses, clock)
     else:
         _report(places[0], addresses[0], rank, clock)
 
 
-def _parse(address: str) -> Place:
+def _parse(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(
@@ -75,14 +73,12 @@ class _Clock:
             print(f"{self._name} waits for {missing}", flush=True)
 
 
-def _gather(
-    places: Sequence[Place], addresses: Sequence[str], clock: _Clock
-) -> None:
+def _gather(port: int, addresses: Sequence[str], clock: _Clock) -> None:
     """Waits, as the chief, until every other worker is connected."""
     connected: dict[int, socket.socket] = {}
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(_listen(places[0]))
-        while len(connected) < len(places) - 1:
+        server = stack.enter_context(_listen(port))
+        while len(connected) < len(addresses) - 1:
             waiting = [server, *connected.values()]
             readable, _, _ = select.select(waiting, [], [], _RETRY_SECONDS)
             # A worker sends its rank alone: more to read means it is gone.
@@ -93,7 +89,7 @@ def _gather(
                 connection, _ = server.accept()
                 stack.enter_context(connection)
                 connection.settimeout(_RETRY_SECONDS * 10)
-                received = _receive_rank(connection, len(places))
+                received = _receive_rank(connection, len(addresses))
                 if received is not None:
                     connected[received] = connection
             missing = [
@@ -107,12 +103,12 @@ def _gather(
                 connection.sendall(b"go")
 
 
-def _listen(place: Place) -> socket.socket:
+def _listen(port: int) -> socket.socket:
     try:
-        return socket.create_server(("", place[1]), reuse_port=True)
+        return socket.create_server(("", port), reuse_port=True)
     except OSError as error:
         raise RendezvousError(
-            f"The chief cannot listen on its port {place[1]} (TF_CONFIG): "
+            f"The chief cannot listen on its port {port} (TF_CONFIG): "
             f"{error.strerror}."
         ) from error
 
@@ -126,7 +122,9 @@ def _receive_rank(connection: socket.socket, num_workers: int) -> int | None:
     return int(text) if is_rank else None
 
 
-def _report(place: Place, address: str, rank: int, clock: _Clock) -> None:
+def _report(
+    place: tuple[str, int], address: str, rank: int, clock: _Clock
+) -> None:
     """Connects to the chief until it releases this worker."""
     while True:
         try:
