@@ -299,8 +299,7 @@ class VideoReader:
         try:
             yield from dataset
         except PARSER_ERRORS as error:
-            expected = Expected(self.schema, self.need_labels)
-            problem = find_bad_record(self.files, expected)
+            problem = find_bad_record(self.files, self._expected)
             raise BadRecordError(problem or str(error)) from error
 
     def _check_records(self, batch: Parsed) -> None:
