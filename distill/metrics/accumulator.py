@@ -5,16 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distill.metrics.average_precision import (
-    PrecisionCounters,
-    pooled_and_class_precisions,
-)
+from distill.metrics.average_precision import PrecisionCounters, gap_and_map
 from distill.metrics.peers import ALONE, Peers
-from distill.metrics.ranking import (
-    hits_at_one,
-    precision_at_equal_recall,
-    top_classes,
-)
+from distill.metrics.ranking import precision_at_equal_recall, top_classes
 from distill.metrics.score_store import ScoreStore
 
 
@@ -74,7 +67,8 @@ class VideoMetrics:
         predictions = np.ascontiguousarray(predictions, np.float32)
         labels = labels.astype(bool)
         ranking = top_classes(predictions, self.top_k)
-        self._hits += hits_at_one(ranking, labels).sum()
+        # Hit@1: the best class is a true label.
+        self._hits += np.take_along_axis(labels, ranking[:, :1], axis=1).sum()
         perr = precision_at_equal_recall(predictions, ranking, labels)
         self._perr += perr.sum()
         videos, classes = np.divmod(np.flatnonzero(labels), labels.shape[1])
@@ -108,12 +102,10 @@ class VideoMetrics:
         ]
 
     def result(self, peers: Peers = ALONE) -> dict[str, float]:
-        """Returns the metrics of all videos.
+        """Returns the metrics of all videos, those of all peers too.
 
-        Args:
-          peers: Processes that hold other videos. The result covers all, and
-            is exact: the true labels are gathered, and the number of other
-            scores above each of them is summed.
+        They are exact: the true labels are gathered, and the number of other
+        scores above each of them is summed.
 
         Returns:
           Dict of `gap` (at `top_k`), `hit_at_one`, `perr`,
@@ -121,14 +113,9 @@ class VideoMetrics:
           `mean_average_precision_at_k` (of each video's `top_k` classes alone,
           as the YouTube-8M starter code computes it); all 0 without videos.
         """
-        names = ["gap", "hit_at_one", "perr", "mean_average_precision_at_k"]
-        if self.exact_map:
-            names.append("mean_average_precision")
-        counts = np.array([self.num_videos, self._num_classes], np.int64)
-        counts = np.array(peers.gather(counts[None]))[:, 0]
+        counts = np.array([[self.num_videos, self._num_classes]], np.int64)
+        counts = np.concatenate(peers.gather(counts))
         num_videos, num_classes = counts[:, 0].sum(), counts[:, 1].max()
-        if not num_videos:
-            return dict.fromkeys(names, 0.0)
         fields = zip(*self._positives, strict=True)
         own = _Positives(*map(np.concatenate, fields))
         # The video numbers of other processes are not used.
@@ -136,21 +123,26 @@ class VideoMetrics:
             *(np.concatenate(peers.gather(field)) for field in own)
         )
         num_positives = np.bincount(positives.classes, minlength=num_classes)
-        occurs = num_positives > 0
-        gap, at_k = pooled_and_class_precisions(
+        gap, map_at_k = gap_and_map(
             positives.scores[positives.in_top],
             positives.classes[positives.in_top],
             self._other_top_scores(),
             num_positives,
             peers,
         )
-        hits, perr = peers.sum(np.array([self._hits, self._perr], np.float64))
-        hit_at_one, perr = float(hits / num_videos), float(perr / num_videos)
-        values = [gap, hit_at_one, perr, _mean(at_k[occurs])]
+        sums = peers.sum(np.array([self._hits, self._perr], np.float64))
+        hit_at_one, perr = (sums / max(num_videos, 1)).tolist()
+        result = {
+            "gap": gap,
+            "hit_at_one": hit_at_one,
+            "perr": perr,
+            "mean_average_precision_at_k": map_at_k,
+        }
         if self.exact_map:
             counters = self._count_others(own, positives, num_classes)
-            values.append(_mean(counters.result(num_positives, peers)[occurs]))
-        return dict(zip(names, values, strict=True))
+            exact = counters.mean(num_positives, peers)
+            result["mean_average_precision"] = exact
+        return result
 
     def _other_top_scores(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields scores and classes of the top k that are no true labels."""
@@ -172,7 +164,3 @@ class VideoMetrics:
             scores[videos[index]] = -np.inf
             counters.add(scores, index)
         return counters
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values)) if values.size else 0.0

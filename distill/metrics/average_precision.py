@@ -18,21 +18,13 @@ class PrecisionCounters:
     ranks of its positives, over the number of positives. Candidates of equal
     score share the rank of the last of them, so their order has no effect.
 
-    Args:
-      positives: `[positives]` scores of all positives among the candidates.
-      rankings: `[positives]` ints, the ranking of each positive; None for one
-        ranking, number 0.
-      num_rankings: Number of rankings.
+    `positives` are `[positives]` scores of all positives among the candidates,
+    `rankings` `[positives]` ints, the ranking of each.
     """
 
     def __init__(
-        self,
-        positives: np.ndarray,
-        rankings: np.ndarray | None = None,
-        num_rankings: int = 1,
+        self, positives: np.ndarray, rankings: np.ndarray, num_rankings: int
     ):
-        if rankings is None:
-            rankings = np.zeros(len(positives), np.int64)
         order = np.lexsort((positives, rankings))
         self._scores = positives[order]
         self._rankings = rankings[order]
@@ -41,7 +33,7 @@ class PrecisionCounters:
         )
         self._others = np.zeros(len(positives), np.int64)
 
-    def add(self, others: np.ndarray, ranking: int = 0) -> None:
+    def add(self, others: np.ndarray, ranking: int) -> None:
         """Counts `[n]` scores of a ranking's candidates, none a positive."""
         start, end = self._bounds[ranking], self._bounds[ranking + 1]
         if start == end:
@@ -79,15 +71,24 @@ class PrecisionCounters:
         )
         return totals / np.maximum(num_positives, 1)
 
+    def mean(self, num_positives: np.ndarray, peers: Peers = ALONE) -> float:
+        """Returns the mean over the rankings with a positive; 0 without one."""
+        occurs = num_positives > 0
+        precisions = self.result(num_positives, peers)[occurs]
+        return float(precisions.mean()) if precisions.size else 0.0
 
-def pooled_and_class_precisions(
+
+def gap_and_map(
     scores: np.ndarray,
     classes: np.ndarray,
     others: Iterable[tuple[np.ndarray, np.ndarray]],
     num_positives: np.ndarray,
     peers: Peers = ALONE,
-) -> tuple[float, np.ndarray]:
-    """Returns the average precision of all candidates, and of each class.
+) -> tuple[float, float]:
+    """Returns GAP and mAP.
+
+    They are the average precision of all candidates in one ranking, and the
+    mean of the classes' own rankings; both are 0 without a positive.
 
     Args:
       scores: `[positives]` scores of the positives among the candidates.
@@ -96,40 +97,17 @@ def pooled_and_class_precisions(
       num_positives: `[classes]` ints, positives in all, including those that
         are not candidates.
       peers: Processes that hold other pieces of the same positives.
-
-    Returns:
-      A float in [0, 1] and `[classes]` floats in [0, 1].
     """
-    pooled = PrecisionCounters(scores)
+    pooled = PrecisionCounters(scores, np.zeros_like(classes), 1)
     by_class = PrecisionCounters(scores, classes, len(num_positives))
     with_positives = np.unique(classes)
     for other_scores, other_classes in others:
-        pooled.add(other_scores)
+        pooled.add(other_scores, 0)
         order = np.argsort(other_classes, kind="stable")
         other_scores, other_classes = other_scores[order], other_classes[order]
         starts = np.searchsorted(other_classes, with_positives)
         ends = np.searchsorted(other_classes, with_positives, side="right")
         for index, start, end in zip(with_positives, starts, ends, strict=True):
             by_class.add(other_scores[start:end], index)
-    total = np.array([num_positives.sum()])
-    average = float(pooled.result(total, peers)[0])
-    return average, by_class.result(num_positives, peers)
-
-
-def average_precision(
-    scores: np.ndarray, labels: np.ndarray, num_positives: int | None = None
-) -> float:
-    """Returns the average precision of a list of scored candidates.
-
-    Args:
-      scores: `[candidates]` scores.
-      labels: `[candidates]` booleans.
-      num_positives: Positives in all, including those that are not candidates;
-        default: the positive candidates. Without one the result is 0.
-    """
-    labels = labels.astype(bool)
-    if num_positives is None:
-        num_positives = int(labels.sum())
-    counters = PrecisionCounters(scores[labels])
-    counters.add(scores[~labels])
-    return float(counters.result(np.array([num_positives]))[0])
+    gap = pooled.mean(num_positives.sum(keepdims=True), peers)
+    return gap, by_class.mean(num_positives, peers)

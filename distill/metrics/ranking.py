@@ -1,4 +1,4 @@
-"""Each video's ranking of the classes, with its Hit@1 and PERR.
+"""Each video's ranking of the classes, with its PERR.
 
 Abu-El-Haija et al., "YouTube-8M: a large-scale video classification
 benchmark", arXiv 1609.08675, section 5.
@@ -10,28 +10,14 @@ import numpy as np
 _CACHED_ROWS = 32
 
 
-def hits_at_one(top: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns Hit@1, `[videos]` booleans: the best class is a true label.
-
-    `top` are `[videos, k]` classes, best first, `labels` `[videos, classes]`
-    booleans.
-    """
-    return np.take_along_axis(labels, top[:, :1], axis=1)[:, 0]
-
-
 def precision_at_equal_recall(
     predictions: np.ndarray, top: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """Returns each video's precision at as many classes as it has labels.
 
-    Args:
-      predictions: `[videos, classes]` scores.
-      top: `[videos, k]` classes, best first. If a video has more labels than
-        `k`, its best classes are computed again.
-      labels: `[videos, classes]` booleans.
-
-    Returns:
-      `[videos]` floats in [0, 1]; 0 for a video without labels.
+    `predictions` are `[videos, classes]` scores, `labels` such booleans, and
+    `top` `[videos, k]` classes, best first; if a video has more labels than
+    `k`, its best classes are computed again. A video without labels has 0.
     """
     num_labels = np.count_nonzero(labels, axis=1)
     most = int(num_labels.max(initial=0))

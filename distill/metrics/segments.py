@@ -6,7 +6,7 @@ negative, and is ignored.
 
 import numpy as np
 
-from distill.metrics.average_precision import average_precision
+from distill.metrics.average_precision import gap_and_map
 from distill.metrics.peers import ALONE, Peers
 
 
@@ -19,9 +19,9 @@ class SegmentMetrics:
 
     def __init__(self) -> None:
         self.num_segments = 0
-        self._classes: list[np.ndarray] = []
-        self._scores: list[np.ndarray] = []
-        self._labels: list[np.ndarray] = []
+        # Classes, scores and labels of the rated pairs of each batch.
+        types = (np.int32, np.float32, bool)
+        self._rated = [tuple(np.zeros(0, t) for t in types)]
 
     def update(
         self,
@@ -47,21 +47,17 @@ class SegmentMetrics:
             raise ValueError("A prediction is not finite (NaN or infinity).")
         segments, classes = np.nonzero(label_weights)
         self.num_segments += len(labels)
-        self._classes.append(classes.astype(np.int32))
-        self._scores.append(predictions[segments, classes].astype(np.float32))
-        self._labels.append(labels[segments, classes].astype(bool))
+        scores = predictions[segments, classes].astype(np.float32)
+        positive = labels[segments, classes].astype(bool)
+        self._rated.append((classes.astype(np.int32), scores, positive))
 
     def merge(self, other: "SegmentMetrics") -> None:
         """Adds the segments of `other`."""
         self.num_segments += other.num_segments
-        self._classes += other._classes
-        self._scores += other._scores
-        self._labels += other._labels
+        self._rated += other._rated
 
     def result(self, peers: Peers = ALONE) -> dict[str, float]:
-        """Returns the metrics of all segments.
-
-        The result covers the segments of all peers too.
+        """Returns the metrics of all segments, those of all peers too.
 
         Returns:
           Dict of `segment_mean_average_precision` (each class's rated segments
@@ -69,29 +65,18 @@ class SegmentMetrics:
           pairs in one ranking) and `num_rated`, the number of rated pairs; all
           0 without ratings.
         """
-        classes = _gather(self._classes, np.int32, peers)
-        scores = _gather(self._scores, np.float32, peers)
-        labels = _gather(self._labels, bool, peers)
-        if not scores.size:
-            names = ("segment_mean_average_precision", "gap", "num_rated")
-            return dict.fromkeys(names, 0)
-        # Stable: pairs of one class and score keep the order of the batches.
-        order = np.argsort(classes, kind="stable")
-        ends = np.cumsum(np.bincount(classes))
-        precisions = [
-            average_precision(scores[of_class], labels[of_class])
-            for of_class in np.split(order, ends[:-1])
-            if labels[of_class].any()
-        ]
+        classes, scores, labels = (
+            np.concatenate(peers.gather(np.concatenate(field)))
+            for field in zip(*self._rated, strict=True)
+        )
+        gap, mean = gap_and_map(
+            scores[labels],
+            classes[labels],
+            [(scores[~labels], classes[~labels])],
+            np.bincount(classes[labels]),
+        )
         return {
-            "segment_mean_average_precision": (
-                float(np.mean(precisions)) if precisions else 0.0
-            ),
-            "gap": average_precision(scores, labels),
+            "segment_mean_average_precision": mean,
+            "gap": gap,
             "num_rated": len(scores),
         }
-
-
-def _gather(parts: list[np.ndarray], dtype: type, peers: Peers) -> np.ndarray:
-    own = np.concatenate([np.zeros(0, dtype), *parts])
-    return np.concatenate(peers.gather(own))

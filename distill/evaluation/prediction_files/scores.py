@@ -18,7 +18,7 @@ from distill.evaluation.prediction_files.files import (
     read_predictions,
 )
 from distill.metrics.accumulator import VideoMetrics
-from distill.metrics.average_precision import pooled_and_class_precisions
+from distill.metrics.average_precision import gap_and_map
 from distill.models.argument_checks import check_at_least, check_choice
 
 MISSING = ("error", "zero")
@@ -57,23 +57,23 @@ class _ListedMetrics:
         self._found.extend(found[:k])
 
     def result(self) -> dict[str, float]:
-        names = ("gap", "hit_at_one", "perr", "mean_average_precision_at_k")
         scores, classes = np.array(self._scores), np.array(self._classes)
         found = np.array(self._found, bool)
         positives = np.array(self._positives)
         most = max(classes.max(initial=0), positives.max(initial=0))
         num_positives = np.bincount(positives, minlength=most + 1)
-        gap, at_k = pooled_and_class_precisions(
+        gap, map_at_k = gap_and_map(
             scores[found],
             classes[found],
             [(scores[~found], classes[~found])],
             num_positives,
         )
-        precisions = at_k[num_positives > 0]
-        mean_at_k = precisions.mean() if precisions.size else 0.0
-        per_video = np.array([self._hits, self._perr]) / self.num_videos
-        values = map(float, (gap, *per_video, mean_at_k))
-        return dict(zip(names, values, strict=True))
+        return {
+            "gap": gap,
+            "hit_at_one": self._hits / self.num_videos,
+            "perr": self._perr / self.num_videos,
+            "mean_average_precision_at_k": map_at_k,
+        }
 
 
 class _ExactMap:
@@ -84,44 +84,39 @@ class _ExactMap:
 
     def __init__(self, num_classes: int | None):
         self._num_classes = num_classes
-        self._metrics = VideoMetrics()
-        self._is_complete = True
+        self._metrics: VideoMetrics | None = VideoMetrics()
         self._rows: list[tuple[VideoScores, list[int]]] = []
 
     def update(self, video: VideoScores, labels: list[int]) -> None:
-        if not self._is_complete:
+        if self._metrics is None:
             return
         if self._num_classes is None:
             self._num_classes = len(video.classes)
         # A line lists a class once: so many below the bound are all classes.
-        self._is_complete = (
-            len(video.classes)
-            == self._num_classes
-            > max((*video.classes, *labels), default=0)
-        )
-        if not self._is_complete:
-            self._metrics = VideoMetrics()
+        greatest = max((*video.classes, *labels), default=0)
+        if not len(video.classes) == self._num_classes > greatest:
+            self._metrics = None
             self._rows.clear()
             return
         self._rows.append((video, labels))
         if len(self._rows) == _ROWS:
-            self._flush()
+            self._flush(self._metrics)
 
-    def _flush(self) -> None:
+    def _flush(self, metrics: VideoMetrics) -> None:
         shape = (len(self._rows), self._num_classes or 0)
         predictions = np.zeros(shape, np.float32)
         truth = np.zeros(shape, np.bool_)
         for row, (video, labels) in enumerate(self._rows):
             predictions[row, video.classes] = video.scores
             truth[row, labels] = True
-        self._metrics.update(predictions, truth)
+        metrics.update(predictions, truth)
         self._rows.clear()
 
     def result(self) -> dict[str, float]:
-        if not self._is_complete:
+        if self._metrics is None:
             return {}
         if self._rows:
-            self._flush()
+            self._flush(self._metrics)
         name = "mean_average_precision"
         return {name: self._metrics.result()[name]}
 
@@ -136,13 +131,9 @@ def score_predictions(
 ) -> dict[str, Any]:
     """Scores prediction files against label files.
 
-    Args:
-      predictions: Prediction CSVs.
-      labels: Label CSVs.
-      top_k: Classes a video that enter GAP and mAP at k.
-      num_classes: Number of classes; None if it is not known.
-      missing: A labelled video without a prediction is an `error`, or counts
-        as one without found classes (`zero`).
+    `top_k` classes a video enter GAP and mAP at k; `num_classes` is None if it
+    is not known. A labelled video without a prediction is an error, or, where
+    `missing` is `zero`, counts as one without found classes.
 
     Returns:
       Dict of `gap`, `hit_at_one`, `perr`, `mean_average_precision_at_k` (those
