@@ -57,16 +57,17 @@ def main() -> None:
     members = _members()
 
     start_tensorflow(FLAGS.gpu)
-    from distill.evaluation.ensemble_building import EnsembleBuilder
+    from distill.evaluation.ensemble_building import build_ensemble
     from distill.evaluation.metrics_files import print_comparison, write_metrics
 
-    builder = EnsembleBuilder(
+    scores = build_ensemble(
         scoring.evaluation_reader(members[0].checkpoint, need_labels=True),
-        FLAGS.top_k,
-        FLAGS.mixed_precision,
+        members,
+        FLAGS.ensemble_file,
+        search_steps=FLAGS.search_steps if FLAGS.search_weights else None,
+        top_k=FLAGS.top_k,
+        precision=FLAGS.mixed_precision,
     )
-    steps = FLAGS.search_steps if FLAGS.search_weights else None
-    scores = builder.build(members, FLAGS.ensemble_file, steps)
     print_comparison(
         {f"{s['weight']:.3f} {name}": s for name, s in scores.items()}
     )

@@ -84,12 +84,9 @@ class CascadeNetwork:
     """A student that serves every budget, run as a cascade.
 
     It replaces a `Network` wherever videos are predicted, and reads whole
-    videos.
+    videos; `macs` are those of a video that passes all stages.
 
     Attributes:
-      num_frames: The most frames of a video that it sees.
-      num_parameters: Number of values in the weights.
-      macs: MACs of a video that passes all stages.
       frames_seen: For each batch, int `[batch]`: frames that a video took.
       stages: For each batch, int `[batch]`: the stage at which a video ended.
 

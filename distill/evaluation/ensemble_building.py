@@ -26,64 +26,48 @@ class KeptPredictions:
     """Predictions of several members for the same videos, with labels.
 
     They are kept as float32, four bytes a video, class and member; above 64 MB
-    a member in a temporary file, which every step of a search reads once.
-    Labels stay in memory, eight bytes each.
+    a member in a temporary file, which every step of a search reads once. The
+    labels take as much as a member.
     """
 
     def __init__(self) -> None:
         self.members: list[ScoreStore] = []
-        self._videos: list[np.ndarray] = []
-        self._classes: list[np.ndarray] = []
+        self._labels = ScoreStore()
 
     def start_member(self) -> None:
         """Begins the next member."""
-        self._check_same_videos()
         self.members.append(ScoreStore())
 
     def keep(self, videos: Prediction) -> None:
         """Keeps a batch of the newest member."""
-        store = self.members[-1]
         if len(self.members) == 1:
-            numbers, classes = np.nonzero(videos.labels)
-            self._videos.append((numbers + store.num_videos).astype(np.int32))
-            self._classes.append(classes.astype(np.int32))
-        store.append(videos.predictions)
-
-    def _check_same_videos(self) -> None:
-        numbers = {store.num_videos for store in self.members}
-        if len(numbers) > 1:
-            raise ValueError(
-                "The members must read the same videos, got the numbers "
-                f"{sorted(numbers)}."
-            )
+            self._labels.append(videos.labels)
+        self.members[-1].append(videos.predictions)
 
     def score(
         self, choices: Sequence[Sequence[float]], top_k: int
     ) -> list[float]:
         """Returns the GAP for each of several choices of the members' weights.
 
-        Raises:
-          ValueError: The members have predicted different videos.
+        Raises a ValueError if the members have predicted different videos.
         """
-        self._check_same_videos()
+        numbers = {store.num_videos for store in self.members}
+        if len(numbers) > 1:
+            raise ValueError(
+                "The members must read the same videos, got the numbers "
+                f"{sorted(numbers)}."
+            )
         metrics = [VideoMetrics(top_k, exact_map=False) for _ in choices]
         weights = np.array(choices, np.float64)
         weights /= weights.sum(axis=1, keepdims=True)
-        videos = np.concatenate(self._videos)
-        classes = np.concatenate(self._classes)
-        start = 0
-        for predictions in zip(*(m.rows() for m in self.members), strict=True):
-            end = start + len(predictions[0])
-            labels = np.zeros(predictions[0].shape, bool)
-            rows = slice(*np.searchsorted(videos, [start, end]))
-            labels[videos[rows] - start, classes[rows]] = True
+        stores = [store.rows() for store in (self._labels, *self.members)]
+        for labels, *predictions in zip(*stores, strict=True):
             for metric, choice in zip(metrics, weights, strict=True):
                 mean = np.zeros(labels.shape, np.float32)
                 for weight, scores in zip(choice, predictions, strict=True):
                     if weight:
                         mean += np.float32(weight) * scores
                 metric.update(mean, labels)
-            start = end
         return [metric.result()["gap"] for metric in metrics]
 
 
@@ -116,71 +100,60 @@ def search_weights(
     return (best / best.sum()).tolist()
 
 
-@dataclasses.dataclass(frozen=True)
-class EnsembleBuilder:
-    """Scores ensembles and their members on the videos of a reader."""
+def build_ensemble(
+    reader: VideoReader,
+    members: Sequence[Member],
+    path: str | Path,
+    *,
+    search_steps: int | None = None,
+    top_k: int = 20,
+    precision: str = "float32",
+) -> dict[str, dict[str, Any]]:
+    """Writes an ensemble's file and scores it beside its members.
 
-    reader: VideoReader
-    top_k: int = 20
-    precision: str = "float32"
+    The file holds the members of weights above 0; with `search_steps` the
+    weights are first searched on the reader's videos. `top_k` classes a video
+    enter GAP; the networks compute in the precision `float32` or `bfloat16`.
 
-    def build(
-        self,
-        members: Sequence[Member],
-        path: str | Path,
-        search_steps: int | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """Writes an ensemble's file and scores it beside its members.
+    Returns:
+      Scores of each member and of `ensemble` by name, from
+      `evaluate_checkpoint`, each with its `weight`.
 
-        Args:
-          members: The networks, with weights.
-          path: The file to write, of the members of weights above 0.
-          search_steps: Steps of a search of the weights on these videos; None
-            to keep the members' weights.
+    Raises:
+      ValueError: The members cannot be an ensemble.
+    """
+    ensemble = Ensemble(tuple(members))
+    check_members(ensemble.members)
+    if search_steps is not None and reader.schema.segment_labels:
+        raise ValueError(
+            "--search_weights is for whole videos, not --segment_labels: give "
+            "--weights."
+        )
 
-        Returns:
-          Scores of each member and of `ensemble` by name, from
-          `evaluate_checkpoint`, each with its `weight`.
-
-        Raises:
-          ValueError: The members cannot be an ensemble.
-        """
-        ensemble = Ensemble(tuple(members))
-        check_members(ensemble.members)
-        if search_steps is not None and self.reader.schema.segment_labels:
-            raise ValueError(
-                "--search_weights is for whole videos, not --segment_labels: "
-                "give --weights."
-            )
-        scores, kept = {}, KeptPredictions()
-        for member in ensemble.members:
-            kept.start_member()
-            observe = kept.keep if search_steps is not None else None
-            scores[member.name] = self._score(
-                member.checkpoint, member.role, observe
-            )
-        if search_steps is not None:
-            weights = search_weights(
-                kept, num_steps=search_steps, top_k=self.top_k
-            )
-            pairs = zip(members, weights, strict=True)
-            ensemble = Ensemble(
-                tuple(Member(m.checkpoint, m.role, w) for m, w in pairs)
-            )
-        ensemble.write(path)
-        for member in ensemble.members:
-            scores[member.name]["weight"] = member.weight
-        scores["ensemble"] = self._score(path, "student") | {"weight": 1.0}
-        return scores
-
-    def _score(
-        self, checkpoint: str | Path, role: str, observe: Any = None
+    def score(
+        checkpoint: str | Path, role: str, observe: Any = None
     ) -> dict[str, Any]:
         return evaluate_checkpoint(
             checkpoint,
             role,
-            self.reader,
-            top_k=self.top_k,
-            network=load_network(checkpoint, role, self.precision),
+            reader,
+            top_k=top_k,
+            network=load_network(checkpoint, role, precision),
             observe=observe,
         )
+
+    scores, kept = {}, KeptPredictions()
+    for member in ensemble.members:
+        kept.start_member()
+        observe = kept.keep if search_steps is not None else None
+        scores[member.name] = score(member.checkpoint, member.role, observe)
+    if search_steps is not None:
+        weights = search_weights(kept, num_steps=search_steps, top_k=top_k)
+        pairs = zip(members, weights, strict=True)
+        ensemble = Ensemble(
+            tuple(dataclasses.replace(m, weight=w) for m, w in pairs)
+        )
+    ensemble.write(path)
+    for member in ensemble.members:
+        scores[member.name]["weight"] = member.weight
+    return scores | {"ensemble": score(path, "student") | {"weight": 1.0}}

@@ -90,13 +90,9 @@ def evaluate_network(
 ) -> dict[str, Any]:
     """Scores a network on every video or rated segment of a reader.
 
-    Args:
-      network: The network.
-      reader: Reads the examples, with labels.
-      label_loss: Name of the loss to report.
-      top_k: Classes a video that enter GAP.
-      observe: Called with every batch.
-      sharing: Divides the examples among workers; the result covers all.
+    `label_loss` names the loss to report; `top_k` classes a video enter GAP;
+    `observe` is called with every batch. The result covers all workers that
+    share the reading.
 
     Returns:
       Dict of the metrics of `VideoMetrics` with `num_videos`, or of those of

@@ -24,6 +24,7 @@ from distill.evaluation.evaluate import (
 from distill.evaluation.prediction_files.files import (
     LABEL_HEADER,
     PREDICTION_HEADER,
+    VideoScores,
     new_csv,
 )
 from distill.evaluation.shared_reading import SharedReading
@@ -34,26 +35,10 @@ from distill.system.small_files import read_json_object
 _DESCRIPTION = "inference.json"
 
 
-def _format_predictions(videos: Prediction, top_k: int) -> Iterator[str]:
-    """Yields a CSV line for each video: `id,class score class score ...`.
-
-    The `top_k` classes come best first; scores have six decimals.
-    """
-    top = top_classes(videos.predictions, top_k)
-    scores = np.take_along_axis(videos.predictions, top, axis=1)
-    pairs = "%d %.6f " * top.shape[1]
-    row = np.empty((2 * top.shape[1],), dtype=object)
-    for video_id, classes, values in zip(
-        videos.ids, top.tolist(), scores.tolist(), strict=True
-    ):
-        row[0::2], row[1::2] = classes, values
-        yield f"{video_id},{(pairs % tuple(row)).rstrip()}\n"
-
-
 def write_predictions(
     path: str | Path, batches: Iterable[Prediction], top_k: int
 ) -> Iterator[int]:
-    """Writes predictions as CSV, atomically.
+    """Writes the `top_k` best classes of every video as CSV, atomically.
 
     Yields:
       The number of videos written so far, after every batch.
@@ -61,7 +46,10 @@ def write_predictions(
     count = 0
     with new_csv(path, PREDICTION_HEADER) as file:
         for videos in batches:
-            file.writelines(_format_predictions(videos, top_k))
+            top = top_classes(videos.predictions, top_k)
+            scores = np.take_along_axis(videos.predictions, top, axis=1)
+            rows = zip(videos.ids, top.tolist(), scores.tolist(), strict=True)
+            file.writelines(VideoScores(*row).to_csv() for row in rows)
             count += len(videos.ids)
             yield count
 
@@ -69,8 +57,7 @@ def write_predictions(
 def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
     """Writes every video's labels, `id,class class ...`, atomically.
 
-    Yields:
-      The number of videos written so far, after every batch.
+    Yields counts as `write_predictions` does.
 
     Raises:
       BadRecordError: A record is bad, or there is none.
@@ -85,9 +72,8 @@ def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
         for batch in reader.read_once():
             labels = batch["labels"].numpy()
             for video_id, row in zip(batch["id"].numpy(), labels, strict=True):
-                name = name_video(video_id)
                 classes = " ".join(map(str, np.flatnonzero(row)))
-                file.write(f"{name},{classes}\n")
+                file.write(f"{name_video(video_id)},{classes}\n")
             count += len(labels)
             yield count
 
@@ -103,10 +89,8 @@ def write_shared_predictions(
 
     Every worker writes its videos beside the file, in a directory that all
     machines see. The chief joins these files: in the order of one process if
-    the workers divide batches, else worker after worker.
-
-    Yields:
-      The number of this worker's videos so far, after every batch.
+    the workers divide batches, else worker after worker. Yields the number of
+    this worker's videos so far, after every batch.
     """
     workers = sharing.workers
     if workers.num_workers == 1:

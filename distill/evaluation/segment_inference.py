@@ -11,6 +11,7 @@ import numpy as np
 
 from distill.evaluation.evaluate import Prediction
 from distill.evaluation.prediction_files.files import new_csv
+from distill.models.argument_checks import check_at_least
 
 HEADER = "Class,Segments"
 
@@ -24,10 +25,7 @@ class TopSegments:
     """
 
     def __init__(self, classes: Sequence[int], max_per_class: int):
-        if max_per_class < 1:
-            raise ValueError(
-                f"segment_max_per_class must be 1 or more, got {max_per_class}."
-            )
+        check_at_least(1, segment_max_per_class=max_per_class)
         self.classes = list(classes)
         self.max_per_class = max_per_class
         # For each class the kept scores and the segments' places in `_ids`,
@@ -98,8 +96,7 @@ def write_segments(
 ) -> Iterator[int]:
     """Writes the best segments of every class as CSV, atomically.
 
-    Yields:
-      The number of segments read so far, after every batch.
+    Yields the number of segments read so far, after every batch.
     """
     count = 0
     with new_csv(path, HEADER) as file:

@@ -12,11 +12,9 @@ from distill.distributed.workers import Workers
 class SharedReading:
     """Divides the batches of a pass among workers.
 
-    Attributes:
-      workers: The processes.
-      by_batch: True: every worker reads all files and takes every n-th batch,
-        so batches equal those of one process. False: every worker reads every
-        n-th file, if there are enough files.
+    With `by_batch` every worker reads all files and takes every n-th batch, so
+    batches equal those of one process; else it reads every n-th file, if there
+    are enough files.
     """
 
     workers: Workers = dataclasses.field(default_factory=Workers)

@@ -22,8 +22,8 @@ from stored_files import true_labels
 
 from distill.checkpoints.checkpoint import CheckpointError
 from distill.evaluation.ensemble_building import (
-    EnsembleBuilder,
     KeptPredictions,
+    build_ensemble,
     search_weights,
 )
 from distill.evaluation.evaluate import (
@@ -303,7 +303,7 @@ def test_members_that_read_other_videos_cannot_be_searched():
 
 def test_building_scores_members_as_evaluation_does(members, reader, tmp_path):
     path = tmp_path / "e.json"
-    scores = EnsembleBuilder(reader).build(members, path, search_steps=4)
+    scores = build_ensemble(reader, members, path, search_steps=4)
     assert list(scores) == [*(member.name for member in members), "ensemble"]
     for member in members:
         expected = evaluate_checkpoint(member.checkpoint, member.role, reader)
@@ -326,7 +326,7 @@ def test_weights_of_segments_cannot_be_searched(members, reader, tmp_path):
     )
     segments = dataclasses.replace(reader, schema=schema)
     with pytest.raises(ValueError, match="--search_weights is for whole video"):
-        EnsembleBuilder(segments).build(members, tmp_path / "e.json", 4)
+        build_ensemble(segments, members, tmp_path / "e.json", search_steps=4)
 
 
 @pytest.mark.slow

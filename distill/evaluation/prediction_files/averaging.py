@@ -15,10 +15,10 @@ from typing import BinaryIO
 from distill.evaluation.prediction_files.files import (
     PREDICTION_HEADER,
     VideoScores,
+    at_line,
     check_header,
     check_new,
     new_csv,
-    parse_at,
     parse_prediction,
     split_line,
 )
@@ -28,11 +28,7 @@ from distill.models.argument_checks import check_at_least
 class IndexedPredictions:
     """A prediction CSV with random access to the line of a video.
 
-    Attributes:
-      numbers: Line numbers by video id, in the order of the file.
-
-    Raises:
-      ValueError: The header is wrong, or an id is missing or occurs twice.
+    `numbers` are line numbers by video id, in the order of the file.
     """
 
     def __init__(self, path: str | Path, file: BinaryIO):
@@ -40,11 +36,13 @@ class IndexedPredictions:
         self.numbers: dict[str, int] = {}
         self._file = file
         self._starts = array.array("q")
-        check_header(path, _decode(file.readline()), PREDICTION_HEADER)
+        with at_line(path, 1):
+            check_header(_decode(file.readline()), PREDICTION_HEADER)
         start = file.tell()
         for number, line in enumerate(file, start=2):
-            video_id, _ = parse_at(path, number, split_line, _decode(line))
-            check_new(path, number, video_id, self.numbers)
+            with at_line(path, number):
+                video_id, _ = split_line(_decode(line))
+                check_new(video_id, self.numbers)
             self.numbers[video_id] = number
             self._starts.append(start)
             start += len(line)
@@ -53,8 +51,9 @@ class IndexedPredictions:
         """Returns the line of a video, checked."""
         number = self.numbers[video_id]
         self._file.seek(self._starts[number - 2])
-        line = _decode(self._file.readline())
-        return parse_at(self.path, number, parse_prediction, line)
+        with at_line(self.path, number):
+            video = parse_prediction(_decode(self._file.readline()))
+        return video
 
 
 def average_predictions(

@@ -1,6 +1,5 @@
 """Predictions as JSON lines, from batch prediction or a server, to CSV."""
 
-import functools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,10 +7,10 @@ from pathlib import Path
 from distill.evaluation.prediction_files.files import (
     PREDICTION_HEADER,
     VideoScores,
+    at_line,
     check_new,
     check_num_classes,
     new_csv,
-    parse_at,
     to_classes,
     to_scores,
 )
@@ -38,14 +37,14 @@ def convert_predictions(
     check_at_least(1, top_k=top_k)
     check_num_classes(num_classes)
     seen: set[str] = set()
-    parse = functools.partial(parse_json_line, num_classes=num_classes)
     with new_csv(output, PREDICTION_HEADER) as written:
         for path in files:
             with open(path, "rb") as lines:
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
-                        video = parse_at(path, number, parse, line)
-                        check_new(path, number, video.video_id, seen)
+                        with at_line(path, number):
+                            video = parse_json_line(line, num_classes)
+                            check_new(video.video_id, seen)
                         seen.add(video.video_id)
                         written.write(video.best(top_k).to_csv())
     return len(seen)
@@ -57,10 +56,8 @@ def parse_json_line(
     """Parses an object of `video_id`, `class_indexes` and their scores.
 
     The scores are `probabilities`, or else `predictions`. `predictions` beside
-    `probabilities` are the scores of all classes, and are ignored.
-
-    Raises:
-      ValueError: The line has another form.
+    `probabilities` are the scores of all classes, and are ignored. A line of
+    another form is a ValueError.
     """
     try:
         fields = json.loads(line)

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import glob
+import itertools
 import os
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -48,11 +49,11 @@ class VideoScores:
 
     def to_csv(self) -> str:
         """Returns the line of a prediction CSV, scores with six decimals."""
-        pairs = " ".join(
-            f"{index} {score:.6f}"
-            for index, score in zip(self.classes, self.scores, strict=True)
-        )
-        return f"{self.video_id},{pairs}\n"
+        pairs = zip(self.classes, self.scores, strict=True)
+        # One format of all pairs takes less time than a format of each.
+        text = "%d %.6f " * len(self.classes)
+        text %= tuple(itertools.chain.from_iterable(pairs))
+        return f"{self.video_id},{text.rstrip()}\n"
 
 
 @contextlib.contextmanager
@@ -86,10 +87,7 @@ def read_predictions(
     """Yields the videos of prediction CSV files.
 
     A video occurs once in all files; the ids are kept in memory. `num_classes`
-    is None if it is not known.
-
-    Raises:
-      ValueError: A line is wrong; the message names the file and the line.
+    is None if it is not known. A wrong line is a ValueError.
     """
     parse = functools.partial(parse_prediction, num_classes=num_classes)
     return _read_once(files, PREDICTION_HEADER, parse)
@@ -100,8 +98,7 @@ def read_labels(
 ) -> dict[str, list[int]]:
     """Returns the classes of every video of label CSV files, by id.
 
-    Raises:
-      ValueError: A line is wrong; the message names the file and the line.
+    A wrong line is a ValueError.
     """
 
     def parse(line: str) -> VideoScores:
@@ -112,12 +109,11 @@ def read_labels(
     return {video.video_id: video.classes for video in videos}
 
 
-def check_header(path: str | Path, line: str, header: str) -> None:
+def check_header(line: str, header: str) -> None:
     """Checks the first line of a file."""
     if line != header:
         raise ValueError(
-            f"{path}, line 1: the header must be {header!r}, got "
-            f"{line[:_SHOWN]!r}."
+            f"the header must be {header!r}, got {line[:_SHOWN]!r}."
         )
 
 
@@ -129,40 +125,34 @@ def _read_once(
     seen: set[str] = set()
     for path in files:
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
-            first = file.readline(_MOST_CHARACTERS).rstrip("\n")
-            check_header(path, first, header)
             read_line = functools.partial(file.readline, _MOST_CHARACTERS + 1)
+            with at_line(path, 1):
+                check_header(read_line().rstrip("\n"), header)
             for number, line in enumerate(iter(read_line, ""), start=2):
-                if len(line) > _MOST_CHARACTERS:
-                    raise ValueError(
-                        f"{path}, line {number}: it has more than "
-                        f"{_MOST_CHARACTERS:,} characters."
-                    )
-                video = parse_at(path, number, parse, line.rstrip("\n"))
-                check_new(path, number, video.video_id, seen)
+                with at_line(path, number):
+                    if len(line) > _MOST_CHARACTERS:
+                        raise ValueError(
+                            f"it has more than {_MOST_CHARACTERS:,} characters."
+                        )
+                    video = parse(line.rstrip("\n"))
+                    check_new(video.video_id, seen)
                 seen.add(video.video_id)
                 yield video
 
 
-def parse_at(
-    path: str | Path, number: int, parse: Callable[[Any], Any], line: Any
-) -> Any:
-    """Parses a line; a ValueError then names the file and the line."""
+@contextlib.contextmanager
+def at_line(path: str | Path, number: int) -> Iterator[None]:
+    """Names the file and the line in a ValueError of the body."""
     try:
-        return parse(line)
+        yield
     except ValueError as error:
         raise ValueError(f"{path}, line {number}: {error}") from error
 
 
-def check_new(
-    path: str | Path, number: int, video_id: str, seen: Container[str]
-) -> None:
+def check_new(video_id: str, seen: Container[str]) -> None:
     """Checks that a video's id is not among those seen."""
     if video_id in seen:
-        raise ValueError(
-            f"{path}, line {number}: the video {video_id!r} occurs a second "
-            "time."
-        )
+        raise ValueError(f"the video {video_id!r} occurs a second time.")
 
 
 def parse_prediction(line: str, num_classes: int | None = None) -> VideoScores:
