@@ -5,20 +5,18 @@ import itertools
 import json
 from typing import Any
 
-from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.evaluation.cascade import CascadeNetwork, calibrate
 from distill.evaluation.evaluate import evaluate_network
 from distill.networks.loading import load_network
 from distill.networks.network import video_inputs
 from distill.reporting.timing import median_seconds
+from distill.study.aggregate import COMPARED_METRICS
 from distill.study.plan import CascadePlan, Study, Unit
-from distill.study.runner import read_result
-from distill.system.atomic_files import replace_atomically
+from distill.study.runner import read_result, read_videos, write_json
 
 _BATCH_SIZE = 64
 _TIMED_BATCHES = 30
-_EVALUATION_BATCH = 1024
 
 
 def gather_cascade(plan: CascadePlan, study: Study) -> dict[str, Any]:
@@ -43,26 +41,19 @@ def _run(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
         if kept.pop("described") == described:
             return kept
     result = _measure(plan, unit)
-    with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(result | {"described": described}))
+    write_json(path, result | {"described": described})
     return result
 
 
 def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
-    data = unit.stages[-1].data
     network: Any = load_network(unit.checkpoint, "student")
-    calibration = VideoReader(
-        data, find_files(plan.calibration_data_pattern), _EVALUATION_BATCH
-    )
+    calibration = read_videos(unit, plan.calibration_data_pattern)
     cascade = calibrate(network, calibration, plan.budgets, plan.mean_frames)
-    reader = VideoReader(
-        data, find_files(unit.eval_data_pattern), _EVALUATION_BATCH
-    )
+    reader = read_videos(unit, unit.eval_data_pattern)
     run: Any = CascadeNetwork(network, cascade)
     scores = evaluate_network(run, reader)
     return {
-        "gap": scores["gap"],
-        "mean_average_precision": scores["mean_average_precision"],
+        **{name: scores[name] for name in COMPARED_METRICS},
         "mean_frames": run.mean_frames(),
         "macs": run.mean_macs(),
         "milliseconds": _time(CascadeNetwork(network, cascade), reader),

@@ -1,41 +1,58 @@
-"""A network's costs at a frame budget: data, arithmetic, time."""
+"""Networks' costs at frame budgets: data, arithmetic, time."""
 
+import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from distill.models.frame_budget import FrameBudget
-from distill.networks.network import build_network
+from distill.networks.network import Network, build_network
 from distill.reporting.timing import median_seconds
-from distill.settings.run import NetworkSettings
-from distill.settings.schema import DataSchema
+from distill.study.plan import Unit
 
 _BATCH_SIZES = (1, 64)
 _REPEATS = 30
 
 
-def measure_cost(
-    settings: NetworkSettings, schema: DataSchema, budget: FrameBudget
-) -> dict[str, Any]:
-    """Measures a network with fresh weights at a budget of frames.
+class Costs:
+    """Costs of students with fresh weights, `all` of which a file keeps."""
 
-    Returns:
-      Dict of `frames`, the most it sees of a video; `bytes_read` and `macs` of
-      such a video; `parameters`; `milliseconds_at_1` and `milliseconds_at_64`:
-      the median time of a batch from frames as read to predictions, divided
-      by its videos.
-    """
-    network = build_network(settings, schema, "student").at_budget(budget)
-    frames = network.num_frames
+    def __init__(self, path: Path):
+        self.all = json.loads(path.read_text()) if path.exists() else {}
+
+    def measure(self, unit: Unit, k: int) -> dict[str, Any]:
+        """Returns the costs of a unit's student that is scored with k frames.
+
+        Returns:
+          Dict of `frames`, the most it sees of a video; `bytes_read` and `macs`
+          of such a video; `parameters`; `milliseconds_at_1` and
+          `milliseconds_at_64`: the median time of a batch from frames as read
+          to predictions, divided by its videos.
+        """
+        student, schema = unit.student, unit.stages[-1].data
+        budget = unit.evaluations[k]
+        # The width of its training matters, not the budget itself.
+        frames = student.budget.width(schema.max_frames)
+        scored = dataclasses.replace(student, budget=budget)
+        key = repr((scored, frames, schema))
+        if key not in self.all:
+            network = build_network(student, schema, "student")
+            self.all[key] = _measure(network.at_budget(budget))
+        return self.all[key]
+
+
+def _measure(network: Network) -> dict[str, Any]:
+    frames, width = network.num_frames, network.schema.num_features
     cost: dict[str, Any] = {
         "frames": frames,
-        "bytes_read": frames * schema.num_features,
+        "bytes_read": frames * width,
         "macs": network.macs,
         "parameters": network.num_parameters,
     }
     for size in _BATCH_SIZES:
-        shape = (size, frames, schema.num_features)
+        shape = (size, frames, width)
         values = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         inputs = {
             "frames": tf.constant(values),

@@ -18,8 +18,7 @@ class Unit:
     Attributes:
       row: Name of its method, a row of the report.
       budget: Most frames of its training; None for a teacher.
-      seed: Its seed.
-      directory: The directory of its weights and its result.
+      directory: That of its weights and its result.
       stages: Its trainings in order; each but the first starts from the
         student in the `stage_checkpoint` of the one before.
       evaluations: The frames it is scored with, by their number.
@@ -89,14 +88,12 @@ class Study:
     """A grid of trainings and their evaluations.
 
     Attributes:
-      directory: The study's directory.
       teachers: The trainings of the teachers, which come first.
       units: The grid in the order of its execution.
       budgets: Numbers of frames, the report's columns.
       baseline: The row without a teacher, over which gains are counted.
       command: The study's command line.
       flags: The flags of each row as text, by its name.
-      cascades: The cascades.
       own_baselines: The baselines of rows that have their own, by row name.
     """
 
@@ -109,11 +106,6 @@ class Study:
     flags: Mapping[str, str]
     cascades: tuple[CascadePlan, ...] = ()
     own_baselines: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    @property
-    def rows(self) -> list[str]:
-        """The rows' names in their order."""
-        return list(dict.fromkeys(unit.row for unit in self.units))
 
 
 def unit_directory(

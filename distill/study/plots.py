@@ -4,7 +4,7 @@ import dataclasses
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -78,7 +78,8 @@ class _Line:
     @property
     def means(self) -> np.ndarray:
         """The points' heights; NaN also where the position is missing."""
-        return _numbers(s.mean for s in self.scores) + 0 * self.positions
+        heights = np.array([s.mean for s in self.scores], float)
+        return heights + 0 * self.positions
 
     @property
     def last_mean(self) -> float:
@@ -103,10 +104,6 @@ def draw_plots(summary: StudySummary) -> list[Plot]:
         ]
 
 
-def _numbers(values: Iterable[float | None]) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in values], float)
-
-
 def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
     """Returns the rows with a point, best at the most frames first."""
     lines = []
@@ -118,7 +115,7 @@ def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
         ]
         scores = [cell.scores[metric] for _, cell in cells]
         style = _row_style(summary, row.name)
-        lines.append(_Line(row.name, style, _numbers(positions), scores))
+        lines.append(_Line(row.name, style, np.array(positions, float), scores))
     lines = [line for line in lines if np.isfinite(line.last_mean)]
     return sorted(lines, key=lambda line: line.last_mean, reverse=True)
 
@@ -155,24 +152,22 @@ def _cascade_lines(
             "markeredgecolor": PLOT_COLOURS["ink"],
             "zorder": 7,
         }
-        places = _numbers([cascade.values[axis.cascade_value].mean])
+        places = np.array([cascade.values[axis.cascade_value].mean], float)
         lines.append(_Line(name, style, places, [cascade.values[metric]]))
     return [line for line in lines if np.isfinite(line.last_mean)]
 
 
 def _teacher_line(summary: StudySummary, axis: _Axis, metric: str) -> _Line:
     """Returns the teacher's point; one without x if it is too far away."""
-    cost = summary.teacher_cost or {}
-    name, position = "Teacher, all frames", cost.get(axis.cost)
-    if cost:
+    name, position = "Teacher, all frames", None
+    if cost := summary.teacher_cost:
         name = f"Teacher, all {cost['frames']:,} frames"
-        if axis.cost == "frames" and cost["frames"] > _NEAR * max(
-            summary.budgets
-        ):
-            position = None
+        is_far = cost["frames"] > _NEAR * max(summary.budgets)
+        if axis.cost != "frames" or not is_far:
+            position = cost.get(axis.cost)
     style = {"color": PLOT_COLOURS["teacher"], "marker": "*", "markersize": 12}
     scores = [summary.teacher[metric]]
-    return _Line(name, style, _numbers([position]), scores)
+    return _Line(name, style, np.array([position], float), scores)
 
 
 def _draw_plot(
@@ -259,7 +254,7 @@ def _draw_line(axes: "Axes", line: _Line) -> "Line2D":
     points, _, _ = axes.errorbar(
         line.positions,
         line.means,
-        yerr=_numbers(score.deviation for score in line.scores),
+        yerr=np.array([score.deviation for score in line.scores], float),
         elinewidth=1.1,
         **({"markeredgecolor": PLOT_COLOURS["paper"]} | line.style),
     )

@@ -63,10 +63,8 @@ class Estimate:
 
     def seconds(self, unit: Unit) -> float:
         """Returns the estimated seconds of a unit."""
-        if self._rates:
-            rate = statistics.median(self._rates)
-        else:
-            rate = _EFFICIENCY * _product_rate()
+        rates = self._rates or [_EFFICIENCY * _product_rate()]
+        rate = statistics.median(rates)
         return _START_SECONDS * len(unit.stages) + self._macs(unit) / rate
 
     def seconds_left(self) -> float:
@@ -74,21 +72,19 @@ class Estimate:
         return sum(map(self.seconds, self.todo))
 
     def _macs(self, unit: Unit) -> float:
-        return sum(_training_macs(s, self._teachers) for s in unit.stages)
+        return sum(map(self._stage_macs, unit.stages))
 
-
-def _training_macs(
-    settings: RunSettings, teachers: dict[str, NetworkSettings]
-) -> float:
-    training, data = settings.training, settings.data
-    student = _network_macs(settings.network("student"), data)
-    of_video = _MACS_PER_VIDEO + training.student_views * _TRAINING * student
-    for checkpoint in settings.teacher_checkpoints:
-        of_video += _network_macs(teachers[checkpoint], data)
-    if settings.teacher is not None:
-        of_video += _TRAINING * _network_macs(settings.teacher, data)
-    num_videos = _num_videos(training.train_data_pattern)
-    return num_videos * training.train_share * training.num_epochs * of_video
+    def _stage_macs(self, settings: RunSettings) -> float:
+        training, data = settings.training, settings.data
+        student = _network_macs(settings.network("student"), data)
+        of_video = _MACS_PER_VIDEO
+        of_video += training.student_views * _TRAINING * student
+        for checkpoint in settings.teacher_checkpoints:
+            of_video += _network_macs(self._teachers[checkpoint], data)
+        if settings.teacher is not None:
+            of_video += _TRAINING * _network_macs(settings.teacher, data)
+        share = training.train_share * training.num_epochs
+        return _num_videos(training.train_data_pattern) * share * of_video
 
 
 # Building a network takes a second.

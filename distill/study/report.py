@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import functools
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,13 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
     texts = {plot.file_name: plot.svg for plot in plots or ()}
     texts["report.md"] = page.render_markdown(_TITLE, sections)
     texts["report.html"] = page.render_html(_TITLE, sections)
+    texts["results.csv"] = _write_runs(results)
     for name, text in texts.items():
         with replace_atomically(directory / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    with replace_atomically(directory / "results.csv") as temporary:
-        _write_runs(temporary, results)
 
 
-def _write_runs(path: Path, results: Mapping[str, Any]) -> None:
+def _write_runs(results: Mapping[str, Any]) -> str:
     columns = ("row", "k", "trained_k", "seed", *METRICS, "seconds", *_COSTS)
     teacher = results["teacher"]
     lines = [
@@ -66,10 +66,11 @@ def _write_runs(path: Path, results: Mapping[str, Any]) -> None:
         for row in results["rows"]
         for run in row["runs"]
     ]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(lines)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
 
 
 def _sections(

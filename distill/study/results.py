@@ -1,18 +1,14 @@
 """A study's results so far, gathered from its units."""
 
-import dataclasses
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from distill.reporting.machine import describe_machine
 from distill.study.aggregate import METRICS
 from distill.study.cascades import gather_cascade
-from distill.study.costs import measure_cost
+from distill.study.costs import Costs
 from distill.study.plan import Study, Unit
-from distill.study.runner import read_result
-from distill.system.atomic_files import replace_atomically
+from distill.study.runner import read_result, write_json
 
 
 def gather_results(study: Study) -> dict[str, Any]:
@@ -21,9 +17,10 @@ def gather_results(study: Study) -> dict[str, Any]:
     Costs are measured here and kept in `costs.json` of the study's directory
     for later calls.
     """
-    costs = _Costs(study.directory / "costs.json")
+    costs = Costs(study.directory / "costs.json")
     first = study.teachers[0]
     (frames,) = first.evaluations
+    rows = dict.fromkeys(unit.row for unit in study.units)
     results = {
         "command": study.command,
         "machine": describe_machine(),
@@ -35,33 +32,11 @@ def gather_results(study: Study) -> dict[str, Any]:
             "runs": _runs(study.teachers),
             "cost": costs.measure(first, frames),
         },
-        "rows": [_gather_row(study, row, costs) for row in study.rows],
+        "rows": [_gather_row(study, row, costs) for row in rows],
         "cascades": [gather_cascade(plan, study) for plan in study.cascades],
     }
     write_json(study.directory / "costs.json", costs.all)
     return results
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file, whole or not at all."""
-    with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
-
-
-class _Costs:
-    def __init__(self, path: Path):
-        self.all = json.loads(path.read_text()) if path.exists() else {}
-
-    def measure(self, unit: Unit, k: int) -> dict[str, Any]:
-        student, data = unit.student, unit.stages[-1].data
-        budget = unit.evaluations[k]
-        # The width of its training matters, not the budget itself.
-        frames = student.budget.width(data.max_frames)
-        network = dataclasses.replace(student, budget=budget)
-        key = repr((network, frames, data))
-        if key not in self.all:
-            self.all[key] = measure_cost(student, data, budget)
-        return self.all[key]
 
 
 def _describe_data(study: Study) -> dict[str, Any]:
@@ -101,7 +76,7 @@ def _runs(units: Sequence[Unit]) -> list[dict[str, Any]]:
     ]
 
 
-def _gather_row(study: Study, row: str, costs: _Costs) -> dict[str, Any]:
+def _gather_row(study: Study, row: str, costs: Costs) -> dict[str, Any]:
     units = [unit for unit in study.units if unit.row == row]
     return {
         "name": row,

@@ -21,7 +21,6 @@ from typing import Any
 from distill.study.plan import unit_directory
 
 Flags = Mapping[str, Any]
-_VALUES = (bool, int, float, str)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +121,7 @@ def write_flags(flags: Flags) -> list[str]:
 def _write(name: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(_write(name, item) for item in value)
-    if not isinstance(value, _VALUES):
+    if not isinstance(value, bool | int | float | str):
         raise ValueError(
             f"{name} must be a text, a number, a boolean or a list of these, "
             f"got {value!r}."

@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -25,6 +26,12 @@ _NEVER = 10**9
 # It exists once a unit is done.
 _RESULT = "result.json"
 _CHECKPOINT_MINUTES = 3.0
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with replace_atomically(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def read_result(unit: Unit) -> dict[str, Any] | None:
@@ -53,17 +60,15 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
         if not _train_stage(unit, stage):
             return None
     seconds = time.perf_counter() - start
-    scores = _evaluate(unit)
     result = {
         "row": unit.row,
         "budget": unit.budget,
         "seed": unit.seed,
-        "scores": scores,
+        "scores": _evaluate(unit),
         "seconds": seconds if is_new else None,
         "described": unit.describe(),
     }
-    with replace_atomically(unit.directory / _RESULT) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(unit.directory / _RESULT, result)
     return result
 
 
@@ -108,12 +113,14 @@ def _train_stage(unit: Unit, stage: int) -> bool:
     return True
 
 
+def read_videos(unit: Unit, pattern: str) -> VideoReader:
+    """Returns a reader of videos, to be scored by a unit's student."""
+    files = find_files(pattern)
+    return VideoReader(unit.stages[-1].data, files, _EVALUATION_BATCH)
+
+
 def _evaluate(unit: Unit) -> dict[str, dict[str, Any]]:
-    reader = VideoReader(
-        unit.stages[-1].data,
-        find_files(unit.eval_data_pattern),
-        _EVALUATION_BATCH,
-    )
+    reader = read_videos(unit, unit.eval_data_pattern)
     scores = {}
     for k, budget in unit.evaluations.items():
         network: Any = load_network(unit.checkpoint, "student", budget=budget)

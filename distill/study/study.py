@@ -1,17 +1,16 @@
 """A whole study: runs the units that are left and writes the report."""
 
-import sys
 from collections.abc import Sized
 
 import rich.console
 import rich.progress
-import rich.table
 
+from distill.reporting.console import print_table
 from distill.study.plan import Study, Unit
 from distill.study.progress import Estimate, format_seconds
 from distill.study.report import write_report
-from distill.study.results import gather_results, write_json
-from distill.study.runner import run_unit
+from distill.study.results import gather_results
+from distill.study.runner import run_unit, write_json
 from distill.system.directory_lock import DirectoryLock
 from distill.system.signals import catch_signals
 
@@ -19,13 +18,10 @@ from distill.system.signals import catch_signals
 def show_plan(study: Study) -> None:
     """Prints the grid with the estimated time of the units that are left."""
     estimate = Estimate(study)
-    table = rich.table.Table()
-    for title in ("training", "stages", "scored with", "estimated"):
-        table.add_column(title, overflow="fold")
     todo = {id(unit) for unit in estimate.todo}
     units = (*study.teachers, *study.units)
-    for unit in units:
-        table.add_row(
+    rows = [
+        (
             unit.title,
             str(len(unit.stages)),
             ", ".join(budget.name for budget in unit.evaluations.values()),
@@ -33,8 +29,10 @@ def show_plan(study: Study) -> None:
             if id(unit) in todo
             else "done",
         )
-    width = None if sys.stdout.isatty() else 120
-    rich.console.Console(highlight=False, width=width).print(table)
+        for unit in units
+    ]
+    titles = ("training", "stages", "scored with", "estimated")
+    print_table(titles, rows, left=range(len(titles)))
     print(
         f"{len(units)} trainings, {len(units) - len(todo)} done; the others "
         f"take about {format_seconds(estimate.seconds_left())} (by "
@@ -51,21 +49,8 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
     Returns:
       False if a signal (Ctrl-C, SIGTERM) stopped the study.
     """
-    estimate = Estimate(study)
-    console = rich.console.Console(highlight=False, soft_wrap=True)
-    with (
-        DirectoryLock(study.directory),
-        catch_signals() as caught,
-        rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        ) as bar,
-    ):
-        is_whole = _run_units(study, estimate, max_runs, bar, caught)
-        bar.stop()
+    with DirectoryLock(study.directory), catch_signals() as caught:
+        is_whole = _run_units(study, max_runs, caught)
         if not is_whole:
             print("stopped by a signal; run the same command to go on")
         results = gather_results(study)
@@ -75,29 +60,32 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
     return is_whole
 
 
-def _run_units(
-    study: Study,
-    estimate: Estimate,
-    max_runs: int | None,
-    bar: rich.progress.Progress,
-    caught: Sized,
-) -> bool:
+def _run_units(study: Study, max_runs: int | None, caught: Sized) -> bool:
     """Runs at most `max_runs` of the units left; False after a signal."""
+    estimate = Estimate(study)
     total = len(study.teachers) + len(study.units)
-    task = bar.add_task("study", total=total)
-    for unit in estimate.todo[:max_runs]:
-        done = total - len(estimate.todo)
-        bar.update(task, completed=done, description=unit.title)
-        result = None if caught else run_unit(unit, bar.console.print)
-        if result is None:
-            return False
-        estimate.finish(unit, result["seconds"])
-        left = format_seconds(estimate.seconds_left())
-        bar.console.print(
-            f"[{done + 1}/{total}] {unit.title}: {_describe(unit, result)}; "
-            f"{left} to go",
-            markup=False,
-        )
+    console = rich.console.Console(highlight=False, soft_wrap=True)
+    with rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("study", total=total)
+        for unit in estimate.todo[:max_runs]:
+            done = total - len(estimate.todo)
+            bar.update(task, completed=done, description=unit.title)
+            result = None if caught else run_unit(unit, console.print)
+            if result is None:
+                return False
+            estimate.finish(unit, result["seconds"])
+            left = format_seconds(estimate.seconds_left())
+            console.print(
+                f"[{done + 1}/{total}] {unit.title}: "
+                f"{_describe(unit, result)}; {left} to go",
+                markup=False,
+            )
     return not caught
 
 
