@@ -147,6 +147,7 @@ def test_reference_sizes_have_the_hand_counted_parameters(experiments):
     assert found["student"]["parameters"] == nextvlad
 
 
+@pytest.mark.slow
 def test_every_study_s_grid_is_planned_and_its_networks_fit():
     assert STUDIES
     done = subprocess.run(

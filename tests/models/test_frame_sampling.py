@@ -25,16 +25,13 @@ def make_frames():
 def draw(times=1, **arguments):
     """Returns positions `[times, videos, sample_frames]` and num_frames."""
     layer = SampleFrames(**arguments)
-    positions, counts = [], []
-    for _ in range(times):
-        frames, num_frames = layer(make_frames(), LENGTHS, training=True)
-        frames = np.asarray(frames)
-        assert frames.shape[1] == layer.sample_frames
-        for video in range(1, len(LENGTHS)):
-            np.testing.assert_array_equal(frames[video, :, 0], video)
-        positions.append(frames[:, :, 1])
-        counts.append(np.asarray(num_frames))
-    return np.array(positions), np.array(counts)
+    copies = np.tile(make_frames(), (times, 1, 1))
+    drawn, num_frames = layer(copies, np.tile(LENGTHS, times), training=True)
+    shape = (times, len(LENGTHS), layer.sample_frames, 2)
+    frames = np.reshape(drawn, shape)
+    for video in range(1, len(LENGTHS)):
+        np.testing.assert_array_equal(frames[:, video, :, 0], video)
+    return frames[..., 1], np.reshape(num_frames, shape[:2])
 
 
 @pytest.mark.parametrize("random_frames", [True, False])

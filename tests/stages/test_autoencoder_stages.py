@@ -95,6 +95,7 @@ def test_an_autoencoder_goes_on_bit_for_bit(videos, autoencoder_run, tmp_path):
     assert_same_checkpoint(tmp_path / LAST, autoencoder_run / LAST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoded_run", [False], indirect=True, ids=["free"])
 def test_a_run_behind_an_encoder_goes_on_bit_for_bit(
     videos, encoded_run, tmp_path

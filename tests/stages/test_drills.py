@@ -155,10 +155,6 @@ def check_drills(tmp_path, num_kills, *flags, **options):
     return done.stdout
 
 
-def test_killed_stages_end_as_the_undisturbed_ones(tmp_path):
-    check_drills(tmp_path, 3, "--stages=train,convert", "--seed=5")
-
-
 @pytest.mark.slow
 def test_every_stage_killed_at_random_ends_as_the_undisturbed_one(tmp_path):
     # Two minutes on an idle machine.

@@ -249,6 +249,7 @@ def test_file_that_does_not_fit_the_student_is_refused(
         loop.TrainingRun(settings, RunOptions(str(tmp_path)))
 
 
+@pytest.mark.slow
 def test_script_takes_the_sizes_from_the_converted_file(
     videos, student_checkpoint, tmp_path
 ):

@@ -105,6 +105,7 @@ def test_signal_saves_the_step_and_the_run_goes_on(
     assert_same_checkpoint(tmp_path / last, student_run / last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_signalled_script_exits_with_status_1(
     video_level_videos, tmp_path, kind

@@ -159,6 +159,7 @@ def fast_training_flags(videos: Path, train_dir: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_lines_are_plain_where_there_is_no_terminal(
     video_level_videos, tmp_path
 ):

@@ -109,6 +109,7 @@ def test_an_epoch_s_steps_see_every_rated_segment_once(rated, joint_run):
     assert np.isfinite(losses).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 8])
 def test_a_run_from_amid_an_epoch_ends_bit_for_bit_the_same(
     rated, joint_run, tmp_path, step
