@@ -202,7 +202,10 @@ def write_shards_with_bad_records(folder):
 
 
 @pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
-@pytest.mark.parametrize("buffer_size", [1, 6, 100])
+@pytest.mark.parametrize(
+    "buffer_size",
+    [6, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 100))],
+)
 def test_a_second_reader_goes_on_from_every_position(
     buffer_size, on_bad_record, tmp_path
 ):

@@ -148,6 +148,7 @@ def test_fixed_shapes_change_no_prediction(model):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fixed_shapes_unroll_long_recurrences():
     frames = np.random.default_rng(0).normal(size=(2, 50, 3)).astype("f")
     shapes = {"frames": (None, 50, 3), "num_frames": (None,)}

@@ -98,7 +98,10 @@ def test_every_stream_reads_its_feature_forward_then_backward(
     [
         {},
         {"feature_sizes": (6,), "hidden_sizes": "12"},
-        {"feature_sizes": (1, 2, 3), "hidden_dropout": 0.1},
+        pytest.param(
+            {"feature_sizes": (1, 2, 3), "hidden_dropout": 0.1},
+            marks=pytest.mark.slow,
+        ),
         {"batch_norm": True, "dropout": 0.0},
     ],
     ids=["plain", "one feature", "three features", "batch norm"],

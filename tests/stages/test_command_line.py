@@ -165,9 +165,17 @@ def test_wrong_value_is_an_error_of_one_line(flag, message):
     ("change", "message"),
     [
         ("--train_data_pattern=/nowhere/*", "No file matches '/nowhere/*'"),
-        ("--num_inputs_to_lstm=41", "num_inputs_to_lstm (blocks) must be"),
+        pytest.param(
+            "--num_inputs_to_lstm=41",
+            "num_inputs_to_lstm (blocks) must be",
+            marks=pytest.mark.slow,
+        ),
         ("--feature_sizes=12,5", "feature 'audio' has 4 bytes instead of 5"),
-        ("--student_gru_cells=7", "gru_cells is no size of"),
+        pytest.param(
+            "--student_gru_cells=7",
+            "gru_cells is no size of",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_run_that_cannot_start_is_an_error_of_one_line(
@@ -184,6 +192,7 @@ def test_run_that_cannot_start_is_an_error_of_one_line(
     assert message in error_line(done)
 
 
+@pytest.mark.slow
 def test_video_level_model_trains_and_is_scored(
     videos, video_level_videos, tmp_path
 ):

@@ -183,6 +183,7 @@ def test_saved_model_refuses_bad_lengths(
         )
 
 
+@pytest.mark.slow
 def test_keras_file_needs_models_alone(exported, whole_videos, tmp_path):
     inputs, expected, _ = whole_videos
     np.savez(tmp_path / "videos.npz", **inputs)
@@ -372,6 +373,7 @@ def test_exports_during_training_change_no_weight(
             )
 
 
+@pytest.mark.slow
 def test_the_verb_exports_and_asks_for_a_role(
     videos, joint_checkpoint, tmp_path
 ):

@@ -196,6 +196,7 @@ def test_bad_shards_are_refused(shard, message):
         choose_shard(FILES, shard)
 
 
+@pytest.mark.slow
 def test_artifact_network_predicts_and_scores_as_its_network(
     reader, artifact, student_checkpoint
 ):

@@ -75,7 +75,9 @@ def test_run_that_raised_goes_on_from_its_last_checkpoint(
     assert_same_checkpoint(tmp_path / last, straight_runs[regime] / last)
 
 
-@pytest.mark.parametrize("max_steps", [5, 7])
+@pytest.mark.parametrize(
+    "max_steps", [7, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_run_that_max_steps_ended_goes_on(
     videos, student_run, tmp_path, max_steps
 ):

@@ -180,6 +180,7 @@ def test_lines_are_plain_where_there_is_no_terminal(
         assert shown not in done.stdout
 
 
+@pytest.mark.slow
 def test_terminal_shows_a_bar_with_the_time_left(video_level_videos, tmp_path):
     controller, terminal = pty.openpty()
     environment = {

@@ -296,6 +296,7 @@ def script_run(rated, tmp_path_factory):
     return types.SimpleNamespace(path=directory, weights=weights, done=done)
 
 
+@pytest.mark.slow
 def test_the_script_trains_on_segments_and_keeps_the_best(script_run):
     stored = json.loads((script_run.path / "settings.json").read_text())
     assert stored["data"]["segment_labels"] is True
@@ -312,6 +313,7 @@ def test_the_script_trains_on_segments_and_keeps_the_best(script_run):
     assert all("segment mAP 0." in line for line in said)
 
 
+@pytest.mark.slow
 def test_the_script_scores_segments_without_being_told(
     rated, script_run, tmp_path
 ):
@@ -330,6 +332,7 @@ def test_the_script_scores_segments_without_being_told(
     assert scores["num_segments"] == segments
 
 
+@pytest.mark.slow
 def test_the_script_writes_the_allowed_classes_segments(
     rated, script_run, tmp_path
 ):

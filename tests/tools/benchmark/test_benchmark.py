@@ -34,7 +34,7 @@ def test_functions_take_turns_after_one_call_each():
     assert min(seconds.values()) >= 0
 
 
-SLOW_PARTS = ("train", "forward")
+SLOW_PARTS = ("train", "forward", "memory")
 
 
 @pytest.mark.parametrize(
