@@ -73,41 +73,47 @@ def test_missing_workers_are_named():
     assert addresses[0] in left[1]
 
 
-def test_a_worker_that_went_away_is_waited_for(monkeypatch, capsys):
-    monkeypatch.setattr(module, "_QUIET_SECONDS", 0.3)
-    addresses, left = make_addresses(2), {}
-    host, port = addresses[0].split(":")
-    chief = start(addresses, 0, left)
-    time.sleep(0.2)
-    with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(b"1")
-        # Nobody knows such a worker.
-        with socket.create_connection((host, int(port))) as other:
-            other.sendall(b"7")
-        with socket.create_connection((host, int(port))) as other:
-            other.sendall(b"GET /")
-            time.sleep(0.3)
-    chief.join(20)
-    assert 0 in left
+def connect(address):
+    """Connects to the chief as soon as it listens."""
+    host, port = address.split(":")
+    end = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection((host, int(port)))
+        except ConnectionRefusedError:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
-    left.clear()
-    addresses = make_addresses(3)
+
+def test_a_stranger_is_not_counted():
+    addresses, left = make_addresses(2), {}
     chief = start(addresses, 0, left)
+    for words in (b"7", b"GET /"):
+        with connect(addresses[0]) as stranger:
+            stranger.sendall(words)
     time.sleep(0.3)
-    with socket.create_connection(
-        ("127.0.0.1", int(addresses[0].split(":")[1]))
-    ) as connection:
-        connection.sendall(b"1")
-        time.sleep(0.4)
+    assert not left
+    with connect(addresses[0]) as worker:
+        worker.sendall(b"1")
+        chief.join(20)
+    assert list(left) == [0]
+
+
+def test_a_worker_that_went_away_is_waited_for(monkeypatch, capsys):
+    monkeypatch.setattr(module, "_QUIET_SECONDS", 0.0)
+    addresses, left = make_addresses(3), {}
+    chief = start(addresses, 0, left)
+    with connect(addresses[0]) as gone:
+        gone.sendall(b"1")
     second = start(addresses, 2, left)
     time.sleep(0.6)
-    assert not left  # worker 1 is gone again
-    said = capsys.readouterr().out
-    assert "worker 0 of 3 waits for the workers of 127.0.0.1:" in said
+    assert not left
     first = start(addresses, 1, left)
     for thread in (chief, first, second):
         thread.join(20)
     assert sorted(left) == [0, 1, 2]
+    said = capsys.readouterr().out
+    assert "worker 0 of 3 waits for the workers of 127.0.0.1:" in said
 
 
 def test_a_port_in_use_is_named():
