@@ -26,48 +26,64 @@ class KeptPredictions:
     """Predictions of several members for the same videos, with labels.
 
     They are kept as float32, four bytes a video, class and member; above 64 MB
-    a member in a temporary file, which every step of a search reads once. The
-    labels take as much as a member.
+    a member in a temporary file, which every step of a search reads once.
+    Labels stay in memory, eight bytes each.
     """
 
     def __init__(self) -> None:
         self.members: list[ScoreStore] = []
-        self._labels = ScoreStore()
+        self._videos: list[np.ndarray] = []
+        self._classes: list[np.ndarray] = []
 
     def start_member(self) -> None:
         """Begins the next member."""
+        self._check_same_videos()
         self.members.append(ScoreStore())
 
     def keep(self, videos: Prediction) -> None:
         """Keeps a batch of the newest member."""
+        store = self.members[-1]
         if len(self.members) == 1:
-            self._labels.append(videos.labels)
-        self.members[-1].append(videos.predictions)
+            numbers, classes = np.nonzero(videos.labels)
+            self._videos.append((numbers + store.num_videos).astype(np.int32))
+            self._classes.append(classes.astype(np.int32))
+        store.append(videos.predictions)
 
-    def score(
-        self, choices: Sequence[Sequence[float]], top_k: int
-    ) -> list[float]:
-        """Returns the GAP for each of several choices of the members' weights.
-
-        Raises a ValueError if the members have predicted different videos.
-        """
+    def _check_same_videos(self) -> None:
         numbers = {store.num_videos for store in self.members}
         if len(numbers) > 1:
             raise ValueError(
                 "The members must read the same videos, got the numbers "
                 f"{sorted(numbers)}."
             )
+
+    def score(
+        self, choices: Sequence[Sequence[float]], top_k: int
+    ) -> list[float]:
+        """Returns the GAP for each of several choices of the members' weights.
+
+        Raises:
+          ValueError: The members have predicted different videos.
+        """
+        self._check_same_videos()
         metrics = [VideoMetrics(top_k, exact_map=False) for _ in choices]
         weights = np.array(choices, np.float64)
         weights /= weights.sum(axis=1, keepdims=True)
-        stores = [store.rows() for store in (self._labels, *self.members)]
-        for labels, *predictions in zip(*stores, strict=True):
+        videos = np.concatenate(self._videos)
+        classes = np.concatenate(self._classes)
+        start = 0
+        for predictions in zip(*(m.rows() for m in self.members), strict=True):
+            end = start + len(predictions[0])
+            labels = np.zeros(predictions[0].shape, bool)
+            rows = slice(*np.searchsorted(videos, [start, end]))
+            labels[videos[rows] - start, classes[rows]] = True
             for metric, choice in zip(metrics, weights, strict=True):
                 mean = np.zeros(labels.shape, np.float32)
                 for weight, scores in zip(choice, predictions, strict=True):
                     if weight:
                         mean += np.float32(weight) * scores
                 metric.update(mean, labels)
+            start = end
         return [metric.result()["gap"] for metric in metrics]
 
 
