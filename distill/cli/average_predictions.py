@@ -1,7 +1,8 @@
 """Averages files of predictions."""
 
 from distill.cli.entry_point import write_flags
-from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.cli.settings_flags import FLAGS, Flag, require, specs
+from distill.settings.run_options import RunOptions
 
 OWN_FLAGS = (
     Flag(
@@ -12,10 +13,9 @@ OWN_FLAGS = (
         "Weight of each file, scaled to sum 1. Default: equal weights.",
         tuple[str, ...],
     ),
-    Flag("top_k", "Classes a video that are written.", int, 20),
     Flag("output_file", "The CSV file to write."),
 )
-FLAG_GROUPS = (OWN_FLAGS,)
+FLAG_GROUPS = (OWN_FLAGS, specs(RunOptions, "top_k"))
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Converts predictions in JSON lines to the CSV of inference."""
 
 from distill.cli.entry_point import write_flags
-from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.cli.settings_flags import FLAGS, Flag, require, specs
+from distill.settings.run_options import RunOptions
 
 OWN_FLAGS = (
     Flag(
@@ -9,11 +10,10 @@ OWN_FLAGS = (
         "Globs of files of JSON lines, comma-separated: objects of video_id, "
         "class_indexes and predictions or probabilities.",
     ),
-    Flag("top_k", "Classes a video that are written.", int, 20),
     Flag("num_classes", "Number of classes, to check against.", int),
     Flag("output_file", "The CSV file to write."),
 )
-FLAG_GROUPS = (OWN_FLAGS,)
+FLAG_GROUPS = (OWN_FLAGS, specs(RunOptions, "top_k"))
 
 
 def main() -> None:

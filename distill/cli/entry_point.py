@@ -1,7 +1,6 @@
 """The frame of every verb: flags, signals, errors as one clear line."""
 
 import contextlib
-import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from distill.cli.verbs import all_flags
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.signals import Terminated, end_by_signals
+from distill.system.write_errors import DISK_FULL_ERRNOS
 
 # The status of a program that SIGPIPE ends.
 _OUTPUT_CLOSED = 141
@@ -132,7 +132,7 @@ def _describe(error: Exception) -> str:
     """Returns an error's text; an error without a file is of the output."""
     if not isinstance(error, OSError) or error.filename is not None:
         return str(error)
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno not in DISK_FULL_ERRNOS:
         return str(error)
     return f"standard output cannot be written: {error.strerror}."
 

@@ -32,7 +32,6 @@ from distill.data.records import BUDGET_KEY
 from distill.datasets.shards import (
     WholeVideo,
     check_replaced,
-    check_rewritable,
     local_directory,
     read_whole_videos,
     write_shard,
@@ -63,7 +62,7 @@ class KeptFrames:
     def __post_init__(self) -> None:
         """Checks the fields against each other."""
         schema, budget = self.schema, self.budget
-        check_rewritable(schema, (BUDGET_KEY, FILE_KEY, NUM_FRAMES_KEY))
+        schema.check_rewritable((BUDGET_KEY, FILE_KEY, NUM_FRAMES_KEY))
         if budget.keeps_all:
             raise ValueError(
                 "every_n=1 keeps every frame: give frame_budget, or an "

@@ -7,7 +7,6 @@ memory holds the frames of one video only.
 """
 
 import dataclasses
-import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,52 +19,13 @@ from distill.data.bad_records import BadRecordError
 from distill.data.files import check_files, describe_files
 from distill.datasets.shards import (
     check_replaced,
-    check_rewritable,
     find_shards,
     local_directory,
     read_whole_videos,
     write_shards,
 )
-from distill.models.argument_checks import check_at_least
+from distill.settings.join import FRAMES_KEY, IDS_KEY, JoinSettings
 from distill.settings.schema import DataSchema
-
-# Keys under which a video's record names its clips and their lengths.
-IDS_KEY = "clip_ids"
-FRAMES_KEY = "clip_frames"
-
-
-@dataclasses.dataclass(frozen=True)
-class JoinSettings:
-    """Settings of joining clips to videos.
-
-    Attributes:
-      schema: The clips' layout, and the videos'. The first `max_frames` frames
-        of every clip are kept.
-      output_prefix: Beginning of the files' names and of the videos' ids.
-      num_clips: Clips per video; the last video of a pass may have fewer.
-      num_shards: Files.
-      repeats: Passes over the clips, each in its own order.
-      seed: Seed of the orders.
-    """
-
-    schema: DataSchema
-    output_prefix: str
-    num_clips: int
-    num_shards: int = 4
-    repeats: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Checks the fields."""
-        for name in ("num_clips", "num_shards", "repeats"):
-            check_at_least(1, **{name: getattr(self, name)})
-        check_at_least(0, seed=self.seed)
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.output_prefix):
-            raise ValueError(
-                "output_prefix must be made of letters, digits, _, - and ., "
-                f"got {self.output_prefix!r}."
-            )
-        check_rewritable(self.schema, (IDS_KEY, FRAMES_KEY))
 
 
 class Clip(NamedTuple):

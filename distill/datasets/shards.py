@@ -28,22 +28,6 @@ from distill.settings.schema import DataSchema
 from distill.system.atomic_files import replace_atomically
 
 
-def check_rewritable(schema: DataSchema, added_keys: Iterable[str]) -> None:
-    """Refuses all but whole frame-level videos without the added keys."""
-    if not schema.frame_features or schema.segment_labels:
-        raise ValueError(
-            "Only whole frame-level videos can be rewritten: frame_features "
-            "must be true and segment_labels false."
-        )
-    for name in ("id_key", "labels_key"):
-        key = getattr(schema, name)
-        if key in added_keys:
-            raise ValueError(
-                f"{name} {key!r} is a key under which rewritten records name "
-                "their source."
-            )
-
-
 def local_directory(output_dir: str | Path) -> Path:
     """Returns the path of an output directory, if it is of this machine."""
     if "://" in str(output_dir):

@@ -1,6 +1,7 @@
 """Layout of a data set's records: keys, feature widths, classes."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from distill.models.argument_checks import check_at_least
@@ -91,6 +92,21 @@ class DataSchema:
     def num_features(self) -> int:
         """The width of all features concatenated."""
         return sum(self.feature_sizes)
+
+    def check_rewritable(self, added_keys: Iterable[str]) -> None:
+        """Refuses all but whole frame-level videos without the added keys."""
+        if not self.frame_features or self.segment_labels:
+            raise ValueError(
+                "Only whole frame-level videos can be rewritten: "
+                "frame_features must be true and segment_labels false."
+            )
+        for name in ("id_key", "labels_key"):
+            key = getattr(self, name)
+            if key in added_keys:
+                raise ValueError(
+                    f"{name} {key!r} is a key under which rewritten records "
+                    "name their source."
+                )
 
 
 def make_schema(

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.data.pipeline import VideoReader
-from distill.datasets.joined_clips import JoinedVideos, JoinSettings
+from distill.datasets.joined_clips import JoinedVideos
+from distill.settings.join import JoinSettings
 from tests.data.record_files import (
     FRAME_SCHEMA,
     Video,

@@ -18,9 +18,10 @@ import tensorflow as tf
 from distill.data.bad_records import BadRecordError
 from distill.datasets import budget_shards, joined_clips, synthetic
 from distill.datasets.budget_shards import BudgetShards, KeptFrames
-from distill.datasets.joined_clips import JoinedVideos, JoinSettings
+from distill.datasets.joined_clips import JoinedVideos
 from distill.datasets.synthetic import write_synthetic_data
 from distill.models.frame_budget import FrameBudget
+from distill.settings.join import JoinSettings
 from distill.settings.schema import make_schema
 from distill.settings.synthetic import SyntheticSettings
 from tests.data import spoiled_records as spoiled
