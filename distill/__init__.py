@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -11,4 +11,8 @@ def __getattr__(name: str) -> Any:
         from distill.predictor import Predictor
 
         return Predictor
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("distill")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

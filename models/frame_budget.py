@@ -38,20 +38,20 @@ class FrameBudget:
     )
     num_frames: int | None = option(
         None,
-        "Frames k that the student sees of a video; a video of fewer frames "
+        "Frames k that the student sees of a video. A video of fewer frames "
         "keeps all.",
         minimum=1,
         flag="frame_budget",
     )
     random_offset: bool = option(
         False,
-        "Shift the frames of every_n or uniform_k by a random offset in "
-        "training, drawn for each video anew.",
+        "Shift the frames by a random offset in training. It is drawn for "
+        "each video anew, for every_n and uniform_k.",
     )
     fewest_frames: int | None = option(
         None,
-        "Draw the number of frames of every video from here to --frame_budget "
-        "in training, so that one student serves every budget.",
+        "Train one student for every budget from here on. In training, the "
+        "number of frames of every video is drawn, up to --frame_budget.",
         minimum=1,
     )
 

@@ -27,7 +27,7 @@ import json, sys
 from absl import flags
 from absl.testing import flagsaver
 from distill.cli import study
-from distill.cli.entry_point import expand_flagfiles
+from distill.cli.flag_parsing import expand_flagfiles
 from distill.cli.settings_flags import define
 from distill.cli.study_settings import study_plan
 define(study.FLAG_GROUPS)
@@ -53,7 +53,7 @@ import dataclasses, json, sys
 from absl import flags
 from absl.testing import flagsaver
 from distill.cli import train
-from distill.cli.entry_point import expand_flagfiles
+from distill.cli.flag_parsing import expand_flagfiles
 from distill.cli.experiment import run_settings
 from distill.cli.settings_flags import define
 define(train.FLAG_GROUPS)
@@ -94,6 +94,13 @@ def experiments():
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     return dict(zip(EXPERIMENTS, map(json.loads, lines), strict=True))
+
+
+@pytest.mark.parametrize("path", (ROOT / "configs").rglob("*.cfg"), ids=str)
+def test_the_head_comment_begins_with_a_line_for_the_list_of_configs(path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# ")
+    assert first.endswith(".")
 
 
 def test_every_experiment_has_a_directory_of_its_own(experiments):

@@ -23,8 +23,8 @@ STAGES = {
     "run_finetune.sh": "finetune",
     "run_evaluate.sh": "evaluate",
 }
-# Defined by absl for every command.
-COMMON_FLAGS = {"flagfile", "help", "verbosity"}
+# Every command has them.
+COMMON_FLAGS = {"flagfile", "help", "helpfull", "verbosity"}
 TOOLS = sorted(path.parent.name for path in ROOT.glob("tools/*/__main__.py"))
 
 
@@ -39,8 +39,9 @@ def read_text(path):
 def find_commands(path):
     """Yields the verb and the names of the flags of each command."""
     command = re.compile(
-        r"(?:python -m distill|bash (?:scripts/)?(run_\w+\.sh)|(run_\w+\.sh)) "
-        r"+([^`\n]*)"
+        r"(?:(?:python -m |bin/|`|^)distill"
+        r"|bash (?:scripts/)?(run_\w+\.sh)|(run_\w+\.sh)) +([^`\n]*)",
+        re.MULTILINE,
     )
     for stage, other_stage, words in command.findall(read_text(path)):
         script = stage or other_stage

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -63,7 +64,7 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("distill", "models"):
+    for name in ("configs", "distill", "models"):
         shutil.copytree(
             ROOT / name, source / name, symlinks=True, ignore=ignore
         )
@@ -86,8 +87,8 @@ def user(wheel, tmp_path_factory):
     run(sys.executable, "-m", "venv", "--without-pip", "env", cwd=project)
     python = project / "env" / "bin" / "python"
     (site,) = (project / "env").glob("lib/python*/site-packages")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install"]
+    run(*pip, "--quiet", "--no-deps", "--no-index", str(wheel), cwd=project)
     libraries = sysconfig.get_paths()["purelib"]
     (site / "libraries.pth").write_text(f"{libraries}\n")
     return project, str(python)
@@ -103,6 +104,28 @@ def test_the_wheel_holds_one_package(wheel):
     }
     assert "distill/models/registry.py" in names
     assert "distill/cli/train.py" in names
+    assert {"distill/py.typed", "distill/models/py.typed"} <= set(names)
+    configs = {
+        f"distill/{path.relative_to(ROOT).as_posix()}"
+        for path in (ROOT / "configs").rglob("*.*")
+        if path.suffix in (".cfg", ".py")
+    }
+    assert len(configs) > 40
+    assert configs == {n for n in names if n.startswith("distill/configs/")}
+
+
+@pytest.mark.slow
+def test_the_installed_command_has_a_version_and_configs(user):
+    project, python = user
+    command = str(Path(python).with_name("distill"))
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    assert run(command, "--version", cwd=project) == f"distill {version}\n"
+    assert "Usage: distill VERB" in run(command, cwd=project)
+    assert "baselines/audioset_gru.cfg" in run(command, "configs", cwd=project)
+    config = "--flagfile=configs/quickstart_netvlad_every30.cfg"
+    shown = run(command, "train", config, "--help", cwd=project)
+    assert "--netvlad_cluster_size=256 " in shown
 
 
 @pytest.mark.slow

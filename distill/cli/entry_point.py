@@ -4,12 +4,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from absl import app, flags, logging
 
+from distill.cli import help_text
+from distill.cli.flag_parsing import parse_flags
 from distill.cli.settings_flags import Flag, define
-from distill.cli.verbs import all_flags
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.signals import Terminated, end_by_signals
@@ -26,8 +27,8 @@ def run(
 ) -> None:
     """Defines and parses flags, runs `main` and exits with its status.
 
-    A flag in a flagfile that another verb knows is passed over, so that stages
-    can share a flagfile.
+    With `--help` or `--helpfull` it prints the summary of `main`'s module and
+    the flags instead.
 
     A ValueError or OSError is printed as one line and exits with status 1;
     with `--verbosity=1` its trace is shown. Ctrl-C exits with status 130,
@@ -43,7 +44,7 @@ def run(
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     before = set(flags.FLAGS)
     define(groups)
-    # `--help` shows key flags; a tool has defined its own before.
+    # `--helpxml` shows key flags; a tool has defined its own before.
     own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
     for name in {*set(flags.FLAGS) - before, *(flag.name for flag in own)}:
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
@@ -54,10 +55,10 @@ def run(
         sys.exit(status)
 
     def parse(arguments: list[str]) -> list[str]:
-        try:
-            rest = flags.FLAGS(expand_flagfiles(arguments))
-        except flags.Error as error:
-            raise ValueError(_describe_wrong_flag(error)) from error
+        asked = {*help_text.SHORT, *help_text.FULL} & {*arguments[1:]}
+        rest = parse_flags([word for word in arguments if word not in asked])
+        if asked:
+            _print_help(main, groups, not asked.isdisjoint(help_text.FULL))
         if len(rest) > 1 and not words:
             raise ValueError(f"Not a flag: {rest[1]!r} (flags begin with --).")
         return rest
@@ -71,39 +72,17 @@ def run(
         _drop_output(sys.stderr)
 
 
-def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
-    """Returns a command line with the flags of its flagfiles in their places.
-
-    Flags of a flagfile that this verb does not define are left out if another
-    verb defines them.
-    """
-    expanded: list[str] = []
-    known: set[str] = set()
-    words = iter(arguments)
-    for argument in words:
-        if argument.lstrip("-") == "flagfile":
-            argument += f"={next(words, '')}"
-        if not argument.lstrip("-").startswith("flagfile="):
-            expanded.append(argument)
-            continue
-        for line in flags.FLAGS.read_flags_from_files([argument]):
-            name = line.lstrip("-").partition("=")[0]
-            if not {name, name.removeprefix("no")} & set(flags.FLAGS):
-                known = known or all_flags()
-                if {name, name.removeprefix("no")} & known:
-                    continue
-            expanded.append(line)
-    return expanded
-
-
-def _describe_wrong_flag(error: flags.Error) -> str:
-    name = getattr(error, "flagname", None)
-    if name and name in all_flags():
-        return (
-            f"--{name} is a flag of other verbs; `{sys.argv[0]} --help` lists "
-            "the flags of this one."
-        )
-    return " ".join(str(error).split())
+def _print_help(
+    main: Callable[..., int | None],
+    groups: Sequence[Sequence[Flag]],
+    full: bool,
+) -> NoReturn:
+    summary = sys.modules[main.__module__].__doc__ or ""
+    specs = [spec for group in groups for spec in group]
+    sizes = help_text.model_sizes()
+    print(help_text.help_text(sys.argv[0], summary, specs, sizes, full))
+    sys.stdout.flush()
+    sys.exit(0)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""Groups of flags that several verbs share."""
+"""Groups of flags that several verbs share, under the headings of `--help`."""
 
-from distill.cli.settings_flags import Flag, field_specs, specs
+from distill.cli.settings_flags import Flag, field_specs, specs, under
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.settings.run_options import STRATEGIES, RunOptions
@@ -9,27 +9,44 @@ from distill.settings.training import DistillationSettings, TrainingSettings
 
 STUDENT_PREFIX = "student_"
 REGIMES = ("parallel", "serial", "mimic", "labels", "teacher")
-
+# The headings of `--help` in their order; a verb's own flags are the first.
+HEADINGS = (
+    "Main",
+    "Data",
+    "Network",
+    "Teacher",
+    "Student",
+    "Frame budget",
+    "Losses",
+    "Training",
+    "Run",
+    "Sizes of the networks",
+    "Sizes of the student alone",
+)
+_SIZES, _STUDENT_SIZES = HEADINGS[-2:]
 
 STUDENT_FILE = [
     Flag(
         "student_checkpoint",
-        "The student's own file: conversion writes it, fine-tuning starts "
+        "The student's own file. Conversion writes it, fine-tuning starts "
         "from it.",
+        heading="Student",
     )
 ]
 CLASS_NAMES = [
     Flag(
         "class_names_file",
-        "CSV file of the classes, for exports: a header, then INDEX,...,NAME. "
-        "Default: their numbers.",
+        "CSV file of the classes, for exports. It holds a header, then "
+        "INDEX,...,NAME. Default: their numbers.",
+        heading="Data",
     )
 ]
 CASCADE_FILE = [
     Flag(
         "cascade_file",
-        "File of `distill calibrate_cascade`: the student sees more frames "
+        "File of `distill calibrate_cascade`. The student sees more frames "
         "only where it is unsure.",
+        heading="Network",
     )
 ]
 GPU = [
@@ -37,102 +54,190 @@ GPU = [
         "gpu",
         "GPU to compute on; -1: the CPU. Default: every device found.",
         int,
+        heading="Run",
     )
 ]
 DEVICES = [
     *GPU,
     Flag(
         "strategy",
-        "single: one device; mirrored: all GPUs of this machine; multi_worker: "
-        "those of all machines that TF_CONFIG names; auto: multi_worker where "
-        "it names several, else mirrored.",
+        "Devices: auto, single, mirrored or multi_worker. single: one device; "
+        "mirrored: all GPUs of this machine; multi_worker: those of all "
+        "machines that TF_CONFIG names; auto: multi_worker where it names "
+        "several, else mirrored.",
         default="auto",
         choices=STRATEGIES,
+        heading="Run",
     ),
     Flag(
         "deterministic",
-        "Give the same bits again on the same machine, at the cost of speed.",
+        "Give the same bits again on one machine, at a cost of speed.",
         bool,
         False,
+        heading="Run",
     ),
 ]
-LAYOUT = [
-    Flag(
-        "dataset",
-        "Preset of the records' layout: "
-        f"{', '.join(FRAME_LEVEL)}. Default: yt8m_2018.",
-    ),
-    *specs(DataSchema, unset="as --dataset, or the checkpoint, says"),
-]
-_UNSET_BUDGET = "every frame, or as the student was trained"
-BUDGET = specs(
-    FrameBudget, "selection", "every_n", "num_frames", unset=_UNSET_BUDGET
+LAYOUT = under(
+    "Data",
+    [
+        Flag(
+            "dataset",
+            "Preset of the records' layout: "
+            f"{', '.join(FRAME_LEVEL)}. Default: yt8m_2018.",
+        ),
+        *specs(DataSchema, unset="as --dataset, or the checkpoint, says"),
+    ],
+    rare=("segment_labels",),
 )
-TRAINING_BUDGET = specs(FrameBudget, unset=_UNSET_BUDGET)
+_UNSET_BUDGET = "every frame, or as the student was trained"
+BUDGET = under(
+    "Frame budget",
+    specs(
+        FrameBudget, "selection", "every_n", "num_frames", unset=_UNSET_BUDGET
+    ),
+)
+TRAINING_BUDGET = under("Frame budget", specs(FrameBudget, unset=_UNSET_BUDGET))
 READING = [
-    *specs(RunOptions, "on_bad_record"),
-    *specs(TrainingSettings, "batch_size", "mixed_precision"),
+    *under("Data", specs(RunOptions, "on_bad_record")),
+    *under("Run", specs(TrainingSettings, "batch_size", "mixed_precision")),
 ]
 NETWORKS = [
     Flag(
         "model",
-        f"Model of teacher and student: {', '.join(registry.MODELS)}. "
-        "Default: the first.",
+        "Model of teacher and student; see `distill list_models`. Choices: "
+        f"{', '.join(registry.MODELS)}. Default: the first.",
+        heading="Teacher",
     ),
-    Flag("student_model", "Model of the student. Default: --model."),
+    Flag(
+        "student_model",
+        "Model of the student. Default: --model.",
+        heading="Student",
+    ),
     Flag(
         "encoder_checkpoint",
         "Checkpoint of `distill train_autoencoder` whose encoder stands "
         "before teacher and student.",
+        heading="Teacher",
+        rare=True,
     ),
     Flag(
         "freeze_encoder",
         "Do not train the encoder's weights. Default: true; in fine-tuning as "
         "before.",
         bool,
+        heading="Teacher",
+        rare=True,
     ),
-    *field_specs(registry.argument_fields(), "the model's"),
-    *field_specs(registry.argument_fields(), "the teacher's", STUDENT_PREFIX),
+    *under(
+        _SIZES,
+        field_specs(registry.argument_fields(), "the model's"),
+        rare=None,
+    ),
+    *under(
+        _STUDENT_SIZES,
+        field_specs(
+            registry.argument_fields(), "the teacher's", STUDENT_PREFIX
+        ),
+        rare=None,
+    ),
 ]
+_READ = ("train_data_pattern", "train_share", "shuffle_buffer_size")
+_LABEL_LOSS = ("label_loss", "class_weights_file", "regularization_penalty")
+_SCORED = ("eval_data_pattern", "on_bad_record")
 TRAINING = [
-    *specs(TrainingSettings),
-    *specs(RunOptions, skip=("checkpoint_every_epoch", "quiet")),
-    *CLASS_NAMES,
+    *under(
+        "Data",
+        [
+            *specs(TrainingSettings, *_READ),
+            *specs(RunOptions, *_SCORED),
+            *CLASS_NAMES,
+        ],
+        rare=("train_share", "shuffle_buffer_size", "class_names_file"),
+    ),
+    *under("Frame budget", specs(TrainingSettings, "student_views"), rare=None),
+    *under(
+        "Losses",
+        specs(TrainingSettings, *_LABEL_LOSS),
+        rare=("class_weights_file", "regularization_penalty"),
+    ),
+    *under(
+        "Training",
+        specs(TrainingSettings, skip=(*_READ, *_LABEL_LOSS, "student_views")),
+        rare=("clip_gradient_norm", "accumulate_steps"),
+    ),
+    *under(
+        "Run",
+        specs(RunOptions, skip=(*_SCORED, "checkpoint_every_epoch", "quiet")),
+        rare=(
+            "checkpoint_every_steps",
+            "checkpoint_every_minutes",
+            "export_model_steps",
+            "log_every_steps",
+            "top_k",
+            "on_nan",
+            "shard_by",
+        ),
+    ),
 ]
 DISTILLATION = [
     Flag(
         "regime",
-        "parallel: teacher and student in the same steps; serial: the student "
-        "from --teacher_checkpoints; mimic: the student's embedding alone from "
-        "one of them, under its classifier, to be fine-tuned; labels: the "
-        "student on labels alone; teacher: the teacher on labels alone.",
+        f"Who teaches whom: {', '.join(REGIMES)}. parallel: teacher and "
+        "student in the same steps; serial: the student from "
+        "--teacher_checkpoints; mimic: the student's embedding alone from one "
+        "of them, under its classifier, to be fine-tuned; labels: the student "
+        "on labels alone; teacher: the teacher on labels alone.",
         default="parallel",
         choices=REGIMES,
+        heading="Teacher",
     ),
     Flag(
         "teacher_checkpoints",
-        "Trained networks, or an ensemble's file, comma-separated; the student "
+        "Trained networks, or an ensemble's file, comma-separated. The student "
         "learns from their mean (--regime=serial or mimic).",
         tuple[str, ...],
+        heading="Teacher",
     ),
-    *specs(DistillationSettings, skip=("mimic",)),
+    *under("Teacher", specs(DistillationSettings, "teacher_ema"), rare=None),
+    *under("Student", specs(DistillationSettings, "start_from_teacher")),
+    *under(
+        "Losses",
+        specs(
+            DistillationSettings,
+            skip=("mimic", "teacher_ema", "start_from_teacher"),
+        ),
+        rare=(
+            "prediction_loss_reduction",
+            "relational_loss_weight",
+            "normalize_terms",
+            "final_distillation_factor",
+            "final_label_factor",
+        ),
+    ),
 ]
 CHECKPOINT = [
     Flag(
-        "checkpoint", "Checkpoint to read. Default: the newest of --train_dir."
+        "checkpoint",
+        "Checkpoint to read. Default: the newest of --train_dir.",
+        heading="Network",
     ),
-    *specs(RunOptions, "train_dir"),
+    *under("Network", specs(RunOptions, "train_dir")),
 ]
-EVALUATION_FILES = specs(RunOptions, "eval_data_pattern")
+EVALUATION_FILES = under("Data", specs(RunOptions, "eval_data_pattern"))
 SCORING = [
     Flag(
         "role",
         "Network of the checkpoint: student, teacher or both.",
         default="student",
         choices=("student", "teacher", "both"),
+        heading="Network",
     ),
     *CASCADE_FILE,
-    Flag("artifact", "Artifact of `distill export`, in place of a checkpoint."),
-    *specs(RunOptions, "top_k"),
+    Flag(
+        "artifact",
+        "Artifact of `distill export`, in place of a checkpoint.",
+        heading="Network",
+    ),
+    *under("Run", specs(RunOptions, "top_k")),
 ]
-SHARING = specs(RunOptions, "shard_by")
+SHARING = under("Run", specs(RunOptions, "shard_by"), rare=None)

@@ -2,18 +2,21 @@
 
 import difflib
 import sys
+from pathlib import Path
 
+import distill
 from distill.cli import entry_point
-from distill.cli.verbs import VERBS, load_verb
+from distill.cli.verbs import VERB_GROUPS, VERBS, load_verb
 
 
 def main() -> None:
     """Runs the verb that the command line names."""
     arguments = sys.argv[1:]
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print("Usage: python -m distill VERB [FLAG ...]\n\nVerbs:")
-        for verb, text in VERBS.items():
-            print(f"  {verb:20} {text}")
+    if not arguments or arguments[0] in ("-h", "--help", "--helpfull"):
+        print(_list_verbs())
+        sys.exit(0)
+    if arguments[0] == "--version":
+        print(f"distill {distill.__version__}")
         sys.exit(0)
     verb = arguments[0]
     if verb not in VERBS:
@@ -21,14 +24,29 @@ def main() -> None:
         hint = f" Did you mean {near[0]}?" if near else ""
         print(
             f"ERROR: there is no verb {verb!r}.{hint} "
-            "`python -m distill` lists them.",
+            f"`{_program()}` lists them.",
             file=sys.stderr,
         )
         sys.exit(1)
     module = load_verb(verb)
     sys.argv = [f"distill {verb}", *arguments[1:]]
-    # The summary that --help prints.
-    sys.modules["__main__"].__doc__ = module.__doc__
     if verb == "launch_workers":
         sys.exit(module.main(arguments[1:]))
-    entry_point.run(module.main, module.FLAG_GROUPS)
+    takes_words = getattr(module, "TAKES_WORDS", False)
+    entry_point.run(module.main, module.FLAG_GROUPS, takes_words)
+
+
+def _list_verbs() -> str:
+    program = _program()
+    lines = [f"Usage: {program} VERB [--FLAG=VALUE ...]"]
+    for heading, verbs in VERB_GROUPS.items():
+        lines += ["", heading]
+        lines += [f"  {verb:20} {text}" for verb, text in verbs.items()]
+    lines += ["", f"`{program} VERB --help` shows the flags of a verb."]
+    return "\n".join(lines)
+
+
+def _program() -> str:
+    """Returns the command as the user types it."""
+    is_module = Path(sys.argv[0]).name == "__main__.py"
+    return "python -m distill" if is_module else "distill"

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -22,7 +22,15 @@ _WORDS = {int: "whole number", float: "number"}
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """A flag to define: its name, help, type, default and accepted values."""
+    """A flag to define: its name, help, type, default and accepted values.
+
+    The first sentence of the help is its line in `--help`.
+
+    Attributes:
+      heading: Heading of `--help` under which the flag stands, one of
+        `distill.cli.flag_groups.HEADINGS`.
+      rare: Whether `--helpfull` alone shows it.
+    """
 
     name: str
     help: str
@@ -30,6 +38,8 @@ class Flag:
     default: Any = None
     choices: tuple[str, ...] = ()
     minimum: float | None = None
+    heading: str = "Main"
+    rare: bool = False
 
 
 def specs(
@@ -70,6 +80,24 @@ def field_specs(
             Flag(prefix + name, text, field.type, default, choices, minimum)
         )
     return made
+
+
+def under(
+    heading: str, flags: Iterable[Flag], rare: Collection[str] | None = ()
+) -> list[Flag]:
+    """Returns flags under a heading of `--help`.
+
+    Args:
+      heading: One of `distill.cli.flag_groups.HEADINGS`.
+      flags: The flags.
+      rare: Names of those that `--helpfull` alone shows; None: all.
+    """
+    return [
+        dataclasses.replace(
+            flag, heading=heading, rare=rare is None or flag.name in rare
+        )
+        for flag in flags
+    ]
 
 
 def define(groups: Iterable[Iterable[Flag]]) -> None:

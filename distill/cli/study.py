@@ -60,10 +60,10 @@ OWN_FLAGS = (
     Flag("max_runs", "Trainings of this call; the next call continues.", int),
 )
 FLAG_GROUPS = (
+    groups.TRAINING,
     groups.LAYOUT,
     groups.NETWORKS,
     groups.TRAINING_BUDGET,
-    groups.TRAINING,
     groups.DISTILLATION,
     groups.STUDENT_FILE,
     groups.GPU,

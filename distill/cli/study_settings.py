@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from absl import flags
 from absl.testing import flagsaver
 
+from distill.cli.config_files import find_file
 from distill.cli.experiment import finetuning_settings, run_settings
+from distill.cli.flag_parsing import parse_flags
 from distill.cli.settings_flags import FLAGS, require
 from distill.models.frame_budget import FrameBudget
 from distill.settings.run import RunSettings
@@ -35,7 +36,7 @@ def study_plan(command: str) -> Study:
         "budgets",
     )
     budgets, seeds = _each_once("budgets"), _each_once("seeds")
-    rows = read_rows(FLAGS.study_rows)
+    rows = read_rows(str(find_file(FLAGS.study_rows)))
     baseline = FLAGS.baseline_row or rows[0].name
     _check_references(rows, baseline)
     for row in rows:
@@ -214,10 +215,7 @@ def _first_stage(row: Row, teachers: tuple[Unit, ...]) -> RunSettings:
 def _flags(given: list[str]) -> Iterator[None]:
     """Sets flags for the time of the body."""
     with flagsaver.flagsaver():
-        try:
-            rest = FLAGS(["study", *given])[1:]
-        except flags.Error as error:
-            raise ValueError(str(error)) from error
+        rest = parse_flags(["study", *given])[1:]
         if rest:
             raise ValueError(f"not a flag: {rest[0]!r}")
         yield

@@ -5,10 +5,10 @@ from distill.cli import flag_groups as groups
 from distill.cli.settings_flags import FLAGS, require
 
 FLAG_GROUPS = (
+    groups.TRAINING,
     groups.LAYOUT,
     groups.NETWORKS,
     groups.TRAINING_BUDGET,
-    groups.TRAINING,
     groups.DISTILLATION,
     groups.DEVICES,
 )

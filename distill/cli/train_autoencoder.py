@@ -14,7 +14,7 @@ OWN_FLAGS = (
         default="512,256",
     ),
 )
-FLAG_GROUPS = (groups.LAYOUT, groups.TRAINING, OWN_FLAGS, groups.DEVICES)
+FLAG_GROUPS = (groups.TRAINING, groups.LAYOUT, OWN_FLAGS, groups.DEVICES)
 
 
 def main() -> int:

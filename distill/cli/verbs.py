@@ -1,33 +1,50 @@
 """The verbs of the command `distill`, each a module of this package."""
 
+import functools
 import importlib
 from types import ModuleType
 
+VERB_GROUPS = {
+    "Train": {
+        "train": "Train a student beside its teacher, from one, or on labels.",
+        "convert": "Copy the student out of a joint checkpoint.",
+        "finetune": "Train a converted student further, on labels alone.",
+        "train_autoencoder": "Train a feature autoencoder.",
+        "average_checkpoints": "Average the weights of checkpoints.",
+        "launch_workers": "Run several workers of a verb on this machine.",
+    },
+    "Score": {
+        "evaluate": "Score a checkpoint, ensemble or artifact.",
+        "infer": "Write the predictions of videos or segments as CSV.",
+        "compare_scores": "Print the scores of several networks as a table.",
+        "ensemble": "Write and score an ensemble of checkpoints.",
+        "calibrate_cascade": "Set the thresholds of a cascade.",
+    },
+    "Deploy": {
+        "export": "Export a network to SavedModel, Keras, ONNX and LiteRT.",
+        "serve": "Serve a network over HTTP.",
+    },
+    "Data": {
+        "make_synthetic_data": "Write a synthetic data set.",
+        "download_yt8m": "Download YouTube-8M.",
+        "check_data": "Check every record of a data set.",
+        "write_budget_shards": "Write shards of a frame budget's frames alone.",
+        "join_clips": "Join short clips into long videos.",
+    },
+    "Study and tools": {
+        "study": "Run the frame-budget study.",
+        "list_models": "List the models with their sizes and costs.",
+        "configs": "List the configs of the package, or print one.",
+    },
+    "Prediction files": {
+        "average_predictions": "Average files of predictions.",
+        "convert_predictions": "Convert files of predictions.",
+        "score_predictions": "Score a file of predictions.",
+        "write_labels": "Write the labels of records as CSV.",
+    },
+}
 VERBS = {
-    "train": "Train a student beside its teacher, from one, or on labels.",
-    "convert": "Copy the student out of a joint checkpoint.",
-    "finetune": "Train a converted student further, on labels alone.",
-    "evaluate": "Score a checkpoint, ensemble or artifact.",
-    "infer": "Write the predictions of videos or segments as CSV.",
-    "train_autoencoder": "Train a feature autoencoder.",
-    "average_checkpoints": "Average the weights of checkpoints.",
-    "ensemble": "Write and score an ensemble of checkpoints.",
-    "calibrate_cascade": "Set the thresholds of a cascade.",
-    "average_predictions": "Average files of predictions.",
-    "convert_predictions": "Convert files of predictions.",
-    "score_predictions": "Score a file of predictions.",
-    "write_labels": "Write the labels of records as CSV.",
-    "compare_scores": "Print the scores of several networks as a table.",
-    "study": "Run the frame-budget study.",
-    "export": "Export a network to SavedModel, Keras, ONNX and LiteRT.",
-    "serve": "Serve a network over HTTP.",
-    "list_models": "List the models with their sizes and costs.",
-    "make_synthetic_data": "Write a synthetic data set.",
-    "download_yt8m": "Download YouTube-8M.",
-    "check_data": "Check every record of a data set.",
-    "write_budget_shards": "Write shards of a frame budget's frames alone.",
-    "join_clips": "Join short clips into long videos.",
-    "launch_workers": "Run several workers of a verb on this machine.",
+    verb: text for group in VERB_GROUPS.values() for verb, text in group.items()
 }
 
 
@@ -36,11 +53,12 @@ def load_verb(verb: str) -> ModuleType:
     return importlib.import_module(f"distill.cli.{verb}")
 
 
-def all_flags() -> set[str]:
+@functools.cache
+def all_flags() -> frozenset[str]:
     """Returns the names of the flags of all verbs."""
     groups = (
         group
         for verb in VERBS
         for group in getattr(load_verb(verb), "FLAG_GROUPS", ())
     )
-    return {spec.name for group in groups for spec in group}
+    return frozenset(spec.name for group in groups for spec in group)

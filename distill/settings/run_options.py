@@ -45,13 +45,13 @@ class RunOptions:
     )
     on_nan: str = option(
         "stop",
-        "When the loss is not finite: stop, or go back to the last checkpoint "
-        "and skip the batches since.",
+        "When the loss is not finite: stop or rollback. rollback goes back to "
+        "the last checkpoint and skips the batches since.",
         choices=("stop", "rollback"),
     )
     on_bad_record: str = option(
         "fail",
-        "Stop at the first bad record, or leave bad ones out and report them.",
+        "At a bad record: fail, or skip it. Skipped ones are reported.",
         choices=("fail", "skip"),
     )
     shard_by: str = option(

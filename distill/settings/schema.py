@@ -41,8 +41,9 @@ class DataSchema:
     """Layout of a data set's records."""
 
     frame_features: bool = option(
-        help_text="Frame-level SequenceExamples with a list of 8-bit frames a "
-        "feature, or video-level Examples with a list of floats a feature."
+        help_text="Frame-level records; false: video-level ones. That is, "
+        "SequenceExamples with a list of 8-bit frames a feature, or Examples "
+        "with a list of floats a feature."
     )
     feature_names: tuple[str, ...] = option(
         help_text="Keys of the features in their order, comma-separated."

@@ -29,9 +29,9 @@ class DistillationSettings:
     )
     prediction_loss: str = option(
         "kl",
-        "Divergence of the predictions: kl (of predictions normalised to sum "
-        "1), squared_error, cross_entropy (against the teacher's "
-        "probabilities) or correlation (of each class over the batch).",
+        "Divergence: kl, squared_error, cross_entropy, correlation. kl is of "
+        "predictions normalised to sum 1, cross_entropy against the teacher's "
+        "probabilities, correlation of each class over the batch.",
         choices=PREDICTION_LOSSES,
     )
     prediction_loss_reduction: str = option(
@@ -48,8 +48,8 @@ class DistillationSettings:
     )
     representation_loss: str = option(
         "squared_distance",
-        "Distance of the embeddings: squared_distance or normalized_distance "
-        "(of embeddings scaled to norm 1).",
+        "Distance of the embeddings. squared_distance; normalized_distance: "
+        "of embeddings scaled to norm 1.",
         choices=REPRESENTATION_LOSSES,
     )
     temperature: float = option(
@@ -84,8 +84,8 @@ class DistillationSettings:
     )
     start_from_teacher: bool = option(
         False,
-        "Start with the weights of the first of --teacher_checkpoints, a "
-        "network of the same kind and sizes.",
+        "Start with the first teacher's weights. It is the first of "
+        "--teacher_checkpoints, a network of the same kind and sizes.",
     )
 
     def __post_init__(self):
@@ -152,20 +152,20 @@ class TrainingSettings:
     )
     mixed_precision: str = option(
         "float32",
-        "Precision of the networks' arithmetic: float32, or bfloat16 beside "
-        "float32 weights, classifiers, losses and metrics.",
+        "Precision of the arithmetic: float32 or bfloat16. Weights, "
+        "classifiers, losses and metrics are float32 in both.",
         choices=PRECISIONS,
     )
     ema_half_life: float = option(
         0.0,
-        "Half-life, in steps, of the exponential moving average (EMA) of the "
-        "weights, which becomes the run's result; 0: no average.",
+        "Half-life, in steps, of the weights' moving average; 0: none. The "
+        "exponential moving average (EMA) becomes the run's result.",
         minimum=0,
     )
     mixup: float = option(
         0.0,
-        "Parameter of the symmetric beta distribution by which each video is "
-        "mixed with another; 0: no mixing.",
+        "How strongly each video is mixed with another; 0: not. It is the "
+        "parameter of a symmetric beta distribution.",
         minimum=0,
     )
     student_views: int = option(

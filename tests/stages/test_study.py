@@ -188,7 +188,7 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
 
 BAD_ROWS = [
     ('row("A", regime="no")', "row 'A' at 2 frames: flag --regime=no"),
-    ('row("A", epochs=3)', "at 2 frames: Unknown command line flag"),
+    ('row("A", epochs=3)', "at 2 frames: --epochs: no such flag; did"),
     ('row("A", at={6: {"seed": "x"}})', "'A' at 6 frames: flag --seed"),
     ('row("A b"), row("A-b")', "'A b' and 'A-b' have the same lett"),
     ('row("A"), row("A")', "two rows have the name 'A'"),
@@ -206,7 +206,7 @@ BAD_ROWS = [
     ("name", "value", "message"),
     [
         *(("rows", *case) for case in BAD_ROWS),
-        ("study_rows", "none.py", "There is no file of rows none.py."),
+        ("study_rows", "none.py", "There is no file 'none.py'."),
         ("cascade_rows", "Serial", "that row has no fewest_frames"),
         ("baseline_row", "B", "--baseline_row=B is not one of the rows"),
         ("teacher_flags", "word", "not a flag: 'word'"),
