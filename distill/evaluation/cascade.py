@@ -20,7 +20,6 @@ from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.evaluation.evaluate import predict_videos
 from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
-from distill.models.frame_selection import select_frames
 from distill.networks.network import Network
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
@@ -114,14 +113,13 @@ class CascadeNetwork:
 
     @functools.cached_property
     def _stage_functions(self) -> list[BatchPolymorphicFunction]:
-        def make(num_frames: int) -> BatchPolymorphicFunction:
-            budget = FrameBudget("nested_k", num_frames=num_frames)
-            network = self.network.at_budget(budget)
-            return BatchPolymorphicFunction(
-                lambda videos: network.predict(select_frames(videos, budget))
-            )
-
-        return [make(k) for k in self.cascade.budgets]
+        budgets = [
+            FrameBudget("nested_k", num_frames=k) for k in self.cascade.budgets
+        ]
+        return [
+            self.network.at_budget(budget).compiled_predict_whole
+            for budget in budgets
+        ]
 
     def compiled_predict(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Returns `predictions` `[batch, classes]` of whole videos."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +13,11 @@ from distill import losses
 from distill.checkpoints.checkpoint import read_progress, read_settings
 from distill.data.bad_records import name_video
 from distill.data.pipeline import VideoReader
+from distill.distributed.workers import Workers
 from distill.evaluation.shared_reading import ALONE, SharedReading
 from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
+from distill.models.frame_budget import ALL_FRAMES
 from distill.networks.ensemble_file import Ensemble, is_ensemble
 from distill.networks.loading import load_network
 from distill.networks.network import Network, video_inputs
@@ -71,12 +73,42 @@ def predict_videos(
     if sharing.workers.num_replicas > 1 and isinstance(network, Network):
         predict = sharing.workers.on_replicas(network.predict)
     for batch in sharing.read(reader):
-        ids = [name_video(video_id) for video_id in batch.pop("id").numpy()]
-        labels = batch["labels"].numpy()
-        rated = batch.get("label_weights")
-        predictions = predict(video_inputs(batch)).numpy()
-        weights = None if rated is None else rated.numpy()
-        yield Prediction(ids, predictions, labels, weights)
+        yield from _predict(batch, [predict])
+
+
+def _predict_together(
+    networks: Sequence[Network], reader: VideoReader, sharing: SharedReading
+) -> Iterator[list[Prediction]]:
+    """Yields every network's predictions of whole videos that are read once.
+
+    Each selects its frames in its graph, as `predict_videos` does in the
+    reader.
+    """
+    draws = [n.budget.num_draws(n.schema.max_frames) for n in networks]
+    reader = dataclasses.replace(
+        reader, budget=ALL_FRAMES, num_draws=max(draws)
+    )
+    predict = [network.compiled_predict_whole for network in networks]
+    if sharing.workers.num_replicas > 1:
+        share = sharing.workers.on_replicas
+        predict = [share(network.predict_whole) for network in networks]
+    for batch in sharing.read(reader):
+        yield _predict(batch, predict)
+
+
+def _predict(
+    batch: dict[str, tf.Tensor], functions: Iterable[Callable]
+) -> list[Prediction]:
+    """Returns a batch as read with the predictions of each function."""
+    ids = [name_video(video_id) for video_id in batch["id"].numpy()]
+    labels = batch["labels"].numpy()
+    rated = batch.get("label_weights")
+    weights = None if rated is None else rated.numpy()
+    inputs = video_inputs(batch)
+    return [
+        Prediction(ids, predict(inputs).numpy(), labels, weights)
+        for predict in functions
+    ]
 
 
 def evaluate_network(
@@ -102,35 +134,98 @@ def evaluate_network(
       there is no other), `device`, `frames` (the most the network sees; None
       at video level), `parameters` and `macs`.
     """
-    of_segments = reader.schema.segment_labels
-    metrics: Any = SegmentMetrics() if of_segments else VideoMetrics(top_k)
-    num_examples = num_timed = 0
-    total_loss = start = 0.0
+    score = _Score(network, reader, label_loss, top_k)
     for videos in predict_videos(network, reader, sharing):
-        if num_examples:
-            num_timed += len(videos.ids)
-        else:
-            start = time.perf_counter()
-        num_examples += len(videos.ids)
-        rated = [videos.label_weights] if of_segments else []
-        metrics.update(videos.predictions, videos.labels, *rated)
-        total_loss += _sum_losses(label_loss, videos)
+        score.update(videos)
         if observe is not None:
             observe(videos)
-    rate = num_timed / (time.perf_counter() - start) if num_timed else 0.0
-    workers = sharing.workers
-    sums = workers.sum(np.array([total_loss, num_examples, rate]))
-    reads_frames = reader.schema.frame_features
-    return metrics.result(workers) | {
-        "loss": float(sums[0] / sums[1]),
-        "num_segments" if of_segments else "num_videos": int(sums[1]),
-        "top_k": top_k,
-        "examples_per_second": float(sums[2]) or None,
-        "device": _device_name(),
-        "frames": network.num_frames if reads_frames else None,
-        "parameters": network.num_parameters,
-        "macs": network.macs,
+    return score.result(sharing.workers)
+
+
+def evaluate_networks(
+    networks: Mapping[str, Network],
+    reader: VideoReader,
+    *,
+    label_loss: str = "CrossEntropyLoss",
+    top_k: int = 20,
+    sharing: SharedReading = ALONE,
+) -> dict[str, dict[str, Any]]:
+    """Scores networks by name, in one pass over the videos.
+
+    Arguments and scores are those of `evaluate_network`; the
+    `examples_per_second` are those of all networks together.
+    """
+    if len(networks) == 1:
+        # The reader decodes no more than the frames of this network.
+        ((name, network),) = networks.items()
+        scored = evaluate_network(
+            network,
+            reader,
+            label_loss=label_loss,
+            top_k=top_k,
+            sharing=sharing,
+        )
+        return {name: scored}
+    scores = {
+        name: _Score(network, reader, label_loss, top_k)
+        for name, network in networks.items()
     }
+    for batch in _predict_together([*networks.values()], reader, sharing):
+        for score, videos in zip(scores.values(), batch, strict=True):
+            score.update(videos)
+    workers = sharing.workers
+    return {name: score.result(workers) for name, score in scores.items()}
+
+
+class _Score:
+    """The scores of one network, gathered batch by batch."""
+
+    def __init__(
+        self,
+        network: ScoredNetwork,
+        reader: VideoReader,
+        label_loss: str,
+        top_k: int,
+    ):
+        self._network = network
+        self._schema = reader.schema
+        self._label_loss = label_loss
+        self._top_k = top_k
+        self._metrics: Any = VideoMetrics(top_k)
+        if reader.schema.segment_labels:
+            self._metrics = SegmentMetrics()
+        self._num_examples = self._num_timed = 0
+        self._loss = self._start = 0.0
+
+    def update(self, videos: Prediction) -> None:
+        """Adds a batch."""
+        if self._num_examples:
+            self._num_timed += len(videos.ids)
+        else:
+            self._start = time.perf_counter()
+        self._num_examples += len(videos.ids)
+        rated = [videos.label_weights] if self._schema.segment_labels else []
+        self._metrics.update(videos.predictions, videos.labels, *rated)
+        self._loss += _sum_losses(self._label_loss, videos)
+
+    def result(self, workers: Workers) -> dict[str, Any]:
+        """Returns the scores of all workers' examples."""
+        rate = 0.0
+        if self._num_timed:
+            rate = self._num_timed / (time.perf_counter() - self._start)
+        sums = workers.sum(np.array([self._loss, self._num_examples, rate]))
+        network, schema = self._network, self._schema
+        counted = "num_segments" if schema.segment_labels else "num_videos"
+        return self._metrics.result(workers) | {
+            "loss": float(sums[0] / sums[1]),
+            counted: int(sums[1]),
+            "top_k": self._top_k,
+            "examples_per_second": float(sums[2]) or None,
+            "device": _device_name(),
+            "frames": network.num_frames if schema.frame_features else None,
+            "parameters": network.num_parameters,
+            "macs": network.macs,
+        }
 
 
 def _sum_losses(label_loss: str, videos: Prediction) -> float:

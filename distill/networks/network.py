@@ -82,6 +82,20 @@ class Network:
         """`predict` as one graph for batches of any size."""
         return BatchPolymorphicFunction(self.predict)
 
+    def predict_whole(self, videos: Videos) -> tf.Tensor:
+        """Returns `predict` of the frames that `budget` selects.
+
+        Args:
+          videos: Stored videos of all frames; with `draws` `[batch, budget's
+            num_draws]` where the budget draws.
+        """
+        return self.predict(select_frames(videos, self.budget))
+
+    @functools.cached_property
+    def compiled_predict_whole(self) -> BatchPolymorphicFunction:
+        """`predict_whole` as one graph for batches of any size."""
+        return BatchPolymorphicFunction(self.predict_whole)
+
     @property
     def embedding_size(self) -> int:
         """Width of the embedding, the input of the classifier."""

@@ -24,7 +24,12 @@ from stage_runs import (
 from stored_files import read_records, true_labels
 
 from distill.distributed.devices import choose_devices
-from distill.evaluation.evaluate import evaluate_checkpoint
+from distill.evaluation.evaluate import (
+    evaluate_checkpoint,
+    evaluate_network,
+    evaluate_networks,
+)
+from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from tests import plain_metrics
 
@@ -87,6 +92,26 @@ def test_student_of_either_regime_is_scored(videos, reader, request, run):
         assert scores[name] == pytest.approx(value, rel=1e-6), name
     assert scores["frames"] == 10
     assert scores["parameters"] == NUM_PARAMETERS
+
+
+@pytest.mark.parametrize("frames", ["every_n", "random_k"])
+def test_networks_scored_together_score_as_each_alone(
+    joint_checkpoint, reader, frames
+):
+    budget = FrameBudget.every(4)
+    if frames == "random_k":
+        budget = FrameBudget("random_k", num_frames=5)
+    networks = {
+        "teacher": load_network(joint_checkpoint, "teacher"),
+        "student": load_network(joint_checkpoint, "student", budget=budget),
+    }
+    found = evaluate_networks(networks, reader, top_k=5)
+    assert list(found) == ["teacher", "student"]
+    for role, network in networks.items():
+        expected = evaluate_network(network, reader, top_k=5)
+        for scores in (expected, found[role]):
+            assert scores.pop("examples_per_second") > 0
+        assert found[role] == pytest.approx(expected, abs=1e-6)
 
 
 def test_one_batch_alone_has_no_speed(video_level_videos, fast_run):
