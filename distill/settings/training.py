@@ -9,6 +9,7 @@ PREDICTION_LOSSES = ("kl", "squared_error", "cross_entropy", "correlation")
 REPRESENTATION_LOSSES = ("squared_distance", "normalized_distance")
 PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
+LEARNING_RATE_SCHEDULES = ("staircase", "constant", "linear", "cosine")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +122,26 @@ class TrainingSettings:
     )
     optimizer: str = option("Adam", "The optimiser.", choices=OPTIMIZERS)
     base_learning_rate: float = option(
-        0.001, "Learning rate of the first step.", minimum=0
+        0.001,
+        "Learning rate of the first step, or at the end of the warm-up.",
+        minimum=0,
+    )
+    learning_rate_schedule: str = option(
+        "staircase",
+        "Course of the learning rate: staircase (--learning_rate_decay), "
+        "constant, linear or cosine (to 0 at the end of the run).",
+        choices=LEARNING_RATE_SCHEDULES,
+    )
+    warmup_examples: int = option(
+        0,
+        "Examples over which the learning rate rises from 0, as a factor on "
+        "the schedule.",
+        minimum=0,
     )
     learning_rate_decay: float = option(
         1.0,
-        "Factor on the learning rate every --learning_rate_decay_examples.",
+        "staircase: factor on the learning rate every "
+        "--learning_rate_decay_examples.",
         minimum=0,
     )
     learning_rate_decay_examples: int = option(

@@ -145,12 +145,12 @@ class TrainingRun:
           False if a signal (Ctrl-C, SIGTERM) stopped the run early, after its
           state was saved.
         """
-        num_examples = self.reader.estimate_num_examples()
+        self._num_examples = self.reader.estimate_num_examples()
         log = RunLog(
             self.state.directory if self.workers.is_chief else None,
             self.progress.step,
             self._estimate_steps(
-                num_examples / self.settings.training.batch_size
+                self._num_examples / self.settings.training.batch_size
             ),
             epoch_is_done=not any(self.progress.positions),
             quiet=self.options.quiet,
@@ -232,7 +232,9 @@ class TrainingRun:
 
     def _train_step(self, batch: StepBatch, log: RunLog) -> None:
         progress = self.progress
-        rate = learning_rate(self.settings.training, progress.examples_seen)
+        rate = learning_rate(
+            self.settings.training, progress.examples_seen, self._run_share()
+        )
         micro_batches = self.plan.divide(
             self.trainer.prepare(batch.batch),
             batch.counts,
@@ -266,6 +268,19 @@ class TrainingRun:
     def _save(self, log: RunLog) -> Path | None:
         log.flush()
         return self.state.save()
+
+    def _run_share(self) -> float:
+        """Returns the share of the run that has been made, from 0 to 1.
+
+        The number of examples is estimated. So the share counts whole epochs,
+        and the estimate matters within an epoch alone.
+        """
+        training, progress = self.settings.training, self.progress
+        read = sum(progress.positions) / max(self._num_examples, 1)
+        share = (progress.epoch + min(read, 1.0)) / training.num_epochs
+        if training.max_steps is not None:
+            share = max(share, progress.step / training.max_steps)
+        return share
 
     def _validate(self, log: RunLog) -> None:
         """Scores the student and keeps it if it is the best so far."""

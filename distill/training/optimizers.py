@@ -1,6 +1,8 @@
 """From gradients to new weights: learning rate, clipping and optimiser."""
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -8,15 +10,40 @@ import tensorflow as tf
 from distill.models import keras_private
 from distill.settings.training import TrainingSettings
 
+# Over the run, from the base rate to 0.
+_RUN_SCHEDULES: dict[str, Any] = {
+    "linear": functools.partial(
+        keras.optimizers.schedules.PolynomialDecay, end_learning_rate=0.0
+    ),
+    "cosine": keras.optimizers.schedules.CosineDecay,
+}
 
-def learning_rate(training: TrainingSettings, examples_seen: int) -> float:
-    """Returns the learning rate after a number of examples.
 
-    The base rate times the decay for every full
-    `learning_rate_decay_examples` seen (YouTube-8M starter code: staircase).
+def learning_rate(
+    training: TrainingSettings, examples_seen: int, run_share: float
+) -> float:
+    """Returns the learning rate of a step.
+
+    staircase: the base rate times the decay for every full
+    `learning_rate_decay_examples` seen (YouTube-8M starter code). linear and
+    cosine: Keras's schedules over the run. The warm-up is a linear factor on
+    any of them (Goyal et al., arXiv 1706.02677, section 2.2).
+
+    Args:
+      training: The schedule and its numbers.
+      examples_seen: Examples of all steps before.
+      run_share: Share of the run before this step, from 0 to 1.
     """
-    decays = examples_seen // training.learning_rate_decay_examples
-    return training.base_learning_rate * training.learning_rate_decay**decays
+    rate, name = training.base_learning_rate, training.learning_rate_schedule
+    if name == "staircase":
+        decays = examples_seen // training.learning_rate_decay_examples
+        rate *= training.learning_rate_decay**decays
+    elif name in _RUN_SCHEDULES:
+        schedule = _RUN_SCHEDULES[name](rate, decay_steps=1)
+        rate = float(schedule(run_share))
+    if examples_seen < training.warmup_examples:
+        rate *= examples_seen / training.warmup_examples
+    return rate
 
 
 def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:

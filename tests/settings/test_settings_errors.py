@@ -100,6 +100,7 @@ def test_a_rated_segment_may_be_seen_in_several_views_but_not_mixed():
         ("base_learning_rate", -0.1, 0),
         ("base_learning_rate", math.nan, 0),
         ("learning_rate_decay", -1.0, 0),
+        ("warmup_examples", -1, 0),
         ("clip_gradient_norm", -1.0, 0),
         ("regularization_penalty", -1.0, 0),
         ("seed", -1, 0),

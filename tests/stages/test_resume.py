@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import stage_runs
 from stage_runs import (
@@ -87,6 +88,42 @@ def test_run_that_max_steps_ended_goes_on(
     train_in_process(student_settings(videos), tmp_path)
     last = "checkpoint-00000015.h5"
     assert_same_checkpoint(tmp_path / last, student_run / last)
+
+
+def test_cosine_goes_on_within_an_epoch_and_is_exact_at_its_ends(
+    video_level_videos, tmp_path, monkeypatch
+):
+    settings = stage_runs.video_level_settings(
+        video_level_videos,
+        num_epochs=2,
+        learning_rate_schedule="cosine",
+        warmup_examples=40,
+    )
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    train_in_process(settings, straight, log_every_steps=1)
+    rates = [line["learning_rate"] for line in read_log(straight)]
+    assert rates[0] == 0
+    assert rates[5] == pytest.approx(0.02 * (1 + np.cos(np.pi / 2)) / 2)
+    # The warm-up is over after 40 of the 72 videos.
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert 0 < rates[9] < 0.02 * 0.04
+    run = TrainingRun(settings, RunOptions(str(stopped)))
+    call_at_step(
+        monkeypatch, run, 7, lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+    assert run.train() is False
+    train_in_process(settings, stopped)
+    last = "checkpoint-00000010.h5"
+    assert_same_checkpoint(stopped / last, straight / last)
+
+
+def test_a_schedule_ends_at_max_steps(video_level_videos, tmp_path):
+    settings = stage_runs.video_level_settings(
+        video_level_videos, max_steps=2, learning_rate_schedule="linear"
+    )
+    train_in_process(settings, tmp_path, log_every_steps=1)
+    rates = [line["learning_rate"] for line in read_log(tmp_path)]
+    assert rates == pytest.approx([0.02, 0.01])
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

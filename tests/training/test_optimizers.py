@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.settings.training import OPTIMIZERS
+from distill.settings.training import LEARNING_RATE_SCHEDULES, OPTIMIZERS
 from distill.training.optimizers import (
     apply_gradients,
     learning_rate,
@@ -40,7 +40,36 @@ def test_the_rate_falls_after_every_full_number_of_examples(
         learning_rate_decay=decay,
         learning_rate_decay_examples=1000,
     )
-    assert learning_rate(training, examples_seen) == pytest.approx(expected)
+    found = learning_rate(training, examples_seen, run_share=0.5)
+    assert found == pytest.approx(expected)
+
+
+FACTORS = {
+    "staircase": lambda seen, share: 0.8 ** (seen // 1000),
+    "constant": lambda seen, share: 1.0,
+    "linear": lambda seen, share: 1 - share,
+    "cosine": lambda seen, share: (1 + np.cos(np.pi * share)) / 2,
+}
+
+
+@pytest.mark.parametrize("warmup", [0, 1500])
+@pytest.mark.parametrize("schedule", LEARNING_RATE_SCHEDULES)
+def test_schedules_and_warm_up_are_the_formulas(schedule, warmup):
+    training = dataclasses.replace(
+        TRAINING,
+        base_learning_rate=0.1,
+        learning_rate_decay=0.8,
+        learning_rate_decay_examples=1000,
+        learning_rate_schedule=schedule,
+        warmup_examples=warmup,
+    )
+    places = [0, 500, 1000, 1499, 1500, 4000]
+    for seen, share in zip(places, np.linspace(0, 1, 6), strict=True):
+        expected = 0.1 * FACTORS[schedule](seen, share)
+        if warmup:
+            expected *= min(seen / warmup, 1.0)
+        found = learning_rate(training, seen, share)
+        assert found == pytest.approx(expected, rel=1e-5, abs=1e-8)
 
 
 def make_variables():
