@@ -108,7 +108,8 @@ def choose_last(directory: str | Path, number: int) -> list[Path]:
     held = require_checkpoints(directory)
     if len(held) < number:
         raise CheckpointError(
-            f"--last={number}: {directory} holds only {len(held)} checkpoints."
+            f"--last={number}: {directory} holds only {len(held)} checkpoints "
+            "(--keep_checkpoints of its run is the number to keep)."
         )
     return held[-number:]
 

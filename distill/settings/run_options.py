@@ -32,7 +32,7 @@ class RunOptions:
         minimum=0,
     )
     keep_checkpoints: int = option(
-        0, "Newest checkpoints to keep; 0: all.", minimum=0
+        3, "Newest checkpoints to keep, beside best.h5; 0: all.", minimum=0
     )
     eval_data_pattern: str | None = option(
         None,

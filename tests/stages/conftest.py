@@ -76,7 +76,11 @@ def reader(videos) -> VideoReader:
 def _train(settings: RunSettings, directory: Path) -> Path:
     """Keeps every step's checkpoint."""
     stage_runs.train_in_process(
-        settings, directory, checkpoint_every_steps=1, log_every_steps=2
+        settings,
+        directory,
+        checkpoint_every_steps=1,
+        keep_checkpoints=0,
+        log_every_steps=2,
     )
     return directory
 

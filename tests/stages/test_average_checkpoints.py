@@ -54,7 +54,9 @@ def run(video_level_videos, tmp_path_factory):
         teacher=teacher,
         distillation=DistillationSettings(prediction_loss_weight=1.0),
     )
-    train_in_process(settings, directory, checkpoint_every_steps=1)
+    train_in_process(
+        settings, directory, checkpoint_every_steps=1, keep_checkpoints=0
+    )
     return directory
 
 

@@ -15,7 +15,11 @@ from distill.training import loop, run_state
     ("options", "steps"),
     [
         ({}, [5, 10]),
-        ({"checkpoint_every_steps": 3}, [3, 5, 6, 9, 10]),
+        ({"checkpoint_every_steps": 3}, [6, 9, 10]),
+        (
+            {"checkpoint_every_steps": 3, "keep_checkpoints": 0},
+            [3, 5, 6, 9, 10],
+        ),
         ({"checkpoint_every_steps": 3, "keep_checkpoints": 2}, [9, 10]),
         ({"keep_checkpoints": 1}, [10]),
     ],
@@ -42,7 +46,9 @@ def test_checkpoints_come_by_minutes_since_the_last_one(
     monkeypatch.setattr(run_state, "time", fake_time)
     monkeypatch.setattr(loop.TrainingRun, "_train_step", make_slow_step)
     settings = video_level_settings(video_level_videos, num_epochs=2)
-    train_in_process(settings, tmp_path, checkpoint_every_minutes=1.0)
+    train_in_process(
+        settings, tmp_path, checkpoint_every_minutes=1.0, keep_checkpoints=0
+    )
     assert checkpoint_steps(tmp_path) == [3, 5, 8, 10]
 
 

@@ -28,6 +28,7 @@ def finished(video_level_videos, tmp_path_factory):
         video_level_settings(video_level_videos, num_epochs=1),
         directory,
         checkpoint_every_steps=1,
+        keep_checkpoints=0,
         log_every_steps=1,
         eval_data_pattern=f"{video_level_videos}/validate-*.tfrecord",
     )

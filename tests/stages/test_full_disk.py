@@ -51,7 +51,10 @@ def names(directory):
 
 def options(train_dir):
     return RunOptions(
-        str(train_dir), checkpoint_every_steps=1, log_every_steps=1
+        str(train_dir),
+        checkpoint_every_steps=1,
+        keep_checkpoints=0,
+        log_every_steps=1,
     )
 
 
@@ -59,7 +62,9 @@ def test_disk_that_fills_in_a_run_stops_it_and_with_room_it_goes_on(
     video_level_videos, disk, tmp_path, monkeypatch
 ):
     settings = stage_runs.video_level_settings(video_level_videos)
-    train_in_process(settings, tmp_path, checkpoint_every_steps=1)
+    train_in_process(
+        settings, tmp_path, checkpoint_every_steps=1, keep_checkpoints=0
+    )
     monkeypatch.setattr(atomic_files, "check_room", lambda *_: None)
     size = (tmp_path / NAME).stat().st_size
     ballast = fill(disk, 5 * size + 5 * 4096)

@@ -60,6 +60,7 @@ def killed_run_flags(videos: Path) -> list[str]:
         *stage_runs.training_flags(videos),
         f"--num_epochs={NUM_EPOCHS}",
         "--checkpoint_every_steps=1",
+        "--keep_checkpoints=0",
         "--log_every_steps=1",
     ]
 

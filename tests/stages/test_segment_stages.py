@@ -90,6 +90,7 @@ def joint_run(rated, tmp_path_factory) -> Path:
         joint_settings(rated),
         directory,
         checkpoint_every_steps=1,
+        keep_checkpoints=0,
         log_every_steps=1,
     )
     return directory

@@ -77,6 +77,7 @@ def train(
         shard_by=shard_by,
         eval_data_pattern=pattern if validation else None,
         checkpoint_every_steps=2 if shard_by == "file" else 0,
+        keep_checkpoints=0,
     )
     assert TrainingRun(settings, options, workers=workers).train()
 

@@ -53,7 +53,8 @@ _TRAINING = (
     f"{_LAYOUT} --train_data_pattern={{from}}/data/train-*.tfrecord "
     "--train_dir={out} --gpu=-1 --batch_size=16 --seed=3 "
     "--shuffle_buffer_size=20 --log_every_steps=1 --checkpoint_every_steps=1 "
-    "--model=PooledNetworkModel --hidden_sizes=6 --every_n=4 --dropout=0.3"
+    "--keep_checkpoints=0 --model=PooledNetworkModel --hidden_sizes=6 "
+    "--every_n=4 --dropout=0.3"
 )
 _SCORING = "--gpu=-1 --eval_data_pattern={from}/data/validate-*.tfrecord"
 _INFERENCE = f"{_SCORING} --checkpoint={{from}}/finetune/best.h5"
