@@ -32,9 +32,9 @@ bash run_train.sh --flagfile="$config" "$@"
 bash run_validate.sh --flagfile="$config" "$@" --role=both \
   --metrics_file="$scores/joint.json"
 bash run_convert_model.sh --flagfile="$config" "$@"
-bash run_finetune.sh "${finetune[@]}" "$@" --eval_data_pattern=
+bash run_finetune.sh "${finetune[@]}" "$@"
 bash run_evaluate.sh "${finetune[@]}" "$@" --metrics_file="$scores/finetuned.json"
-bash run_train.sh "${labels[@]}" "$@" --regime=labels --eval_data_pattern=
+bash run_train.sh "${labels[@]}" "$@" --regime=labels
 bash run_evaluate.sh "${labels[@]}" "$@" --metrics_file="$scores/labels.json"
 .venv/bin/python -m distill compare_scores --metrics_files="\
 teacher=$scores/joint.json:teacher,\

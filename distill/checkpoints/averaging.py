@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from distill.checkpoints.checkpoint import (
-    EMA_SUFFIX,
+    NETWORK_GROUPS,
     CheckpointError,
     open_checkpoint,
     require_checkpoints,
@@ -27,9 +27,6 @@ from distill.models.argument_checks import check_at_least
 from distill.settings.run import RunSettings, changed_settings
 from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
-
-_NETWORKS = ("teacher", "student")
-_GROUPS = (*_NETWORKS, *(name + EMA_SUFFIX for name in _NETWORKS))
 
 Paths = Sequence[str | Path]
 
@@ -135,7 +132,7 @@ def _common_settings(
     *others, last = (stored_settings(file) for file in files)
     for path, settings in zip(checkpoints, others, strict=False):
         for name, change in changed_settings(settings, last).items():
-            if name.split(".")[0] in ("data", *_NETWORKS):
+            if name.split(".")[0] in ("data", "teacher", "student"):
                 raise CheckpointError(
                     f"{path} and {checkpoints[-1]} differ in {name}: {change}. "
                     "Only networks of one kind have a mean."
@@ -170,7 +167,7 @@ def _describe(shape: tuple[int, ...] | None) -> str:
 def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
     return {
         f"{group}/{name}": dataset.shape
-        for group in _GROUPS
+        for group in NETWORK_GROUPS
         if group in file
         for name, dataset in list_datasets(file[group]).items()
     }

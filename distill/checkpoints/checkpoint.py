@@ -36,6 +36,13 @@ from distill.system.hdf5_files import new_hdf5_file
 from distill.system.signals import remember_interrupt
 
 EMA_SUFFIX = "_ema"
+# Evaluation, conversion and averaging read these; the rest is to resume.
+NETWORK_GROUPS = (
+    "teacher",
+    "student",
+    "teacher" + EMA_SUFFIX,
+    "student" + EMA_SUFFIX,
+)
 # The least that HDF5 writes for a dataset beside its values.
 _HEADER_BYTES = 512
 _NAME = re.compile(r"checkpoint-(\d{8,})\.h5")

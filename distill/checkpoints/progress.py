@@ -20,6 +20,7 @@ class Progress:
       positions: Records (or segments) already read of every stream of the
         current epoch; empty before the epoch has begun.
       best_gap: Best validation GAP so far, or None.
+      best_epoch: The epoch, from 1, in which it was reached; 0 without one.
     """
 
     step: int = 0
@@ -27,6 +28,7 @@ class Progress:
     epoch: int = 0
     positions: tuple[int, ...] = ()
     best_gap: float | None = None
+    best_epoch: int = 0
 
 
 def parse_progress(text: str) -> Progress:
@@ -42,7 +44,7 @@ def parse_progress(text: str) -> Progress:
     progress = read_dataclass(Progress, fields)
     counts = {
         name: getattr(progress, name)
-        for name in ("step", "examples_seen", "epoch")
+        for name in ("step", "examples_seen", "epoch", "best_epoch")
     } | {f"position {i}": n for i, n in enumerate(progress.positions)}
     for name, value in counts.items():
         if not 0 <= value <= _LARGEST_COUNT:

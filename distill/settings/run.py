@@ -173,6 +173,10 @@ class RunSettings:
         """Returns the settings as an indented JSON object."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
+    def by_name(self) -> dict[str, Any]:
+        """Returns every field's JSON value by its dotted name."""
+        return _flatten(json.loads(self.to_json()))
+
     @classmethod
     def from_json(cls, text: str) -> "RunSettings":
         """Returns the settings that `to_json` wrote.
@@ -190,8 +194,7 @@ def changed_settings(old: RunSettings, new: RunSettings) -> dict[str, str]:
     Returns:
       For every differing field, by its dotted name, `old -> new`.
     """
-    old_fields = _flatten(json.loads(old.to_json()))
-    new_fields = _flatten(json.loads(new.to_json()))
+    old_fields, new_fields = old.by_name(), new.by_name()
     return {
         name: f"{old_fields.get(name)} -> {new_fields.get(name)}"
         for name in sorted(old_fields | new_fields)

@@ -36,8 +36,14 @@ class RunOptions:
     )
     eval_data_pattern: str | None = option(
         None,
-        "Globs of the files to score on. In training: after every epoch of a "
-        "student alone; the best is kept as best.h5.",
+        "Globs of the files to score on. In training: after every epoch; the "
+        "networks of the best GAP are kept as best.h5.",
+    )
+    patience: int = option(
+        0,
+        "Epochs without a better GAP on --eval_data_pattern after which "
+        "training stops; 0: it goes on to its end.",
+        minimum=0,
     )
     top_k: int = option(20, "Classes a video in GAP and the CSV.", minimum=1)
     quiet: bool = option(
@@ -64,3 +70,8 @@ class RunOptions:
     def __post_init__(self):
         """Checks the fields."""
         check_options(self)
+        if self.patience and not self.eval_data_pattern:
+            raise ValueError(
+                f"patience={self.patience} needs eval_data_pattern, the files "
+                "to score on."
+            )

@@ -94,10 +94,10 @@ class Distiller(Trainer):
         super().__init__(models, variables, training)
 
     @property
-    def result(self) -> Network:
-        """The student, or the EMA of its weights."""
-        ema = self.emas.get("student")
-        return self.student if ema is None else ema.average
+    def results(self) -> dict[str, Network]:
+        """The networks that train, or the EMAs of their weights, by role."""
+        averages = {role: ema.average for role, ema in self.emas.items()}
+        return self.networks | averages
 
     @property
     def selects_frames(self) -> bool:

@@ -16,7 +16,7 @@ from distill.checkpoints.progress import Progress
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
-from distill.evaluation.evaluate import evaluate_network
+from distill.evaluation.evaluate import evaluate_networks
 from distill.evaluation.shared_reading import SharedReading
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
@@ -87,12 +87,21 @@ class TrainingRun:
             **self.trainer.reader_options,
         )
         self.validation = None
-        alone = settings.student is not None and settings.teacher is None
-        if options.eval_data_pattern and alone:
+        if options.eval_data_pattern and self.trainer.results:
             self.validation = self._make_reader(options.eval_data_pattern)
+        elif options.patience:
+            raise ValueError(
+                f"patience={options.patience} is for networks that are scored "
+                "against labels, not for an autoencoder."
+            )
         self.epochs = EpochReader(self.reader, self.workers, options.shard_by)
         with self.state.keep_locked():
             self._start_or_resume()
+        if options.eval_data_pattern and self.validation is None:
+            self.messages.append(
+                "--eval_data_pattern is not used: an autoencoder is trained "
+                "without labels"
+            )
 
     def _make_reader(self, pattern: str, **options: Any) -> VideoReader:
         return VideoReader(
@@ -131,11 +140,33 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs or steps have been made."""
+        """Whether all epochs or steps have been made, or patience is over."""
+        return self._made_all_steps or self._patience_is_over
+
+    @property
+    def _made_all_steps(self) -> bool:
         training = self.settings.training
         return self.progress.epoch >= training.num_epochs or (
             training.max_steps is not None
             and self.progress.step >= training.max_steps
+        )
+
+    @property
+    def _patience_is_over(self) -> bool:
+        patience = self.options.patience
+        return bool(patience) and self.state.epochs_since_best() >= patience
+
+    def _describe_end(self) -> str:
+        """Says why the run is finished, and what would let it go on."""
+        if self._made_all_steps:
+            return (
+                f"step {self.progress.step} is the last; raise --num_epochs "
+                "(or --max_steps) to train on"
+            )
+        return (
+            f"the best GAP, {self.progress.best_gap:.4f}, is that of epoch "
+            f"{self.progress.best_epoch} of {self.progress.epoch}; raise "
+            "--patience to train on"
         )
 
     def train(self) -> bool:
@@ -161,15 +192,15 @@ class TrainingRun:
             catch_signals() as caught,
             self.workers.exit_barrier(),
         ):
+            log.log_settings(self.settings.by_name())
             for message in self.messages:
                 log.say(message)
             if self.finished:
-                log.say(
-                    f"nothing to do: step {self.progress.step} is the last; "
-                    "raise --num_epochs (or --max_steps) to train on"
-                )
+                log.say(f"nothing to do: {self._describe_end()}")
                 return True
             interrupted = self._train_epochs(log, caught)
+            if self._patience_is_over and not self._made_all_steps:
+                log.say(f"stopped early: {self._describe_end()}")
             # No worker may go on before the chief's files are there.
             self.workers.wait()
             return not interrupted
@@ -283,21 +314,26 @@ class TrainingRun:
         return share
 
     def _validate(self, log: RunLog) -> None:
-        """Scores the student and keeps it if it is the best so far."""
-        network = self.trainer.result
-        if self.validation is None or network is None:
+        """Scores the networks and keeps them if the student is the best.
+
+        The network of a run on labels alone, such as a teacher's, is its
+        student. The student of a mimic run is scored under its copy of the
+        teacher's classifier: better scores there mean a better embedding, the
+        thing that is trained.
+        """
+        if self.validation is None:
             return
         check_finite(self.trainer.groups)
         by_batch = self.options.shard_by == "batch"
-        scores = evaluate_network(
-            network,
+        scores = evaluate_networks(
+            self.trainer.results,
             self.validation,
             label_loss=self.settings.training.label_loss,
             top_k=self.options.top_k,
             sharing=SharedReading(self.workers, by_batch),
         )
         log.log_evaluation(self.progress.step, scores)
-        self.state.save_if_best(scores["gap"])
+        self.state.save_if_best(scores["student"]["gap"])
 
     def _estimate_steps(self, an_epoch: float) -> int:
         """Returns the steps of the run for a number of steps an epoch."""

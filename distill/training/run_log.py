@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import rich.console
 import rich.progress
-import tensorflow as tf
 
 from distill.metrics.accumulator import VideoMetrics
 from distill.system.atomic_files import replace_atomically
 from distill.system.write_errors import name_write_errors
+from distill.training.event_files import EventFiles
 
 LOG_NAME = "log.jsonl"
 _LABELS = {"hit_at_one": "Hit@1", "perr": "PERR", "gap": "GAP"}
@@ -22,10 +22,6 @@ _SEGMENT_LABELS = {
     "segment_mean_average_precision": "segment mAP",
     "gap": "GAP",
 }
-# `tf.summary.scalar` itself needs TensorBoard installed; its format does not.
-_SCALAR = tf.compat.v1.SummaryMetadata(
-    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-)
 
 
 class RunLog:
@@ -33,6 +29,7 @@ class RunLog:
 
     A terminal shows the lines above a progress bar with the time left. Each
     line also goes to `log.jsonl` as an object and to TensorBoard as scalars.
+    The line of an evaluation is one object for each network there.
     A run that was killed may have left lines of steps after its last
     checkpoint; they are dropped.
 
@@ -58,15 +55,13 @@ class RunLog:
         self._console = rich.console.Console(
             highlight=False, soft_wrap=True, quiet=quiet
         )
-        self._path = self._events = Path(os.devnull)
-        self._writer = tf.summary.create_noop_writer()
+        self._path, events = Path(os.devnull), None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
             self._path = directory / LOG_NAME
-            self._events = directory / "events"
-            with name_write_errors(self._events):
-                events = str(self._events)
-                self._writer = tf.summary.create_file_writer(events)
+            events = directory / "events"
+        self._events = EventFiles(events)
+        if directory is not None:
             _drop_later_lines(self._path, first_step, epoch_is_done)
         self._file = self._path.open("a")
         self._bar = rich.progress.Progress(
@@ -94,10 +89,9 @@ class RunLog:
     def __exit__(self, *error: Any) -> None:
         """Removes the bar and closes the files."""
         self._bar.stop()
-        with name_write_errors(self._events):
-            with name_write_errors(self._path):
-                self._file.close()
-            self._writer.close()
+        with name_write_errors(self._path):
+            self._file.close()
+        self._events.close()
 
     def say(self, message: str) -> None:
         """Prints one line."""
@@ -148,36 +142,44 @@ class RunLog:
         line["share_waiting"] = self._waited / (now - self._since)
         self._examples, self._waited, self._since = 0, 0.0, now
         self._write(line)
+        self._events.write_scalars("train", line["step"], line)
         self.say(_format_step(line, predictions, terms))
 
-    def log_evaluation(self, step: int, scores: dict[str, Any]) -> None:
-        """Reports the scores on validation data after an epoch."""
-        self._write({"kind": "evaluation", "step": step} | scores)
-        labels = _SEGMENT_LABELS if "num_segments" in scores else _LABELS
-        named = ", ".join(f"{labels[n]} {scores[n]:.4f}" for n in labels)
-        self.say(f"validation after step {step}: {named}")
+    def log_settings(self, settings: Mapping[str, Any]) -> None:
+        """Hands the run's settings, by name, to TensorBoard."""
+        self._events.write_settings(settings)
+
+    def log_evaluation(
+        self, step: int, scores: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Reports each network's scores on validation data, by role."""
+        fields = []
+        for role, network in scores.items():
+            self._write(
+                {"kind": "evaluation", "step": step, "role": role, **network}
+            )
+            # The loss's counterpart among a step's terms, without its weight.
+            tagged = {
+                f"{role}_{name}": value for name, value in network.items()
+            }
+            tagged[f"{role}_label_loss"] = tagged.pop(f"{role}_loss", None)
+            self._events.write_scalars("validation", step, tagged)
+            labels = _SEGMENT_LABELS if "num_segments" in network else _LABELS
+            named = (f"{labels[name]} {network[name]:.4f}" for name in labels)
+            fields.append(f"{role} {', '.join(named)}")
+        self.say(f"validation after step {step}: {' | '.join(fields)}")
         self._waited, self._since = 0.0, time.perf_counter()
 
     def flush(self) -> None:
         """Writes all buffered lines to disk."""
         with name_write_errors(self._path):
             self._file.flush()
-        with name_write_errors(self._events):
-            self._writer.flush()
+        self._events.flush()
 
     def _write(self, line: dict[str, Any]) -> None:
         with name_write_errors(self._path):
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
-        with (
-            name_write_errors(self._events),
-            self._writer.as_default(step=line["step"]),
-        ):
-            for name, value in line.items():
-                if isinstance(value, float):
-                    tf.summary.write(
-                        f"{line['kind']}/{name}", value, metadata=_SCALAR
-                    )
 
 
 def _format_step(

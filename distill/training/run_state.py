@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distill.checkpoints.checkpoint import (
-    EMA_SUFFIX,
+    NETWORK_GROUPS,
     checkpoint_path,
     list_checkpoints,
     load_variables,
@@ -171,14 +171,27 @@ class RunState:
         return path
 
     def save_if_best(self, gap: float) -> None:
-        """Saves the student's weights if their validation GAP is the best."""
-        best = self.progress.best_gap
-        if best is not None and gap <= best:
+        """Saves the networks if this validation GAP is the best so far.
+
+        The file holds what evaluation and conversion read of a checkpoint. No
+        run goes on from it, so it lacks the optimiser.
+        """
+        progress = self.progress
+        if progress.best_gap is not None and gap <= progress.best_gap:
             return
-        self.progress.best_gap = gap
-        names = ("student", "student" + EMA_SUFFIX)
-        groups = {n: self.groups[n] for n in names if n in self.groups}
+        progress.best_gap = gap
+        # A run that --max_steps ends within an epoch is scored there.
+        progress.best_epoch = progress.epoch + any(progress.positions)
+        names = [name for name in self.groups if name in NETWORK_GROUPS]
+        groups = {name: self.groups[name] for name in names}
         self.write(self.directory / BEST_NAME, groups)
+
+    def epochs_since_best(self) -> int:
+        """Returns the epochs finished since the best score; 0 without one."""
+        progress = self.progress
+        if not progress.best_epoch:
+            return 0
+        return max(progress.epoch - progress.best_epoch, 0)
 
     def write(self, path: Path, groups: VariableGroups) -> None:
         """Writes a checkpoint, if this process writes and holds the lock."""

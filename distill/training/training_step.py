@@ -66,9 +66,9 @@ class Trainer(abc.ABC):
         """All variables of a run, by group of the checkpoint and name."""
 
     @property
-    def result(self) -> Network | None:
-        """The network to validate, if any."""
-        return None
+    def results(self) -> dict[str, Network]:
+        """The networks to validate, by role; none without labels."""
+        return {}
 
     @property
     def reader_options(self) -> dict[str, Any]:

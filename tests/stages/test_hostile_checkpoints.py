@@ -322,5 +322,5 @@ def test_whole_numbers_and_empty_variables_are_written(settings, tmp_path):
     stored = read_datasets(path)
     assert stored["optimizer/iteration"] == 3
     assert stored["optimizer/nothing"].shape == (0, 4)
-    defaults = {"positions": (), "best_gap": None}
+    defaults = {"positions": (), "best_gap": None, "best_epoch": 0}
     assert read_progress(path) == PROGRESS | defaults

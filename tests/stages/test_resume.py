@@ -202,4 +202,5 @@ def test_checkpoint_says_how_far_the_run_had_come(joint_run):
                 "epoch": epoch,
                 "positions": positions,
                 "best_gap": None,
+                "best_epoch": 0,
             }

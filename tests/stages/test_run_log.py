@@ -109,10 +109,10 @@ def test_reopened_log_drops_lines_of_steps_that_are_made_again(tmp_path):
     assert (tmp_path / "log.jsonl").read_text() == kept
 
 
-def read_scalars(directory: Path) -> dict[tuple[str, int], float]:
-    """Returns every TensorBoard scalar of a run by tag and step."""
+def read_scalars(directory: Path, split: str) -> dict[tuple[str, int], float]:
+    """Returns every TensorBoard scalar of a split by tag and step."""
     scalars = {}
-    for path in (directory / "events").iterdir():
+    for path in (directory / "events" / split).iterdir():
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
@@ -125,26 +125,56 @@ def read_scalars(directory: Path) -> dict[tuple[str, int], float]:
 
 def test_tensorboard_holds_the_scalars_of_every_line(joint_run):
     expected = {
-        (f"step/{name}", line["step"]): value
+        (name, line["step"]): value
         for line in read_log(joint_run)
         for name, value in line.items()
         if name not in ("kind", "step", "epoch")
     }
-    assert read_scalars(joint_run) == pytest.approx(expected, rel=1e-6)
+    found = read_scalars(joint_run, "train")
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_validation_is_logged_as_all_metrics(video_level_videos, tmp_path):
     settings = stage_runs.video_level_settings(video_level_videos, num_epochs=2)
     pattern = f"{video_level_videos}/validate-*.tfrecord"
-    train_in_process(settings, tmp_path, eval_data_pattern=pattern)
+    train_in_process(
+        settings, tmp_path, eval_data_pattern=pattern, log_every_steps=5
+    )
     lines = [x for x in read_log(tmp_path) if x["kind"] == "evaluation"]
     assert [line["step"] for line in lines] == [5, 10]
     names = {"gap", "hit_at_one", "perr", "mean_average_precision", "loss"}
     assert all(names < line.keys() for line in lines)
-    scalars = read_scalars(tmp_path)
+    scalars = read_scalars(tmp_path, "validation")
+    tags = {"student_gap": "gap", "student_label_loss": "loss"}
     for line in lines:
-        tag = ("evaluation/gap", line["step"])
-        assert scalars[tag] == pytest.approx(line["gap"], rel=1e-6)
+        for tag, name in tags.items():
+            found = scalars[tag, line["step"]]
+            assert found == pytest.approx(line[name], rel=1e-6)
+    # Training has scalars of the same tags.
+    assert tags.keys() < {tag for tag, _ in read_scalars(tmp_path, "train")}
+
+
+# Messages that TensorBoard 2.21 wrote, `HParamsPluginData`.
+HYPERPARAMETERS = {
+    ("training.base_learning_rate", 0.02): b"\x1a*\n(\n\x1btraining."
+    b"base_learning_rate\x12\t\x11{\x14\xaeG\xe1z\x94?",
+    ("mimic", False): b"\x1a\r\n\x0b\n\x05mimic\x12\x02 \x00",
+    ("a", "x" * 200): b"\x1a\xd4\x01\n\xd1\x01\n\x01a\x12\xcb\x01\x1a\xc8\x01"
+    + b"x" * 200,
+}
+
+
+@pytest.mark.parametrize("name_and_value", HYPERPARAMETERS)
+def test_settings_are_tensorboard_s_hyperparameters(tmp_path, name_and_value):
+    with RunLog(tmp_path, 0, 10) as log:
+        log.log_settings(dict([name_and_value]) | {"teacher": None})
+    (path,) = (p for p in (tmp_path / "events").iterdir() if p.is_file())
+    _, record = tf.data.TFRecordDataset(str(path))
+    (value,) = tf.compat.v1.Event.FromString(record.numpy()).summary.value
+    assert value.tag == "_hparams_/session_start_info"
+    assert value.metadata.plugin_data.plugin_name == "hparams"
+    content = value.metadata.plugin_data.content
+    assert content == HYPERPARAMETERS[name_and_value]
 
 
 def fast_training_flags(videos: Path, train_dir: Path) -> list[str]:

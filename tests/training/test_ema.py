@@ -161,7 +161,7 @@ def test_the_average_is_the_result_of_a_run(joint, tmp_path):
         )
         assert_same_weights(load_network(path, role), average)
     # Now `average` is the student's.
-    assert_same_weights(trainer.result, average)
+    assert_same_weights(trainer.results["student"], average)
     converted = tmp_path / "student.h5"
     sizes = dict(s.split(": ") for s in convert_to_student(path, converted))
     assert sizes["kept student_ema"] == sizes["left out student"]

@@ -326,4 +326,6 @@ def test_without_a_half_life_there_is_no_ema(half_life):
         "optimizer",
         "random_state",
     ]
-    assert (trainer.result is trainer.student) == (not half_life)
+    assert list(trainer.results) == ["teacher", "student"]
+    for role, network in trainer.results.items():
+        assert (network is trainer.networks[role]) == (not half_life)

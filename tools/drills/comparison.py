@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from distill.checkpoints.checkpoint import (
-    EMA_SUFFIX,
+    NETWORK_GROUPS,
     checkpoint_path,
     open_checkpoint,
     read_progress,
@@ -87,8 +87,11 @@ def _has_variables_of_its_step(path: Path, expected: Path) -> bool:
     held = _variables(path)
     wanted = _variables(checkpoint_path(expected, step))
     if path.name == "best.h5":
-        kept = {"student", "student" + EMA_SUFFIX}
-        wanted = {n: v for n, v in wanted.items() if n.split("/")[0] in kept}
+        wanted = {
+            name: value
+            for name, value in wanted.items()
+            if name.split("/")[0] in NETWORK_GROUPS
+        }
     return held == wanted
 
 
