@@ -9,12 +9,11 @@ import numpy as np
 
 from distill.deployment.interface import (
     VideoInterface,
-    numbered_classes,
-    read_class_names,
     read_interface,
 )
 from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
 from distill.metrics.ranking import top_classes
+from distill.settings.class_names import numbered_classes, read_class_names
 
 _CHECKPOINTS = (".h5", ".json")
 _BATCH_SIZE = 64
@@ -86,9 +85,12 @@ class Predictor:
         """Predicts one video, or each video of a list.
 
         Args:
-          videos: An array `[frames, features]` of bytes, or of dequantised
-            floats in [-2, 2]; for a video-level network `[features]` floats;
-            or a list of such arrays, of any lengths.
+          videos: An array `[frames, features]` of bytes, or of floats in the
+            range of the data's quantisation ([-2, 2] by default), or in any
+            range where the network was trained on float frames; for a
+            video-level network `[features]` floats; or a list of such arrays,
+            of any lengths. Of a video longer than `max_frames` the first
+            `max_frames` are read, as in training.
           top_k: Classes a video.
 
         Returns:
@@ -167,8 +169,13 @@ class Predictor:
 
     @property
     def max_frames(self) -> int:
-        """The most frames of a video."""
+        """The most frames that are read of a video."""
         return self.interface.schema.max_frames
+
+    @property
+    def frame_type(self) -> str:
+        """The type of a frame's values as records hold them."""
+        return self.interface.schema.frame_type
 
     @property
     def frame_features(self) -> bool:

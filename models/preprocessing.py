@@ -4,20 +4,16 @@ import keras
 from keras import ops
 
 from distill.models.frame_mask import frame_mask, zero_padding
-
-MAX_QUANTIZED = 2.0
-MIN_QUANTIZED = -2.0
+from distill.models.quantisation import YT8M_RANGE, dequantisation
 
 
-def dequantize(values):
+def dequantize(values, value_range=YT8M_RANGE):
     """Returns the float32 values that uint8 ones, of any shape, stand for.
 
-    YouTube-8M starter code, `utils.Dequantize`: 255 steps over [-2, 2], read
-    at the middle of a 1/512 step. They lie in [-1.9922, 2.0078].
+    `value_range` holds the least and the greatest value of the quantisation.
     """
-    value_range = MAX_QUANTIZED - MIN_QUANTIZED
-    scale, bias = value_range / 255.0, value_range / 512.0 + MIN_QUANTIZED
-    return ops.cast(values, "float32") * scale + bias
+    scale, offset = dequantisation(*value_range)
+    return ops.cast(values, "float32") * scale + offset
 
 
 def l2_normalize(values):
@@ -29,13 +25,14 @@ def l2_normalize(values):
     return values * ops.rsqrt(ops.maximum(squares, 1e-12))
 
 
-def preprocess(inputs):
+def preprocess(inputs, value_range=YT8M_RANGE):
     """Turns a batch of stored features into a model's inputs.
 
     Args:
       inputs: Dict of `frames` uint8 `[batch, frames, features]` (floats:
-        dequantised already) and `num_frames` int `[batch]`, or of `features`
+        taken as they are) and `num_frames` int `[batch]`, or of `features`
         float `[batch, features]`.
+      value_range: The least and the greatest value of the quantisation.
 
     Returns:
       The same keys. Frames are dequantised float32 vectors of norm 1, zeros at
@@ -46,7 +43,7 @@ def preprocess(inputs):
     frames, num_frames = inputs["frames"], inputs["num_frames"]
     mask = frame_mask(frames, num_frames)
     if keras.backend.standardize_dtype(frames.dtype) == "uint8":
-        frames = dequantize(frames)
+        frames = dequantize(frames, value_range)
     normalised = l2_normalize(frames)
     return {
         "frames": zero_padding(normalised, mask),

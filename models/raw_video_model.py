@@ -1,5 +1,6 @@
 """A model with its frame selection and preprocessing, for stored videos."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.models.preprocessing import preprocess
+from distill.models.quantisation import YT8M_RANGE
 from distill.models.stored_arguments import StoredArguments
 
 
@@ -23,10 +25,11 @@ class RawVideoModel(StoredArguments, keras.Model):
       video_frames: The most frames of a video; 1 where it is one vector.
       model_frames: The frames that `model` is built for, at least those that
         the budget leaves.
+      value_range: The least and the greatest value of the quantisation.
 
     Call arguments:
       inputs: Dict of `frames` uint8 `[batch, frames, features]`, at most
-        `video_frames` of them (floats: dequantised already), and
+        `video_frames` of them (floats: taken as they are), and
         `num_frames` int `[batch]`; or of `features` float `[batch, features]`.
       training: No effect: such a model does not train.
 
@@ -43,6 +46,7 @@ class RawVideoModel(StoredArguments, keras.Model):
         budget: FrameBudget | dict[str, Any],
         video_frames: int,
         model_frames: int,
+        value_range: Sequence[float] = YT8M_RANGE,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -63,6 +67,7 @@ class RawVideoModel(StoredArguments, keras.Model):
         self.budget = budget
         self.video_frames = video_frames
         self.model_frames = model_frames
+        self.value_range = tuple(value_range)
 
     def build(self, input_shape):
         """Builds the model unless it is built."""
@@ -78,7 +83,8 @@ class RawVideoModel(StoredArguments, keras.Model):
         selected = select_frames(
             fill_up(inputs, self.video_frames), self.budget
         )
-        read = preprocess(fill_up(selected, self.model_frames))
+        filled = fill_up(selected, self.model_frames)
+        read = preprocess(filled, self.value_range)
         return self.model(read, training=False)["predictions"]
 
     def macs(self) -> int:

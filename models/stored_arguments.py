@@ -64,7 +64,7 @@ class StoredArguments:
         for name in cls.argument_names():
             if name == "config":
                 arguments[name] = cls.config_class(**config[name])
-            else:
+            elif name in config:
                 arguments[name] = _from_config(config[name])
         return cls(**arguments)
 

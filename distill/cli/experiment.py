@@ -47,6 +47,9 @@ def data_schema_like(trained: DataSchema) -> DataSchema:
         "feature_sizes",
         "num_classes",
         "max_frames",
+        "float_frames",
+        "quantisation_min",
+        "quantisation_max",
     ):
         old, new = getattr(trained, name), getattr(schema, name)
         if old != new:
@@ -198,7 +201,7 @@ def start_workers() -> Any:
 
 def class_names(num_classes: int) -> tuple[str, ...]:
     """Returns the classes' names that the flag gives, or their numbers."""
-    from distill.deployment.interface import numbered_classes, read_class_names
+    from distill.settings.class_names import numbered_classes, read_class_names
 
     if FLAGS.class_names_file is None:
         return numbered_classes(num_classes)

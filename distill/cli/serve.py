@@ -16,7 +16,7 @@ FLAG_GROUPS = (OWN_FLAGS, specs(ServiceOptions), groups.GPU)
 def main() -> None:
     """Serves --artifact until SIGTERM or SIGINT."""
     require("artifact")
-    from distill.deployment.runtimes import import_extra
+    from distill.system.extras import import_extra
 
     options = read(ServiceOptions)
     for module in ("orjson", "starlette", "uvicorn"):

@@ -4,6 +4,7 @@ Runs only after reading has failed, on the files and records concerned.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -168,23 +169,44 @@ def _check_frames(
                 f"feature lists {sorted(lists)}{'' if lists else level}"
             )
         counts[name] = len(lists[name].feature)
+        check = _check_floats if schema.float_frames else _check_bytes
         for index, frame in enumerate(lists[name].feature):
-            values = frame.bytes_list.value
-            if len(values) != 1:
-                yield (
-                    f"frame {index} of feature {name!r} is not one string of "
-                    f"{size} bytes"
-                )
-            if len(values[0]) != size:
-                yield (
-                    f"frame {index} of feature {name!r} has "
-                    f"{len(values[0])} bytes instead of {size} "
-                    "(--feature_sizes)"
-                )
+            place = f"frame {index} of feature {name!r}"
+            yield from check(frame, place, size)
     if len(set(counts.values())) > 1:
         yield f"its feature lists differ in their number of frames: {counts}"
     if not any(counts.values()):
         yield f"a video with no frames: {counts}"
+
+
+def _check_bytes(
+    frame: tf.train.Feature, place: str, size: int
+) -> Iterator[str]:
+    values = frame.bytes_list.value
+    if len(values) != 1:
+        hint = " (--float_frames reads floats)" * frame.HasField("float_list")
+        yield f"{place} is not one string of {size} bytes{hint}"
+    if len(values[0]) != size:
+        yield (
+            f"{place} has {len(values[0])} bytes instead of {size} "
+            "(--feature_sizes)"
+        )
+
+
+def _check_floats(
+    frame: tf.train.Feature, place: str, size: int
+) -> Iterator[str]:
+    values = frame.float_list.value
+    if frame.HasField("bytes_list"):
+        yield f"{place} is a string, not a list of floats (--float_frames)"
+    if len(values) != size:
+        yield (
+            f"{place} has {len(values)} floats instead of {size} "
+            "(--feature_sizes)"
+        )
+    for value in values:
+        if not math.isfinite(value):
+            yield f"{place} holds the value {value}"
 
 
 def _check_features(context: Context, schema: DataSchema) -> Iterator[str]:
@@ -203,7 +225,7 @@ def _check_features(context: Context, schema: DataSchema) -> Iterator[str]:
                 "(--feature_sizes)"
             )
         for value in values:
-            if value - value != 0:
+            if not math.isfinite(value):
                 yield f"feature {name!r} holds the value {value}"
 
 

@@ -90,8 +90,9 @@ class VideoReader:
 
         Yields:
           Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
-          `frames` uint8 `[batch, selected frames, features]` with `num_frames`
-          int32 `[batch]`, or `features` float32 `[batch, features]`.
+          `frames` uint8, or float32 with `float_frames`, `[batch, selected
+          frames, features]` with `num_frames` int32 `[batch]`, or `features`
+          float32 `[batch, features]`.
           `position` int64 `[batch]` counts the records of the pass up to and
           including the example. For segments `id` is `VIDEO:START`, `position`
           counts good segments, and `label_weights` bool `[batch, classes]`

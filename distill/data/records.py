@@ -75,9 +75,9 @@ def parse_records(
     Returns:
       Dict of `reason` int32 `[batch]` (0 if good), `id` string `[batch]`,
       `labels` bool `[batch, num_classes]` and, at frame level, `frames` uint8
-      `[batch, selected frames, features]`, zeros beyond the last, and
-      `num_frames` int32 `[batch]`; at video level `features` float32
-      `[batch, features]`.
+      (float32 with `float_frames`) `[batch, selected frames, features]`, zeros
+      beyond the last, and `num_frames` int32 `[batch]`; at video level
+      `features` float32 `[batch, features]`.
     """
     context = {
         schema.id_key: tf.io.FixedLenFeature([], tf.string, default_value=""),
@@ -126,7 +126,7 @@ def _parse_frames(
         draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
     )
     is_selected = (held == budget.name) & is_fixed
-    # Selected while they are strings: only what is kept is decoded.
+    # Bytes are selected while they are strings: only the kept are decoded.
     num_frames, width = tf.minimum(num_frames, most), budget.width(most)
     if budget.keeps_all:
         kept = num_frames
@@ -162,29 +162,41 @@ def parse_frame_lists(
 
     Returns:
       The parsed context by key; for each feature a string `[batch, frames]`,
-      empty beyond a video's last frame; the number of frames int32 `[batch]`;
-      the reason codes `[batch]`.
+      empty beyond a video's last frame, or with `float_frames` a float32
+      `[batch, frames, size]`, zeros there; the number of frames int32
+      `[batch]`; the reason codes `[batch]`.
     """
+    kind: Any = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    if schema.float_frames:
+        kind = tf.io.RaggedFeature(tf.float32)
     context, lists, lengths = tf.io.parse_sequence_example(
         serialized,
         context_features=context_features,
-        sequence_features={
-            name: tf.io.FixedLenSequenceFeature(
-                [], tf.string, allow_missing=True
-            )
-            for name in schema.feature_names
-        },
+        sequence_features=dict.fromkeys(schema.feature_names, kind),
     )
-    features = [lists[name] for name in schema.feature_names]
-    counts = tf.stack(
-        [tf.cast(lengths[name], tf.int32) for name in schema.feature_names],
-        axis=1,
-    )
+    features, all_counts = [], []
     wrong_width = tf.zeros(tf.shape(serialized), tf.bool)
-    for index, feature in enumerate(features):
-        real = tf.sequence_mask(counts[:, index], tf.shape(feature)[1])
-        wrong = tf.strings.length(feature) != schema.feature_sizes[index]
-        wrong_width |= tf.reduce_any(real & wrong, axis=1)
+    not_finite = wrong_width
+    for name, size in zip(
+        schema.feature_names, schema.feature_sizes, strict=True
+    ):
+        feature = lists[name]
+        if schema.float_frames:
+            count = feature.row_lengths(axis=1)
+            width = feature.row_lengths(axis=2).to_tensor(default_value=size)
+            feature = feature.to_tensor(shape=[None, None, size])
+            wrong = width != size
+            not_finite |= ~tf.reduce_all(
+                tf.math.is_finite(feature), axis=[1, 2]
+            )
+        else:
+            count = lengths[name]
+            real = tf.sequence_mask(count, tf.shape(feature)[1])
+            wrong = real & (tf.strings.length(feature) != size)
+        wrong_width |= tf.reduce_any(wrong, axis=1)
+        features.append(feature)
+        all_counts.append(tf.cast(count, tf.int32))
+    counts = tf.stack(all_counts, axis=1)
     reason = first_reason(
         [
             (tf.reduce_all(counts == 0, axis=1), "no frames"),
@@ -194,6 +206,7 @@ def parse_frame_lists(
                 "feature lists of different lengths",
             ),
             (wrong_width, "wrong width"),
+            (not_finite, "value not finite"),
         ],
         tf.fill(tf.shape(serialized), GOOD),
     )
@@ -236,19 +249,23 @@ def _parse_features(
 
 
 def _take(
-    strings: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor
+    feature: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the strings at `[batch, count]` positions, empty beyond kept."""
+    """Returns the frames at `[batch, count]` positions, empty beyond kept."""
     # A bad record's list may be shorter, or empty.
-    strings = tf.cond(
-        tf.shape(strings)[1] > 0,
-        lambda: strings,
-        lambda: tf.fill([tf.shape(strings)[0], 1], ""),
+    shape = tf.shape(feature)
+    one_frame = tf.concat([shape[:1], [1], shape[2:]], axis=0)
+    feature = tf.cond(
+        shape[1] > 0,
+        lambda: feature,
+        lambda: tf.zeros(one_frame, feature.dtype),
     )
-    positions = tf.minimum(positions, tf.shape(strings)[1] - 1)
-    taken = tf.gather(strings, positions, batch_dims=1)
+    positions = tf.minimum(positions, tf.shape(feature)[1] - 1)
+    taken = tf.gather(feature, positions, batch_dims=1)
     real = tf.range(tf.shape(positions)[1])[None] < kept[:, None]
-    return tf.where(real, taken, "")
+    if taken.shape.rank > 2:
+        real = real[..., None]
+    return tf.where(real, taken, tf.zeros([], feature.dtype))
 
 
 def decode_frames(
@@ -257,18 +274,22 @@ def decode_frames(
     """Decodes frames, for each feature a string `[batch, frames]`.
 
     A string of another width than the schema's is cut or filled up with zeros.
+    Float frames `[batch, frames, size]` are only joined and padded.
 
     Returns:
-      uint8 `[batch, num_frames, features]`, zeros beyond those given.
+      uint8 or float32 `[batch, num_frames, features]`, zeros beyond those
+      given.
     """
     most = tf.reduce_max([tf.shape(feature)[1] for feature in features])
     decoded = []
     for feature, size in zip(features, schema.feature_sizes, strict=True):
-        values = tf.io.decode_raw(feature, tf.uint8, fixed_length=size)
-        # Without any frame the decoded shape would be unknown.
-        values = tf.reshape(
-            values, tf.concat([tf.shape(feature), [size]], axis=0)
-        )
+        values = feature
+        if not schema.float_frames:
+            values = tf.io.decode_raw(feature, tf.uint8, fixed_length=size)
+            # Without any frame the decoded shape would be unknown.
+            values = tf.reshape(
+                values, tf.concat([tf.shape(feature), [size]], axis=0)
+            )
         decoded.append(_pad_frames(values, most))
     return tf.ensure_shape(
         _pad_frames(tf.concat(decoded, axis=-1), num_frames),

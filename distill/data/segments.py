@@ -47,10 +47,10 @@ def parse_segments(
 
     Returns:
       Dict of `reason` (scalar, 0 if good), `id` string `[segments]`
-      (`VIDEO:START`), `frames` uint8 `[segments, kept frames, features]`,
-      zeros beyond the last, `num_frames` int32 `[segments]`, `labels` bool
-      `[segments, classes]`, the positive ones, and `label_weights` bool
-      `[segments, classes]`, the rated ones.
+      (`VIDEO:START`), `frames` uint8 (float32 with `float_frames`)
+      `[segments, kept frames, features]`, zeros beyond the last, `num_frames`
+      int32 `[segments]`, `labels` bool `[segments, classes]`, the positive
+      ones, and `label_weights` bool `[segments, classes]`, the rated ones.
     """
     parse = parse_rated_segments if need_labels else parse_all_segments
     parsed = parse(serialized, schema)
@@ -76,7 +76,7 @@ def parse_rated_segments(
         {key: tf.io.VarLenFeature(kind) for key, kind in _LISTS.items()},
     )
     lists = [context[key].values for key in _LISTS]
-    video_id, num_frames = context[schema.id_key][0], tf.size(features[0])
+    video_id, num_frames = context[schema.id_key][0], tf.shape(features[0])[0]
     reason = _check_segments(video_id, frames_reason, lists, schema, num_frames)
 
     def cut():
@@ -109,7 +109,7 @@ def parse_all_segments(
     reason = records.first_reason([(tf.equal(video_id, ""), "no id")], reason)
 
     def cut():
-        count = tf.size(features[0], tf.int64) // SEGMENT_FRAMES
+        count = tf.shape(features[0], tf.int64)[0] // SEGMENT_FRAMES
         nothing = tf.zeros([count, schema.num_classes], tf.bool)
         starts = SEGMENT_FRAMES * tf.range(count)
         return {
@@ -176,7 +176,7 @@ def _cut_frames(
     schema: DataSchema,
 ) -> records.Parsed:
     """Returns `id`, `frames` and `num_frames` of the segments from `starts`."""
-    num_frames = tf.size(features[0], tf.int64)
+    num_frames = tf.shape(features[0], tf.int64)[0]
     indexes = starts[:, None] + tf.range(SEGMENT_FRAMES, dtype=tf.int64)
     is_real = indexes < num_frames
     indexes = tf.minimum(indexes, num_frames - 1)
@@ -201,7 +201,10 @@ def _cut_if_good(
         "id": ([], tf.string),
         "labels": (classes, tf.bool),
         "label_weights": (classes, tf.bool),
-        "frames": ([SEGMENT_FRAMES, schema.num_features], tf.uint8),
+        "frames": (
+            [SEGMENT_FRAMES, schema.num_features],
+            tf.as_dtype(schema.frame_type),
+        ),
         "num_frames": ([], tf.int32),
     }
 

@@ -42,6 +42,7 @@ from distill.models.frame_selection import frame_positions
 from distill.settings.schema import DataSchema
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
+from distill.system.typed_json import read_dataclass
 
 # Keys of a record with a budget's frames: the name of the file it was made of
 # and the whole video's number of frames.
@@ -197,8 +198,7 @@ class BudgetShards:
         }
         if not any(each["bytes"] for each in self._inputs.values()):
             raise BadRecordError(f"No record in {describe_files(files)}.")
-        # As read back from JSON.
-        self._described = json.loads(json.dumps(dataclasses.asdict(settings)))
+        self._described = _to_json(settings)
         self._known = self._read_description()
         check_replaced(
             [path for path in self.sources if path.exists()],
@@ -220,7 +220,7 @@ class BudgetShards:
                 for name, source in described["sources"].items()
                 if (self.output_dir / name).exists()
             }
-            held = described["settings"]
+            held = _to_json(read_dataclass(KeptFrames, described["settings"]))
             settings = {
                 f"{group} {name}": (held[group][name], value)
                 for group, fields in self._described.items()
@@ -340,6 +340,11 @@ class BudgetShards:
                     )
                 keep_frames(video.message, positions, budget, source)
                 yield video, len(positions)
+
+
+def _to_json(settings: KeptFrames) -> dict[str, Any]:
+    """Returns the fields as they are read back from JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
 def _identify(file: str) -> dict[str, Any]:

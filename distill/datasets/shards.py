@@ -6,7 +6,7 @@ written whole or not at all, so an interrupted call is simply repeated.
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,6 +118,31 @@ def read_whole_videos(
         raise BadRecordError(describe_corruption(file, number))
 
 
+def to_sequence_example(
+    video_id: str,
+    labels: Iterable[int],
+    features: Mapping[str, np.ndarray],
+) -> tf.train.SequenceExample:
+    """Returns a record of the YouTube-8M 2018 frame-level form.
+
+    `labels` are class indexes, `features` uint8 or float32 `[frames, size]` by
+    name.
+    """
+    example = tf.train.SequenceExample()
+    context = example.context.feature
+    context["id"].bytes_list.value.append(video_id.encode())
+    context["labels"].int64_list.value.extend(int(label) for label in labels)
+    for name, frames in features.items():
+        feature_list = example.feature_lists.feature_list[name]
+        for frame in frames:
+            feature = feature_list.feature.add()
+            if frame.dtype == np.uint8:
+                feature.bytes_list.value.append(frame.tobytes())
+            else:
+                feature.float_list.value.extend(frame.tolist())
+    return example
+
+
 def write_shard(path: Path, records: Iterable[bytes]) -> None:
     """Writes a TFRecord file, whole or not at all."""
     with (
@@ -126,6 +151,11 @@ def write_shard(path: Path, records: Iterable[bytes]) -> None:
     ):
         for record in records:
             writer.write(record)
+
+
+def shard_name(prefix: str, index: int, num_shards: int) -> str:
+    """Returns the name of one of the shards with a prefix."""
+    return f"{prefix}-{index:05d}-of-{num_shards:05d}.tfrecord"
 
 
 def find_shards(directory: Path, prefix: str) -> list[Path]:
@@ -160,8 +190,7 @@ def write_shards(
             temporary.write_text(text)
     bounds = np.linspace(0, num_videos, num_shards + 1).astype(int)
     for index, (first, last) in enumerate(itertools.pairwise(bounds)):
-        name = f"{prefix}-{index:05d}-of-{num_shards:05d}.tfrecord"
-        path = directory / name
+        path = directory / shard_name(prefix, index, num_shards)
         missing = not path.exists()
         if missing:
             write_shard(path, make_records(first, last))

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
-from distill.datasets.shards import write_shards
-from distill.models.preprocessing import MAX_QUANTIZED, MIN_QUANTIZED
+from distill.datasets.shards import to_sequence_example, write_shards
+from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
 from distill.settings.synthetic import SyntheticSettings
 
 
@@ -97,29 +96,9 @@ class SyntheticWorld:
 
 def _quantize(frames: np.ndarray) -> np.ndarray:
     """Scales noise to a third of the range and rounds to 8 bits."""
-    value_range = MAX_QUANTIZED - MIN_QUANTIZED
-    scaled = (0.4 * frames - MIN_QUANTIZED) * (255.0 / value_range)
+    value_range = QUANTISATION_MAX - QUANTISATION_MIN
+    scaled = (0.4 * frames - QUANTISATION_MIN) * (255.0 / value_range)
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-
-
-def to_sequence_example(
-    video_id: str,
-    labels: np.ndarray,
-    features: dict[str, np.ndarray],
-) -> tf.train.SequenceExample:
-    """Returns a record of the YouTube-8M 2018 frame-level form.
-
-    `labels` are class indexes, `features` uint8 `[frames, size]` by name.
-    """
-    example = tf.train.SequenceExample()
-    context = example.context.feature
-    context["id"].bytes_list.value.append(video_id.encode())
-    context["labels"].int64_list.value.extend(int(label) for label in labels)
-    for name, frames in features.items():
-        feature_list = example.feature_lists.feature_list[name]
-        for frame in frames:
-            feature_list.feature.add().bytes_list.value.append(frame.tobytes())
-    return example
 
 
 def draw_records(

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from distill.deployment.artifacts import count_bytes
-from distill.deployment.interface import CARD, CLASS_NAMES, read_card
+from distill.deployment.interface import CARD, read_card
 from distill.models.argument_checks import check_choice
+from distill.settings.class_names import CLASS_NAMES
 from distill.system.atomic_files import replace_atomically
 
 FLAGS_FILE = "model_flags.json"

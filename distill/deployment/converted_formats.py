@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from distill.deployment.interface import VideoInterface
-from distill.deployment.runtimes import import_extra
 from distill.models.fixed_shapes import fixed_shapes
+from distill.system.extras import import_extra
 
 _OPSET = 18
 
@@ -42,7 +42,7 @@ def _input_specs(interface: VideoInterface) -> dict[str, tf.TensorSpec]:
         return {"features": tf.TensorSpec(shape, tf.float32, name="features")}
     shape = [None, schema.max_frames, schema.num_features]
     return {
-        "frames": tf.TensorSpec(shape, tf.uint8, name="frames"),
+        "frames": tf.TensorSpec(shape, schema.frame_type, name="frames"),
         "num_frames": tf.TensorSpec([None], tf.int32, name="num_frames"),
     }
 

@@ -22,16 +22,12 @@ from distill.deployment.comparison import (
     to_arrays,
 )
 from distill.deployment.converted_formats import quiet_converters
-from distill.deployment.interface import (
-    CARD,
-    CLASS_NAMES,
-    VideoInterface,
-    write_class_names,
-)
+from distill.deployment.interface import CARD, VideoInterface
 from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
 from distill.models.preprocessing import dequantize
 from distill.networks.ensemble_file import Ensemble, is_ensemble
+from distill.settings.class_names import CLASS_NAMES, write_class_names
 from distill.system.atomic_files import replace_directory
 
 FORMAT = "distill-export-1"
@@ -233,8 +229,11 @@ def check_signatures(
         EXAMPLES: model.signatures[EXAMPLES](examples=tf.constant(serialized))
     }
     if "frames" in inputs:
+        frames = tensors["frames"]
+        if not interface.schema.float_frames:
+            frames = dequantize(frames, interface.schema.quantisation_range)
         found[MEDIAPIPE] = model.signatures[MEDIAPIPE](
-            rgb_and_audio=dequantize(tensors["frames"]),
+            rgb_and_audio=frames,
             num_frames=tensors["num_frames"][:, None],
         )
     for name, outputs in found.items():

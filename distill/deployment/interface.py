@@ -1,9 +1,6 @@
 """The inputs and outputs of a deployed network, and the check of a video."""
 
-import csv
 import dataclasses
-import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from distill.models.frame_budget import FrameBudget
+from distill.models.quantisation import MAX_BYTE, quantize
+from distill.settings.class_names import CLASS_NAMES, read_class_names
 from distill.settings.schema import DataSchema
-from distill.system.small_files import read_json_object, read_small_text
+from distill.system.small_files import read_json_object
 from distill.system.typed_json import read_dataclass
 
 CARD = "card.json"
-CLASS_NAMES = "class_names.csv"
-_MAX_BYTE = 255
-_LEAST, _MOST = -2.0, 2.01
-_BYTES_PER_NAME = 10_000
-_SHOWN = 200
+# Values outside the range are clipped, as `distill pack` does. A video with
+# this share of them has another scale.
+_REFUSED_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +56,18 @@ class VideoInterface:
         """Returns a video as records hold it.
 
         Args:
-          video: At frame level `[frames, features]`, bytes or dequantised
-            floats in [-2, 2.01], which are quantised; at video level
-            `[features]` floats.
+          video: At frame level `[frames, features]`: bytes, or floats, which
+            are quantised as the data was; floats in any range where the data
+            holds floats. At video level `[features]` floats.
 
         Returns:
-          uint8 `[frames, features]`, or float32 `[features]`.
+          uint8 `[frames, features]`, float32 where the data holds floats; or
+          float32 `[features]`. Frames at or beyond `max_frames` are cut off, as
+          in training; a segment must be whole.
 
         Raises:
-          ValueError: The video has another form, or a value is not finite.
+          ValueError: The video has another form, a value is not finite, or
+            half of the values or more lie outside the quantisation range.
         """
         try:
             array = np.asarray(video)
@@ -89,7 +89,7 @@ class VideoInterface:
             raise ValueError(
                 f"A video must be {width} numbers, got the shape {array.shape}."
             )
-        return array.astype(np.float32)
+        return _to_float32(array)
 
     def _check_frames(self, array: np.ndarray) -> np.ndarray:
         width, most = self.schema.num_features, self.schema.max_frames
@@ -98,30 +98,38 @@ class VideoInterface:
                 f"A video must be [frames, {width}], got the shape "
                 f"{list(array.shape)}."
             )
-        if not 1 <= len(array) <= most:
+        if not len(array):
+            raise ValueError("A video must have 1 frame or more, got 0.")
+        if self.schema.segment_labels and len(array) > most:
             raise ValueError(
-                f"A video must have 1 to {most} frames, got {len(array)}."
+                f"A segment has at most {most} frames, got {len(array)}."
             )
-        if np.issubdtype(array.dtype, np.floating):
-            _check_range(array, _LEAST, _MOST, "Dequantised values")
-            steps = (array.astype(np.float64) + 2.0) * (_MAX_BYTE / 4.0)
-            array = np.clip(np.round(steps), 0, _MAX_BYTE)
-        else:
-            _check_range(array, 0, _MAX_BYTE, "Bytes")
-        return array.astype(np.uint8)
+        array = array[:most]
+        if self.schema.float_frames:
+            return _to_float32(array)
+        if not np.issubdtype(array.dtype, np.floating):
+            if array.min() < 0 or array.max() > MAX_BYTE:
+                raise _outside_range(array, 0, MAX_BYTE, "Bytes")
+            return array.astype(np.uint8)
+        least, greatest = self.schema.quantisation_range
+        # Dequantised bytes exceed the range by half a step.
+        beyond = greatest + 0.0025 * (greatest - least)
+        if np.mean((array < least) | (array > beyond)) >= _REFUSED_SHARE:
+            raise _outside_range(array, least, beyond, "Dequantised values")
+        return quantize(array, least, greatest)
 
     def to_batch(self, videos: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Returns videos from `as_stored` as one batch of inputs.
 
         Returns:
-          Dict of `frames` uint8 `[batch, max_frames, features]`, zeros beyond
-          a video's end, and `num_frames` int32 `[batch]`; or of `features`
-          float32 `[batch, features]`.
+          Dict of `frames` uint8 or float32 `[batch, max_frames, features]`,
+          zeros beyond a video's end, and `num_frames` int32 `[batch]`; or of
+          `features` float32 `[batch, features]`.
         """
         if not self.schema.frame_features:
             return {"features": np.stack(videos)}
         shape = (self.schema.max_frames, self.schema.num_features)
-        frames = np.zeros((len(videos), *shape), np.uint8)
+        frames = np.zeros((len(videos), *shape), self.schema.frame_type)
         for row, video in zip(frames, videos, strict=True):
             row[: len(video)] = video
         lengths = [len(video) for video in videos]
@@ -135,67 +143,21 @@ class VideoInterface:
         }
 
 
-def _check_range(
+def _to_float32(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        floats = array.astype(np.float32)
+    if not np.isfinite(floats).all():
+        raise ValueError("The video holds a value beyond float32.")
+    return floats
+
+
+def _outside_range(
     array: np.ndarray, least: float, most: float, kind: str
-) -> None:
-    if array.min() < least or array.max() > most:
-        raise ValueError(
-            f"{kind} must be from {least} to {most}, got {array.min()} to "
-            f"{array.max()}."
-        )
-
-
-def read_class_names(file: str | Path, num_classes: int) -> tuple[str, ...]:
-    """Reads the names of the classes from a CSV file.
-
-    Args:
-      file: A header, then a line a class: its index in the first column, its
-        name in the last.
-      num_classes: Number of classes.
-
-    Raises:
-      ValueError: A line has another form, or a class has no name or two.
-    """
-    try:
-        text = read_small_text(file, _BYTES_PER_NAME * (num_classes + 1))
-    except ValueError as error:
-        raise ValueError(f"{file} holds no class names: {error}.") from error
-    reader = csv.reader(io.StringIO(text, newline=""))
-    names: dict[int, str] = {}
-    try:
-        next(reader, None)
-        for row in reader:
-            if len(row) < 2 or not re.fullmatch("[0-9]{1,9}", row[0]):
-                raise ValueError(f"{str(row)[:_SHOWN]} is not INDEX,...,NAME")
-            index = int(row[0])
-            if index >= num_classes or index in names:
-                raise ValueError(
-                    f"class {index} has a name already, or is not among the "
-                    f"{num_classes} classes"
-                )
-            names[index] = row[-1]
-    except (csv.Error, ValueError) as error:
-        raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
-    missing = [index for index in range(num_classes) if index not in names]
-    if missing:
-        raise ValueError(
-            f"{file} names {len(names)} of {num_classes} classes; class "
-            f"{missing[0]} has no name."
-        )
-    return tuple(names[index] for index in range(num_classes))
-
-
-def write_class_names(path: Path, names: Sequence[str]) -> None:
-    """Writes a CSV file that `read_class_names` reads."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("index", "name"))
-        writer.writerows(enumerate(names))
-
-
-def numbered_classes(num_classes: int) -> tuple[str, ...]:
-    """Returns the classes' indexes as their names."""
-    return tuple(map(str, range(num_classes)))
+) -> ValueError:
+    return ValueError(
+        f"{kind} must be from {least} to {most}, got {array.min()} to "
+        f"{array.max()}."
+    )
 
 
 def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:

@@ -5,13 +5,14 @@ A runtime takes a batch from `VideoInterface.to_batch` and returns float32
 runtime imports its own libraries alone.
 """
 
-import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from distill.system.extras import import_extra
 
 Inputs = dict[str, np.ndarray]
 Runtime = Callable[[Inputs], np.ndarray]
@@ -84,21 +85,6 @@ class _LiteRtRuntime:
     def __call__(self, inputs: Inputs) -> np.ndarray:
         with self._lock:  # one interpreter runs one batch at a time
             return self._run(**inputs)["predictions"].copy()
-
-
-def import_extra(module: str, extra: str) -> Any:
-    """Returns a module that an extra of the project installs.
-
-    Raises:
-      ValueError: It is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ValueError(
-            f"{module.split('.')[0]} is not installed: `pip install -e "
-            f".[{extra}]` installs it."
-        ) from error
 
 
 _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {

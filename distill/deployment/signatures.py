@@ -90,7 +90,7 @@ class ServingModule(tf.Module):
         shape = [None, None, schema.num_features]
         found[SERVING] = _trace(
             self._predict_frames,
-            tf.TensorSpec(shape, tf.uint8, name="frames"),
+            tf.TensorSpec(shape, schema.frame_type, name="frames"),
             tf.TensorSpec([None], tf.int32, name="num_frames"),
         )
         found[MEDIAPIPE] = _trace(

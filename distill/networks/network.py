@@ -57,7 +57,8 @@ class Network:
         Raises:
           ValueError: There are more frames than the model accepts.
         """
-        inputs = preprocess(fill_up(inputs, self.max_frames))
+        filled = fill_up(inputs, self.max_frames)
+        inputs = preprocess(filled, self.schema.quantisation_range)
         return self.model(inputs, training=False)["predictions"]
 
     def raw_model(self) -> RawVideoModel:
@@ -72,6 +73,7 @@ class Network:
             self.budget,
             most,
             self.max_frames,
+            self.schema.quantisation_range,
             name="raw_video_model",
         )
         raw.build(input_shapes(self.schema, most, self.schema.num_features))

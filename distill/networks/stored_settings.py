@@ -162,7 +162,10 @@ def check_same_data(
       CheckpointError: Features, classes or frames differ; the message calls the
         run, or another network, `expected_by`.
     """
-    names = ("frame_features", "feature_sizes", "num_classes", "max_frames")
+    names = (
+        *("frame_features", "feature_sizes", "num_classes", "max_frames"),
+        *("float_frames", "quantisation_min", "quantisation_max"),
+    )
     for name in names:
         old, new = getattr(trained, name), getattr(expected, name)
         if old != new:

@@ -64,11 +64,11 @@ def read_request(body: bytes, predictor: "Predictor") -> PredictRequest:
     name = "inputs" if columnar else "instances"
     rows = _rows_of_columns if columnar else _rows_of_instances
     key = "frames" if predictor.frame_features else "features"
-    width = predictor.num_features
+    width, kind = predictor.num_features, np.dtype(predictor.frame_type)
     videos = []
     for index, row in enumerate(rows(request[name], key)):
         try:
-            videos.append(predictor.check(_read_video(row, key, width)))
+            videos.append(predictor.check(_read_video(row, key, width, kind)))
         except ValueError as error:
             raise ValueError(f"{name}[{index}]: {error}") from error
     if not videos:
@@ -137,7 +137,7 @@ def _video_keys(key: str) -> tuple[str, ...]:
     return ("frames", "num_frames") if key == "frames" else (key,)
 
 
-def _read_video(row: Any, key: str, width: int) -> np.ndarray:
+def _read_video(row: Any, key: str, width: int, kind: np.dtype) -> np.ndarray:
     """Returns `[frames, features]` or `[features]`, not yet checked."""
     _check_object(row, "a video", _video_keys(key))
     if key not in row:
@@ -150,7 +150,7 @@ def _read_video(row: Any, key: str, width: int) -> np.ndarray:
         return _features_of_bytes(content, width)
     frames: Any
     if content is not None:
-        frames = _frames_of_bytes(content, width)
+        frames = _frames_of_bytes(content, width, kind)
     elif isinstance(value, list):
         frames = [
             _numbers(frame, width, f"frames[{index}]")
@@ -177,13 +177,14 @@ def _decode(value: dict, key: str) -> bytes:
         raise ValueError(f"{key}.b64 is not base64: {error}.") from error
 
 
-def _frames_of_bytes(content: bytes, width: int) -> np.ndarray:
-    if len(content) % width:
+def _frames_of_bytes(content: bytes, width: int, kind: np.dtype) -> np.ndarray:
+    if len(content) % (width * kind.itemsize):
         raise ValueError(
             f"frames.b64 has {len(content)} bytes, not a multiple of a "
-            f"frame's {width}."
+            f"frame's {width * kind.itemsize}."
         )
-    return np.frombuffer(content, np.uint8).reshape(-1, width)
+    values = np.frombuffer(content, kind.newbyteorder("<"))
+    return values.reshape(-1, width)
 
 
 def _features_of_bytes(content: bytes, width: int) -> np.ndarray:

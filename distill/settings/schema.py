@@ -1,11 +1,13 @@
 """Layout of a data set's records: keys, feature widths, classes."""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from distill.models.argument_checks import check_at_least
 from distill.models.options import check_options, option
+from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
 
 SEGMENT_FRAMES = 5
 
@@ -62,6 +64,16 @@ class DataSchema:
         "Train and score on the rated segments of five frames (YouTube-8M "
         "Segments, 2019); predict all segments.",
     )
+    float_frames: bool = option(
+        False,
+        "A frame is a list of floats in place of a string of 8-bit values.",
+    )
+    quantisation_min: float = option(
+        QUANTISATION_MIN, "Number that the least 8-bit value stands for."
+    )
+    quantisation_max: float = option(
+        QUANTISATION_MAX, "Number that the greatest 8-bit value stands for."
+    )
 
     def __post_init__(self):
         """Checks the fields against one another."""
@@ -79,6 +91,12 @@ class DataSchema:
         check_options(self)
         sizes = zip(self.feature_names, self.feature_sizes, strict=True)
         check_at_least(1, **dict(sizes))
+        check_quantisation_range(*self.quantisation_range)
+        if self.float_frames and not self.frame_features:
+            raise ValueError(
+                "float_frames is for frame-level records (frame_features): a "
+                "video-level record always holds floats."
+            )
         if self.segment_labels and not self.frame_features:
             raise ValueError(
                 "segment_labels needs frame-level records (frame_features)."
@@ -94,6 +112,16 @@ class DataSchema:
         """The width of all features concatenated."""
         return sum(self.feature_sizes)
 
+    @property
+    def quantisation_range(self) -> tuple[float, float]:
+        """The numbers that the least and the greatest 8-bit value stand for."""
+        return self.quantisation_min, self.quantisation_max
+
+    @property
+    def frame_type(self) -> str:
+        """The type of a frame's values as records hold them."""
+        return "float32" if self.float_frames else "uint8"
+
     def check_rewritable(self, added_keys: Iterable[str]) -> None:
         """Refuses all but whole frame-level videos without the added keys."""
         if not self.frame_features or self.segment_labels:
@@ -108,6 +136,15 @@ class DataSchema:
                     f"{name} {key!r} is a key under which rewritten records "
                     "name their source."
                 )
+
+
+def check_quantisation_range(least: float, most: float) -> None:
+    """Raises a ValueError unless a range has a finite width above 0."""
+    if not 0 < most - least < math.inf:
+        raise ValueError(
+            "quantisation_max must be above quantisation_min, both finite, got "
+            f"{most} and {least}."
+        )
 
 
 def make_schema(

@@ -212,7 +212,7 @@ class Distiller(Trainer):
         inputs = dict(inputs)
         draws = inputs.get("draws")
         mixing_weights = inputs.pop("mixing_weights", None)
-        inputs = preprocess(inputs)
+        inputs = preprocess(inputs, self.student.schema.quantisation_range)
         if mixing_weights is not None:
             inputs, labels = mix_videos(inputs, labels, mixing_weights)
         terms, taught, predictions = self._run_teachers(inputs, labels, weights)

@@ -7,6 +7,7 @@ from distill.checkpoints.checkpoint import optimizer_names, weight_names
 from distill.losses import batch_mean
 from distill.models.frame_mask import frame_mask
 from distill.models.preprocessing import preprocess
+from distill.models.quantisation import YT8M_RANGE
 from distill.networks.network import video_inputs
 from distill.settings.training import TrainingSettings
 from distill.training.micro_batches import Batch
@@ -43,10 +44,17 @@ class Reconstructor(Trainer):
     """Trains an autoencoder by the mean of `reconstruction_error`.
 
     The autoencoder is built, from preprocessed inputs to `reconstruction`.
+    `value_range` is that of the frames' quantisation.
     """
 
-    def __init__(self, autoencoder: keras.Model, training: TrainingSettings):
+    def __init__(
+        self,
+        autoencoder: keras.Model,
+        training: TrainingSettings,
+        value_range: tuple[float, float] = YT8M_RANGE,
+    ):
         self.autoencoder = autoencoder
+        self._value_range = value_range
         super().__init__(
             [autoencoder], autoencoder.trainable_variables, training
         )
@@ -67,7 +75,7 @@ class Reconstructor(Trainer):
         """Returns the weighted `loss`, and no predictions."""
         inputs = dict(micro_batch)
         weight = inputs.pop("micro_batch_weight")
-        inputs = preprocess(inputs)
+        inputs = preprocess(inputs, self._value_range)
         outputs = self.autoencoder(inputs)
         errors = reconstruction_error(inputs, outputs["reconstruction"])
         return {"loss": weight * batch_mean(errors)}, {}

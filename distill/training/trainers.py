@@ -64,7 +64,9 @@ def _build_reconstructor(
     shapes = input_shapes(data, data.max_frames, data.num_features)
     shapes.pop("num_frames", None)
     autoencoder.build(shapes)
-    return Reconstructor(autoencoder, settings.training)
+    return Reconstructor(
+        autoencoder, settings.training, data.quantisation_range
+    )
 
 
 def _build_network(settings: RunSettings, role: str) -> Network:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from distill.models.preprocessing import dequantize, l2_normalize, preprocess
+from distill.models.quantisation import quantize
 
 
 def make_inputs():
@@ -33,6 +34,26 @@ def test_dequantize_is_the_starter_code_s_formula():
     )
     assert floats[0] == pytest.approx(-1.9922, abs=1e-4)
     assert floats[255] == pytest.approx(2.0078, abs=1e-4)
+
+
+def test_a_range_of_bytes_is_read_at_the_middle_of_a_512th():
+    floats = np.asarray(dequantize(np.array([0, 255], np.uint8), (-1.0, 7.0)))
+    np.testing.assert_allclose(floats, [-1 + 8 / 512, 7 + 8 / 512], atol=1e-6)
+
+
+@pytest.mark.parametrize(("least", "most"), [(-2.0, 2.0), (0.0, 0.5)])
+def test_quantize_returns_the_byte_that_is_read_as_the_nearest_number(
+    least, most
+):
+    span = most - least
+    values = np.linspace(least - span / 9, most + span / 9, 1001)
+    numbers = np.arange(256) * span / 255 + span / 512 + least
+    nearest = np.abs(values[:, None] - numbers).argmin(axis=1)
+    found = quantize(values, least, most)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, nearest)
+    read = np.asarray(dequantize(np.arange(256, dtype=np.uint8), (least, most)))
+    np.testing.assert_array_equal(quantize(read, least, most), np.arange(256))
 
 
 def test_real_frames_are_dequantised_and_normalised_as_one_vector():

@@ -1,6 +1,7 @@
 """Every address and every form of a good request, by what is answered."""
 
 import base64
+import dataclasses
 
 import numpy as np
 import pytest
@@ -87,6 +88,22 @@ def test_floats_are_quantised_and_whole_numbers_are_bytes():
     answer = post({"instances": [{"frames": frames} for frames, _ in cases]})
     for row, (_, mean) in zip(answer.json()["predictions"], cases, strict=True):
         check_best(row, mean)
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_float_frames_are_taken_as_they_are(encoded):
+    values = [[0.5, 40, -3, 2.5], [1e3, 8, 9, 10]]
+    frames = encode(values, "<f4") if encoded else values
+    predictor = fake_predictor()
+    schema = dataclasses.replace(predictor.interface.schema, float_frames=True)
+    predictor.interface = dataclasses.replace(
+        predictor.interface, schema=schema
+    )
+    answer = post({"instances": [{"frames": frames}]}, predictor=predictor)
+    check_best(answer.json()["predictions"][0], np.mean(values))
+    short = {"b64": base64.b64encode(bytes(20)).decode()}
+    answer = post({"instances": [{"frames": short}]}, predictor=predictor)
+    assert "20 bytes, not a multiple of a frame's 16" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("columnar", [False, True])

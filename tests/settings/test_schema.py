@@ -89,6 +89,12 @@ def test_an_unknown_dataset_lists_those_of_the_level(dataset, level, choices):
             r"equally many, got \['rgb'\] and \[1024",
         ),
         ({"feature_names": ("rgb", "rgb")}, "feature_names holds a name twice"),
+        ({"quantisation_max": -2.0}, "quantisation_max must be above"),
+        ({"quantisation_min": float("nan")}, "both finite, got 2.0 and nan"),
+        (
+            {"frame_features": False, "float_frames": True},
+            "float_frames is for frame-level records",
+        ),
         ({"num_classes": 0}, r"num_classes must be 1 or more, got 0\."),
         ({"max_frames": -1}, r"max_frames must be 1 or more, got -1\."),
         ({"feature_sizes": (1024, 0)}, r"audio must be 1 or more, got 0\."),

@@ -20,11 +20,11 @@ from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.export import Export
-from distill.deployment.interface import numbered_classes
 from distill.evaluation.evaluate import predict_videos
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.networks.network import Network
+from distill.settings.class_names import numbered_classes
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.run_options import RunOptions
 from distill.settings.schema import DataSchema
@@ -205,9 +205,10 @@ def write_export(
     reader: VideoReader,
     directory: Path,
     formats: list[str],
+    num_classes: int = NUM_CLASSES,
 ) -> Path:
     """Exports a student in float32 and returns the directory."""
-    names = numbered_classes(NUM_CLASSES)
+    names = numbered_classes(num_classes)
     export = Export(str(checkpoint), "student", network, reader, "", names)
     list(export.write(directory, choose_kinds(formats, ["float32"])))
     return directory

@@ -23,13 +23,13 @@ from distill.deployment.artifacts import (
 )
 from distill.deployment.converted_formats import write_litert
 from distill.deployment.export import Export, choose_network
-from distill.deployment.interface import numbered_classes
 from distill.deployment.runtimes import load_runtime
 from distill.deployment.step_export import StepExport
 from distill.evaluation.evaluate import evaluate_network, predict_videos
 from distill.models.frame_budget import FrameBudget
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.networks.loading import load_network
+from distill.settings.class_names import numbered_classes
 from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
 

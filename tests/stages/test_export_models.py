@@ -6,11 +6,12 @@ import tensorflow as tf
 
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.converted_formats import quiet_converters
-from distill.deployment.interface import VideoInterface, numbered_classes
+from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import ModelRuntime, load_runtime
 from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.network import build_network
+from distill.settings.class_names import numbered_classes
 from distill.settings.run import NetworkSettings
 from distill.settings.schema import DataSchema
 

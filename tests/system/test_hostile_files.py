@@ -10,13 +10,14 @@ import pytest
 
 from distill.datasets.budget_shards import BudgetShards, KeptFrames
 from distill.deployment.archive import write_archive
-from distill.deployment.interface import read_class_names, read_interface
+from distill.deployment.interface import read_interface
 from distill.evaluation.cascade import Cascade
 from distill.evaluation.metrics_files import read_named_scores
 from distill.evaluation.prediction_files.conversion import parse_json_line
 from distill.evaluation.prediction_files.files import read_predictions
 from distill.models.frame_budget import FrameBudget
 from distill.networks.ensemble_file import Ensemble
+from distill.settings.class_names import read_class_names
 from distill.settings.schema import make_schema
 from distill.system.small_files import parse_json_object
 from distill.system.typed_json import read_dataclass

@@ -98,7 +98,7 @@ class LoadRequests:
         frames: np.ndarray = self._random.integers(0, 256, (held, width))
         frames = frames.astype(np.uint8)
         if encoded:
-            value = _encode(frames)
+            value = _encode(frames.astype(self._predictor.frame_type))
         elif self._random.random() < 0.3:
             frames = self._random.uniform(-2, 2, (held, width)).round(3)
             value = frames.tolist()
@@ -159,13 +159,11 @@ class LoadRequests:
             value = values if key == "features" else [values]
             yield kind, {"instances": [{key: value}]}
         if key == "frames":
-            most = self._predictor.max_frames
-            yield (
-                "too many frames",
-                {"instances": [{key: [frame] * (most + 1)}]},
-            )
-            yield "no byte", {"instances": [{key: [[256] * width]}]}
-            yield "out of range", {"instances": [{key: [[2.5] * width]}]}
+            yield "no frames", {"instances": [{key: []}]}
+            if self._predictor.frame_type == "uint8":
+                yield "no byte", {"instances": [{key: [[256] * width]}]}
+                far = [1e6] * width
+                yield "out of range", {"instances": [{key: [far]}]}
             too_long = {key: [frame], "num_frames": 2}
             yield "num_frames too great", {"instances": [too_long]}
 
