@@ -26,6 +26,7 @@ VERB_GROUPS = {
     },
     "Data": {
         "make_synthetic_data": "Write a synthetic data set.",
+        "pack": "Pack arrays (NumPy, HDF5, Parquet) into records to train on.",
         "download_yt8m": "Download YouTube-8M.",
         "check_data": "Check every record of a data set.",
         "write_budget_shards": "Write shards of a frame budget's frames alone.",

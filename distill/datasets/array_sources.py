@@ -1,0 +1,352 @@
+"""Videos as arrays in files of four kinds: NumPy, HDF5, Parquet, CSV.
+
+Each source can be iterated several times and holds one video in memory.
+"""
+
+import csv
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from distill.datasets.array_videos import ArrayVideo
+from distill.system.extras import import_extra
+
+# Names beside those of the features.
+_ID, _LABELS, _SPLIT, _PATH = "id", "labels", "split", "path"
+# Name of a single array that has none.
+_UNNAMED = "frames"
+_ARRAY_SUFFIXES = (".npy", ".npz")
+_ROWS_AT_ONCE = 16
+
+
+class ArraySource:
+    """The videos of a file or a folder.
+
+    Args:
+      path: The file or folder.
+      feature_names: The features that will be taken; empty for all.
+    """
+
+    def __init__(self, path: Path, feature_names: tuple[str, ...]):
+        self.path = path
+        self.feature_names = feature_names
+
+    def __iter__(self) -> Iterator[ArrayVideo]:
+        """Yields the videos; ValueError if one cannot be read."""
+        raise NotImplementedError
+
+    @property
+    def _single(self) -> str:
+        """Name of an array without one."""
+        names = self.feature_names
+        return names[0] if len(names) == 1 else _UNNAMED
+
+    def _load(self, file: Path) -> dict[str, np.ndarray]:
+        """Returns the arrays of an .npy or .npz file by name."""
+        wanted = {*self.feature_names, _LABELS}
+        try:
+            # NumPy itself would leave a damaged file open.
+            with open(file, "rb") as opened:
+                loaded = np.load(opened, allow_pickle=False)
+                if isinstance(loaded, np.ndarray):
+                    return {self._single: loaded}
+                return {
+                    name: loaded[name]
+                    for name in loaded.files
+                    if not self.feature_names or name in wanted
+                }
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise ValueError(f"{file} cannot be read: {error}") from error
+
+
+class ArrayFolder(ArraySource):
+    """A folder of .npy and .npz files, one a video.
+
+    The labels are the array `labels` of an .npz, or the name of the folder
+    that a file lies in. The id is the path in the folder, without its suffix.
+    """
+
+    def __iter__(self) -> Iterator[ArrayVideo]:
+        """Yields the videos in the order of their paths."""
+        files = sorted(
+            path
+            for path in self.path.rglob("*")
+            if path.suffix in _ARRAY_SUFFIXES
+        )
+        if not files:
+            raise ValueError(f"{self.path} holds no .npy or .npz file.")
+        for file in files:
+            features = self._load(file)
+            inside = file.relative_to(self.path)
+            labels: Any = features.pop(_LABELS, None)
+            if labels is None:
+                if len(inside.parts) != 2:
+                    raise ValueError(
+                        f"{file} has no labels: store them in an .npz as "
+                        f"{_LABELS!r}, put the file in a folder of its class, "
+                        f"{self.path}/CLASS/{file.name}, or write a CSV "
+                        "manifest."
+                    )
+                labels = inside.parts[0]
+            name = inside.with_suffix("").as_posix()
+            yield ArrayVideo(name, features, labels, place=str(file))
+
+
+class Hdf5Source(ArraySource):
+    """An HDF5 file with a dataset, or a group of datasets, a video.
+
+    The labels are the attribute `labels` or, of a group, the dataset `labels`;
+    the split is the attribute `split`.
+    """
+
+    def __iter__(self) -> Iterator[ArrayVideo]:
+        """Yields the videos in the order of their names."""
+        try:
+            file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise ValueError(f"{self.path} cannot be read: {error}") from error
+        with file:
+            for name in file:
+                place = f"{self.path}, {name!r}"
+                try:
+                    arrays, attributes = self._read(file[name])
+                except (KeyError, OSError, TypeError) as error:
+                    raise ValueError(
+                        f"{place} cannot be read: {error}"
+                    ) from error
+                labels = arrays.pop(_LABELS, attributes.get(_LABELS))
+                if labels is None:
+                    raise ValueError(
+                        f"{place} has no {_LABELS!r}, an attribute or a "
+                        "dataset of its group."
+                    )
+                split = attributes.get(_SPLIT, "")
+                if isinstance(split, bytes):
+                    split = split.decode()
+                yield ArrayVideo(name, arrays, labels, split, place)
+
+    def _read(self, item: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns the arrays and the attributes of a video."""
+        attributes = dict(item.attrs)
+        if isinstance(item, h5py.Dataset):
+            return {self._single: item[()]}, attributes
+        wanted = {*self.feature_names, _LABELS}
+        arrays = {
+            name: dataset[()]
+            for name, dataset in item.items()
+            if not self.feature_names or name in wanted
+        }
+        return arrays, attributes
+
+
+class ParquetSource(ArraySource):
+    """A Parquet file with a row a video.
+
+    Columns: `id`, `labels` (a number, a name or a list of them), a list of
+    frames, each a list of numbers, for every feature, and perhaps `split`.
+    """
+
+    def __iter__(self) -> Iterator[ArrayVideo]:
+        """Yields the videos in the order of the rows."""
+        parquet = import_extra("pyarrow.parquet", "parquet")
+        try:
+            file = parquet.ParquetFile(self.path)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.path} cannot be read: {error}") from error
+        with file:
+            schema = file.schema_arrow
+            for name in (_ID, _LABELS, *self.feature_names):
+                if name not in schema.names:
+                    raise ValueError(
+                        f"{self.path} has no column {name!r}; it has "
+                        f"{schema.names}."
+                    )
+            names = self.feature_names or tuple(
+                name
+                for name in schema.names
+                if name != _LABELS and _is_list_of_lists(schema.field(name))
+            )
+            read = [_ID, _LABELS, *names]
+            if _SPLIT in schema.names:
+                read.append(_SPLIT)
+            number = 0
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=read):
+                columns = {name: batch.column(name) for name in read}
+                for index in range(batch.num_rows):
+                    row = {name: columns[name][index] for name in read}
+                    place = f"{self.path}, row {number}"
+                    yield _read_row(row, names, place)
+                    number += 1
+
+
+def _is_list_of_lists(field: Any) -> bool:
+    types = import_extra("pyarrow.types", "parquet")
+
+    def is_list(kind: Any) -> bool:
+        return (
+            types.is_list(kind)
+            or types.is_large_list(kind)
+            or types.is_fixed_size_list(kind)
+        )
+
+    return is_list(field.type) and is_list(field.type.value_type)
+
+
+def _read_row(
+    row: dict[str, Any], names: tuple[str, ...], place: str
+) -> ArrayVideo:
+    """Returns the video of a row of Arrow's scalars."""
+    video_id = row[_ID].as_py()
+    if video_id is None:
+        raise ValueError(f"{place}: the id is null.")
+    place += f" ({video_id})"
+    try:
+        features = {name: _read_frames(row[name]) for name in names}
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}.") from error
+    labels = row[_LABELS].as_py()
+    split = row[_SPLIT].as_py() if _SPLIT in row else ""
+    return ArrayVideo(
+        str(video_id),
+        features,
+        [] if labels is None else labels,
+        split or "",
+        place,
+    )
+
+
+def _read_frames(value: Any) -> np.ndarray:
+    """Returns `[frames, size]` of a list of lists of numbers."""
+    frames = value.values
+    if frames is None or frames.null_count:
+        raise ValueError("a list of frames, or a frame, is null")
+    compute = import_extra("pyarrow.compute", "parquet")
+    widths = set(compute.list_value_length(frames).to_pylist())
+    if len(widths) > 1:
+        raise ValueError(f"its frames differ in width: {sorted(widths)}")
+    numbers = frames.flatten().to_numpy(zero_copy_only=False)
+    return numbers.reshape(len(frames), widths.pop() if widths else 0)
+
+
+class ManifestSource(ArraySource):
+    """A CSV file with a line a video.
+
+    Columns: `path`, an .npy or .npz file beside the manifest, or in its place
+    `id` and an .npy file for every feature; `labels`, separated by semicolons;
+    perhaps `id` and `split`.
+    """
+
+    def __iter__(self) -> Iterator[ArrayVideo]:
+        """Yields the videos in the order of the lines."""
+        with open(self.path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            try:
+                columns = list(reader.fieldnames or [])
+                self._check_columns(columns)
+                for row in reader:
+                    place = f"{self.path}, line {reader.line_num}"
+                    yield self._read_row(row, columns, place)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise ValueError(
+                    f"{self.path}, line {reader.line_num}: {error}."
+                ) from error
+
+    def _check_columns(self, columns: list[str]) -> None:
+        others = [_PATH] if _PATH in columns else [_ID, *self.feature_names]
+        for name in (_LABELS, *others):
+            if name not in columns:
+                raise ValueError(
+                    f"{self.path} has no column {name!r}; its first line names "
+                    f"{columns}, and must name path,labels or id,labels and "
+                    "the features."
+                )
+
+    def _read_row(
+        self, row: dict[str, Any], columns: list[str], place: str
+    ) -> ArrayVideo:
+        if None in row or None in row.values():
+            raise ValueError(
+                f"{place}: it must have {len(columns)} fields, as the first "
+                "line has."
+            )
+        labels = [label.strip() for label in row[_LABELS].split(";")]
+        try:
+            features = self._read_features(row, columns)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+        video_id = row.get(_ID) or str(Path(row[_PATH]).with_suffix(""))
+        return ArrayVideo(
+            video_id,
+            features,
+            [label for label in labels if label],
+            row.get(_SPLIT, ""),
+            f"{place} ({video_id})",
+        )
+
+    def _read_features(
+        self, row: dict[str, str], columns: list[str]
+    ) -> dict[str, np.ndarray]:
+        folder = self.path.parent
+        if _PATH in row:
+            features = self._load(folder / row[_PATH])
+            features.pop(_LABELS, None)
+            return features
+        names = self.feature_names or tuple(
+            name for name in columns if name not in (_ID, _LABELS, _SPLIT)
+        )
+        features = {}
+        for name in names:
+            arrays = self._load(folder / row[name])
+            if len(arrays) != 1:
+                raise ValueError(
+                    f"{folder / row[name]} holds the arrays {sorted(arrays)}, "
+                    f"not one alone for {name!r}."
+                )
+            features[name] = next(iter(arrays.values()))
+        return features
+
+
+_BY_SUFFIX = {
+    ".csv": ManifestSource,
+    ".h5": Hdf5Source,
+    ".hdf5": Hdf5Source,
+    ".parquet": ParquetSource,
+}
+
+
+def open_arrays(
+    path: str | Path, feature_names: tuple[str, ...] = ()
+) -> ArraySource:
+    """Returns the videos of a folder or a file, by its suffix.
+
+    Args:
+      path: A folder of .npy or .npz files, or a file that ends in .h5, .hdf5,
+        .parquet or .csv.
+      feature_names: The features that will be taken; empty for all. A single
+        name also names arrays without one.
+
+    Raises:
+      ValueError: There is no such file, or its suffix is another.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"There is no {path}.")
+    if path.is_dir():
+        return ArrayFolder(path, feature_names)
+    if path.suffix not in _BY_SUFFIX:
+        raise ValueError(
+            f"{path} is neither a folder of .npy or .npz files nor a file that "
+            f"ends in {', '.join(_BY_SUFFIX)}."
+        )
+    return _BY_SUFFIX[path.suffix](path, feature_names)
