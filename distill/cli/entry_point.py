@@ -153,10 +153,20 @@ def start_tensorflow(
 
     The messages of TensorFlow's C++ code are shown with `--verbosity=1`, or
     after an error, alone.
+
+    Raises:
+      ValueError: TensorFlow is not installed.
     """
     shows_all = logging.get_verbosity() >= logging.DEBUG
     nothing = contextlib.nullcontext()
     with nothing if shows_all else standard_error_kept_back():
-        from distill.distributed.devices import choose_devices
+        try:
+            from distill.distributed.devices import choose_devices
+        except ModuleNotFoundError as error:
+            # requirements-serve.txt leaves TensorFlow and Keras out.
+            raise ValueError(
+                f"{error.name} is not installed: `pip install -e .` installs "
+                "what this needs."
+            ) from error
 
         return choose_devices(gpu, strategy, deterministic)

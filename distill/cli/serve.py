@@ -1,9 +1,15 @@
 """Serves a trained model over HTTP, in TensorFlow Serving's REST form."""
 
+import functools
+from typing import TYPE_CHECKING
+
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
 from distill.settings.service import ServiceOptions
+
+if TYPE_CHECKING:
+    from distill.predictor import Predictor
 
 OWN_FLAGS = (
     Flag("artifact", "The exported model, or a checkpoint."),
@@ -13,19 +19,31 @@ OWN_FLAGS = (
 FLAG_GROUPS = (OWN_FLAGS, specs(ServiceOptions), groups.GPU)
 
 
-def main() -> None:
+def main() -> int:
     """Serves --artifact until SIGTERM or SIGINT."""
     require("artifact")
     from distill.system.extras import import_extra
 
     options = read(ServiceOptions)
-    for module in ("orjson", "starlette", "uvicorn"):
+    for module in ("orjson", "prometheus_client", "starlette", "uvicorn"):
         import_extra(module, "serve")
-    from distill.serving.server import open_socket, serve
+    from distill.serving.server import announce, open_socket, serve
 
     listener = open_socket(FLAGS.host, FLAGS.port)
-    if not FLAGS.artifact.endswith((".onnx", ".tflite")):
-        start_tensorflow(FLAGS.gpu)
+    load = functools.partial(load_predictor, FLAGS.artifact, FLAGS.gpu)
+    say = functools.partial(announce, listener, options, FLAGS.artifact)
+    if options.workers == 1:
+        serve(load(), options, listener, lambda server: say())
+        return 0
+    from distill.serving.workers import serve_in_workers
+
+    return serve_in_workers(load, options, listener, say)
+
+
+def load_predictor(artifact: str, gpu: int | None) -> "Predictor":
+    """Loads a network; starts TensorFlow where its file needs that."""
+    if not artifact.endswith((".onnx", ".tflite")):
+        start_tensorflow(gpu)
     from distill.predictor import Predictor
 
-    serve(Predictor.load(FLAGS.artifact), options, listener, FLAGS.artifact)
+    return Predictor.load(artifact)

@@ -24,7 +24,8 @@ class Batcher:
 
     A batch starts when it is full, or when its first video has waited for the
     delay, in seconds; videos keep their order. The model takes videos to
-    `[videos, classes]`. Use it as an async context manager in the event loop.
+    `[videos, classes]`. `note_waiting` is told the number of waiting videos
+    when it changes. Use it as an async context manager in the event loop.
     """
 
     _task: asyncio.Task
@@ -35,12 +36,14 @@ class Batcher:
         max_batch_size: int,
         batch_delay: float,
         max_queue: int,
+        note_waiting: Callable[[int], None] = lambda number: None,
     ):
         self.max_queue = max_queue
         self.predicting = False
         self._predict = predict
         self._max_batch_size = max_batch_size
         self._batch_delay = batch_delay
+        self._note_waiting = note_waiting
         self._waiting: collections.deque[_Waiting] = collections.deque()
         self._changed = asyncio.Event()
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "model")
@@ -72,6 +75,7 @@ class Batcher:
         now = loop.time()
         waiting = [_Waiting(v, loop.create_future(), now) for v in videos]
         self._waiting.extend(waiting)
+        self._note_waiting(len(self._waiting))
         self._changed.set()
         results = [one.result for one in waiting]
         await asyncio.gather(*results, return_exceptions=True)
@@ -103,6 +107,7 @@ class Batcher:
             waiting = self._waiting.popleft()
             if not waiting.result.done():
                 batch.append(waiting)
+        self._note_waiting(len(self._waiting))
         return batch
 
     async def _predict_batch(self, batch: list[_Waiting]) -> None:

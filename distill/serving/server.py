@@ -7,12 +7,13 @@ import socket
 import sys
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import uvicorn
 
+from distill.serving.request_monitor import start_access_log
 from distill.serving.service import Service
 from distill.settings.service import ServiceOptions
 
@@ -50,22 +51,42 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def announce(
+    listener: socket.socket, options: ServiceOptions, model: str
+) -> None:
+    """Prints the line that says that the service of a model is ready."""
+    host, port = listener.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
+    print(
+        f"serving {model} at http://{host}:{port}/v1/models/"
+        f"{options.model_name}",
+        flush=True,
+    )
+
+
 def serve(
     predictor: "Predictor",
     options: ServiceOptions,
     listener: socket.socket,
-    model: str,
+    when_ready: Callable[["Server"], None],
 ) -> None:
-    """Answers requests until SIGTERM or SIGINT.
+    """Answers requests in this process until SIGTERM or SIGINT.
 
     Then it stops listening, answers the accepted requests and returns. If the
     model does not finish within the timeout, the process exits with status 1.
-    The line that announces readiness calls the model by the name `model`.
+
+    Args:
+      predictor: The model.
+      options: The service's name and limits.
+      listener: A socket of `open_socket`; it is closed in the end.
+      when_ready: Called in the event loop when requests are answered.
     """
     # A broken model fails here, before the service is announced.
     width = predictor.num_features
     shape = [1, width] if predictor.frame_features else [width]
     predictor.probabilities([predictor.check(np.zeros(shape, np.uint8))])
+    if options.access_log:
+        start_access_log()
     service = Service(predictor, options)
     config = uvicorn.Config(
         service.app,
@@ -80,7 +101,7 @@ def serve(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=options.stop_timeout_seconds,
     )
-    _Server(config, service, model).run([listener])
+    Server(config, service, when_ready).run([listener])
     if service.batcher.predicting:
         # A normal exit would wait for the model's thread.
         print(
@@ -92,30 +113,29 @@ def serve(
         os._exit(1)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Uvicorn's server, which announces its stop and ends with status 0.
 
     Uvicorn's own raises the signal again once it has stopped; that would kill
     the process.
     """
 
-    def __init__(self, config: uvicorn.Config, service: Service, model: str):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        when_ready: Callable[["Server"], None],
+    ):
         super().__init__(config)
         self._service = service
-        self._model = model
+        self._when_ready = when_ready
         self._stop_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts listening and announces it."""
+        """Starts listening and says so."""
         await super().startup(sockets)
         if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            host = f"[{host}]" if ":" in host else host
-            print(
-                f"serving {self._model} at http://{host}:{port}/v1/models/"
-                f"{self._service.options.model_name}",
-                flush=True,
-            )
+            self._when_ready(self)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -131,10 +151,15 @@ class _Server(uvicorn.Server):
         """Begins to stop; a second signal skips the delay."""
         if self._service.stopping:
             super().handle_exit(sig, frame)
-            return
-        self._service.stopping = True
-        delay = self._service.options.stop_delay_seconds
-        self._stop_at = time.monotonic() + delay
+        else:
+            self.begin_stop()
+
+    def begin_stop(self) -> None:
+        """Begins to stop, unless that has begun already."""
+        if not self._service.stopping:
+            self._service.stopping = True
+            delay = self._service.options.stop_delay_seconds
+            self._stop_at = time.monotonic() + delay
 
     async def on_tick(self, counter: int) -> bool:
         """Returns whether to stop."""

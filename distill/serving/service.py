@@ -8,8 +8,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,6 +19,8 @@ from starlette.routing import Route
 from distill.serving import answers, predict_requests
 from distill.serving.batching import Batcher
 from distill.serving.bodies import BodyReader, ClosingResponse
+from distill.serving.metrics import CONTENT_TYPE, ServiceMetrics
+from distill.serving.request_monitor import RequestMonitor
 from distill.settings.service import ServiceOptions
 
 if TYPE_CHECKING:
@@ -42,19 +46,24 @@ class Service:
         self.stopping = False
         self._predictor = predictor
         self._bodies = BodyReader(options.max_body_bytes)
+        self._metrics = ServiceMetrics(options.max_batch_size)
         self.batcher = Batcher(
-            predictor.probabilities,
+            self._predict_videos,
             options.max_batch_size,
             options.batch_delay_ms / 1000,
             options.max_queue,
+            self._metrics.queue_videos.set,
         )
         self._parsers = concurrent.futures.ThreadPoolExecutor(2, "parser")
         handlers: dict[Any, Callable] = {
             HTTPException: self._answer_error,
             Exception: self._answer_fault,
         }
+        routes = self._routes()
+        paths = [route.path for route in routes]
         self.app = Starlette(
-            routes=self._routes(),
+            routes=routes,
+            middleware=[Middleware(RequestMonitor, self._metrics, paths)],
             lifespan=self._lifespan,
             exception_handlers=handlers,
         )
@@ -62,7 +71,10 @@ class Service:
 
     def _routes(self) -> list[Route]:
         model = f"/v1/models/{self.options.model_name}"
-        routes = [Route("/healthz", self._health)]
+        routes = [
+            Route("/healthz", self._health),
+            Route("/metrics", self._render_metrics),
+        ]
         for place in (model, f"{model}/versions/{answers.VERSION}"):
             routes += [
                 Route(f"{place}:predict", self._predict, methods=["POST"]),
@@ -83,6 +95,9 @@ class Service:
         if self.stopping:
             return JSONResponse({"error": "The service is stopping."}, 503)
         return JSONResponse({"status": "ok"})
+
+    async def _render_metrics(self, request: Request) -> Response:
+        return Response(self._metrics.render(), media_type=CONTENT_TYPE)
 
     async def _status(self, request: Request) -> Response:
         return JSONResponse(answers.model_status(self.stopping))
@@ -121,7 +136,7 @@ class Service:
                 )
             except ValueError as error:
                 raise HTTPException(400, str(error)) from error
-        num_videos = len(asked.videos)
+        request.state.num_videos = num_videos = len(asked.videos)
         if num_videos > self.options.max_queue:
             raise HTTPException(
                 413,
@@ -145,6 +160,10 @@ class Service:
             top_k,
         )
         return Response(content, media_type="application/json")
+
+    def _predict_videos(self, videos: list[np.ndarray]) -> np.ndarray:
+        self._metrics.batch_videos.observe(len(videos))
+        return self._predictor.probabilities(videos)
 
     async def _run(self, is_small: bool, function: Callable, *args: Any) -> Any:
         """Calls a function here if its work is small, else in a thread."""

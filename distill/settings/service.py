@@ -24,6 +24,16 @@ class ServiceOptions:
     max_queue: int = option(
         1024, "Videos that may wait; beyond: status 503.", minimum=1
     )
+    workers: int = option(
+        1,
+        "Processes that answer, each with its own copy of the model.",
+        minimum=1,
+    )
+    access_log: bool = option(
+        False,
+        "Print a line a request: time, client, method, path, status, videos, "
+        "milliseconds.",
+    )
     stop_delay_seconds: float = option(
         0.0,
         "From SIGTERM on, seconds in which requests are still accepted while "

@@ -3,14 +3,17 @@
 import contextlib
 import http.client
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 from fake_predictor import PREDICT, constant
-from server_process import server
+from server_process import HERE, ROOT, server
 
 from distill.serving.server import open_socket
 
@@ -135,6 +138,20 @@ def test_answers_do_not_wait_for_the_clients_acknowledgement():
             request(connection)
         # 40 ms each where TCP_NODELAY is not set.
         assert time.perf_counter() - start < 0.8
+
+
+def test_a_checkpoint_without_tensorflow_is_an_error_of_one_line():
+    program = [sys.executable, str(HERE / "fake_server.py")]
+    done = subprocess.run(
+        [*program, "--artifact=student.h5", "--port=0"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{HERE}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "is not installed: `pip install -e .` installs what" in line
 
 
 def test_a_taken_or_missing_address_is_an_error_of_one_line():

@@ -1,0 +1,80 @@
+"""Counts, times and sizes of the service, in Prometheus's text form."""
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+# Where it is set before prometheus_client is imported, processes count in
+# files of this directory.
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.0025, *Histogram.DEFAULT_BUCKETS)
+
+
+class ServiceMetrics:
+    """The metrics of a service.
+
+    Attributes:
+      batch_videos: Histogram of the videos of a call of the model.
+      queue_videos: Gauge of the videos that wait for the model.
+    """
+
+    def __init__(self, max_batch_size: int):
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "distill_requests",
+            "Requests by path and status; an unknown path is 'other'.",
+            ["path", "status"],
+            registry=registry,
+        )
+        self._videos = Counter(
+            "distill_videos",
+            "Videos of requests that were answered with 200.",
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "distill_request_seconds",
+            "Seconds from a request's head to the end of its answer.",
+            ["path"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.batch_videos = Histogram(
+            "distill_batch_videos",
+            "Videos of a call of the model.",
+            buckets=[
+                2**n for n in range((max_batch_size - 1).bit_length() + 1)
+            ],
+            registry=registry,
+        )
+        self.queue_videos = Gauge(
+            "distill_queue_videos",
+            "Videos that wait for the model.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+    def count_request(
+        self, path: str, status: int, num_videos: int, seconds: float
+    ) -> None:
+        """Counts an answered request."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+        if status == 200:
+            self._videos.inc(num_videos)
+
+    def render(self) -> bytes:
+        """Returns the metrics, of all processes where there are several."""
+        registry = self._registry
+        if DIRECTORY_VARIABLE in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        return generate_latest(registry)
