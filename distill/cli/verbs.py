@@ -23,6 +23,7 @@ VERB_GROUPS = {
     "Deploy": {
         "export": "Export a network to SavedModel, Keras, ONNX and LiteRT.",
         "serve": "Serve a network over HTTP.",
+        "package": "Write an exported network as a folder for a model hub.",
     },
     "Data": {
         "make_synthetic_data": "Write a synthetic data set.",

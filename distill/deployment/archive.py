@@ -7,10 +7,9 @@ model, at most 1 GB.
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
 
 from distill.deployment.artifacts import count_bytes
-from distill.deployment.interface import CARD, read_card
+from distill.deployment.interface import CARD, artifact_rows, read_card
 from distill.models.argument_checks import check_choice
 from distill.settings.class_names import CLASS_NAMES
 from distill.system.atomic_files import replace_atomically
@@ -26,7 +25,7 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
     """
     directory = Path(directory)
     card = read_card(directory, ["interface", "network"])
-    names = _list_artifacts(directory, card)
+    names = list(artifact_rows(directory, card))
     check_choice("archive", artifact, names)
     schema, network = card["interface"]["schema"], card["network"]
     flags = {
@@ -53,17 +52,3 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
                 f"--max_bytes={max_bytes:,}: {', '.join(sizes)}."
             )
     return f"{target}: {size:,} bytes"
-
-
-def _list_artifacts(directory: Path, card: dict[str, Any]) -> list[str]:
-    try:
-        names = [row["path"] for row in card["artifacts"]]
-        are_files = all(name == Path(name).name for name in names)
-    except (KeyError, TypeError):
-        are_files = False
-    if not are_files:
-        raise ValueError(
-            f"{directory / CARD} is not an export's card: its artifacts are "
-            "not files beside it."
-        )
-    return names

@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from distill.deployment.interface import CARD
 from distill.reporting.machine import describe_machine
 
 _RUNTIMES = ("onnxruntime", "tf2onnx", "ai-edge-litert")
@@ -46,9 +47,14 @@ def environment() -> dict[str, str]:
 
 def write_card(directory: Path, card: dict[str, Any]) -> None:
     """Writes `card.json` and `card.md` into an export's directory."""
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (directory / "card.json").write_text(text, encoding="utf-8")
+    write_json(directory / CARD, card)
     (directory / "card.md").write_text(card_text(card), encoding="utf-8")
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Writes a file of JSON that people read too."""
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
 
 
 def card_text(card: dict[str, Any]) -> str:

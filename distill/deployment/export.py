@@ -22,7 +22,7 @@ from distill.deployment.comparison import (
     to_arrays,
 )
 from distill.deployment.converted_formats import quiet_converters
-from distill.deployment.interface import CARD, VideoInterface
+from distill.deployment.interface import CARD, EXAMPLE, VideoInterface
 from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
 from distill.models.preprocessing import dequantize
@@ -31,7 +31,6 @@ from distill.settings.class_names import CLASS_NAMES, write_class_names
 from distill.system.atomic_files import replace_directory
 
 FORMAT = "distill-export-1"
-EXAMPLE = "example.npz"
 _CHECKED_RECORDS = 4
 
 

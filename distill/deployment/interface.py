@@ -15,6 +15,7 @@ from distill.system.small_files import read_json_object
 from distill.system.typed_json import read_dataclass
 
 CARD = "card.json"
+EXAMPLE = "example.npz"
 # Values outside the range are clipped, as `distill pack` does. A video with
 # this share of them has another scale.
 _REFUSED_SHARE = 0.5
@@ -175,11 +176,29 @@ def read_card(directory: Path, parts: Sequence[str]) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise _missing_file(error) from error
     except ValueError as error:
-        raise _bad_card(directory, error) from error
+        raise bad_card(directory, error) from error
     for part in parts:
         if not isinstance(fields.get(part), dict):
-            raise _bad_card(directory, f"no {part!r}")
+            raise bad_card(directory, f"no {part!r}")
     return fields
+
+
+def artifact_rows(
+    directory: Path, card: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Returns a card's rows of the artifacts, by their names.
+
+    Raises:
+      ValueError: The artifacts are not files beside the card.
+    """
+    try:
+        rows = {row["path"]: row for row in card["artifacts"]}
+        are_files = all(name == Path(name).name for name in rows)
+    except (KeyError, TypeError):
+        are_files = False
+    if not are_files:
+        raise bad_card(directory, "its artifacts are not files beside it")
+    return rows
 
 
 def read_interface(directory: Path) -> VideoInterface:
@@ -195,7 +214,7 @@ def read_interface(directory: Path) -> VideoInterface:
             for key, kind in (("schema", DataSchema), ("budget", FrameBudget))
         )
     except ValueError as error:
-        raise _bad_card(directory, error) from error
+        raise bad_card(directory, error) from error
     try:
         names = read_class_names(directory / CLASS_NAMES, schema.num_classes)
     except FileNotFoundError as error:
@@ -203,7 +222,8 @@ def read_interface(directory: Path) -> VideoInterface:
     return VideoInterface(schema, budget, names)
 
 
-def _bad_card(directory: Path, reason: object) -> ValueError:
+def bad_card(directory: Path, reason: object) -> ValueError:
+    """Returns the error that says why an export's card cannot be used."""
     return ValueError(f"{directory / CARD} is not an export's card: {reason}.")
 
 

@@ -5,12 +5,14 @@ import pathlib
 import platform
 import re
 
-import keras
 import numpy as np
 
 
 def describe_machine() -> dict[str, str]:
     """Returns processor, cores, system and the versions of the libraries."""
+    # The cards of exports are read without Keras.
+    import keras
+
     backend = keras.backend.backend()
     return {
         "processor": _processor(),

@@ -104,7 +104,9 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
+def replace_directory(
+    path: str | Path, mark: str | None = None
+) -> Iterator[Path]:
     """Gives a temporary directory that becomes `path` when the body ends.
 
     Only one process at a time replaces a directory; others are locked out.
@@ -112,7 +114,8 @@ def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
     Args:
       path: The directory; an old one is replaced if it is empty or holds the
         file `mark`.
-      mark: Name of a file that every such directory holds.
+      mark: Name of a file that every such directory holds; None where only an
+        empty one is replaced.
 
     Raises:
       ValueError: Something else has that name, or another process replaces
@@ -123,10 +126,11 @@ def replace_directory(path: str | Path, mark: str) -> Iterator[Path]:
     with DirectoryLock(path, path.with_name(f".{path.name}.lock")):
         _clear_directories(path)
         is_empty = path.is_dir() and not any(path.iterdir())
-        if path.exists() and not (is_empty or (path / mark).is_file()):
+        is_ours = mark is not None and (path / mark).is_file()
+        if path.exists() and not (is_empty or is_ours):
+            reason = "is not empty" if mark is None else f"holds no {mark}"
             raise ValueError(
-                f"{path} would be replaced, but holds no {mark}: give a new "
-                "directory."
+                f"{path} would be replaced, but {reason}: give a new directory."
             )
         temporary = _temporary_name(path)
         try:

@@ -209,7 +209,8 @@ def write_export(
 ) -> Path:
     """Exports a student in float32 and returns the directory."""
     names = numbered_classes(num_classes)
-    export = Export(str(checkpoint), "student", network, reader, "", names)
+    files = "validate-*.tfrecord"
+    export = Export(str(checkpoint), "student", network, reader, files, names)
     list(export.write(directory, choose_kinds(formats, ["float32"])))
     return directory
 

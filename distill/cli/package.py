@@ -1,0 +1,23 @@
+"""Writes a folder of an exported network for Hugging Face's model hub."""
+
+from distill.cli.settings_flags import FLAGS, Flag, require
+
+OWN_FLAGS = (
+    Flag("artifact", "The artifact, in the directory of its export."),
+    Flag("output_dir", "Folder to write; it must be new or empty."),
+    Flag(
+        "license",
+        "The hub's identifier of a license, such as apache-2.0; none: the "
+        "folder names no license.",
+    ),
+)
+FLAG_GROUPS = (OWN_FLAGS,)
+
+
+def main() -> None:
+    """Writes --output_dir; uploads nothing."""
+    require("artifact", "output_dir")
+    from distill.deployment.package import write_package
+
+    write_package(FLAGS.artifact, FLAGS.output_dir, FLAGS.license)
+    print(f"{FLAGS.output_dir}: {FLAGS.artifact} with its card")
