@@ -1,7 +1,10 @@
 """Copies the student out of a run's checkpoint."""
 
+from pathlib import Path
+
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
+from distill.cli.next_command import next_command
 from distill.cli.settings_flags import FLAGS, require
 
 FLAG_GROUPS = (
@@ -15,8 +18,17 @@ def main() -> None:
     require("student_checkpoint")
 
     start_tensorflow(gpu=-1)
-    from distill.checkpoints.checkpoint import choose_checkpoint
+    from distill.checkpoints.checkpoint import choose_checkpoint, read_settings
     from distill.checkpoints.conversion import convert_to_student
 
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
-    print(*convert_to_student(checkpoint, FLAGS.student_checkpoint), sep="\n")
+    student = FLAGS.student_checkpoint
+    print(*convert_to_student(checkpoint, student), sep="\n")
+    trained = read_settings(student).training
+    directory = str(Path(student).parent / "finetuned")
+    command = next_command(
+        "finetune",
+        {"train_dir": directory, "student_checkpoint": student},
+        {"train_data_pattern": trained.train_data_pattern},
+    )
+    print(f"result: {student}", f"next: {command}", sep="\n")

@@ -157,9 +157,14 @@ def start_tensorflow(
     Raises:
       ValueError: TensorFlow is not installed.
     """
+    from distill.reporting.console import spinner
+
     shows_all = logging.get_verbosity() >= logging.DEBUG
     nothing = contextlib.nullcontext()
-    with nothing if shows_all else standard_error_kept_back():
+    with (
+        spinner("TensorFlow starts"),
+        nothing if shows_all else standard_error_kept_back(),
+    ):
         try:
             from distill.distributed.devices import choose_devices
         except ModuleNotFoundError as error:

@@ -1,10 +1,12 @@
 """The settings of a run, read from the flags."""
 
 import dataclasses
+import sys
 from typing import Any
 
 from distill.cli.flag_groups import STUDENT_PREFIX
-from distill.cli.settings_flags import FLAGS, given, read, require
+from distill.cli.next_command import next_command
+from distill.cli.settings_flags import FLAGS, flag_value, given, read, require
 from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.ensemble_file import Ensemble, is_ensemble
@@ -199,6 +201,13 @@ def start_workers() -> Any:
     return start_tensorflow(FLAGS.gpu, FLAGS.strategy, FLAGS.deterministic)
 
 
+def start_run() -> Any:
+    """Names the run at once, then starts TensorFlow as `start_workers` does."""
+    # TensorFlow takes seconds to start.
+    print(f"{sys.argv[0]}, {FLAGS.train_dir}: TensorFlow starts", flush=True)
+    return start_workers()
+
+
 def class_names(num_classes: int) -> tuple[str, ...]:
     """Returns the classes' names that the flag gives, or their numbers."""
     from distill.settings.class_names import numbered_classes, read_class_names
@@ -222,4 +231,43 @@ def train(settings: RunSettings, workers: Any) -> int:
             FLAGS.on_bad_record,
         )
     run = TrainingRun(settings, read(RunOptions), export, workers)
-    return 0 if run.train() else 1
+    if not run.train():
+        return 1
+    if workers.is_chief:
+        _print_ending(settings, run)
+    return 0
+
+
+def _print_ending(settings: RunSettings, run: Any) -> None:
+    """Prints the results, the best score and the command that follows."""
+    from distill.training.run_state import BEST_NAME
+
+    result, gap = str(run.state.newest()), run.progress.best_gap
+    best = None if gap is None else f"{FLAGS.train_dir}/{BEST_NAME}"
+    print(f"result: {result}")
+    if best is not None:
+        print(f"best: {best}, validation GAP {gap:.4f}")
+    if settings.autoencoder is None:
+        print(f"next: {_following_command(settings, result, best)}")
+
+
+def _following_command(
+    settings: RunSettings, result: str, best: str | None
+) -> str:
+    directory = FLAGS.train_dir
+    chosen = {"checkpoint": best or result}
+    if settings.distillation is not None:
+        student = f"{directory}/student.h5"
+        return next_command("convert", chosen, {"student_checkpoint": student})
+    if flag_value("regime") == "teacher":
+        changes = {
+            "regime": "serial",
+            "teacher_checkpoints": best or result,
+            "train_dir": f"{directory}_student",
+        }
+        return next_command("train", changes)
+    verb = "evaluate"
+    if best is not None:
+        verb, chosen["export_dir"] = "export", f"{directory}/export"
+    unknown = {"eval_data_pattern": "FILES_WITH_LABELS"}
+    return next_command(verb, chosen, unknown)

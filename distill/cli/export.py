@@ -4,6 +4,7 @@ from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import class_names
+from distill.cli.next_command import command
 from distill.cli.settings_flags import FLAGS, Flag, require, specs
 from distill.settings.run_options import RunOptions
 from distill.settings.training import TrainingSettings
@@ -59,6 +60,7 @@ def main() -> None:
     from distill.deployment.archive import write_archive
     from distill.deployment.artifacts import choose_kinds
     from distill.deployment.export import Export, choose_network
+    from distill.reporting.console import progress_bar
 
     kinds = choose_kinds(FLAGS.formats, FLAGS.precisions)
     checkpoint = str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
@@ -73,7 +75,18 @@ def main() -> None:
         class_names(reader.schema.num_classes),
         FLAGS.top_k,
     )
-    for line in export.write(FLAGS.export_dir, kinds):
-        print(line, flush=True)
+    total = reader.estimate_num_examples()
+    with progress_bar("compared videos", total) as show:
+        for line in export.write(FLAGS.export_dir, kinds, show):
+            print(line, flush=True)
     if FLAGS.archive is not None:
         print(write_archive(FLAGS.export_dir, FLAGS.archive, FLAGS.max_bytes))
+    following = command(
+        "infer",
+        {
+            "artifact": f"{FLAGS.export_dir}/{kinds[0].name}",
+            "input_data_pattern": FLAGS.eval_data_pattern,
+            "output_file": f"{FLAGS.export_dir}.csv",
+        },
+    )
+    print(f"result: {FLAGS.export_dir}", f"next: {following}", sep="\n")

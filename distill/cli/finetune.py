@@ -18,7 +18,7 @@ def main() -> int:
     """Trains; returns 1 if a signal ended training early."""
     require("train_data_pattern", "train_dir", "student_checkpoint")
 
-    workers = experiment.start_workers()
+    workers = experiment.start_run()
     from distill.networks.stored_settings import read_validated_settings
     from distill.training.encoders import keep_encoder
 

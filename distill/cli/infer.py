@@ -102,6 +102,7 @@ def _infer_videos(scored, reader, workers) -> None:
 def _infer_files(scored, reader, workers) -> None:
     from distill.deployment.card import path_hash
     from distill.evaluation.inference import InferenceFiles
+    from distill.reporting.console import progress_bar
 
     # What predictions depend on: the file, the network, its frames.
     names = ("frame_selection", "frame_budget", "every_n", "mixed_precision")
@@ -114,8 +115,10 @@ def _infer_files(scored, reader, workers) -> None:
     network = scoring.load_scored_network(scored, FLAGS.role, workers)
     files = reader.files[workers.rank :: workers.num_workers]
     own = dataclasses.replace(reader, files=files)
-    for line in results.write(network, own):
-        print(line, flush=True)
+    with progress_bar("files", len(files)) as show:
+        for done, line in enumerate(results.write(network, own), start=1):
+            print(line, flush=True)
+            show(done)
     workers.wait()
 
 

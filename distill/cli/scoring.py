@@ -57,12 +57,23 @@ def score(scored: str, role: str, reader: Any, sharing: Any) -> dict[str, Any]:
     from distill.deployment.artifact_network import evaluate_artifact
     from distill.deployment.runtimes import is_artifact
     from distill.evaluation.evaluate import evaluate_checkpoint
+    from distill.reporting.console import progress_bar
 
     network = load_scored_network(scored, role, sharing.workers)
     options = {"top_k": FLAGS.top_k, "network": network, "sharing": sharing}
-    if is_artifact(scored):
-        return evaluate_artifact(scored, reader, **options)
-    return evaluate_checkpoint(scored, role, reader, **options)
+    total = reader.estimate_num_examples() // sharing.workers.num_workers
+    count = 0
+    with progress_bar(f"{role}: videos", total) as show:
+
+        def observe(videos: Any) -> None:
+            nonlocal count
+            count += len(videos.ids)
+            show(count)
+
+        options["observe"] = observe
+        if is_artifact(scored):
+            return evaluate_artifact(scored, reader, **options)
+        return evaluate_checkpoint(scored, role, reader, **options)
 
 
 def scored_file() -> str:

@@ -19,7 +19,7 @@ def main() -> int:
     require("train_data_pattern", "train_dir")
     settings = experiment.run_settings(FLAGS.regime)
 
-    workers = experiment.start_workers()
+    workers = experiment.start_run()
     from distill.training.encoders import with_encoder
 
     settings = with_encoder(

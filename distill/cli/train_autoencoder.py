@@ -26,4 +26,4 @@ def main() -> int:
         training=read(TrainingSettings),
         autoencoder=AutoencoderSettings(FLAGS.encoder_sizes),
     )
-    return experiment.train(settings, experiment.start_workers())
+    return experiment.train(settings, experiment.start_run())

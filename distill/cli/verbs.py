@@ -55,12 +55,13 @@ def load_verb(verb: str) -> ModuleType:
     return importlib.import_module(f"distill.cli.{verb}")
 
 
+def flags_of(verb: str) -> set[str]:
+    """Returns the names of a verb's flags."""
+    groups = getattr(load_verb(verb), "FLAG_GROUPS", ())
+    return {spec.name for group in groups for spec in group}
+
+
 @functools.cache
 def all_flags() -> frozenset[str]:
     """Returns the names of the flags of all verbs."""
-    groups = (
-        group
-        for verb in VERBS
-        for group in getattr(load_verb(verb), "FLAG_GROUPS", ())
-    )
-    return frozenset(spec.name for group in groups for spec in group)
+    return frozenset().union(*map(flags_of, VERBS))

@@ -1,7 +1,7 @@
 """Artifacts compared with the network that they were exported from."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,11 @@ def compare_runtimes(
     reader: VideoReader,
     interface: VideoInterface,
     top_k: int,
+    observe: Callable[[int], None] | None = None,
 ) -> tuple[dict[str, dict[str, float]], int]:
     """Scores runtimes on the same videos, with `top_k` classes in GAP.
+
+    `observe` is called with the number of videos so far, after every batch.
 
     Returns:
       By name, a runtime's `gap`, `mean_average_precision` (segment mAP for
@@ -53,6 +56,8 @@ def compare_runtimes(
             metrics[name].update(found, labels, *rated)
             difference = float(np.max(np.abs(found - expected)))
             largest[name] = max(largest[name], difference)
+        if observe is not None:
+            observe(num_videos)
     results = {name: metric.result() for name, metric in metrics.items()}
     return {
         name: {

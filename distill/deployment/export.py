@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,15 @@ class Export:
         )
 
     def write(
-        self, directory: str | Path, kinds: Sequence[ArtifactKind]
+        self,
+        directory: str | Path,
+        kinds: Sequence[ArtifactKind],
+        observe: Callable[[int], None] | None = None,
     ) -> Iterator[str]:
         """Writes the artifacts and their card, all of them or nothing.
 
         An earlier export in the directory is replaced. Yields lines on the
-        progress.
+        progress; `observe` is called with the number of compared videos.
 
         Raises:
           ValueError: The directory holds other files, a runtime is not
@@ -85,7 +88,7 @@ class Export:
             for kind in kinds:
                 yield self._write_artifact(folder, kind, runtimes)
             yield "comparing them with the checkpoint"
-            card = self._compare(folder, kinds, runtimes)
+            card = self._compare(folder, kinds, runtimes, observe)
             self._write_example(folder, runtimes[CHECKPOINT])
             cards.write_card(folder, card)
         yield cards.card_text(card)
@@ -109,10 +112,11 @@ class Export:
         folder: Path,
         kinds: Sequence[ArtifactKind],
         runtimes: dict[str, Runtime],
+        observe: Callable[[int], None] | None,
     ) -> dict[str, Any]:
         """Returns the card; ValueError if an artifact does not agree."""
         compared, num_videos = compare_runtimes(
-            runtimes, self.reader, self.interface, self.top_k
+            runtimes, self.reader, self.interface, self.top_k, observe
         )
         expected = compared[CHECKPOINT]
         for kind in kinds:

@@ -53,6 +53,13 @@ def print_shard(path: Path, written: bool) -> None:
     print(f"{verb} {path} ({path.stat().st_size / 1e6:.1f} MB)", flush=True)
 
 
+def spinner(text: str) -> contextlib.AbstractContextManager:
+    """Shows, on a terminal alone, what the body waits for."""
+    if not sys.stdout.isatty():
+        return contextlib.nullcontext()
+    return rich.console.Console(highlight=False).status(text)
+
+
 @contextlib.contextmanager
 def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """Gives a function that shows a count, on a terminal alone, as a bar.
@@ -64,7 +71,8 @@ def progress_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
         rich.progress.BarColumn(),
         rich.progress.MofNCompleteColumn(),
         rich.progress.TimeRemainingColumn(),
-        console=rich.console.Console(highlight=False),
+        # Lines printed above the bar are not broken.
+        console=rich.console.Console(highlight=False, soft_wrap=True),
         disable=not sys.stdout.isatty(),
     ) as bar:
         task = bar.add_task(name, total=total)

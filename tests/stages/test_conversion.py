@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+import sys
 
 import h5py
 import numpy as np
@@ -109,4 +110,7 @@ def test_script_converts_the_newest_and_says_what_it_kept(
         )
     for path in (source, target):
         expected.add(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
-    assert set(done.stdout.splitlines()) == expected
+    *lines, result, following = done.stdout.splitlines()
+    assert set(lines) == expected
+    assert result == f"result: {target}"
+    assert following.startswith(f"next: {sys.executable} -m distill finetune ")

@@ -137,9 +137,12 @@ def test_script_takes_the_sizes_from_the_converted_file(
         "--num_epochs=1",
         "--gpu=-1",
     )
-    first = done.stdout.splitlines()[0]
-    assert "so the one of 12 classes starts anew" in first
-    assert "validation after step 5: student Hit@1 " in done.stdout
+    lines = done.stdout.splitlines()
+    assert "so the one of 12 classes starts anew" in lines[1]
+    scored = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert lines[-2] == f"best: {tmp_path}/best.h5, " + (
+        f"validation GAP {scored['gap']:.4f}"
+    )
     assert checkpoint_steps(tmp_path) == [5]
     assert (tmp_path / "best.h5").exists()
     expected = json.loads(student_settings(videos).to_json())
