@@ -221,7 +221,7 @@ class _Score:
             counted: int(sums[1]),
             "top_k": self._top_k,
             "examples_per_second": float(sums[2]) or None,
-            "device": _device_name(),
+            "device": device_name(),
             "frames": network.num_frames if schema.frame_features else None,
             "parameters": network.num_parameters,
             "macs": network.macs,
@@ -275,7 +275,8 @@ def evaluate_checkpoint(
     return identity | scores
 
 
-def _device_name() -> str:
+def device_name() -> str:
+    """Returns `CPU`, or `GPU: ` and the name of the first visible one."""
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return "CPU"

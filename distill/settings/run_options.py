@@ -16,6 +16,9 @@ class RunOptions:
         False, "Remove an earlier run in --train_dir first."
     )
     log_every_steps: int = option(10, "Steps between log lines.", minimum=1)
+    show_terms: bool = option(
+        False, "Show the terms of the loss at every log line."
+    )
     checkpoint_every_steps: int = option(
         0, "Steps between checkpoints; 0: none.", minimum=0
     )

@@ -24,6 +24,8 @@ from distill.system.signals import catch_signals
 from distill.training.initial_weights import load_initial_weights
 from distill.training.micro_batches import MicroBatchPlan, join_predictions
 from distill.training.optimizers import learning_rate
+from distill.training.run_display import RunDisplay
+from distill.training.run_header import RunHeader
 from distill.training.run_log import RunLog
 from distill.training.run_state import RunState
 from distill.training.streams import EpochReader, StepBatch
@@ -177,14 +179,19 @@ class TrainingRun:
           state was saved.
         """
         self._num_examples = self.reader.estimate_num_examples()
+        header = self._describe()
         log = RunLog(
             self.state.directory if self.workers.is_chief else None,
             self.progress.step,
-            self._estimate_steps(
-                self._num_examples / self.settings.training.batch_size
+            RunDisplay(
+                self.progress.step,
+                header.num_steps,
+                self.settings.training.num_epochs,
+                examples=header.examples,
+                show_terms=self.options.show_terms,
+                quiet=self.options.quiet or not self.workers.is_chief,
             ),
             epoch_is_done=not any(self.progress.positions),
-            quiet=self.options.quiet,
         )
         with (
             self.state.locked(),
@@ -198,12 +205,26 @@ class TrainingRun:
             if self.finished:
                 log.say(f"nothing to do: {self._describe_end()}")
                 return True
+            for line in header.lines():
+                log.say(line)
             interrupted = self._train_epochs(log, caught)
             if self._patience_is_over and not self._made_all_steps:
                 log.say(f"stopped early: {self._describe_end()}")
             # No worker may go on before the chief's files are there.
             self.workers.wait()
             return not interrupted
+
+    def _describe(self) -> RunHeader:
+        an_epoch = self._num_examples / self.settings.training.batch_size
+        return RunHeader(
+            self.settings,
+            self.options,
+            self.trainer,
+            self.reader,
+            self._num_examples,
+            self._estimate_steps(an_epoch),
+            self.workers.num_workers * self.workers.num_replicas,
+        )
 
     def _train_epochs(self, log: RunLog, caught: list) -> bool:
         interrupted = False
@@ -257,6 +278,8 @@ class TrainingRun:
             an_epoch = self.progress.step / self.progress.epoch
             log.set_total(self._estimate_steps(an_epoch))
             self._validate(log)
+        if not interrupted:
+            log.end_epoch()
         if options.checkpoint_every_epoch or self.finished or interrupted:
             self._save(log)
         return interrupted
@@ -280,15 +303,17 @@ class TrainingRun:
         check_terms(terms, progress.step + 1)
         progress.step += 1
         progress.examples_seen += batch.num_examples
-        log.count(progress.step, batch.num_examples)
-        if progress.step % self.options.log_every_steps == 0:
-            place = {
-                "step": progress.step,
-                "epoch": progress.epoch + 1,
-                "learning_rate": rate,
-            }
+        step, epoch = progress.step, progress.epoch + 1
+        log.count(step, epoch, batch.num_examples, float(terms["loss"]))
+        is_logged = step % self.options.log_every_steps == 0
+        if is_logged or not log.has_scores:
             flat = [each for step in micro_batches for each in step]
-            log.log_step(place, terms, *join_predictions(flat, predictions))
+            scored = join_predictions(flat, predictions)
+            if is_logged:
+                place = {"step": step, "epoch": epoch, "learning_rate": rate}
+                log.log_step(place, terms, *scored)
+            else:
+                log.score(*scored)
 
     def _is_due(self, every_steps: int, every_minutes: float = 0.0) -> bool:
         if every_steps and self.progress.step % every_steps == 0:
@@ -324,6 +349,7 @@ class TrainingRun:
         if self.validation is None:
             return
         check_finite(self.trainer.groups)
+        log.start_validation()
         by_batch = self.options.shard_by == "batch"
         scores = evaluate_networks(
             self.trainer.results,

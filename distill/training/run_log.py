@@ -1,5 +1,7 @@
-"""The log of a run: lines, a progress bar, JSON lines, TensorBoard."""
+"""The log of a run: JSON lines, TensorBoard, and what is displayed."""
 
+import dataclasses
+import datetime
 import json
 import os
 import time
@@ -8,53 +10,88 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich.console
-import rich.progress
 
 from distill.metrics.accumulator import VideoMetrics
 from distill.system.atomic_files import replace_atomically
 from distill.system.write_errors import name_write_errors
 from distill.training.event_files import EventFiles
+from distill.training.run_display import RunDisplay, StepState
 
 LOG_NAME = "log.jsonl"
-_LABELS = {"hit_at_one": "Hit@1", "perr": "PERR", "gap": "GAP"}
-_SEGMENT_LABELS = {
-    "segment_mean_average_precision": "segment mAP",
-    "gap": "GAP",
-}
+_SCORES = ("hit_at_one", "perr", "gap")
+
+
+@dataclasses.dataclass
+class _Epoch:
+    """Sums over the steps of an epoch.
+
+    Attributes:
+      start: Time at which the epoch began.
+      end: Time at which its last step ended.
+      place: Step and epoch of its last step.
+      num_steps: Its steps in this process.
+      num_examples: Their examples.
+      total_loss: Sum of their losses.
+      metrics: Those of the batches that were scored, by network.
+      validation: GAP on the validation data, by network.
+    """
+
+    start: float = dataclasses.field(default_factory=time.perf_counter)
+    end: float = 0.0
+    place: tuple[int, int] = (0, 0)
+    num_steps: int = 0
+    num_examples: int = 0
+    total_loss: float = 0.0
+    metrics: dict[str, VideoMetrics] = dataclasses.field(default_factory=dict)
+    validation: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def cells(self, examples: str) -> dict[str, str]:
+        """Returns the epoch's row, by title."""
+        step, epoch = self.place
+        seconds = round(time.perf_counter() - self.start)
+        rate = self.num_examples / (self.end - self.start)
+        gaps = {
+            f"{role} GAP": f"{metrics.result()['gap']:.4f}"
+            for role, metrics in self.metrics.items()
+        }
+        validation = {
+            f"{role} val": f"{gap:.4f}" for role, gap in self.validation.items()
+        }
+        return {
+            "epoch": str(epoch),
+            "step": str(step),
+            "loss": f"{self.total_loss / self.num_steps:.3g}",
+            **gaps,
+            **validation,
+            f"{examples}/s": f"{rate:.0f}",
+            "time": str(datetime.timedelta(seconds=seconds)),
+        }
 
 
 class RunLog:
-    """Reports a run's steps and evaluations.
+    """Reports a run's steps, epochs and evaluations.
 
-    A terminal shows the lines above a progress bar with the time left. Each
-    line also goes to `log.jsonl` as an object and to TensorBoard as scalars.
-    The line of an evaluation is one object for each network there.
-    A run that was killed may have left lines of steps after its last
-    checkpoint; they are dropped.
+    A logged step and an evaluation go to `log.jsonl` as an object a line, and
+    to TensorBoard as scalars. A run that was killed may have left lines of
+    steps after its last checkpoint; they are dropped.
 
     Args:
       directory: The run's directory; None for workers other than the chief,
-        which print and write nothing.
+        which write nothing.
       first_step: The step from which the run goes on.
-      total_steps: Estimated number of steps of the whole run.
+      display: Shows the steps and epochs.
       epoch_is_done: Whether `first_step` was the last of an epoch. If not, the
         run repeats a validation that was logged after it.
-      quiet: Whether nothing is printed.
     """
 
     def __init__(
         self,
         directory: Path | None,
         first_step: int,
-        total_steps: int,
+        display: RunDisplay,
         epoch_is_done: bool = True,
-        quiet: bool = False,
     ):
-        quiet = quiet or directory is None
-        self._console = rich.console.Console(
-            highlight=False, soft_wrap=True, quiet=quiet
-        )
+        self._display = display
         self._path, events = Path(os.devnull), None
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
@@ -64,38 +101,25 @@ class RunLog:
         if directory is not None:
             _drop_later_lines(self._path, first_step, epoch_is_done)
         self._file = self._path.open("a")
-        self._bar = rich.progress.Progress(
-            rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(),
-            rich.progress.MofNCompleteColumn(),
-            rich.progress.TimeElapsedColumn(),
-            rich.progress.TextColumn("ETA"),
-            rich.progress.TimeRemainingColumn(),
-            console=self._console,
-            disable=quiet or not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task(
-            "training", total=total_steps, completed=first_step
-        )
-        self._examples = 0
-        self._waited = 0.0
-        self._since = time.perf_counter()
+        self._epoch = _Epoch()
+        self._gaps: dict[str, float] = {}
+        self._restart_timing()
 
     def __enter__(self) -> "RunLog":
         """Shows the progress bar."""
-        self._bar.start()
+        self._display.start()
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Removes the bar and closes the files."""
-        self._bar.stop()
+        self._display.stop()
         with name_write_errors(self._path):
             self._file.close()
         self._events.close()
 
     def say(self, message: str) -> None:
-        """Prints one line."""
-        self._console.print(message, markup=False)
+        """Prints a message."""
+        self._display.say(message)
 
     def time_waiting(self, batches: Iterable[Any]) -> Iterator[Any]:
         """Yields the batches; counts the time spent waiting for them."""
@@ -109,14 +133,50 @@ class RunLog:
             self._waited += time.perf_counter() - start
             yield batch
 
-    def count(self, step: int, examples: int) -> None:
-        """Counts a finished step and its examples."""
+    def count(self, step: int, epoch: int, examples: int, loss: float) -> None:
+        """Counts a finished step, its examples and its loss."""
         self._examples += examples
-        self._bar.update(self._task, completed=step)
+        sums = self._epoch
+        sums.end = time.perf_counter()
+        sums.place = (step, epoch)
+        sums.num_steps += 1
+        sums.num_examples += examples
+        sums.total_loss += loss
+        rate = self._examples / (sums.end - self._since)
+        self._state = StepState(step, epoch, loss, self._gaps, rate)
+        self._display.show_step(self._state)
 
     def set_total(self, total_steps: int) -> None:
         """Corrects the estimated number of steps."""
-        self._bar.update(self._task, total=total_steps)
+        self._display.set_total(total_steps)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether a batch of this epoch was scored."""
+        return bool(self._epoch.metrics)
+
+    def score(
+        self, predictions: Mapping[str, np.ndarray], labels: np.ndarray
+    ) -> dict[str, float]:
+        """Scores a batch for the display, and for the row of its epoch.
+
+        Args:
+          predictions: `[batch, classes]` by network.
+          labels: Booleans `[batch, classes]`.
+
+        Returns:
+          `NETWORK_hit_at_one`, `NETWORK_perr` and `NETWORK_gap` of the batch.
+        """
+        found: dict[str, float] = {}
+        for role, values in predictions.items():
+            metrics = VideoMetrics(exact_map=False)
+            metrics.update(np.asarray(values), np.asarray(labels))
+            scores = metrics.result()
+            found |= {f"{role}_{name}": scores[name] for name in _SCORES}
+            self._gaps[role] = scores["gap"]
+            empty = VideoMetrics(exact_map=False)
+            self._epoch.metrics.setdefault(role, empty).merge(metrics)
+        return found
 
     def log_step(
         self,
@@ -125,25 +185,23 @@ class RunLog:
         predictions: Mapping[str, np.ndarray],
         labels: np.ndarray,
     ) -> None:
-        """Reports one step: metrics on its batch, loss terms, speed.
+        """Logs the step that was counted last: metrics, loss terms, speed.
 
-        The progress is `step`, `epoch` and `learning_rate`; the predictions
-        are `[batch, classes]` by network, the labels bool `[batch, classes]`.
+        The progress is `step`, `epoch` and `learning_rate`; predictions and
+        labels are those of `score`.
         """
         line: dict[str, Any] = {"kind": "step"} | progress
-        for role, values in predictions.items():
-            metrics = VideoMetrics(exact_map=False)
-            metrics.update(np.asarray(values), np.asarray(labels))
-            scores = metrics.result()
-            line |= {f"{role}_{name}": scores[name] for name in _LABELS}
-        line |= {name: float(value) for name, value in terms.items()}
-        now = time.perf_counter()
-        line["examples_per_second"] = self._examples / (now - self._since)
-        line["share_waiting"] = self._waited / (now - self._since)
-        self._examples, self._waited, self._since = 0, 0.0, now
+        line |= self.score(predictions, labels)
+        values = {name: float(value) for name, value in terms.items()}
+        seconds = time.perf_counter() - self._since
+        line |= values
+        line["examples_per_second"] = self._examples / seconds
+        line["share_waiting"] = self._waited / seconds
+        self._restart_timing()
         self._write(line)
         self._events.write_scalars("train", line["step"], line)
-        self.say(_format_step(line, predictions, terms))
+        self._display.show_step(self._state)
+        self._display.print_step(self._state, values)
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Hands the run's settings, by name, to TensorBoard."""
@@ -152,8 +210,7 @@ class RunLog:
     def log_evaluation(
         self, step: int, scores: Mapping[str, Mapping[str, Any]]
     ) -> None:
-        """Reports each network's scores on validation data, by role."""
-        fields = []
+        """Logs each network's scores on validation data, after an epoch."""
         for role, network in scores.items():
             self._write(
                 {"kind": "evaluation", "step": step, "role": role, **network}
@@ -164,11 +221,22 @@ class RunLog:
             }
             tagged[f"{role}_label_loss"] = tagged.pop(f"{role}_loss", None)
             self._events.write_scalars("validation", step, tagged)
-            labels = _SEGMENT_LABELS if "num_segments" in network else _LABELS
-            named = (f"{labels[name]} {network[name]:.4f}" for name in labels)
-            fields.append(f"{role} {', '.join(named)}")
-        self.say(f"validation after step {step}: {' | '.join(fields)}")
-        self._waited, self._since = 0.0, time.perf_counter()
+            self._epoch.validation[role] = network["gap"]
+
+    def start_validation(self) -> None:
+        """Shows that the networks are being scored."""
+        self._display.start_validation()
+
+    def end_epoch(self) -> None:
+        """Prints the row of an epoch, unless a resumed run had no step left."""
+        if self._epoch.num_steps:
+            self._display.print_epoch(self._epoch.cells(self._display.examples))
+        self._epoch = _Epoch()
+        self._restart_timing()
+
+    def _restart_timing(self) -> None:
+        self._examples, self._waited = 0, 0.0
+        self._since = time.perf_counter()
 
     def flush(self) -> None:
         """Writes all buffered lines to disk."""
@@ -180,24 +248,6 @@ class RunLog:
         with name_write_errors(self._path):
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
-
-
-def _format_step(
-    line: Mapping[str, Any], networks: Iterable[str], terms: Iterable[str]
-) -> str:
-    fields = [f"step {line['step']} epoch {line['epoch']}"]
-    for role in networks:
-        scores = " ".join(
-            f"{label} {line[f'{role}_{name}']:.3f}"
-            for name, label in _LABELS.items()
-        )
-        fields.append(f"{role} {scores}")
-    fields.append(" ".join(f"{name} {line[name]:.4g}" for name in terms))
-    fields.append(
-        f"{line['examples_per_second']:.0f} examples/s, "
-        f"{line['share_waiting']:.0%} waiting"
-    )
-    return " | ".join(fields)
 
 
 def _drop_later_lines(path: Path, first_step: int, epoch_is_done: bool) -> None:

@@ -39,7 +39,7 @@ def test_changed_settings_are_named(video_level_videos, fast_run_copy, capsys):
     )
     train_in_process(settings, fast_run_copy)
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [
+    assert lines[:3] == [
         f"going on from {fast_run_copy}/checkpoint-00000010.h5: step 10, "
         "2 epochs done",
         "setting changed since then: training.base_learning_rate: 0.02 -> 0.5",

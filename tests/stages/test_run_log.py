@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 import stage_runs
 import tensorflow as tf
-from stage_runs import run_script, start_script, train_in_process
+from stage_runs import (
+    NO_TENSORFLOW,
+    run_script,
+    start_script,
+    train_in_process,
+)
 from stored_files import read_log
 
+from distill.metrics.accumulator import VideoMetrics
+from distill.training.run_display import RunDisplay
 from distill.training.run_log import RunLog
 
 NETWORKS = {"joint": ["teacher", "student"], "student": ["student"]}
@@ -69,12 +76,12 @@ def test_line_of_a_step_tells_the_metrics_of_its_batch(tmp_path, capsys):
     }
     terms = {"student_label_loss": 0.25, "loss": tf.constant(12345.0)}
     place = {"step": 7, "epoch": 2, "learning_rate": 0.5}
-    with RunLog(tmp_path, 0, 10) as log:
-        log.count(6, 30)
-        log.count(7, 20)
+    with RunLog(tmp_path, 0, RunDisplay(0, 10, show_terms=True)) as log:
+        log.count(6, 1, 30, 2.0)
+        log.count(7, 2, 20, 12345.0)
         log.log_step(place, terms, predictions, labels)
     line = read_log(tmp_path)[0]
-    speed = line.pop("examples_per_second")
+    assert line.pop("examples_per_second") > 0
     assert line.pop("share_waiting") == 0
     assert line == pytest.approx(
         {
@@ -92,11 +99,60 @@ def test_line_of_a_step_tells_the_metrics_of_its_batch(tmp_path, capsys):
             "loss": 12345.0,
         }
     )
-    assert capsys.readouterr().out == (
-        "step 7 epoch 2 | teacher Hit@1 0.000 PERR 0.250 GAP 0.444 | student "
-        "Hit@1 1.000 PERR 1.000 GAP 1.000 | student_label_loss 0.25 loss "
-        f"1.234e+04 | {speed:.0f} examples/s, 0% waiting\n"
+    shown, shown_terms = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"step 7 epoch 2  loss 1\.23e\+04  GAP teacher 0\.444 student 1\.000  "
+        r"\d+ videos/s  ETA \d:\d\d:\d\d",
+        shown,
     )
+    assert shown_terms == "  student_label_loss=0.25 loss=1.234e+04"
+
+
+def test_row_of_an_epoch_sums_up_its_steps(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    batches = [
+        (rng.random((4, 3), np.float32), rng.random((4, 3)) < 0.5)
+        for _ in range(2)
+    ]
+    pooled = VideoMetrics()
+    pooled.update(*map(np.concatenate, zip(*batches, strict=True)))
+    scores = {"student": {"gap": 0.125, "loss": 1.0}}
+    with RunLog(tmp_path, 0, RunDisplay(0, 10, 2)) as log:
+        for step, batch in enumerate(batches, start=1):
+            assert log.has_scores == (step == 2)
+            log.count(step, 1, 4, 0.5 * step)
+            log.score({"student": batch[0]}, batch[1])
+        log.log_evaluation(2, scores)
+        log.end_epoch()
+        log.count(3, 2, 4, 8.0)
+        log.score({"student": np.eye(2, 3)}, np.eye(2, 3, dtype=bool))
+        log.log_evaluation(3, scores)
+        log.end_epoch()
+    titles, first, second = map(
+        str.split, capsys.readouterr().out.replace(" GAP", "GAP").splitlines()
+    )
+    assert titles[:5] == ["epoch", "step", "loss", "studentGAP", "student"]
+    gap = pooled.result()["gap"]
+    assert first[:5] == ["1", "2", "0.75", f"{gap:.4f}", "0.1250"]
+    assert second[:5] == ["2", "3", "8", "1.0000", "0.1250"]
+
+
+def test_lines_of_large_runs_have_100_columns_at_most(tmp_path, capsys):
+    """With both networks scored on training and validation videos."""
+    predictions = {r: np.ones((1, 2), np.float32) for r in NETWORKS["joint"]}
+    terms = {f"term_{n}_of_the_loss": 1.23456e-5 for n in range(20)}
+    terms["loss"] = 12345.0
+    place = {"step": 1234567, "epoch": 100, "learning_rate": 0.5}
+    display = RunDisplay(1234566, 10**7, 100, show_terms=True)
+    with RunLog(tmp_path, 1234566, display) as log:
+        log.count(1234567, 100, 1, 12345.0)
+        log.log_step(place, terms, predictions, np.ones((1, 2), bool))
+        scores = {role: {"gap": 1.0} for role in NETWORKS["joint"]}
+        log.log_evaluation(1234567, scores)
+        log.end_epoch()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5
+    assert max(map(len, lines)) <= 100, lines
 
 
 def test_reopened_log_drops_lines_of_steps_that_are_made_again(tmp_path):
@@ -104,7 +160,7 @@ def test_reopened_log_drops_lines_of_steps_that_are_made_again(tmp_path):
     kept = '{"kind": "step", "step": 4}\n{"kind": "evaluation", "step": 5}\n'
     later = '{"kind": "step", "step": 6}\n{"kind": "st'
     (tmp_path / "log.jsonl").write_text(kept + later)
-    with RunLog(tmp_path, 5, 10):
+    with RunLog(tmp_path, 5, RunDisplay(5, 10)):
         assert (tmp_path / "log.jsonl").read_text() == kept
     assert (tmp_path / "log.jsonl").read_text() == kept
 
@@ -198,16 +254,22 @@ def test_lines_are_plain_where_there_is_no_terminal(
     )
     assert done.stderr == ""
     form = (
-        r"step \d+ epoch \d \| student Hit@1 0\.\d{3} PERR 0\.\d{3} "
-        r"GAP 0\.\d{3} \| student_label_loss \S+ student_penalty \S+ "
-        r"loss \S+ \| \d+ examples/s, \d+% waiting"
+        r"step \d+ epoch \d  loss \S+  GAP student 0\.\d{3}  \d+ videos/s  "
+        r"ETA \d:\d\d:\d\d"
     )
     lines = done.stdout.splitlines()
     steps = [line for line in lines if line.startswith("step ")]
     assert len(steps) == 2
     assert all(re.fullmatch(form, line) for line in steps), done.stdout
-    for shown in ("\x1b", "\r", "ETA"):
+    for shown in ("\x1b", "\r", "━"):
         assert shown not in done.stdout
+
+
+def test_the_run_is_named_before_tensorflow_starts(tmp_path):
+    flags = ("--train_data_pattern=none", f"--train_dir={tmp_path}")
+    done = run_script("train", *flags, driver=NO_TENSORFLOW, status=None)
+    assert done.stdout == f"distill train, {tmp_path}: TensorFlow starts\n"
+    assert "ModuleNotFoundError" in done.stderr
 
 
 @pytest.mark.slow
@@ -228,10 +290,11 @@ def test_terminal_shows_a_bar_with_the_time_left(video_level_videos, tmp_path):
         os.close(terminal)
         output = read_all(controller)
     assert process.returncode == 0, output
-    assert "training" in output
-    assert "ETA" in output
-    assert re.search(r"10/10", output)
-    assert re.search(r"step 5 epoch 1 \| student Hit@1", output)
+    output = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", output)
+    assert re.search(r"epoch 2/2 .*10/10 .*loss .*GAP student .*ETA", output)
+    assert re.search(r" epoch +step +loss +student GAP +student val", output)
+    assert re.search(r" 2 +10 +[\d.]+ +0\.\d{4} +0\.\d{4} ", output)
+    assert "step 5 epoch 1" not in output
 
 
 def read_all(controller: int) -> str:
