@@ -1,6 +1,7 @@
 """The commands, files and links that the documents name exist."""
 
 import importlib
+import itertools
 import pkgutil
 import re
 from pathlib import Path
@@ -69,9 +70,16 @@ def test_commands_have_the_flags_of_their_verb(path):
         assert not unknown or verb == "launch_workers", f"{verb}: {unknown}"
 
 
-def test_the_readme_s_commands_are_found():
-    verbs = {verb for verb, _ in find_commands(ROOT / "README.md")}
+def test_the_documents_commands_are_found():
+    commands = itertools.chain.from_iterable(map(find_commands, DOCUMENTS))
+    verbs = {verb for verb, _ in commands}
     assert {"train", "convert", "infer", "export", "study"} <= verbs
+
+
+def test_the_readme_is_short():
+    lines = read_text(ROOT / "README.md").splitlines()
+    assert len(lines) <= 150
+    assert max(map(len, lines)) <= 100
 
 
 @pytest.mark.parametrize(

@@ -394,9 +394,9 @@ def test_the_verb_exports_and_asks_for_a_role(
 
 
 @pytest.mark.parametrize("word", ["onnxruntime", "Interpreter", "Predictor"])
-def test_examples_of_the_readme_run(exported, tmp_path, word):
+def test_examples_of_the_documents_run(exported, tmp_path, word):
     (tmp_path / "export").symlink_to(exported[0])
-    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    blocks = (ROOT / "docs/deployment.md").read_text().split("```python\n")[1:]
     codes = [block.split("```")[0] for block in blocks]
     (code,) = (code for code in codes if word in code)
     if word == "Predictor":
