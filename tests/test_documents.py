@@ -4,6 +4,8 @@ import importlib
 import itertools
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,9 +79,23 @@ def test_the_documents_commands_are_found():
 
 
 def test_the_readme_is_short():
-    lines = read_text(ROOT / "README.md").splitlines()
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 150
     assert max(map(len, lines)) <= 100
+
+
+def test_the_site_is_built_without_warnings(tmp_path):
+    site = tmp_path / "site"
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", f"--site-dir={site}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    api = (site / "api" / "index.html").read_text(encoding="utf-8")
+    assert "distill.predictor.Predictor.predict" in api
 
 
 @pytest.mark.parametrize(

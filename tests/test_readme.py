@@ -1,0 +1,69 @@
+"""The README's commands run as they stand, in order, in a fresh folder."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("configs", "distill", "models", "scripts", *ROOT.glob("run_*.sh"))
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Returns a copy of the project with the quickstart's data in it."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in COPIED:
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        options = {"symlinks": True} if source.is_dir() else {}
+        copy(source, folder / source.name, **options)
+    (folder / ".venv").symlink_to(sys.prefix)
+    make_data = "make_synthetic_data --flagfile=configs/quickstart_data.cfg"
+    run(f".venv/bin/python -m distill {make_data}", folder)
+    return folder
+
+
+def run(command, folder):
+    """Runs a command of bash; returns what it prints."""
+    done = subprocess.run(
+        ["bash", "-euc", command], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, command + done.stdout + done.stderr
+    return done.stdout
+
+
+def serve(command, folder):
+    """Starts the service and ends it once it serves."""
+    with subprocess.Popen(
+        command.split(), cwd=folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+    assert line.startswith("serving runs/quickstart/export/model.onnx at")
+
+
+@pytest.mark.slow
+def test_the_readme_s_commands_run_in_order(folder):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    # The first block installs, and runs the stages and these tests.
+    first, *blocks = BLOCK.findall(readme)
+    assert "quickstart.sh" in first[1]
+    for language, code in blocks:
+        if language == "python":
+            (folder / "example.py").write_text(code, encoding="utf-8")
+            assert len(run(".venv/bin/python example.py", folder)) > 100
+            continue
+        for command in code.replace("\\\n", " ").splitlines():
+            # The test's own environment holds what the README installs.
+            if " serve " in command:
+                serve(command, folder)
+            elif "/pip install" not in command:
+                run(command, folder)
+    assert (folder / "runs/quickstart/export/card.md").exists()
