@@ -38,6 +38,6 @@ bash run_train.sh "${labels[@]}" "$@" --regime=labels
 bash run_evaluate.sh "${labels[@]}" "$@" --metrics_file="$scores/labels.json"
 .venv/bin/python -m distill compare_scores --metrics_files="\
 teacher=$scores/joint.json:teacher,\
-student in the joint model=$scores/joint.json:student,\
+student in joint model=$scores/joint.json:student,\
 student fine-tuned=$scores/finetuned.json,\
 student on labels alone=$scores/labels.json"
