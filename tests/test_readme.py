@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("configs", "distill", "models", "scripts", *ROOT.glob("run_*.sh"))
+COPIED = ("configs", "distill", "models", "scripts", "pyproject.toml")
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -18,14 +18,23 @@ BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def folder(tmp_path_factory):
     """Returns a copy of the project with the quickstart's data in it."""
     folder = tmp_path_factory.mktemp("project")
-    for name in COPIED:
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        options = {"symlinks": True} if source.is_dir() else {}
-        copy(source, folder / source.name, **options)
-    (folder / ".venv").symlink_to(sys.prefix)
-    make_data = "make_synthetic_data --flagfile=configs/quickstart_data.cfg"
-    run(f".venv/bin/python -m distill {make_data}", folder)
+    for source in (*ROOT.glob("run_*.sh"), *(ROOT / name for name in COPIED)):
+        if source.is_dir():
+            # `distill/models` is a link to `models`.
+            shutil.copytree(source, folder / source.name, symlinks=True)
+        else:
+            shutil.copy(source, folder)
+    # This environment, as one into which the copy is installed.
+    environment = folder / ".venv"
+    environment.mkdir()
+    for name in ("bin", "lib", "pyvenv.cfg"):
+        (environment / name).symlink_to(Path(sys.prefix, name))
+    shutil.copy(ROOT / "pyproject.toml", environment / ".installed-base")
+    make_data = ".venv/bin/python -m distill make_synthetic_data"
+    small = "--num_train_videos=300 --num_validate_videos=100"
+    own = "--feature_sizes=768,64 --num_classes=30 --max_frames=60"
+    run(f"{make_data} --flagfile=configs/quickstart_data.cfg {small}", folder)
+    run(f"{make_data} --output_dir=clips {own} {small}", folder)
     return folder
 
 
