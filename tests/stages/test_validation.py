@@ -282,7 +282,7 @@ def test_patience_ends_a_run_and_more_of_it_goes_on(
     train_with_gaps(monkeypatch, settings, impatient, [], patience=3)
     assert f"nothing to do: {end}" in capsys.readouterr().out
     train_with_gaps(
-        monkeypatch, settings, impatient, [0.4, 0.3, 0.3], patience=4
+        monkeypatch, settings, impatient, [0.4, 0.3, 0.3, 0.3], patience=4
     )
     assert checkpoint_steps(impatient)[-1] == 45
     assert "stopped early" not in capsys.readouterr().out
