@@ -96,7 +96,11 @@ def experiments():
     return dict(zip(EXPERIMENTS, map(json.loads, lines), strict=True))
 
 
-@pytest.mark.parametrize("path", (ROOT / "configs").rglob("*.cfg"), ids=str)
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "configs").rglob("*.cfg")),
+    ids=lambda path: path.name,
+)
 def test_the_head_comment_begins_with_a_line_for_the_list_of_configs(path):
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith("# ")

@@ -11,7 +11,7 @@ from distill.cli.flag_groups import HEADINGS
 from distill.cli.help_text import help_text
 from distill.cli.verbs import VERB_GROUPS, VERBS, load_verb
 
-MOST_LINES, MOST_COLUMNS = 90, 100
+MOST_LINES, MOST_COLUMNS = 100, 100
 WITH_FLAGS = [verb for verb in VERBS if hasattr(load_verb(verb), "FLAG_GROUPS")]
 
 

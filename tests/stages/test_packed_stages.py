@@ -22,7 +22,7 @@ KINDS = {
 }
 READ_FLAGFILE = """
 import dataclasses, json, sys
-from distill.cli.entry_point import expand_flagfiles
+from distill.cli.flag_parsing import expand_flagfiles
 from distill.cli.experiment import data_schema
 from distill.cli.settings_flags import FLAGS, define
 from distill.cli import train

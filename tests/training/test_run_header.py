@@ -103,7 +103,11 @@ def test_a_student_of_all_frames_is_a_warning():
 
 def test_checkpoints_that_do_not_fit_the_disk_are_a_warning():
     """Those kept, and the one that is written before the oldest is removed."""
-    every_step = {"checkpoint_every_steps": 1, "checkpoint_every_epoch": False}
+    every_step = {
+        "checkpoint_every_steps": 1,
+        "checkpoint_every_epoch": False,
+        "keep_checkpoints": 0,
+    }
     header = make_header(**every_step)
     room = FREE_BYTES // header.checkpoint_bytes
     assert room > 52
