@@ -230,6 +230,8 @@ class RunLog:
     def end_epoch(self) -> None:
         """Prints the row of an epoch, unless a resumed run had no step left."""
         if self._epoch.num_steps:
+            # The validation is over.
+            self._display.show_step(self._state)
             self._display.print_epoch(self._epoch.cells(self._display.examples))
         self._epoch = _Epoch()
         self._restart_timing()
