@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.extras import import_extra
 
 Inputs = dict[str, np.ndarray]
@@ -78,7 +79,10 @@ class _OnnxRuntime:
 class _LiteRtRuntime:
     def __init__(self, path: Path):
         interpreter = import_extra("ai_edge_litert.interpreter", "litert")
-        model = interpreter.Interpreter(str(path))
+        # LiteRT tells standard error that it makes its CPU kernels.
+        with standard_error_kept_back():
+            model = interpreter.Interpreter(str(path))
+            model.allocate_tensors()
         self._run = model.get_signature_runner("serving_default")
         self._lock = threading.Lock()
 
