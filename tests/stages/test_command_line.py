@@ -72,6 +72,7 @@ def test_every_module_of_the_command_line_is_a_verb_or_shared():
         "flag_parsing",
         "help_text",
         "main",
+        "next_command",
         "scoring",
         "settings_flags",
         "study_settings",
