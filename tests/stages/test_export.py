@@ -351,7 +351,12 @@ def test_exports_during_training_change_no_weight(
     settings = stage_runs.student_settings(videos)
     pattern = settings.training.train_data_pattern
     names = numbered_classes(stage_runs.NUM_CLASSES)
-    options = RunOptions(str(tmp_path), export_model_steps=6, log_every_steps=2)
+    options = RunOptions(
+        str(tmp_path),
+        export_model_steps=6,
+        log_every_steps=2,
+        keep_checkpoints=0,
+    )
     run = TrainingRun(settings, options, StepExport(settings, pattern, names))
     assert run.train()
     exports = sorted(path.name for path in (tmp_path / "export").iterdir())
