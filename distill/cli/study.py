@@ -4,7 +4,7 @@ import sys
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, Flag
+from distill.cli.settings_flags import FLAGS, Flag, require
 
 OWN_FLAGS = (
     Flag("study_dir", "Directory of the study."),
@@ -46,6 +46,7 @@ OWN_FLAGS = (
         "Frames that a cascade's stages see. Default: --budgets.",
         tuple[int, ...],
         minimum=1,
+        rare=True,
     ),
     Flag(
         "calibration_data_pattern",
@@ -56,7 +57,19 @@ OWN_FLAGS = (
         "The row without a teacher, against which gains are counted. Default: "
         "the first.",
     ),
-    Flag("dry_run", "Show the grid and its estimated time alone.", bool, False),
+    Flag(
+        "dry_run",
+        "Show the grid and its estimated time alone. The estimate times some "
+        "real steps of each kind of training.",
+        bool,
+        False,
+    ),
+    Flag(
+        "report_only",
+        "Write the report of the results.json in --study_dir again alone.",
+        bool,
+        False,
+    ),
     Flag("max_runs", "Trainings of this call; the next call continues.", int),
 )
 FLAG_GROUPS = (
@@ -73,6 +86,13 @@ FLAG_GROUPS = (
 
 def main() -> int:
     """Runs the missing trainings, writes the report; 1 after a signal."""
+    if FLAGS.report_only:
+        from distill.study.report import rewrite_report
+
+        require("study_dir")
+        rewrite_report(FLAGS.study_dir)
+        print(f"wrote {FLAGS.study_dir}/report.md and report.html")
+        return 0
     from distill.cli.study_settings import study_plan
 
     study = study_plan(" ".join(["python -m distill study", *sys.argv[1:]]))

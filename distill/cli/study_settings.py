@@ -63,6 +63,7 @@ def study_plan(command: str) -> Study:
         own_baselines={
             row.name: row.baseline_row for row in rows if row.baseline_row
         },
+        highlights=tuple(row.name for row in rows if row.highlight),
     )
 
 

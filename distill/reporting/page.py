@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 # Colours of plots. An HTML page replaces them by its own of the same name, of
@@ -13,6 +14,7 @@ PLOT_COLOURS = {
     "muted": "#59636e",
     "grid": "#e4e8ec",
     "teacher": "#8c959f",
+    "other": "#c9d1d9",
 }
 # Settings of matplotlib that all plots share.
 PLOT_STYLE: dict[Any, Any] = {
@@ -36,10 +38,11 @@ PLOT_STYLE: dict[Any, Any] = {
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2328;
-  --muted: #59636e; --grid: #e4e8ec; --teacher: #8c959f; --stripe: #f6f8fa; }
+  --muted: #59636e; --grid: #e4e8ec; --teacher: #8c959f; --other: #c9d1d9;
+  --stripe: #f6f8fa; }
 @media (prefers-color-scheme: dark) { :root { --paper: #0d1117;
   --ink: #e6edf3; --muted: #9198a1; --grid: #30363d; --teacher: #7d8590;
-  --stripe: #161b22; } }
+  --other: #3d444d; --stripe: #161b22; } }
 body { background: var(--paper); color: var(--ink); margin: 2rem auto;
   max-width: 62rem; padding: 0 1rem; line-height: 1.5;
   font-family: system-ui, sans-serif; }
@@ -56,8 +59,47 @@ td.number, th.number { text-align: right; white-space: nowrap; }
 code, pre { background: var(--stripe); border-radius: 4px;
   font-size: .8125rem; padding: .1rem .3rem; }
 pre { overflow-x: auto; padding: .75rem; }
+th button { all: unset; cursor: pointer; font-weight: bold; }
+th button:hover { text-decoration: underline; }
+th button:focus-visible { outline: 2px solid; }
+th[aria-sort="ascending"] button::after { content: " \\2191"; }
+th[aria-sort="descending"] button::after { content: " \\2193"; }
 figure { margin: 1.5rem 0; }
 figure svg { display: block; height: auto; max-width: 100%; }
+"""
+
+
+# Sorts a table by the clicked column: text from the first letter, numbers from
+# the greatest; a second click turns the order. Cells without a number come
+# last. The page is XML too, so there is no "less than" and no ampersand.
+_SORTING = """
+for (const button of document.querySelectorAll("th button")) {
+  button.addEventListener("click", () => {
+    const head = button.closest("th");
+    const body = head.closest("table").tBodies[0];
+    const isNumber = head.classList.contains("number");
+    const orders = ["ascending", "descending"];
+    if (isNumber) orders.reverse();
+    const isSorted = head.getAttribute("aria-sort") === orders[0];
+    const order = orders[isSorted ? 1 : 0];
+    for (const other of head.parentNode.cells) {
+      other.removeAttribute("aria-sort");
+    }
+    head.setAttribute("aria-sort", order);
+    const sign = order === "ascending" ? 1 : -1;
+    const text = (row) => row.cells[head.cellIndex].textContent;
+    const number = (row) => parseFloat(text(row).replaceAll(",", ""));
+    const compare = (a, b) => {
+      if (!isNumber) {
+        return sign * text(a).localeCompare(text(b), "en", {numeric: true});
+      }
+      const [x, y] = [number(a), number(b)];
+      if (isNaN(x) || isNaN(y)) return isNaN(x) - isNaN(y);
+      return sign * (x - y);
+    };
+    body.append(...[...body.rows].sort(compare));
+  });
+}
 """
 
 
@@ -100,11 +142,20 @@ class Listing(NamedTuple):
 
 
 class Plot(NamedTuple):
-    """An SVG of matplotlib, the name of its file, and a caption of one line."""
+    """An SVG of matplotlib, the name of its file, and a caption of one line.
+
+    `png` is the same figure for a file of the same stem, if there is one.
+    """
 
     file_name: str
     title: str
     svg: str
+    png: bytes = b""
+
+    @property
+    def png_name(self) -> str:
+        """The name of the PNG's file."""
+        return str(PurePath(self.file_name).with_suffix(".png"))
 
 
 Block = Paragraph | Table | Listing | Plot
@@ -147,7 +198,8 @@ def render_markdown(title: str, sections: Sequence[Section]) -> str:
 def render_html(title: str, sections: Sequence[Section]) -> str:
     """Returns the report as one HTML file with inline plots.
 
-    The file is also well-formed XML. The plots take the page's colours.
+    The file is also well-formed XML. The plots take the page's colours. A
+    click on the title of a table's column sorts the rows by it.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
     for section in sections:
@@ -164,6 +216,7 @@ def render_html(title: str, sections: Sequence[Section]) -> str:
 </head>
 <body>
 {body}
+<script>{_SORTING}</script>
 </body>
 </html>
 """
@@ -176,8 +229,9 @@ def _markdown_block(block: Block) -> str:
         case Listing(text):
             fence = _fence(text, "```")
             return f"{fence}\n{text}\n{fence}"
-        case Plot(file_name, title):
-            return f"![{_markdown_words(title)}]({file_name})"
+        case Plot(file_name, title, png=png):
+            image = f"![{_markdown_words(title)}]({file_name})"
+            return image + (f" [PNG]({block.png_name})" if png else "")
         case Table(header, rows, num_texts):
             num_numbers = len(header) - num_texts
             rule = ["---"] * num_texts + ["---:"] * num_numbers
@@ -217,19 +271,32 @@ def _html_block(block: Block) -> str:
         case Plot(file_name, title, svg):
             return f"<figure>{_inline_svg(svg, title, file_name)}</figure>"
         case Table(header, rows, num_texts):
-            head = _html_row("th", header, num_texts)
-            body = "\n".join(_html_row("td", row, num_texts) for row in rows)
+            head = _html_head(header, num_texts)
+            body = "\n".join(
+                _html_row("td", [*map(_html_words, row)], num_texts)
+                for row in rows
+            )
             return (
                 f'<div class="wide"><table>\n<thead>{head}</thead>\n'
                 f"<tbody>\n{body}\n</tbody>\n</table></div>"
             )
 
 
-def _html_row(tag: str, cells: Sequence[Words], num_texts: int) -> str:
+def _html_head(titles: Sequence[str], num_texts: int) -> str:
+    """Returns the row of titles; each that is not empty is a button."""
+    buttons = [
+        title and f'<button type="button">{html.escape(title)}</button>'
+        for title in titles
+    ]
+    return _html_row("th", buttons, num_texts)
+
+
+def _html_row(tag: str, cells: Sequence[str], num_texts: int) -> str:
+    """Returns a table's row of cells that are HTML already."""
     texts = []
     for index, cell in enumerate(cells):
         start = tag if index < num_texts else f'{tag} class="number"'
-        texts.append(f"<{start}>{_html_words(cell)}</{tag}>")
+        texts.append(f"<{start}>{cell}</{tag}>")
     return f"<tr>{''.join(texts)}</tr>"
 
 

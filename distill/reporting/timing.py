@@ -1,16 +1,16 @@
-"""Median times of functions."""
+"""Times of functions that are called in turn."""
 
 import statistics
 import time
 from collections.abc import Callable, Mapping
 
 
-def time_interleaved(
+def time_calls(
     functions: Mapping[str, Callable[[], object]],
     repeats: int,
     calls_a_turn: int = 1,
-) -> dict[str, float]:
-    """Returns the median seconds of functions that are called in turn.
+) -> dict[str, list[float]]:
+    """Returns the seconds of every call of functions that are called in turn.
 
     Each is called once before, which may compile and fill caches. In each of
     the `repeats` turns a function has `calls_a_turn` timed calls; above 1 an
@@ -27,6 +27,16 @@ def time_interleaved(
                 start = time.perf_counter()
                 function()
                 times[name].append(time.perf_counter() - start)
+    return times
+
+
+def time_interleaved(
+    functions: Mapping[str, Callable[[], object]],
+    repeats: int,
+    calls_a_turn: int = 1,
+) -> dict[str, float]:
+    """Returns the median seconds of each function of `time_calls`."""
+    times = time_calls(functions, repeats, calls_a_turn)
     return {name: statistics.median(taken) for name, taken in times.items()}
 
 

@@ -10,6 +10,8 @@ import numpy as np
 METRICS = ("gap", "mean_average_precision", "hit_at_one", "perr", "loss")
 # The metrics compared with the baseline, and their names in a report.
 COMPARED_METRICS = {"gap": "GAP", "mean_average_precision": "mAP"}
+# The most rows that plots show in colour, with the baseline.
+MOST_HIGHLIGHTS = 6
 _CASCADE_COSTS = ("mean_frames", "macs", "milliseconds")
 
 
@@ -101,7 +103,8 @@ class StudySummary:
 
     `budgets` are the columns, `rows` the methods, `baseline` the name of the
     row without a teacher; `teacher` holds the teacher's statistics by metric.
-    There is a score per row, budget and seed.
+    There is a score per row, budget and seed. `highlights` are the names of
+    the rows that plots show in colour, the baseline first.
     """
 
     budgets: tuple[int, ...]
@@ -113,6 +116,7 @@ class StudySummary:
     cascades: tuple[CascadeSummary, ...]
     num_scores: int
     num_wanted_scores: int
+    highlights: tuple[str, ...]
 
     def networks(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yields names and costs of the teacher and of every student.
@@ -167,7 +171,33 @@ def summarize_study(results: Mapping[str, Any]) -> StudySummary:
             for cell in row.cells.values()
         ),
         num_wanted_scores=sum(row["num_wanted"] for row in rows.values()),
+        highlights=_choose_highlights(results, summaries, budgets),
     )
+
+
+def _choose_highlights(
+    results: Mapping[str, Any],
+    rows: Iterable[RowSummary],
+    budgets: Iterable[int],
+) -> tuple[str, ...]:
+    """Returns the baseline and the rows that the study's file highlights.
+
+    If it highlights none: the best row by GAP of each budget, then the best
+    by their mean over the budgets, up to `MOST_HIGHLIGHTS`.
+    """
+    # Results of earlier versions have no such mark.
+    chosen = [row["name"] for row in results["rows"] if row.get("highlight")]
+    if chosen:
+        return tuple(dict.fromkeys([results["baseline"], *chosen]))
+    rows, budgets = list(rows), list(budgets)
+    best = [max(rows, key=lambda row: row.cells[k].rank) for k in budgets]
+    best += sorted(
+        rows,
+        key=lambda row: sum(row.cells[k].rank for k in budgets),
+        reverse=True,
+    )
+    names = dict.fromkeys([results["baseline"], *(row.name for row in best)])
+    return tuple(names)[:MOST_HIGHLIGHTS]
 
 
 def _scores(runs: Iterable[Mapping[str, Any]]) -> dict[str, Statistic]:

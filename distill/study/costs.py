@@ -1,6 +1,7 @@
 """Networks' costs at frame budgets: data, arithmetic, time."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.networks.network import Network, build_network
-from distill.reporting.timing import median_seconds
+from distill.reporting.timing import time_calls
 from distill.study.plan import Unit
 
 _BATCH_SIZES = (1, 64)
 _REPEATS = 30
+_QUARTILES = (0.25, 0.5, 0.75)
 
 
 class Costs:
@@ -29,7 +32,9 @@ class Costs:
           Dict of `frames`, the most it sees of a video; `bytes_read` and `macs`
           of such a video; `parameters`; `milliseconds_at_1` and
           `milliseconds_at_64`: the median time of a batch from frames as read
-          to predictions, divided by its videos.
+          to predictions, divided by its videos. With `_low` and `_high` at
+          the end these names hold the quartiles, with `call_` at their start
+          the median of a graph that computes nothing.
         """
         student, schema = unit.student, unit.stages[-1].data
         budget = unit.evaluations[k]
@@ -59,9 +64,24 @@ def _measure(network: Network) -> dict[str, Any]:
             "num_frames": tf.fill([size], frames),
         }
 
-        def predict(inputs: Any = inputs) -> None:
-            network.compiled_predict(inputs).numpy()
-
-        seconds = median_seconds(predict, _REPEATS)
-        cost[f"milliseconds_at_{size}"] = 1e3 * seconds / size
+        graphs = {
+            "": network.compiled_predict,
+            "call_": BatchPolymorphicFunction(
+                lambda given: given["num_frames"]
+            ),
+        }
+        functions = {
+            name: functools.partial(_call, graph, inputs)
+            for name, graph in graphs.items()
+        }
+        for name, seconds in time_calls(functions, _REPEATS).items():
+            low, middle, high = 1e3 * np.quantile(seconds, _QUARTILES) / size
+            cost[f"{name}milliseconds_at_{size}"] = float(middle)
+            if not name:
+                cost[f"milliseconds_at_{size}_low"] = float(low)
+                cost[f"milliseconds_at_{size}_high"] = float(high)
     return cost
+
+
+def _call(graph: BatchPolymorphicFunction, inputs: dict) -> None:
+    graph(inputs).numpy()

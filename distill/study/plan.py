@@ -95,6 +95,8 @@ class Study:
       command: The study's command line.
       flags: The flags of each row as text, by its name.
       own_baselines: The baselines of rows that have their own, by row name.
+      highlights: Names of the rows that plots show in colour; empty: the
+        baseline and the best.
     """
 
     directory: Path
@@ -106,6 +108,7 @@ class Study:
     flags: Mapping[str, str]
     cascades: tuple[CascadePlan, ...] = ()
     own_baselines: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    highlights: tuple[str, ...] = ()
 
 
 def unit_directory(

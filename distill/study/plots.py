@@ -1,25 +1,27 @@
-"""Plots of a study's accuracy over frames, arithmetic and time, as SVG."""
+"""Plots of a study's accuracy over frames, arithmetic and time."""
 
 import dataclasses
 import io
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from distill.reporting.page import PLOT_COLOURS, PLOT_STYLE, Plot
 from distill.study.aggregate import COMPARED_METRICS, Statistic, StudySummary
+from distill.study.plot_flaws import LATENCIES, find_flaw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 # Okabe and Ito's palette for the colour-blind, without black and yellow.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
-_DASHES = ("solid", (0, (4, 1.6)), (0, (1.2, 1.4)), (0, (5, 1.5, 1.2, 1.5)))
+_MARKERS = ("s", "^", "D", "v", "P", "X")
+_DOTS_PER_INCH, _PNG_COLOURS = 150, 128
 _LEGEND_LETTERS = 30
 # Inches: a line of the legend, and the smallest height of a plot.
 _LEGEND_LINE, _HEIGHT = 0.22, 5.0
@@ -59,21 +61,32 @@ class _Axis(NamedTuple):
 _AXES = (
     _Axis("frames", "frames seen of a video", "mean_frames"),
     _Axis("macs", "MACs of a video", "macs"),
-    _Axis(
-        "milliseconds_at_64", "milliseconds a video, batch 64", "milliseconds"
+    # The cascades are timed in batches of 64.
+    *(
+        _Axis(time, label, "milliseconds" if time.endswith("_64") else "")
+        for time, label in LATENCIES.items()
     ),
-    _Axis("milliseconds_at_1", "milliseconds a video, batch 1"),
+)
+# A figure of every axis and metric; a report may have fewer of them.
+PLOT_NAMES = tuple(
+    f"{name.lower()}_{axis.cost}.svg"
+    for axis in _AXES
+    for name in COMPARED_METRICS.values()
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Line:
-    """Points of a row, a cascade or the teacher; NaN for missing ones."""
+    """Points of a row, a cascade or the teacher; NaN for missing ones.
+
+    `spread` `[2, points]` is the distance of a position from its quartiles.
+    """
 
     name: str
     style: dict[str, Any]
     positions: np.ndarray
     scores: Sequence[Statistic]
+    spread: np.ndarray | None = None
 
     @property
     def means(self) -> np.ndarray:
@@ -90,8 +103,10 @@ class _Line:
 def draw_plots(summary: StudySummary) -> list[Plot]:
     """Draws GAP and mAP over frames, MACs and milliseconds.
 
-    A plot without any point is left out. Raises an ImportError if matplotlib
-    is not installed.
+    The rows of `StudySummary.highlights` are in colour, the others grey. A
+    plot without any point is left out, and so is one with a flaw
+    (`distill.study.plot_flaws`). Raises an ImportError if matplotlib is not
+    installed.
     """
     import matplotlib
 
@@ -99,6 +114,7 @@ def draw_plots(summary: StudySummary) -> list[Plot]:
         return [
             _draw_plot(summary, axis, metric, rows)
             for axis in _AXES
+            if axis.cost == "frames" or not find_flaw(summary, axis.cost)
             for metric in COMPARED_METRICS
             if (rows := _row_lines(summary, axis, metric))
         ]
@@ -113,9 +129,14 @@ def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
             k if axis.cost == "frames" else (cell.cost or {}).get(axis.cost)
             for k, cell in cells
         ]
-        scores = [cell.scores[metric] for _, cell in cells]
-        style = _row_style(summary, row.name)
-        lines.append(_Line(row.name, style, np.array(positions, float), scores))
+        line = _Line(
+            row.name,
+            _row_style(summary, row.name),
+            np.array(positions, float),
+            [cell.scores[metric] for _, cell in cells],
+            _measured_spread([cell.cost for _, cell in cells], axis.cost),
+        )
+        lines.append(line)
     lines = [line for line in lines if np.isfinite(line.last_mean)]
     return sorted(lines, key=lambda line: line.last_mean, reverse=True)
 
@@ -124,15 +145,29 @@ def _row_style(summary: StudySummary, name: str) -> dict[str, Any]:
     if name == summary.baseline:
         ink = PLOT_COLOURS["ink"]
         return {"color": ink, "marker": "o", "linewidth": 2.4, "zorder": 6}
-    names = [row.name for row in summary.rows if row.name != summary.baseline]
-    index = names.index(name)
-    cycle, colour = divmod(index, len(_COLOURS))
-    return {
-        "color": _COLOURS[colour],
-        "marker": _MARKERS[index % len(_MARKERS)],
-        "linestyle": _DASHES[cycle % len(_DASHES)],
-        "zorder": 5,
-    }
+    if name not in summary.highlights:
+        return {
+            "color": PLOT_COLOURS["other"],
+            "marker": "o",
+            "markersize": 4,
+            "linewidth": 1,
+            "zorder": 3,
+        }
+    names = [name for name in summary.highlights if name != summary.baseline]
+    index = names.index(name) % len(_COLOURS)
+    return {"color": _COLOURS[index], "marker": _MARKERS[index], "zorder": 5}
+
+
+def _measured_spread(
+    costs: Sequence[Mapping[str, Any] | None], time: str
+) -> np.ndarray | None:
+    """Returns `_Line.spread`; None if no quartiles were measured."""
+    middle, low, high = (
+        np.array([(cost or {}).get(time + end) for cost in costs], float)
+        for end in ("", "_low", "_high")
+    )
+    spread = np.stack([middle - low, high - middle])
+    return spread if np.isfinite(spread).any() else None
 
 
 def _cascade_lines(
@@ -166,8 +201,13 @@ def _teacher_line(summary: StudySummary, axis: _Axis, metric: str) -> _Line:
         if axis.cost != "frames" or not is_far:
             position = cost.get(axis.cost)
     style = {"color": PLOT_COLOURS["teacher"], "marker": "*", "markersize": 12}
-    scores = [summary.teacher[metric]]
-    return _Line(name, style, np.array([position], float), scores)
+    return _Line(
+        name,
+        style,
+        np.array([position], float),
+        [summary.teacher[metric]],
+        _measured_spread([summary.teacher_cost], axis.cost),
+    )
 
 
 def _draw_plot(
@@ -182,20 +222,38 @@ def _draw_plot(
     teacher = _teacher_line(summary, axis, metric)
     cascades = _cascade_lines(summary, axis, metric)
     _scale(axes, axis, [teacher, *rows], cascades)
+    in_colour = [row for row in rows if row.name in summary.highlights]
+    others = [row for row in rows if row not in in_colour]
     handles = _draw_teacher(axes, teacher)
-    for line in (*_side_by_side(axes, rows), *cascades):
+    for line in (*_side_by_side(axes, in_colour), *cascades):
         handles.append(_draw_line(axes, line))
+    handles += _draw_others(axes, others)
     figure.legend(handles=handles, loc="outside right upper")
     lines_beside = sum(1 + str(h.get_label()).count("\n") for h in handles)
     figure.set_figheight(max(_HEIGHT, _LEGEND_LINE * (1 + lines_beside)))
     seeds = _describe_seeds([*rows, *cascades])
+    if any(line.spread is not None for line in rows):
+        seeds += " Bars along x: quartiles of the calls."
     above = ((0, 1), (0, 9), "axes fraction", "offset points")
     subtitle = axes.annotate(seeds, *above, color=PLOT_COLOURS["muted"])
     subtitle.set_in_layout(False)
-    text = io.StringIO()
+    svg = io.StringIO()
     metadata = {"Title": title, "Date": None, "Creator": "distill"}
-    figure.savefig(text, format="svg", metadata=metadata)
-    return Plot(f"{name.lower()}_{axis.cost}.svg", title, text.getvalue())
+    figure.savefig(svg, format="svg", metadata=metadata)
+    file_name = f"{name.lower()}_{axis.cost}.svg"
+    return Plot(file_name, title, svg.getvalue(), _write_png(figure))
+
+
+def _write_png(figure: "Figure") -> bytes:
+    """Returns a PNG of few colours, a third of the size of one of all."""
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=_DOTS_PER_INCH)
+    image = Image.open(full).convert("RGB").quantize(_PNG_COLOURS)
+    dots = (_DOTS_PER_INCH, _DOTS_PER_INCH)
+    image.save(small, format="png", optimize=True, dpi=dots)
+    return small.getvalue()
 
 
 def _scale(
@@ -206,6 +264,10 @@ def _scale(
 
     ticks = np.unique(np.concatenate([line.positions for line in lines]))
     places = [*ticks, *(line.positions[0] for line in cascades)]
+    for line in lines:
+        if line.spread is not None:
+            low, high = line.spread
+            places += [*(line.positions - low), *(line.positions + high)]
     smallest, largest = np.nanmin(places), np.nanmax(places)
     ratio = largest / smallest
     if ratio >= _LOGARITHMIC:
@@ -226,6 +288,8 @@ def _scale(
 
 def _side_by_side(axes: "Axes", rows: list[_Line]) -> Iterator[_Line]:
     """Yields the rows with points of equal x side by side."""
+    if not rows:
+        return
     is_log = axes.get_xscale() == "log"
     scale, unscale = (np.log, np.exp) if is_log else (np.copy, np.copy)
     width = np.ptp(scale(axes.get_xlim()))
@@ -249,12 +313,24 @@ def _draw_teacher(axes: "Axes", teacher: _Line) -> list["Line2D"]:
     return [_draw_line(axes, teacher)]
 
 
+def _draw_others(axes: "Axes", lines: list[_Line]) -> list["Line2D"]:
+    """Draws lines without bars; returns one handle for them all."""
+    points = [
+        axes.plot(line.positions, line.means, **line.style)[0] for line in lines
+    ]
+    noun = "method" if len(points) == 1 else "methods"
+    for point in points[:1]:
+        point.set_label(f"{len(points)} other {noun}")
+    return points[:1]
+
+
 def _draw_line(axes: "Axes", line: _Line) -> "Line2D":
     """Draws points with error bars; returns the handle for the legend."""
     points, _, _ = axes.errorbar(
         line.positions,
         line.means,
         yerr=np.array([score.deviation for score in line.scores], float),
+        xerr=line.spread,
         elinewidth=1.1,
         **({"markeredgecolor": PLOT_COLOURS["paper"]} | line.style),
     )

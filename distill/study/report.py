@@ -17,8 +17,10 @@ from distill.study.aggregate import (
     StudySummary,
     summarize_study,
 )
-from distill.study.plots import draw_plots
+from distill.study.plot_flaws import LATENCIES, find_flaw, has_spread
+from distill.study.plots import PLOT_NAMES, draw_plots
 from distill.system.atomic_files import replace_atomically
+from distill.system.small_files import parse_json_object
 
 _TITLE = "Frame-budget study"
 # Title of the column and number format of each cost.
@@ -32,12 +34,30 @@ _COSTS = {
 }
 
 
+def rewrite_report(directory: str | Path) -> None:
+    """Writes the report of a directory's `results.json` again.
+
+    Raises:
+      ValueError: The file is missing or does not hold a study's results.
+    """
+    path = Path(directory) / "results.json"
+    try:
+        results = parse_json_object(path.read_text(encoding="utf-8"))
+        summarize_study(results)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} does not hold a study's results.") from error
+    write_report(results, directory)
+
+
 def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
     """Writes `report.md`, `report.html`, `results.csv` and the plots.
 
     The results are those of `results.gather_results`. Each file is written
-    whole or not at all. Without matplotlib there are no plots, and the report
-    says how to install it.
+    whole or not at all; the plots of an earlier report are replaced or
+    removed. Without matplotlib there are no plots, and the report says how to
+    install it.
     """
     directory = Path(directory)
     summary = summarize_study(results)
@@ -46,13 +66,21 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
     except ImportError:
         plots = None
     sections = _sections(results, summary, plots)
-    texts = {plot.file_name: plot.svg for plot in plots or ()}
-    texts["report.md"] = page.render_markdown(_TITLE, sections)
-    texts["report.html"] = page.render_html(_TITLE, sections)
-    texts["results.csv"] = _write_runs(results)
-    for name, text in texts.items():
+    files = {
+        "report.md": page.render_markdown(_TITLE, sections).encode(),
+        "report.html": page.render_html(_TITLE, sections).encode(),
+        "results.csv": _write_runs(results).encode(),
+    }
+    for plot in plots or ():
+        files[plot.file_name] = plot.svg.encode()
+        files[plot.png_name] = plot.png
+    for name, contents in files.items():
         with replace_atomically(directory / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_bytes(contents)
+    for path in map(directory.joinpath, PLOT_NAMES):
+        if path.name not in files:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".png").unlink(missing_ok=True)
 
 
 def _write_runs(results: Mapping[str, Any]) -> str:
@@ -83,6 +111,8 @@ def _sections(
     about_plots: tuple[page.Words, ...] = ()
     if plots:
         about_plots = ("In the plots points of equal x stand side by side.",)
+        if len(summary.highlights) < len(summary.rows):
+            about_plots += (" The grey lines are the table's other methods.",)
     elif plots is None:
         words = "There are no plots, because matplotlib is missing; install "
         about_plots = (words, page.Code("pip install -e .[study]"), ".")
@@ -91,7 +121,14 @@ def _sections(
         page.Section("In short", _headline(results["data"], summary)),
         page.Section("Scores", scores),
         page.Section("Gain over the baseline", _gains(summary)),
-        page.Section("Costs", (*_costs(summary), *over_costs)),
+        page.Section(
+            "Costs",
+            (
+                *_costs(summary),
+                *(_about_plots(summary, over_costs) if plots else ()),
+                *over_costs,
+            ),
+        ),
         page.Section("Cascades", _cascades(summary)),
         page.Section("Methods", _methods(summary)),
         page.Section("Data, machine, command", _origin(results)),
@@ -164,7 +201,7 @@ def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
         return page.Strong(pair) if is_best else pair
 
     about = (
-        "GAP/mAP, means over seeds; the teacher, on all frames: "
+        "Means over seeds; the teacher, on all frames: "
         f"{_write_means(summary.teacher)}. Bold: a budget's best GAP."
     )
     teacher = [summary.teacher[metric] for metric in COMPARED_METRICS]
@@ -174,7 +211,7 @@ def _scores(summary: StudySummary) -> tuple[page.Block, ...]:
     )
     return (
         page.Paragraph((about,)),
-        _budget_table(summary, "", write_pair),
+        _budget_table(summary, "GAP/mAP", write_pair),
         *_metric_tables(
             summary,
             spread,
@@ -255,6 +292,26 @@ def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
     about = "Costs of one video; in parentheses the share of the teacher's:"
     header = ("network", *(title for title, _ in _COSTS.values()))
     return page.Paragraph((about,)), page.Table(header, tuple(rows))
+
+
+def _about_plots(
+    summary: StudySummary, plots: list[page.Plot]
+) -> tuple[page.Block, ...]:
+    """Returns which plots are left out, or have no bars, and why."""
+    sentences = []
+    for cost, axis in {"macs": "MACs of a video", **LATENCIES}.items():
+        if flaw := find_flaw(summary, cost):
+            sentences.append(f"There is no plot over {axis}: {flaw}.")
+        elif (
+            cost in LATENCIES
+            and any(cost in plot.file_name for plot in plots)
+            and not has_spread(summary, cost)
+        ):
+            sentences.append(
+                f"The plots over {axis} have no bars along x, because the "
+                "spread of the times was not measured."
+            )
+    return (page.Paragraph((" ".join(sentences),)),) if sentences else ()
 
 
 def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:

@@ -82,6 +82,7 @@ def _gather_row(study: Study, row: str, costs: Costs) -> dict[str, Any]:
         "name": row,
         "flags": study.flags[row],
         "baseline": study.own_baselines.get(row, study.baseline),
+        "highlight": row in study.highlights,
         "num_wanted": sum(len(unit.evaluations) for unit in units),
         "runs": _runs(units),
         "costs": {

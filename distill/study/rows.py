@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distill.study.aggregate import MOST_HIGHLIGHTS
 from distill.study.plan import unit_directory
 
 Flags = Mapping[str, Any]
@@ -39,6 +40,7 @@ class Row:
     baseline_row: str | None = None
     num_teachers: int | None = None
     evaluation_selection: str | None = None
+    highlight: bool = False
 
     @property
     def for_all(self) -> bool:
@@ -51,7 +53,8 @@ class Row:
         options = {
             field.name: value
             for field in dataclasses.fields(self)[3:]
-            if (value := getattr(self, field.name)) is not None
+            if field.name != "highlight"
+            and (value := getattr(self, field.name)) is not None
         }
         first, *others = (write_flags(stage) for stage in self.stages)
         parts = [shlex.join(write_flags(options) + first)]
@@ -72,6 +75,7 @@ def row(
     baseline_row: str | None = None,
     num_teachers: int | None = None,
     evaluation_selection: str | None = None,
+    highlight: bool = False,
     **flags: Any,
 ) -> Row:
     """Returns a row of a study.
@@ -90,6 +94,8 @@ def row(
         all. (`regime="mimic"` takes the first.)
       evaluation_selection: The frame selection of the evaluation; default:
         that of the training.
+      highlight: Whether plots show it in colour. If no row has it, they show
+        the baseline and the best rows so.
       **flags: Flags of the training, over those of the study's flagfile.
 
     Raises:
@@ -110,6 +116,7 @@ def row(
         baseline_row,
         num_teachers,
         evaluation_selection,
+        highlight,
     )
 
 
@@ -152,6 +159,12 @@ def read_rows(file: str) -> list[Row]:
     ):
         raise ValueError(
             f"{file} must define ROWS, a list of rows made by `row(NAME, ...)`."
+        )
+    highlights = [row.name for row in rows if row.highlight]
+    if len(highlights) > MOST_HIGHLIGHTS:
+        raise ValueError(
+            f"{file}: highlight is for at most {MOST_HIGHLIGHTS} rows, got "
+            f"{len(highlights)}: {highlights}."
         )
     named: dict[Path, str] = {}
     for name in (row.name for row in rows):

@@ -168,6 +168,26 @@ def test_a_row_may_have_a_baseline_of_its_own():
     assert named == "Few clips, taught, over Few clips"
 
 
+def test_without_marks_the_baseline_and_the_best_rows_are_highlighted():
+    gaps = [0.30, 0.31, 0.32, 0.33, 0.34, 0.35, 0.36]
+    rows = [make_row("Baseline", (0.2,))]
+    rows += [make_row(f"{gap:g}", (gap,)) for gap in gaps]
+    best = ("0.36", "0.35", "0.34", "0.33", "0.32")
+    summary = summarize_study(make_results(rows))
+    assert summary.highlights == ("Baseline", *best)
+    # The best row of each budget comes first.
+    rows[1]["runs"].append(make_run(0, 0.4, k=1))
+    summary = summarize_study(make_results(rows, budgets=[1, 2]))
+    assert summary.highlights[:3] == ("Baseline", "0.3", "0.36")
+
+
+def test_marked_rows_and_the_baseline_are_highlighted():
+    rows = [make_row(name, STUDENT) for name in ("Baseline", "A", "B")]
+    rows[2]["highlight"] = True
+    summary = summarize_study(make_results(rows))
+    assert summary.highlights == ("Baseline", "B")
+
+
 def test_wanted_scores_are_counted_by_row():
     rows = [*two_rows(), make_row("One seed", (0.3,))]
     summary = summarize_study(make_results(rows))

@@ -3,13 +3,17 @@
 import csv
 import html.parser
 import re
+import struct
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
-from distill.study.report import write_report
+from distill.reporting.page import PLOT_COLOURS
+from distill.study.report import rewrite_report, write_report
 
+DOCUMENTS = Path(__file__).parents[2] / "docs"
 ODD_NAME = "<b>&"
 COST = {
     "frames": 1,
@@ -40,7 +44,8 @@ def make_run(k, seed, gap, average_precision):
 
 
 def make_row(name, *runs):
-    costs = {"1": COST, "2": COST | {"frames": 2}}
+    more = {"frames": 2, "macs": 400_000, "milliseconds_at_1": 2.5}
+    costs = {"1": dict(COST), "2": COST | more}
     runs = [make_run(*run) for run in runs]
     return {
         "name": name,
@@ -120,8 +125,9 @@ def table_below(markdown, header):
 
 
 def test_scores_have_the_published_table_s_shape(markdown):
-    assert table_below(markdown, "|  | k=1 | 2 |") == (
-        "|  | k=1 | 2 |\n"
+    header = "| GAP/mAP | k=1 | 2 |"
+    assert table_below(markdown, header) == (
+        f"{header}\n"
         "| --- | ---: | ---: |\n"
         "| Plain | .300/.200 | **.320/.220** |\n"
         "| Taught | **.350/.260** | - |\n"
@@ -221,7 +227,7 @@ def test_without_matplotlib_the_report_says_how_to_get_plots(
 def test_the_page_is_well_formed_and_needs_nothing_else(page):
     ElementTree.fromstring(page)
     assert "http" not in page
-    assert "<script" not in page
+    assert page.count("<script>") == page.count("<script") == 1
     assert not re.findall(r'\b(?:src|href)="[^#]', page)
     assert not re.findall(r"url\([^#]", page)
     names = re.findall(r'\bid="([^"]+)"', page)
@@ -269,6 +275,7 @@ class TableParser(html.parser.HTMLParser):
 def test_plots_show_every_row_that_has_a_point(directory):
     pytest.importorskip("matplotlib", reason="it comes with the extra study")
     plots = {path.name: path.read_text() for path in directory.glob("*.svg")}
+    pngs = {path.name: path for path in directory.glob("*.png")}
     # Of a batch of 64 nothing is measured.
     assert set(plots) == {
         f"{metric}_{axis}.svg"
@@ -281,8 +288,129 @@ def test_plots_show_every_row_that_has_a_point(directory):
         for row in ("Plain", "Taught", "&lt;b&gt;&amp;", "Teacher, all 10"):
             assert f"<!-- {row}" in plot
         assert f"]({name})" in report
+        png = pngs.pop(name.replace(".svg", ".png"))
+        # Widths and heights in dots: those of the SVG are in points.
+        width, height = re.search(r'viewBox="0 0 (\S+) (\S+)"', plot).groups()
+        wanted = [float(each) * 150 / 72 for each in (width, height)]
+        assert png_size(png) == pytest.approx(wanted, abs=1)
+        assert f"[PNG]({png.name})" in report
+    assert not pngs
     assert "cascade, 1.5" in plots["gap_frames.svg"]
     assert "cascade, 1.5" not in plots["gap_milliseconds_at_1.svg"]
+
+
+def png_size(path):
+    """Returns width and height of a PNG, from its first chunk."""
+    contents = path.read_bytes()
+    assert contents[12:16] == b"IHDR"
+    return struct.unpack(">II", contents[16:24])
+
+
+def draw(tmp_path, results):
+    """Returns the plots of results, by name."""
+    pytest.importorskip("matplotlib", reason="it comes with the extra study")
+    write_report(results, tmp_path)
+    return {path.name: path.read_text() for path in tmp_path.glob("*.svg")}
+
+
+def test_few_rows_are_in_colour_and_the_others_grey(tmp_path):
+    results = make_results()
+    for row in results["rows"]:
+        row["highlight"] = row["name"] == "Taught"
+    plot = draw(tmp_path, results)["gap_frames.svg"]
+    # The baseline is in colour always.
+    assert "<!-- Plain" in plot
+    assert "<!-- Taught" in plot
+    assert "<!-- &lt;b&gt;" not in plot
+    assert "<!-- 1 other method -->" in plot
+    assert PLOT_COLOURS["other"] in plot
+
+
+def test_latencies_have_bars_where_their_spread_is_measured(tmp_path):
+    results, name = make_results(), "gap_milliseconds_at_1.svg"
+    plain = draw(tmp_path, results)[name]
+    assert "quartiles" not in plain
+    report = (tmp_path / "report.md").read_text()
+    assert "batch 1 have no bars along x, because the spread" in report
+    for row in results["rows"]:
+        for cost in row["costs"].values():
+            middle = cost["milliseconds_at_1"]
+            cost["milliseconds_at_1_low"] = 0.9 * middle
+            cost["milliseconds_at_1_high"] = 1.2 * middle
+    spread = draw(tmp_path, results)[name]
+    assert "Bars along x: quartiles of the calls." in spread
+    bars = re.compile('id="LineCollection_')
+    # Each of the three rows has bars along x, too.
+    assert len(bars.findall(spread)) == len(bars.findall(plain)) + 3
+    assert "no bars" not in (tmp_path / "report.md").read_text()
+
+
+def test_latencies_that_overlap_have_no_plot(tmp_path):
+    results = make_results()
+    draw(tmp_path, results)
+    for row in results["rows"]:
+        row["costs"]["2"]["milliseconds_at_1"] = 1.5
+    plots = draw(tmp_path, results)
+    assert set(plots) == {
+        f"{metric}_{axis}.svg"
+        for metric in ("gap", "map")
+        for axis in ("frames", "macs")
+    }
+    report = (tmp_path / "report.md").read_text()
+    assert (
+        "There is no plot over milliseconds a video, batch 1: those at 1 and 2 "
+        "frames overlap."
+    ) in report
+
+
+def test_columns_are_sorted_by_buttons_in_their_heads(page):
+    heads = list(ElementTree.fromstring(page).iter("th"))
+    assert len(heads) > 20
+    for head in heads:
+        assert head.text is None
+        if len(head):
+            (button,) = head
+            assert button.tag == "button"
+            assert button.get("type") == "button"
+            assert button.text
+    script = page[page.index("<script>") :]
+    assert '"th button"' in script
+    assert 'setAttribute("aria-sort", order)' in script
+
+
+@pytest.mark.parametrize(
+    "name", ["audioset", "joined_hlstm", "joined_nextvlad"]
+)
+def test_the_documented_reports_are_those_of_their_results(tmp_path, name):
+    pytest.importorskip("matplotlib", reason="it comes with the extra study")
+    documented = DOCUMENTS / f"study_{name}"
+    results = documented / "results.json"
+    (tmp_path / "results.json").write_bytes(results.read_bytes())
+    rewrite_report(tmp_path)
+    files = {path.name for path in documented.iterdir()} | {"report.html"}
+    assert {path.name for path in tmp_path.iterdir()} == files
+    for file in ("report.md", "results.csv"):
+        assert (tmp_path / file).read_bytes() == (
+            documented / file
+        ).read_bytes()
+    for path in tmp_path.glob("*.png"):
+        assert path.stat().st_size < 150_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "results.json cannot be read: .* No such file"),
+        ("{", "results.json cannot be read: "),
+        ('{"rows": []}', "results.json does not hold a study's results"),
+    ],
+)
+def test_a_report_of_no_results_is_refused(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "results.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        rewrite_report(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"results.json"}
 
 
 def test_the_same_results_give_the_same_files(directory, tmp_path):
