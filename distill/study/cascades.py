@@ -47,9 +47,10 @@ def _run(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
 
 def _measure(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
     network: Any = load_network(unit.checkpoint, "student")
-    calibration = read_videos(unit, plan.calibration_data_pattern)
+    schema = unit.stages[-1].data
+    calibration = read_videos(schema, plan.calibration_data_pattern)
     cascade = calibrate(network, calibration, plan.budgets, plan.mean_frames)
-    reader = read_videos(unit, unit.eval_data_pattern)
+    reader = read_videos(schema, unit.eval_data_pattern)
     run: Any = CascadeNetwork(network, cascade)
     scores = evaluate_network(run, reader)
     return {

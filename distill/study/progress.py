@@ -1,117 +1,239 @@
 """A study's progress, and an estimate of the time for the rest."""
 
-import functools
+import collections
+import dataclasses
+import math
 import statistics
-import time
+from collections.abc import Iterator, Sized
+from typing import NamedTuple, Protocol
 
-import tensorflow as tf
+import numpy as np
 
 from distill.data.files import find_files
-from distill.data.pipeline import estimate_num_records
-from distill.networks.network import measure_network
-from distill.settings.run import NetworkSettings, RunSettings
+from distill.data.pipeline import VideoReader
+from distill.models.frame_budget import ALL_FRAMES
+from distill.settings.run import RunSettings
 from distill.settings.schema import DataSchema
 from distill.study.plan import Study, Unit
 from distill.study.runner import read_result
+from distill.study.stage_timer import StageTime
 
-# A training reaches about this share of a matrix product's rate.
-_EFFICIENCY = 0.25
-_PRODUCT_SIZE = 1024
-# Seconds to build and trace the networks of a training, and to score it.
-_START_SECONDS = 8.0
-# A training step costs a forward pass, and twice as much for gradients.
-_TRAINING = 3
-# Cost in MACs of reading and parsing a video.
-_MACS_PER_VIDEO = 1e6
+
+class Timer(Protocol):
+    """The part of `StageTimer` that an estimate uses."""
+
+    def time(self, settings: RunSettings, eval_data_pattern: str) -> StageTime:
+        """Times one training and the scoring of its student."""
+
+
+class Kind(NamedTuple):
+    """A kind of training: its name, its form, and the frames it sees.
+
+    Trainings of one form differ in frames, losses and lengths alone.
+    """
+
+    name: str
+    form: str
+    frames: int
+
+    @property
+    def title(self) -> str:
+        """Its name and frames in a line."""
+        noun = "frame" if self.frames == 1 else "frames"
+        return f"{self.name}, {self.frames} {noun}"
+
+
+class Parts(NamedTuple):
+    """Seconds of trainings: to start them, of their steps, to score them."""
+
+    starts: float
+    steps: float
+    scoring: float
+
+
+class KindEstimate(NamedTuple):
+    """The estimate of the trainings of one kind; `parts` are None if unknown.
+
+    `parts` are unknown if the times are those of finished trainings.
+    """
+
+    title: str
+    num_trainings: int
+    parts: Parts | None
+    seconds: float
 
 
 class Estimate:
     """Estimates the seconds of a study's units.
 
-    The rate comes from the finished units; before the first one it is a share
-    of this machine's rate of a large matrix product.
+    A unit takes as long as the finished ones of its kind. Without any,
+    `measure` times its kind.
 
     Attributes:
       todo: The units that are not done.
-      basis: The origin of the rate, in words.
+      teachers: Settings of the trained teachers by checkpoint.
     """
 
     def __init__(self, study: Study):
-        self.basis = "a share of this machine's rate of a matrix product"
         self.todo: list[Unit] = []
-        self._teachers = {
-            str(teacher.checkpoint): teacher.student
+        self.teachers = {
+            str(teacher.checkpoint): teacher.stages[-1]
             for teacher in study.teachers
         }
-        self._rates: list[float] = []
+        self._times: dict[str, dict[int, StageTime]] = {}
+        # Seconds of finished units, over their estimate or number of steps.
+        self._factors = collections.defaultdict[tuple[Kind, ...], list[float]](
+            list
+        )
         for unit in (*study.teachers, *study.units):
             result = read_result(unit)
             if result is None:
                 self.todo.append(unit)
             else:
-                self.finish(unit, result["seconds"])
+                self.finish(unit, result)
 
-    def finish(self, unit: Unit, seconds: float | None) -> None:
-        """Learns the rate from a finished unit, unless `seconds` is None."""
-        if seconds:
-            self.basis = "the trainings that are done"
-            starts = _START_SECONDS * len(unit.stages)
-            self._rates.append(
-                self._macs(unit) / max(seconds - starts, 0.1 * seconds)
-            )
+    def finish(self, unit: Unit, result: dict) -> None:
+        """Learns from a finished unit, unless it was resumed."""
+        if result["seconds"]:
+            # Results of earlier versions have no time of the scoring.
+            seconds = result["seconds"] + result.get("evaluation_seconds", 0)
+            factor = seconds / self._weight(unit)
+            self._factors[self._kinds(unit)].append(factor)
         self.todo = [other for other in self.todo if other is not unit]
+
+    def measure(self, timer: Timer, caught: Sized = ()) -> int:
+        """Times the kinds of training of which none is finished.
+
+        Of trainings that differ in frames alone those of the fewest and of the
+        most are timed; the others lie on the line between them. Stops once
+        `caught` holds a signal.
+
+        Returns:
+          The number of kinds that were timed.
+        """
+        stages: dict[str, dict[int, tuple[RunSettings, str]]] = {}
+        for unit in self.todo:
+            if self._kinds(unit) in self._factors:
+                continue
+            for stage, kind in zip(unit.stages, self._kinds(unit), strict=True):
+                by_frames = stages.setdefault(kind.form, {})
+                by_frames[kind.frames] = stage, unit.eval_data_pattern
+        number = 0
+        for form, by_frames in stages.items():
+            for frames in sorted({min(by_frames), max(by_frames)}):
+                if caught:
+                    return number
+                taken = timer.time(*by_frames[frames])
+                self._times.setdefault(form, {})[frames] = taken
+                number += 1
+        return number
 
     def seconds(self, unit: Unit) -> float:
         """Returns the estimated seconds of a unit."""
-        rates = self._rates or [_EFFICIENCY * _product_rate()]
-        rate = statistics.median(rates)
-        return _START_SECONDS * len(unit.stages) + self._macs(unit) / rate
+        factors = self._factors.get(self._kinds(unit), [1.0])
+        return self._weight(unit) * statistics.median(factors)
 
     def seconds_left(self) -> float:
         """Returns the estimated seconds of all units that are not done."""
         return sum(map(self.seconds, self.todo))
 
-    def _macs(self, unit: Unit) -> float:
-        return sum(map(self._stage_macs, unit.stages))
+    def by_kind(self) -> Iterator[KindEstimate]:
+        """Yields the estimates of the units left, by their kind."""
+        units = collections.defaultdict[tuple[Kind, ...], list[Unit]](list)
+        for unit in self.todo:
+            units[self._kinds(unit)].append(unit)
+        for kinds, group in units.items():
+            parts = None
+            if kinds not in self._factors:
+                each = zip(*map(self._parts, group), strict=True)
+                parts = Parts(*map(sum, each))
+            yield KindEstimate(
+                ", then ".join(kind.title for kind in kinds),
+                len(group),
+                parts,
+                sum(map(self.seconds, group)),
+            )
 
-    def _stage_macs(self, settings: RunSettings) -> float:
-        training, data = settings.training, settings.data
-        student = _network_macs(settings.network("student"), data)
-        of_video = _MACS_PER_VIDEO
-        of_video += training.student_views * _TRAINING * student
-        for checkpoint in settings.teacher_checkpoints:
-            of_video += _network_macs(self._teachers[checkpoint], data)
+    def _weight(self, unit: Unit) -> float:
+        """Returns the timed seconds of a unit, or else its steps."""
+        if all(kind.form in self._times for kind in self._kinds(unit)):
+            return sum(self._parts(unit))
+        return sum(count_steps(stage) for stage in unit.stages)
+
+    def _parts(self, unit: Unit) -> Parts:
+        starts = steps = 0.0
+        for stage, kind in zip(unit.stages, self._kinds(unit), strict=True):
+            taken = self._time(kind)
+            num_steps = count_steps(stage)
+            num_epochs = min(stage.training.num_epochs, num_steps)
+            starts += taken.start + num_epochs * taken.wait
+            steps += num_steps * taken.step
+        num_videos = _num_examples(
+            unit.eval_data_pattern, unit.stages[-1].data, 1.0
+        )
+        scoring = taken.score_start + num_videos * taken.score_video
+        return Parts(starts, steps, len(unit.evaluations) * scoring)
+
+    def _time(self, kind: Kind) -> StageTime:
+        """Returns the time of a kind, between the timed ones of its form."""
+        timed = sorted(self._times[kind.form].items())
+        frames = [each for each, _ in timed]
+        columns = zip(
+            *(dataclasses.astuple(taken) for _, taken in timed), strict=True
+        )
+        return StageTime(
+            *(float(np.interp(kind.frames, frames, c)) for c in columns)
+        )
+
+    def _kinds(self, unit: Unit) -> tuple[Kind, ...]:
+        return tuple(map(self._kind, unit.stages))
+
+    def _kind(self, settings: RunSettings) -> Kind:
+        student, training = settings.network("student"), settings.training
+        teachers = [
+            self.teachers[file].network("student")
+            for file in settings.teacher_checkpoints
+        ]
+        source = "on labels"
         if settings.teacher is not None:
-            of_video += _TRAINING * _network_macs(settings.teacher, data)
-        share = training.train_share * training.num_epochs
-        return _num_videos(training.train_data_pattern) * share * of_video
+            source = f"beside a {settings.teacher.model}"
+        elif teachers:
+            noun = "teacher" if len(teachers) == 1 else "teachers"
+            source = f"from {len(teachers)} trained {noun}"
+        form = (
+            dataclasses.replace(student, budget=ALL_FRAMES),
+            settings.teacher,
+            teachers,
+            settings.data,
+            training.batch_size,
+            training.accumulate_steps,
+            training.student_views,
+            training.mixed_precision,
+        )
+        frames = student.budget.width(settings.data.max_frames)
+        return Kind(f"{student.model} {source}", repr(form), frames)
 
 
-# Building a network takes a second.
-_MACS: dict[str, int] = {}
+def count_steps(settings: RunSettings) -> int:
+    """Returns the steps of a training, by the estimated number of records."""
+    training = settings.training
+    examples = _num_examples(
+        training.train_data_pattern, settings.data, training.train_share
+    )
+    steps = math.ceil(examples / training.batch_size) * training.num_epochs
+    return max(min(steps, training.max_steps or steps), 1)
 
 
-def _network_macs(network: NetworkSettings, schema: DataSchema) -> int:
-    key = repr((network, schema))  # the settings cannot be hashed
-    if key not in _MACS:
-        _MACS[key] = measure_network(network, schema).macs
-    return _MACS[key]
+# Counting reads some records of every pattern.
+_COUNTS: dict[str, int] = {}
 
 
-@functools.cache
-def _num_videos(pattern: str) -> int:
-    return estimate_num_records(find_files(pattern))
-
-
-@functools.cache
-def _product_rate() -> float:
-    matrix = tf.random.normal([_PRODUCT_SIZE, _PRODUCT_SIZE])
-    tf.matmul(matrix, matrix).numpy()
-    start = time.perf_counter()
-    for _ in range(5):
-        matrix = tf.matmul(matrix, matrix) / _PRODUCT_SIZE
-    matrix.numpy()
-    return 5 * _PRODUCT_SIZE**3 / (time.perf_counter() - start)
+def _num_examples(pattern: str, schema: DataSchema, share: float) -> int:
+    key = repr((pattern, schema, share))  # the schema cannot be hashed
+    if key not in _COUNTS:
+        reader = VideoReader(schema, find_files(pattern), 1, share=share)
+        _COUNTS[key] = reader.estimate_num_examples()
+    return _COUNTS[key]
 
 
 def format_seconds(seconds: float) -> str:

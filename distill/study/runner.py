@@ -17,11 +17,12 @@ from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_network
 from distill.networks.loading import load_network
 from distill.settings.run_options import RunOptions
+from distill.settings.schema import DataSchema
 from distill.study.plan import Unit, stage_checkpoint
 from distill.system.atomic_files import replace_atomically
 from distill.training.loop import TrainingRun
 
-_EVALUATION_BATCH = 1024
+EVALUATION_BATCH = 1024
 _NEVER = 10**9
 # It exists once a unit is done.
 _RESULT = "result.json"
@@ -51,8 +52,8 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
 
     Returns:
       Dict of `scores`, the result of `evaluate_network` by number of frames,
-      and `seconds` of training, None for a resumed one; or None if a signal
-      stopped the training.
+      `seconds` of training, None for a resumed one, and `evaluation_seconds`;
+      or None if a signal stopped the training.
     """
     start = time.perf_counter()
     is_new = _prepare(unit, say)
@@ -60,12 +61,14 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
         if not _train_stage(unit, stage):
             return None
     seconds = time.perf_counter() - start
+    scores = _evaluate(unit)
     result = {
         "row": unit.row,
         "budget": unit.budget,
         "seed": unit.seed,
-        "scores": _evaluate(unit),
+        "scores": scores,
         "seconds": seconds if is_new else None,
+        "evaluation_seconds": time.perf_counter() - start - seconds,
         "described": unit.describe(),
     }
     write_json(unit.directory / _RESULT, result)
@@ -113,14 +116,13 @@ def _train_stage(unit: Unit, stage: int) -> bool:
     return True
 
 
-def read_videos(unit: Unit, pattern: str) -> VideoReader:
-    """Returns a reader of videos, to be scored by a unit's student."""
-    files = find_files(pattern)
-    return VideoReader(unit.stages[-1].data, files, _EVALUATION_BATCH)
+def read_videos(schema: DataSchema, pattern: str) -> VideoReader:
+    """Returns a reader of videos that are to be scored."""
+    return VideoReader(schema, find_files(pattern), EVALUATION_BATCH)
 
 
 def _evaluate(unit: Unit) -> dict[str, dict[str, Any]]:
-    reader = read_videos(unit, unit.eval_data_pattern)
+    reader = read_videos(unit.stages[-1].data, unit.eval_data_pattern)
     scores = {}
     for k, budget in unit.evaluations.items():
         network: Any = load_network(unit.checkpoint, "student", budget=budget)

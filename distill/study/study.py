@@ -1,23 +1,28 @@
 """A whole study: runs the units that are left and writes the report."""
 
+import time
 from collections.abc import Sized
 
 import rich.console
 import rich.progress
 
-from distill.reporting.console import print_table
+from distill.reporting.console import print_table, spinner
 from distill.study.plan import Study, Unit
 from distill.study.progress import Estimate, format_seconds
 from distill.study.report import write_report
 from distill.study.results import gather_results
 from distill.study.runner import run_unit, write_json
+from distill.study.stage_timer import StageTimer
 from distill.system.directory_lock import DirectoryLock
 from distill.system.signals import catch_signals
 
 
 def show_plan(study: Study) -> None:
-    """Prints the grid with the estimated time of the units that are left."""
-    estimate = Estimate(study)
+    """Prints the grid with the estimated time of the units that are left.
+
+    The estimate times some steps of each kind of training that is left.
+    """
+    estimate = _estimate(study)
     todo = {id(unit) for unit in estimate.todo}
     units = (*study.teachers, *study.units)
     rows = [
@@ -35,9 +40,44 @@ def show_plan(study: Study) -> None:
     print_table(titles, rows, left=range(len(titles)))
     print(
         f"{len(units)} trainings, {len(units) - len(todo)} done; the others "
-        f"take about {format_seconds(estimate.seconds_left())} (by "
-        f"{estimate.basis})"
+        f"take about {format_seconds(estimate.seconds_left())}"
     )
+
+
+def _estimate(study: Study, caught: Sized = ()) -> Estimate:
+    """Estimates the time of the units that are left, and prints its parts."""
+    estimate = Estimate(study)
+    begin = time.perf_counter()
+    with (
+        spinner("timing some steps of each kind of training"),
+        StageTimer(estimate.teachers) as timer,
+    ):
+        number = estimate.measure(timer, caught)
+    if caught or not estimate.todo:
+        return estimate
+    rows = []
+    for kind in estimate.by_kind():
+        parts = kind.parts or (None, None, None)
+        times = [
+            "as done" if part is None else format_seconds(part)
+            for part in parts
+        ]
+        rows.append(
+            (
+                kind.title,
+                str(kind.num_trainings),
+                *times,
+                format_seconds(kind.seconds),
+            )
+        )
+    titles = ("kind", "trainings", "starts", "steps", "scoring", "together")
+    print_table(titles, rows)
+    if number:
+        print(
+            f"timed some steps of {number} kinds of training, in "
+            f"{format_seconds(time.perf_counter() - begin)}"
+        )
+    return estimate
 
 
 def run_study(study: Study, max_runs: int | None = None) -> bool:
@@ -62,7 +102,7 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
 
 def _run_units(study: Study, max_runs: int | None, caught: Sized) -> bool:
     """Runs at most `max_runs` of the units left; False after a signal."""
-    estimate = Estimate(study)
+    estimate = _estimate(study, caught)
     total = len(study.teachers) + len(study.units)
     console = rich.console.Console(highlight=False, soft_wrap=True)
     with rich.progress.Progress(
@@ -79,7 +119,7 @@ def _run_units(study: Study, max_runs: int | None, caught: Sized) -> bool:
             result = None if caught else run_unit(unit, console.print)
             if result is None:
                 return False
-            estimate.finish(unit, result["seconds"])
+            estimate.finish(unit, result)
             left = format_seconds(estimate.seconds_left())
             console.print(
                 f"[{done + 1}/{total}] {unit.title}: "

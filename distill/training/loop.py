@@ -1,9 +1,10 @@
 """The training loop: batches to steps, steps to checkpoints, and resuming."""
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -22,7 +23,11 @@ from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.system.signals import catch_signals
 from distill.training.initial_weights import load_initial_weights
-from distill.training.micro_batches import MicroBatchPlan, join_predictions
+from distill.training.micro_batches import (
+    Batch,
+    MicroBatchPlan,
+    join_predictions,
+)
 from distill.training.optimizers import learning_rate
 from distill.training.run_display import RunDisplay
 from distill.training.run_header import RunHeader
@@ -30,6 +35,22 @@ from distill.training.run_log import RunLog
 from distill.training.run_state import RunState
 from distill.training.streams import EpochReader, StepBatch
 from distill.training.trainers import build_trainer
+
+
+class Step(NamedTuple):
+    """A step: its learning rate, micro-batches, and what its networks gave.
+
+    Attributes:
+      rate: The learning rate.
+      micro_batches: By accumulation step and replica.
+      terms: The terms of the loss, with `loss`.
+      predictions: Those of each micro-batch.
+    """
+
+    rate: float
+    micro_batches: list[list[Batch]]
+    terms: dict[str, Any]
+    predictions: Any
 
 
 class TrainingRun:
@@ -135,6 +156,11 @@ class TrainingRun:
             self.messages.append(f"{start}; removed {removed}")
         self.state.prepare_directory()
 
+    @functools.cached_property
+    def _num_examples(self) -> int:
+        """The estimated number of examples of an epoch."""
+        return self.reader.estimate_num_examples()
+
     @property
     def progress(self) -> Progress:
         """Steps, epochs and examples that the run has made."""
@@ -178,7 +204,6 @@ class TrainingRun:
           False if a signal (Ctrl-C, SIGTERM) stopped the run early, after its
           state was saved.
         """
-        self._num_examples = self.reader.estimate_num_examples()
         header = self._describe()
         log = RunLog(
             self.state.directory if self.workers.is_chief else None,
@@ -245,16 +270,9 @@ class TrainingRun:
 
     def _train_epoch(self, log: RunLog, caught: list) -> bool:
         """Returns whether this process or another received a signal."""
-        training, options = self.settings.training, self.options
+        options = self.options
         interrupted = False
-        batches = self.epochs.read(
-            training.seed,
-            self.progress.epoch,
-            training.shuffle_buffer_size,
-            self.progress.positions,
-            caught,
-        )
-        for batch in log.time_waiting(batches):
+        for batch in log.time_waiting(self.read_epoch(caught)):
             self._train_step(batch, log)
             if self.export and self._is_due(options.export_model_steps):
                 path = self._save(log)
@@ -284,7 +302,26 @@ class TrainingRun:
             self._save(log)
         return interrupted
 
-    def _train_step(self, batch: StepBatch, log: RunLog) -> None:
+    def read_epoch(self, caught: list) -> Iterator[StepBatch]:
+        """Yields the batches that are left of the epoch.
+
+        `caught` are the signals that this process has received.
+        """
+        training = self.settings.training
+        return self.epochs.read(
+            training.seed,
+            self.progress.epoch,
+            training.shuffle_buffer_size,
+            self.progress.positions,
+            caught,
+        )
+
+    def step(self, batch: StepBatch) -> Step:
+        """Trains on a batch and counts the step.
+
+        Raises:
+          NonFiniteError: A term of the loss is not finite.
+        """
         progress = self.progress
         rate = learning_rate(
             self.settings.training, progress.examples_seen, self._run_share()
@@ -303,6 +340,11 @@ class TrainingRun:
         check_terms(terms, progress.step + 1)
         progress.step += 1
         progress.examples_seen += batch.num_examples
+        return Step(rate, micro_batches, terms, predictions)
+
+    def _train_step(self, batch: StepBatch, log: RunLog) -> None:
+        progress = self.progress
+        rate, micro_batches, terms, predictions = self.step(batch)
         step, epoch = progress.step, progress.epoch + 1
         log.count(step, epoch, batch.num_examples, float(terms["loss"]))
         is_logged = step % self.options.log_every_steps == 0

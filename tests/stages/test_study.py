@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from stage_runs import (
+    ROOT,
     error_line,
     network_flags,
     run_script,
@@ -161,11 +162,32 @@ def test_report_and_table_name_every_row(study):
 
 
 def test_dry_run_shows_the_missing_units_and_writes_nothing(videos, tmp_path):
-    flags = study_flags(videos, tmp_path / "study")
+    rows = ROWS[ROWS.index('row(\n    "All') :]
+    flags = study_flags(
+        videos,
+        tmp_path / "study",
+        rows,
+        cascade_rows="",
+        budgets="2,4,6",
+    )
     done = run_script("study", *flags, "--dry_run")
-    assert "9 trainings, 0 done; the others take about" in done.stdout
-    assert "nested_k=2, nested_k=6" in done.stdout
+    assert "3 trainings, 0 done; the others take about" in done.stdout
+    assert "nested_k=2, nested_k=4, nested_k=6" in done.stdout
+    assert "from 2 trained teachers, 6 frames" in done.stdout
+    # The two teachers are of one kind.
+    assert "timed some steps of 2 kinds of training, in" in done.stdout
     assert not (tmp_path / "study").exists()
+
+
+def test_a_report_is_written_again_without_training(tmp_path):
+    flags = ["--study_dir", tmp_path, "--report_only"]
+    missing = error_line(run_script("study", *flags, status=1))
+    assert f"{tmp_path}/results.json cannot be read" in missing
+    documented = ROOT / "docs/study_joined_hlstm/results.json"
+    (tmp_path / "results.json").write_bytes(documented.read_bytes())
+    done = run_script("study", *flags)
+    assert f"wrote {tmp_path}/report.md and report.html" in done.stdout
+    assert "# Frame-budget study" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.slow
