@@ -5,6 +5,7 @@ from collections.abc import Sized
 
 import rich.console
 import rich.progress
+import tensorflow as tf
 
 from distill.reporting.console import print_table, spinner
 from distill.study.plan import Study, Unit
@@ -46,6 +47,8 @@ def show_plan(study: Study) -> None:
 
 def _estimate(study: Study, caught: Sized = ()) -> Estimate:
     """Estimates the time of the units that are left, and prints its parts."""
+    # A study traces many networks, and TensorFlow would warn of each.
+    tf.get_logger().setLevel("ERROR")
     estimate = Estimate(study)
     begin = time.perf_counter()
     with (

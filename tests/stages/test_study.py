@@ -161,6 +161,7 @@ def test_report_and_table_name_every_row(study):
     assert {line["row"] for line in lines} >= set(NAMES)
 
 
+@pytest.mark.slow
 def test_dry_run_shows_the_missing_units_and_writes_nothing(videos, tmp_path):
     rows = ROWS[ROWS.index('row(\n    "All') :]
     flags = study_flags(
