@@ -46,14 +46,26 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
     for word in words:
         name, equals, value = word.lstrip("-").partition("=")
         if name == "flagfile" and word.startswith("-"):
-            expanded += _read_flagfile(value if equals else next(words, ""), ())
+            lines = read_flagfile(value if equals else next(words, ""))
+            expanded += [line for line in lines if _own_names(line)]
         else:
             expanded.append(word)
     return expanded
 
 
-def _read_flagfile(name: str, readers: tuple[Path, ...]) -> list[str]:
-    """Returns the flags of a file that the files `readers` lead to."""
+def read_flagfile(name: str, readers: tuple[Path, ...] = ()) -> list[str]:
+    """Returns the flags of a flagfile and of those that it names.
+
+    Flags of other verbs are among them. The values of this verb's flags are
+    checked.
+
+    Args:
+      name: The file, or the name of a config.
+      readers: The flagfiles that lead to this one.
+
+    Raises:
+      ValueError: As `expand_flagfiles`.
+    """
     path = find_file(name)
     if path in readers:
         raise ValueError(f"--flagfile={name} leads back to itself.")
@@ -78,7 +90,7 @@ def _read_line(line: str, readers: tuple[Path, ...]) -> list[str]:
     if not line.startswith("-"):
         raise ValueError(f"not a flag: {line!r} (flags begin with --).")
     if name == "flagfile":
-        return _read_flagfile(value, readers)
+        return read_flagfile(value, readers)
     positive = name.removeprefix("no")
     if name in FLAGS:
         if equals:
@@ -88,11 +100,15 @@ def _read_line(line: str, readers: tuple[Path, ...]) -> list[str]:
     elif positive in FLAGS:
         if equals or not FLAGS[positive].boolean:
             raise ValueError(_describe_unknown(name))
-    elif {name, positive} & all_flags():
-        return []
-    else:
+    elif not {name, positive} & all_flags():
         raise ValueError(_describe_unknown(name))
     return [line]
+
+
+def _own_names(line: str) -> set[str]:
+    """Returns this verb's flag that a line of a flagfile sets, if any."""
+    name = line.lstrip("-").partition("=")[0]
+    return {name, name.removeprefix("no")} & {*FLAGS}
 
 
 def _check_value(name: str, value: str) -> None:

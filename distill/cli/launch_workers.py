@@ -1,6 +1,6 @@
 """Runs several workers of a verb on this machine.
 
-Usage: python -m distill launch_workers N VERB FLAG ...
+Usage: distill launch_workers N VERB FLAG ...
 """
 
 import sys
@@ -13,7 +13,7 @@ def main(words: Sequence[str]) -> int:
     """Runs the workers; returns the first status that is not 0."""
     if len(words) < 2 or not words[0].isdecimal() or int(words[0]) < 1:
         print(
-            "Usage: bash scripts/launch_workers.sh N VERB FLAG ... (N: 1 or "
+            "Usage: distill launch_workers N VERB FLAG ... (N: 1 or "
             "more processes; VERB: such as train)",
             file=sys.stderr,
         )

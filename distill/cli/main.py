@@ -2,7 +2,6 @@
 
 import difflib
 import sys
-from pathlib import Path
 
 import distill
 from distill.cli import entry_point
@@ -23,8 +22,7 @@ def main() -> None:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         print(
-            f"ERROR: there is no verb {verb!r}.{hint} "
-            f"`{_program()}` lists them.",
+            f"ERROR: there is no verb {verb!r}.{hint} `distill` lists them.",
             file=sys.stderr,
         )
         sys.exit(1)
@@ -37,16 +35,9 @@ def main() -> None:
 
 
 def _list_verbs() -> str:
-    program = _program()
-    lines = [f"Usage: {program} VERB [--FLAG=VALUE ...]"]
+    lines = ["Usage: distill VERB [--FLAG=VALUE ...]"]
     for heading, verbs in VERB_GROUPS.items():
         lines += ["", heading]
         lines += [f"  {verb:20} {text}" for verb, text in verbs.items()]
-    lines += ["", f"`{program} VERB --help` shows the flags of a verb."]
+    lines += ["", "`distill VERB --help` shows the flags of a verb."]
     return "\n".join(lines)
-
-
-def _program() -> str:
-    """Returns the command as the user types it."""
-    is_module = Path(sys.argv[0]).name == "__main__.py"
-    return "python -m distill" if is_module else "distill"

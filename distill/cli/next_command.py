@@ -1,11 +1,14 @@
 """The command that follows a verb, to be copied from the terminal."""
 
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from distill.cli.config_files import find_file
+from distill.cli.flag_parsing import read_flagfile
 from distill.cli.settings_flags import FLAGS
 from distill.cli.verbs import flags_of
 
@@ -30,9 +33,9 @@ def next_command(
     for word in _join_values(sys.argv[1:]):
         name, separator, value = word.lstrip("-").partition("=")
         if name == "flagfile":
-            own = value.removesuffix(".cfg") + f"_{verb}.cfg"
-            words.append(f"--flagfile={own if Path(own).exists() else value}")
-            for line in FLAGS.read_flags_from_files([words[-1]]):
+            flagfile = _flagfile_of(verb, value)
+            words.append(f"--flagfile={flagfile}")
+            for line in read_flagfile(flagfile):
                 flag, _, stated = line.lstrip("-").partition("=")
                 known |= {flag} if stated else set()
         # An empty value takes back that of a flagfile, for one stage alone.
@@ -48,19 +51,31 @@ def next_command(
 def command(
     verb: str, flags: Mapping[str, str], words: Sequence[str] = ()
 ) -> str:
-    """Returns a command, started as this one was, with words before flags."""
+    """Returns a command of `distill` with words before flags."""
     named = [f"--{name}={value}" for name, value in flags.items()]
     return shlex.join([*_program(), verb, *words, *named])
 
 
 def _program() -> list[str]:
-    """Returns the words before the verb, as the user typed them."""
-    words = sys.orig_argv[: -len(sys.argv)]
-    if len(words) != 2:
-        return words
-    # A console script: its interpreter, then its path.
-    name = Path(words[1]).name
-    return [name if shutil.which(name) == words[1] else words[1]]
+    """Returns `distill`, with its path where the shell does not find it."""
+    script = Path(sys.executable).with_name("distill")
+    found = shutil.which("distill")
+    if found is not None and os.path.abspath(found) == str(script):
+        return ["distill"]
+    if not script.exists():
+        return [sys.executable, "-m", "distill"]
+    inside = script.is_relative_to(Path.cwd())
+    return [str(script.relative_to(Path.cwd()) if inside else script)]
+
+
+def _flagfile_of(verb: str, name: str) -> str:
+    """Returns the verb's own flagfile `NAME_VERB.cfg`, or `NAME.cfg`."""
+    own = name.removesuffix(".cfg") + f"_{verb}.cfg"
+    try:
+        find_file(own)
+    except ValueError:
+        return name
+    return own
 
 
 def _join_values(words: Sequence[str]) -> Iterator[str]:

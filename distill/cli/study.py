@@ -1,5 +1,6 @@
 """Studies accuracy and cost over frame budgets: a grid from one teacher."""
 
+import shlex
 import sys
 
 from distill.cli import flag_groups as groups
@@ -95,7 +96,7 @@ def main() -> int:
         return 0
     from distill.cli.study_settings import study_plan
 
-    study = study_plan(" ".join(["python -m distill study", *sys.argv[1:]]))
+    study = study_plan(shlex.join(["distill", "study", *sys.argv[1:]]))
 
     start_tensorflow(FLAGS.gpu)
     from distill.study.study import run_study, show_plan

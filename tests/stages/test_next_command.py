@@ -1,16 +1,16 @@
 """The command that a verb proposes to run next."""
 
 import shlex
-import subprocess
 import sys
 
 import pytest
 import stage_runs
 from absl import flags
-from stage_runs import ROOT, network_flags, run_script, training_flags
+from stage_runs import network_flags, run_script, training_flags
 
+from distill.cli import flag_parsing
 from distill.cli import next_command as module
-from distill.cli.next_command import next_command
+from distill.cli.next_command import command, next_command
 
 
 @pytest.fixture
@@ -19,11 +19,13 @@ def given(monkeypatch):
     values = flags.FlagValues()
     for name in ("start_new_model", "deterministic"):
         flags.DEFINE_boolean(name, False, "", flag_values=values)
-    monkeypatch.setattr(module, "FLAGS", values)
+    for name in ("train_dir", "num_epochs", "student_checkpoint"):
+        flags.DEFINE_string(name, None, "", flag_values=values)
+    for user in (module, flag_parsing):
+        monkeypatch.setattr(user, "FLAGS", values)
+    monkeypatch.setattr(module, "_program", lambda: ["distill"])
 
-    def give(*words, program=("venv/bin/python", "-m", "distill")):
-        command = [*program, "train", *words]
-        monkeypatch.setattr(sys, "orig_argv", command)
+    def give(*words):
         monkeypatch.setattr(sys, "argv", ["distill train", *words])
 
     return give
@@ -36,7 +38,7 @@ def test_flags_are_passed_on_as_given_if_the_next_verb_has_them(given):
     )
     changes = {"checkpoint": "my runs/a/best.h5"}
     assert next_command("evaluate", changes) == (
-        "venv/bin/python -m distill evaluate '--train_dir=my runs/a' "
+        "distill evaluate '--train_dir=my runs/a' "
         "--batch_size=8 --every_n=4 --nodeterministic '--eval_data_pattern=v*' "
         "'--checkpoint=my runs/a/best.h5'"
     )
@@ -72,16 +74,33 @@ def test_an_empty_value_is_not_passed_on(given, tmp_path):
     )
 
 
-def test_a_console_script_is_named_as_the_path_finds_it(
+def test_a_config_is_found_by_its_name_from_any_directory(
     given, tmp_path, monkeypatch
 ):
-    script = tmp_path / "distill"
+    monkeypatch.chdir(tmp_path)
+    given("--flagfile=quickstart.cfg", "--num_epochs=1")
+    known = {"train_data_pattern": "x", "student_checkpoint": "x"}
+    assert next_command("finetune", {}, known) == (
+        "distill finetune --flagfile=quickstart_finetune.cfg --num_epochs=1"
+    )
+    assert next_command("evaluate") == (
+        "distill evaluate --flagfile=quickstart.cfg"
+    )
+
+
+def test_the_command_is_named_as_the_shell_finds_it(tmp_path, monkeypatch):
+    script = tmp_path / "venv/bin/distill"
+    script.parent.mkdir(parents=True)
+    monkeypatch.setattr(sys, "executable", f"{script.parent}/python")
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert command("convert", {}) == f"{sys.executable} -m distill convert"
     script.write_text("")
     script.chmod(0o755)
-    given("--train_dir=a", program=("/venv/bin/python", str(script)))
-    assert next_command("convert") == f"{script} convert --train_dir=a"
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert next_command("convert") == "distill convert --train_dir=a"
+    assert command("convert", {}) == f"{script} convert"
+    monkeypatch.chdir(tmp_path)
+    assert command("convert", {}) == "venv/bin/distill convert"
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert command("convert", {}) == "distill convert"
 
 
 @pytest.mark.slow
@@ -97,15 +116,13 @@ def test_each_verb_names_a_command_that_runs(videos, tmp_path):
     )
     verbs = []
     while following := done.stdout.splitlines()[-1].partition("next: ")[2]:
-        words = shlex.split(following)
-        verbs.append(words[3])
+        program, verb, *words = shlex.split(following)
+        assert program.endswith("distill")
+        verbs.append(verb)
         # Only this stage is told of files with labels.
-        words += [pattern] if words[3] == "finetune" else []
-        words += ["--formats=saved_model"] if words[3] == "export" else []
-        done = subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        words += [pattern] if verb == "finetune" else []
+        words += ["--formats=saved_model"] if verb == "export" else []
+        done = run_script(verb, *words)
         assert done.stderr == ""
     assert verbs == ["convert", "finetune", "export", "infer"]
     (predictions,) = tmp_path.rglob("export.csv")

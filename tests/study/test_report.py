@@ -61,7 +61,7 @@ def make_results():
     """Returns two budgets and two seeds; of the last row a run is there."""
     teacher = [make_run(10, 0, 0.39, 0.28), make_run(10, 1, 0.41, 0.30)]
     return {
-        "command": "python -m distill study --seeds=0,1",
+        "command": "distill study --seeds=0,1",
         "machine": {"processor": "abacus"},
         "data": {
             "train_data_pattern": "train-*",
@@ -189,7 +189,7 @@ def test_the_report_has_cascades_flags_machine_and_command(markdown):
     ) in markdown
     assert r"| Plain | k frames, for each k | `--a=b\|c` | 30 |" in markdown
     assert "| processor | abacus |" in markdown
-    assert "\n```\npython -m distill study --seeds=0,1\n" in markdown
+    assert "\n```\ndistill study --seeds=0,1\n" in markdown
 
 
 def test_runs_are_a_line_each(directory):
