@@ -1,6 +1,5 @@
 """The commands, files and links that the documents name exist."""
 
-import importlib
 import itertools
 import pkgutil
 import re
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distill.cli.verbs import VERBS
+from distill.cli.config_files import find_file
+from distill.cli.verbs import VERBS, flags_of
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -42,13 +42,13 @@ def read_text(path):
 def find_commands(path):
     """Yields the verb and the names of the flags of each command."""
     command = re.compile(
-        r"(?:(?:python -m |bin/|`|^)distill"
+        r"(?:(?:python -m |bin/|`|^ *|exec |do )distill"
         r"|bash (?:scripts/)?(run_\w+\.sh)|(run_\w+\.sh)) +([^`\n]*)",
         re.MULTILINE,
     )
     for stage, other_stage, words in command.findall(read_text(path)):
         script = stage or other_stage
-        verb = STAGES.get(script) if script else words.split()[0]
+        verb = STAGES.get(script) if script else words.split()[0].rstrip(",")
         # The scripts that run several stages share the flags of all.
         if verb and verb in VERBS:
             yield verb, re.findall(r"--(\w+)", words)
@@ -56,20 +56,33 @@ def find_commands(path):
             assert not verb[0].islower(), f"{path.name} has the verb {verb!r}"
 
 
-def flags_of(verb):
-    module = importlib.import_module(f"distill.cli.{verb}")
-    groups = getattr(module, "FLAG_GROUPS", ())
-    return {spec.name for group in groups for spec in group} | COMMON_FLAGS
-
-
 @pytest.mark.parametrize(
     "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_commands_have_the_flags_of_their_verb(path):
     for verb, names in find_commands(path):
-        known = flags_of(verb)
+        known = flags_of(verb) | COMMON_FLAGS
         unknown = [n for n in names if not {n, n.removeprefix("no")} & known]
         assert not unknown or verb == "launch_workers", f"{verb}: {unknown}"
+
+
+@pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_the_files_of_commands_exist(path):
+    text = read_text(path)
+    for name in re.findall(r"\bbash ((?:scripts/)?\w+\.sh)\b", text):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"--flagfile=([\w/.]+\.cfg)\b", text):
+        assert name.startswith("runs/") or find_file(name), name
+
+
+def test_commands_have_one_prefix():
+    for path in (path for path in DOCUMENTS if path.suffix != ".sh"):
+        named = len(re.findall(r"-m distill\b|bin/distill\b", read_text(path)))
+        # They name it where no environment is active.
+        others = {"command_line.md": 2, "serving.md": 2, "CHANGELOG.md": 2}
+        assert named == others.get(path.name, 0), path
 
 
 def test_the_documents_commands_are_found():

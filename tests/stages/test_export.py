@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import stage_runs
 import tensorflow as tf
-from stage_runs import ROOT, error_line, run_python, run_script
+from stage_runs import error_line, run_python, run_script
 from stored_files import read_records
 
 from distill.checkpoints.checkpoint import read_settings
@@ -397,32 +397,6 @@ def test_the_verb_exports_and_asks_for_a_role(
     assert "| model.onnx | float32 |" in done.stdout
     assert "WARNING" not in done.stdout
     assert done.stderr == ""
-
-
-@pytest.mark.parametrize("word", ["onnxruntime", "Interpreter", "Predictor"])
-def test_examples_of_the_documents_run(exported, tmp_path, word):
-    (tmp_path / "export").symlink_to(exported[0])
-    blocks = (ROOT / "docs/deployment.md").read_text().split("```python\n")[1:]
-    codes = [block.split("```")[0] for block in blocks]
-    (code,) = (code for code in codes if word in code)
-    if word == "Predictor":
-        # The videos are the user's.
-        code = (
-            "import numpy as np\n"
-            "frames = np.load('export/example.npz')['frames'][0]\n"
-            f"others = frames[:7]\n{code}"
-        )
-    else:
-        code = f"import sys\nsys.modules['tensorflow'] = None\n{code}"
-    first = run_python(code, cwd=tmp_path).splitlines()[0]
-    example = np.load(exported[0] / "example.npz")
-    best = int(example["predictions"].argmax())
-    if word == "Interpreter":
-        assert first == f"{best} {best}"
-    elif word == "onnxruntime":
-        assert first.endswith(f" class {best}")
-    else:
-        assert first.startswith(f"['class {best}', ")
 
 
 @pytest.mark.slow
