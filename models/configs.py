@@ -193,8 +193,10 @@ class HierarchicalLstmConfig(LstmLayersConfig):
 
     num_blocks: int = option(
         20,
-        "Blocks the video is cut into: steps of the upper LSTM.",
+        "Blocks the video is cut into: steps of the upper LSTM. 0: the square "
+        "root of the frames it sees.",
         "num_inputs_to_lstm",
+        minimum=0,
     )
     input_dropout: float = _rate(
         "Dropout rate of the input features in training."

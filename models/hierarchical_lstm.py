@@ -4,6 +4,8 @@ Bhardwaj, Srinivasan and Khapra, "Efficient video classification using fewer
 frames", CVPR 2019 (arXiv 1902.10640), section 3.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -18,7 +20,8 @@ from distill.models.video_model import VideoModel
 class HierarchicalLstm(VideoModel):
     """Classifies a video by the final states of two levels of LSTMs.
 
-    The frames are cut into blocks of `ceil(max_frames / num_blocks)` frames.
+    The frames are cut into blocks of `ceil(max_frames / num_blocks)` frames;
+    `num_blocks` 0 stands for the square root of `max_frames`, rounded.
     The lower LSTM reads each block from a zero state; the upper LSTM reads the
     blocks' final states, as many as hold a frame of the video. All blocks of
     all videos pass the lower LSTM as one batch. Dropout acts between the
@@ -34,13 +37,14 @@ class HierarchicalLstm(VideoModel):
         """Makes the layers below the classifier."""
         config = self.config
         self.drop_embedding(config.dropout)
-        if not 1 <= config.num_blocks <= self.max_frames:
+        num_blocks = config.num_blocks or round(math.sqrt(self.max_frames))
+        if num_blocks > self.max_frames:
             raise ValueError(
                 "num_inputs_to_lstm (blocks) must be from 1 to the number of "
-                f"frames the model sees ({self.max_frames}), got "
-                f"{config.num_blocks}."
+                f"frames the model sees ({self.max_frames}), or 0 for its "
+                f"square root, got {num_blocks}."
             )
-        self.block_length = -(-self.max_frames // config.num_blocks)
+        self.block_length = -(-self.max_frames // num_blocks)
         self.normalise_inputs(config.input_batch_norm)
         self.input_drop = self.make(
             keras.layers.Dropout, "input_drop", config.input_dropout

@@ -19,6 +19,7 @@ from distill.models.configs import (
     ModelEntry,
 )
 from distill.models.options import flag_name
+from distill.models.presets import PAPER, preset_sizes
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -47,14 +48,19 @@ def argument_fields() -> dict[str, dataclasses.Field]:
 
 
 def resolve_arguments(
-    name: str, given: Mapping[str, ArgumentValue]
+    name: str, given: Mapping[str, ArgumentValue], preset: str = PAPER
 ) -> dict[str, ArgumentValue]:
-    """Returns all arguments of a model: those given over its defaults.
+    """Returns all arguments of a model: those given over those of a preset.
 
     Arguments of other models or classifiers are ignored.
 
+    Args:
+      name: A model's name.
+      given: Arguments by flag name.
+      preset: One of `distill.models.presets.PRESETS`.
+
     Raises:
-      ValueError: `name`, the classifier or an argument is unknown.
+      ValueError: `name`, the classifier, an argument or the preset is unknown.
     """
     entry = get_entry(name)
     for argument in given:
@@ -66,7 +72,8 @@ def resolve_arguments(
         classifier = choice.classifier
         values["video_level_classifier_model"] = classifier
     values |= CLASSIFIERS[classifier].arguments
-    values |= {key: given[key] for key in given if key in values}
+    for stated in (preset_sizes(preset), given):
+        values |= {key: stated[key] for key in stated if key in values}
     return values
 
 

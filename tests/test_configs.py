@@ -45,7 +45,8 @@ for config in sys.argv[1:]:
             for stage in unit.stages:
                 network = build_network(stage.student, stage.data, "student")
                 built[unit.row] = network.num_parameters
-        print(json.dumps({"rows": built, "trainings": len(plan.units)}))
+        found = {"rows": built, "trainings": len(plan.units)}
+        print(json.dumps(found | {"preset": flags.FLAGS.preset}))
 """
 # Builds the networks of every flagfile in a graph, which takes no memory.
 READ_FLAGFILES = """
@@ -68,7 +69,7 @@ for config in sys.argv[1:]:
             settings = run_settings("labels")
         else:
             settings = run_settings("parallel")
-        networks = {"train_dir": flags.FLAGS.train_dir}
+        networks = {n: flags.FLAGS[n].value for n in ("train_dir", "preset")}
         for role in ("teacher", "student"):
             part = getattr(settings, role)
             if part is not None:
@@ -110,6 +111,11 @@ def test_the_head_comment_begins_with_a_line_for_the_list_of_configs(path):
 def test_every_experiment_has_a_directory_of_its_own(experiments):
     places = [experiment["train_dir"] for experiment in experiments.values()]
     assert len(set(places)) == len(places) >= 30
+
+
+def test_every_experiment_has_the_defaults_it_was_measured_with(experiments):
+    """That is, no config follows the defaults for small data."""
+    assert {made["preset"] for made in experiments.values()} == {"paper"}
 
 
 @pytest.mark.parametrize("size", ["distill", "quickstart"])
@@ -172,3 +178,4 @@ def test_every_study_s_grid_is_planned_and_its_networks_fit():
     for line in done.stdout.splitlines():
         plan = json.loads(line)
         assert plan["trainings"] >= len(plan["rows"]) - 1 > 2
+        assert plan["preset"] == "paper"

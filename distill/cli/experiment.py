@@ -9,11 +9,16 @@ from distill.cli.next_command import next_command
 from distill.cli.settings_flags import FLAGS, flag_value, given, read, require
 from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.presets import PAPER, taught_budget
 from distill.networks.ensemble_file import Ensemble, is_ensemble
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.run_options import RunOptions
 from distill.settings.schema import SEGMENT_FRAMES, DataSchema, make_schema
-from distill.settings.training import DistillationSettings, TrainingSettings
+from distill.settings.training import (
+    SMALL_TRAINING,
+    DistillationSettings,
+    TrainingSettings,
+)
 
 
 def data_schema() -> DataSchema:
@@ -72,6 +77,21 @@ def frame_budget(otherwise: FrameBudget = ALL_FRAMES) -> FrameBudget:
     return FrameBudget(**fields)
 
 
+def training_settings() -> TrainingSettings:
+    """Returns the settings of training, by the preset where no flag is given.
+
+    The defaults of the flags are those of the preset `small`.
+    """
+    ungiven = {
+        field.name: field.default
+        for field in dataclasses.fields(TrainingSettings)
+        if field.name in SMALL_TRAINING
+        and FLAGS.preset == PAPER
+        and FLAGS[field.name].using_default_value
+    }
+    return read(TrainingSettings, **ungiven)
+
+
 def run_settings(regime: str) -> RunSettings:
     """Returns the settings of a run of one of `flag_groups.REGIMES`.
 
@@ -79,10 +99,14 @@ def run_settings(regime: str) -> RunSettings:
       ValueError: A size is given that no network of the flags has, or the
         flags contradict each other.
     """
-    teacher, student = _networks()
-    if regime in ("labels", "teacher"):
+    data, training, budget = data_schema(), training_settings(), ALL_FRAMES
+    is_taught = regime not in ("labels", "teacher")
+    if is_taught and data.frame_features and not data.segment_labels:
+        budget = taught_budget(FLAGS.preset)
+    teacher, student = _networks(frame_budget(budget))
+    if not is_taught:
         alone = student if regime == "labels" else teacher
-        return RunSettings(data_schema(), alone, read(TrainingSettings))
+        return RunSettings(data, alone, training)
     taught: dict[str, Any] = {"teacher": teacher}
     changes: dict[str, Any] = {}
     if regime != "parallel":
@@ -95,9 +119,9 @@ def run_settings(regime: str) -> RunSettings:
             "prediction_loss_weight": 0.0,
         }
     return RunSettings(
-        data=data_schema(),
+        data=data,
         student=student,
-        training=read(TrainingSettings),
+        training=training,
         distillation=read(DistillationSettings, **changes),
         **taught,
     )
@@ -121,18 +145,21 @@ def _trained_teachers(checkpoints: tuple[str, ...]) -> dict[str, tuple]:
     }
 
 
-def _networks() -> tuple[NetworkSettings, NetworkSettings]:
-    """Returns the teacher and the student of the flags."""
+def _networks(
+    budget: FrameBudget,
+) -> tuple[NetworkSettings, NetworkSettings]:
+    """Returns the teacher and, with its budget, the student of the flags."""
     teacher_model = FLAGS.model or next(iter(registry.MODELS))
     student_model = FLAGS.student_model or teacher_model
     shared, own = _given_sizes(""), _given_sizes(STUDENT_PREFIX)
     teacher = NetworkSettings(
-        teacher_model, registry.resolve_arguments(teacher_model, shared)
+        teacher_model,
+        registry.resolve_arguments(teacher_model, shared, FLAGS.preset),
     )
     student = NetworkSettings(
         student_model,
-        registry.resolve_arguments(student_model, shared | own),
-        frame_budget(),
+        registry.resolve_arguments(student_model, shared | own, FLAGS.preset),
+        budget,
     )
     _check_used("", shared, teacher, student)
     _check_used(STUDENT_PREFIX, own, student)
@@ -189,7 +216,7 @@ def finetuning_settings(trained: RunSettings) -> RunSettings:
             arguments=registry.resolve_arguments(student.model, sizes),
             budget=frame_budget(student.budget),
         ),
-        training=read(TrainingSettings),
+        training=training_settings(),
         initial_checkpoint=FLAGS.student_checkpoint,
     )
 

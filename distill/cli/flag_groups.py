@@ -1,11 +1,18 @@
 """Groups of flags that several verbs share, under the headings of `--help`."""
 
+import dataclasses
+
 from distill.cli.settings_flags import Flag, field_specs, specs, under
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
+from distill.models.presets import PRESETS, SMALL, taught_budget
 from distill.settings.run_options import STRATEGIES, RunOptions
 from distill.settings.schema import FRAME_LEVEL, DataSchema
-from distill.settings.training import DistillationSettings, TrainingSettings
+from distill.settings.training import (
+    SMALL_TRAINING,
+    DistillationSettings,
+    TrainingSettings,
+)
 
 STUDENT_PREFIX = "student_"
 REGIMES = ("parallel", "serial", "mimic", "labels", "teacher")
@@ -96,7 +103,25 @@ BUDGET = under(
         FrameBudget, "selection", "every_n", "num_frames", unset=_UNSET_BUDGET
     ),
 )
-TRAINING_BUDGET = under("Frame budget", specs(FrameBudget, unset=_UNSET_BUDGET))
+TRAINING_BUDGET = under(
+    "Frame budget",
+    specs(
+        FrameBudget,
+        unset=f"every frame; beside a teacher, with --preset={SMALL}, "
+        f"{taught_budget(SMALL).name}; in fine-tuning as before",
+    ),
+)
+PRESET = [
+    Flag(
+        "preset",
+        "Defaults that no flag gives: small or paper. small: sizes and "
+        "training for some hundred to some thousand videos; paper: the "
+        "references'.",
+        default=SMALL,
+        choices=PRESETS,
+        heading="Training",
+    )
+]
 READING = [
     *under("Data", specs(RunOptions, "on_bad_record")),
     *under("Run", specs(TrainingSettings, "batch_size", "mixed_precision")),
@@ -145,6 +170,7 @@ _READ = ("train_data_pattern", "train_share", "shuffle_buffer_size")
 _LABEL_LOSS = ("label_loss", "class_weights_file", "regularization_penalty")
 _SCORED = ("eval_data_pattern", "on_bad_record")
 TRAINING = [
+    *PRESET,
     *under(
         "Data",
         [
@@ -162,7 +188,16 @@ TRAINING = [
     ),
     *under(
         "Training",
-        specs(TrainingSettings, skip=(*_READ, *_LABEL_LOSS, "student_views")),
+        [
+            dataclasses.replace(
+                flag,
+                default=SMALL_TRAINING.get(flag.name, flag.default),
+                paper=flag.default if flag.name in SMALL_TRAINING else None,
+            )
+            for flag in specs(
+                TrainingSettings, skip=(*_READ, *_LABEL_LOSS, "student_views")
+            )
+        ],
         rare=("clip_gradient_norm", "accumulate_steps"),
     ),
     *under(

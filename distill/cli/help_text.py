@@ -9,6 +9,7 @@ from typing import Any
 from distill.cli.flag_groups import HEADINGS, STUDENT_PREFIX
 from distill.cli.settings_flags import Flag, flag_value
 from distill.models import registry
+from distill.models.presets import PRESETS
 
 # Words that ask for a help text.
 SHORT = ("--help", "-help", "-h", "-?", "--helpshort")
@@ -22,7 +23,7 @@ def help_text(
     program: str,
     summary: str,
     flags: Sequence[Flag],
-    sizes: Mapping[str, Any],
+    sizes: Mapping[str, tuple[Any, Any]],
     full: bool = False,
 ) -> str:
     """Returns the help of a verb.
@@ -31,8 +32,9 @@ def help_text(
       program: The command, such as `distill train`.
       summary: Its description, which comes first.
       flags: The flags that the verb defines.
-      sizes: Default of each size of the chosen models, by flag name; these
-        flags are shown though they are rare.
+      sizes: Defaults of each size of the chosen models, those of the presets
+        small and paper, by flag name; these flags are shown though they are
+        rare.
       full: Whether rare flags and whole help texts are shown.
     """
     lines = [f"Usage: {program} [--FLAG=VALUE ...]", "", summary.strip()]
@@ -71,40 +73,48 @@ def row(left: str, text: str, column: int = _TEXT_COLUMN) -> str:
     )
 
 
-def model_sizes() -> dict[str, Any]:
+def model_sizes() -> dict[str, tuple[Any, Any]]:
     """Returns the sizes of the models that the parsed flags choose.
 
     Returns:
-      The default of each size of `--model`, and of `--student_model` with the
-      student's prefix, by flag name.
+      The defaults of each size of `--model`, and of `--student_model` with
+      the student's prefix, by flag name: those of the presets small and paper.
 
     Raises:
       ValueError: There is no such model.
     """
-    sizes: dict[str, Any] = {}
+    sizes: dict[str, tuple[Any, Any]] = {}
     for prefix in ("", STUDENT_PREFIX):
         model = flag_value(f"{prefix}model")
         if model is not None:
             classifier = flag_value(prefix + _CLASSIFIER)
             given = {} if classifier is None else {_CLASSIFIER: classifier}
-            found = registry.resolve_arguments(model, given)
-            sizes |= {prefix + name: found[name] for name in sorted(found)}
+            small, paper = (
+                registry.resolve_arguments(model, given, preset)
+                for preset in PRESETS
+            )
+            sizes |= {prefix + n: (small[n], paper[n]) for n in sorted(small)}
     return sizes
 
 
-def _flag_row(flag: Flag, sizes: Mapping[str, Any], full: bool) -> str:
-    default = sizes.get(flag.name, flag.default)
+def _flag_row(
+    flag: Flag, sizes: Mapping[str, tuple[Any, Any]], full: bool
+) -> str:
+    default, paper = sizes.get(flag.name, (flag.default, flag.paper))
     text = flag.help
     if not full:
         text = re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
-    return row(f"--{flag.name}{_write_default(default)}", text)
+    if paper not in (None, default):
+        text += f" Paper: {_write_value(paper)}."
+    left = f"--{flag.name}"
+    if default not in (None, "", ()):
+        left += f"={_write_value(default)}"
+    return row(left, text)
 
 
-def _write_default(value: Any) -> str:
-    if value in (None, "", ()):
-        return ""
+def _write_value(value: Any) -> str:
     if isinstance(value, bool):
-        return f"={value}".lower()
+        return str(value).lower()
     if isinstance(value, tuple):
-        return f"={','.join(map(str, value))}"
-    return f"={value}"
+        return ",".join(map(str, value))
+    return str(value)

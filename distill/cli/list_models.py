@@ -12,7 +12,7 @@ OWN_FLAGS = (
         tuple[str, ...],
     ),
 )
-FLAG_GROUPS = (groups.LAYOUT, OWN_FLAGS)
+FLAG_GROUPS = (groups.LAYOUT, OWN_FLAGS, groups.PRESET)
 
 
 def main() -> None:
@@ -22,4 +22,4 @@ def main() -> None:
     start_tensorflow(gpu=-1)
     from distill.networks.model_list import list_models, print_models
 
-    print_models(list_models(schema, FLAGS.models), schema)
+    print_models(list_models(schema, FLAGS.models, FLAGS.preset), schema)

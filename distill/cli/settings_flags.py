@@ -30,6 +30,7 @@ class Flag:
       heading: Heading of `--help` under which the flag stands, one of
         `distill.cli.flag_groups.HEADINGS`.
       rare: Whether `--helpfull` alone shows it.
+      paper: Default with `--preset=paper`; None: the same.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Flag:
     minimum: float | None = None
     heading: str = "Main"
     rare: bool = False
+    paper: Any = None
 
 
 def specs(

@@ -2,9 +2,8 @@
 
 from distill.cli import experiment
 from distill.cli import flag_groups as groups
-from distill.cli.settings_flags import FLAGS, Flag, read, require
+from distill.cli.settings_flags import FLAGS, Flag, require
 from distill.settings.run import AutoencoderSettings, RunSettings
-from distill.settings.training import TrainingSettings
 
 OWN_FLAGS = (
     Flag(
@@ -23,7 +22,7 @@ def main() -> int:
     settings = RunSettings(
         data=experiment.data_schema(),
         student=None,
-        training=read(TrainingSettings),
+        training=experiment.training_settings(),
         autoencoder=AutoencoderSettings(FLAGS.encoder_sizes),
     )
     return experiment.train(settings, experiment.start_run())

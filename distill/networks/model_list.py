@@ -1,10 +1,11 @@
-"""Every model at its default sizes: parameters and cost, without weights."""
+"""Every model at its preset's sizes: parameters and cost, without weights."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from distill.models import registry
+from distill.models.presets import PAPER
 from distill.networks.network import measure_network
 from distill.reporting.console import format_number, print_table
 from distill.settings.run import NetworkSettings
@@ -13,7 +14,7 @@ from distill.settings.schema import DataSchema
 
 @dataclasses.dataclass(frozen=True)
 class ModelSize:
-    """A model of the registry with its default sizes, and its cost.
+    """A model of the registry with its sizes and its cost.
 
     `macs` are those of a video of the greatest length. If the sizes do not fit
     the data, `problem` says why.
@@ -30,9 +31,11 @@ class ModelSize:
 
 
 def list_models(
-    schema: DataSchema, names: Iterable[str] | None = None
+    schema: DataSchema,
+    names: Iterable[str] | None = None,
+    preset: str = PAPER,
 ) -> list[ModelSize]:
-    """Measures models of the registry at their default sizes.
+    """Measures models of the registry at the sizes of a preset.
 
     A video-level model reads all features as one vector, whatever the schema's
     level. `names` is None for all models.
@@ -42,11 +45,13 @@ def list_models(
     """
     names = list(registry.MODELS if names is None else names)
     levels = {name: registry.get_entry(name).level for name in names}
-    return [_measure(name, levels[name], schema) for name in names]
+    return [_measure(name, levels[name], schema, preset) for name in names]
 
 
-def _measure(name: str, level: str, schema: DataSchema) -> ModelSize:
-    arguments = registry.resolve_arguments(name, {})
+def _measure(
+    name: str, level: str, schema: DataSchema, preset: str
+) -> ModelSize:
+    arguments = registry.resolve_arguments(name, {}, preset)
     settings = NetworkSettings(name, dict(arguments))
     fixed = registry.get_entry(name).classifier
     classifier = str(arguments.pop("video_level_classifier_model", fixed))
@@ -64,13 +69,13 @@ def _measure(name: str, level: str, schema: DataSchema) -> ModelSize:
 
 
 def print_models(models: Sequence[ModelSize], schema: DataSchema) -> None:
-    """Prints a row for each model, then the default sizes that do not fit."""
+    """Prints a row for each model, then the sizes that do not fit."""
     print(
         f"{schema.max_frames} frames of {schema.num_features} features, "
         f"{schema.num_classes} classes"
     )
     print_table(
-        ("model", "level", "classifier", "parameters", "MACs", "default sizes"),
+        ("model", "level", "classifier", "parameters", "MACs", "sizes"),
         [
             (
                 model.name,

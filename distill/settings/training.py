@@ -11,6 +11,14 @@ PRECISIONS = ("float32", "bfloat16")
 OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
 LEARNING_RATE_SCHEDULES = ("staircase", "constant", "linear", "cosine")
 
+# Training for some hundred to some thousand videos (--preset=small). The values
+# of --preset=paper are the defaults of `TrainingSettings`.
+SMALL_TRAINING = {
+    "batch_size": 32,
+    "num_epochs": 30,
+    "base_learning_rate": 0.003,
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class DistillationSettings:
@@ -110,7 +118,7 @@ class TrainingSettings:
     )
     batch_size: int = option(
         256,
-        "Videos a step; the last batch of an epoch may hold fewer.",
+        "Videos a step. The last batch of an epoch may hold fewer.",
         minimum=1,
     )
     num_epochs: int = option(5, "Passes over the training data.", minimum=1)
@@ -123,7 +131,7 @@ class TrainingSettings:
     optimizer: str = option("Adam", "The optimiser.", choices=OPTIMIZERS)
     base_learning_rate: float = option(
         0.001,
-        "Learning rate of the first step, or at the end of the warm-up.",
+        "Learning rate at first, or after the warm-up.",
         minimum=0,
     )
     learning_rate_schedule: str = option(

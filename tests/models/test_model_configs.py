@@ -80,5 +80,4 @@ def test_sizes_and_dropout_rates_are_bounded():
         "fv_coupling_factor",
         "logistic_l2",
         "moe_l2",
-        "num_inputs_to_lstm",
     }

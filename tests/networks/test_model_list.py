@@ -92,6 +92,33 @@ def test_sizes_that_do_not_fit_the_data_are_named(capsys):
     assert "HierarchicalLstmModel does not fit the data: num_inputs" in printed
 
 
+def test_no_small_network_dwarfs_some_hundred_small_clips():
+    """The header of a run warns of 1,000 parameters a video."""
+    schema = make_schema("audioset", num_classes=5)
+    for size in list_models(schema, preset="small"):
+        assert size.problem is None
+        assert size.parameters < 400_000, size.name
+
+
+@pytest.mark.parametrize("max_frames", [1, 2, 300])
+def test_every_small_network_fits_videos_of_any_length(max_frames):
+    schema = make_schema(
+        "yt8m_2018", feature_sizes=(7, 3), num_classes=2, max_frames=max_frames
+    )
+    sizes = list_models(schema, preset="small")
+    assert [size.name for size in sizes if size.problem] == []
+
+
+def test_small_networks_are_smaller_than_the_papers(listed_models):
+    for size in list_models(SCHEMA, preset="small"):
+        paper = listed_models[0][size.name]
+        fixed = size.name in ("LogisticModel", "MoeModel") or (
+            size.classifier == "LogisticModel"
+        )
+        assert size.parameters == paper.parameters or not fixed
+        assert size.parameters < paper.parameters or fixed
+
+
 def test_the_script_prints_the_models_asked_for_at_the_flags_sizes():
     flags = ["--models=MoeModel,LogisticModel", "--dataset=yt8m_2017"]
     done = subprocess.run(

@@ -10,6 +10,8 @@ import distill
 from distill.cli.flag_groups import HEADINGS
 from distill.cli.help_text import help_text
 from distill.cli.verbs import VERB_GROUPS, VERBS, load_verb
+from distill.models.presets import SMALL_SIZES
+from distill.settings.training import SMALL_TRAINING
 
 MOST_LINES, MOST_COLUMNS = 100, 100
 WITH_FLAGS = [verb for verb in VERBS if hasattr(load_verb(verb), "FLAG_GROUPS")]
@@ -54,7 +56,9 @@ def test_help_of_training_is_in_groups_without_sizes_of_models():
     frames = text.split("\nFrame budget\n")[1].split("\n\n")[0]
     assert {"frame_selection", "frame_budget"} <= shown_flags(frames)
     shown = shown_flags(text)
-    assert {"batch_size=256", "optimizer=Adam", "train_dir"} <= shown
+    small = {f"{name}={value}" for name, value in SMALL_TRAINING.items()}
+    assert {*small, "preset=small", "optimizer=Adam", "train_dir"} <= shown
+    assert re.search(r"--batch_size=[^-]* Paper: 256\.", text)
     assert not {"lstm_cells", "student_lstm_cells", "on_nan=stop"} & shown
 
 
@@ -62,8 +66,12 @@ def test_help_adds_the_sizes_of_the_chosen_models():
     models = ["--model=NetVLADModelLF", "--student_model=GruModel"]
     text = run_script("train", *models, "--help", driver=NO_TENSORFLOW).stdout
     shown = shown_flags(text)
-    assert {"netvlad_cluster_size=256", "moe_num_mixtures=2"} <= shown
-    assert {"student_gru_cells=1200", "student_gru_layers=2"} <= shown
+    names = ("netvlad_cluster_size", "netvlad_hidden_size", "student_gru_cells")
+    sizes = [SMALL_SIZES[name.removeprefix("student_")] for name in names]
+    small = set(map("{}={}".format, names, sizes))
+    assert {*small, "moe_num_mixtures=2", "student_gru_layers=1"} <= shown
+    for name, paper in zip(names, (256, 1024, 1200), strict=True):
+        assert re.search(rf"--{name}=[^-]* Paper:\s+{paper}\.", text)
     assert not [name for name in shown if "lstm" in name or "fv_" in name]
 
 
