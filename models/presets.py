@@ -17,6 +17,7 @@ SMALL_SIZES: dict[str, Any] = {
     "gru_layers": 1,
     "hidden_size": 64,
     "hidden_sizes": "64",
+    "input_batch_norm": True,
     "lstm_cells": 64,
     "lstm_layers": 1,
     "netvlad_cluster_size": 16,
