@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -11,9 +11,14 @@ from distill.deployment.interface import (
     VideoInterface,
     read_interface,
 )
-from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
+from distill.deployment.runtimes import (
+    ModelRuntime,
+    Runtime,
+    find_network,
+    load_runtime,
+)
 from distill.metrics.ranking import top_classes
-from distill.settings.class_names import numbered_classes, read_class_names
+from distill.settings.class_names import choose_class_names
 
 _CHECKPOINTS = (".h5", ".json")
 _BATCH_SIZE = 64
@@ -54,7 +59,9 @@ class Predictor:
 
         Args:
           path: A checkpoint (`.h5`), an ensemble (`.json`), or an artifact of
-            `distill export` beside its `card.json`.
+            `distill export` beside its `card.json`; or a directory: of a run
+            (its `best.h5` or else its newest checkpoint) or of an export (the
+            first artifact of its card).
           role: Network of a checkpoint: `student` or `teacher`.
           class_names_file: For a checkpoint, a CSV file with the names of the
             classes (`read_class_names`); None to name them by their indexes.
@@ -64,7 +71,7 @@ class Predictor:
           ValueError: The path is not a checkpoint, ensemble or artifact, or
             the file is damaged.
         """
-        path = Path(path)
+        path = find_network(path)
         if path.suffix not in _CHECKPOINTS:
             runtime: Runtime = load_runtime(path)
             return cls(runtime, read_interface(path.parent), path.name)
@@ -72,12 +79,19 @@ class Predictor:
         from distill.networks.loading import load_network
 
         network = load_network(path, role)
-        num_classes = network.schema.num_classes
-        names = numbered_classes(num_classes)
-        if class_names_file is not None:
-            names = read_class_names(class_names_file, num_classes)
+        names = choose_class_names(class_names_file, network.schema.num_classes)
         interface = VideoInterface(network.schema, network.budget, names)
         return cls(ModelRuntime(network.raw_model()), interface, path.name)
+
+    @overload
+    def predict(
+        self, videos: list | tuple, top_k: int = 20
+    ) -> list[VideoPrediction]: ...
+
+    @overload
+    def predict(
+        self, videos: np.ndarray, top_k: int = 20
+    ) -> VideoPrediction: ...
 
     def predict(
         self, videos: Any, top_k: int = 20

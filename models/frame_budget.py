@@ -1,6 +1,7 @@
 """Frame budgets: the frames of a video that a network sees."""
 
 import dataclasses
+from typing import Any
 
 from distill.models.options import check_options, option
 
@@ -132,6 +133,13 @@ class FrameBudget:
         return dataclasses.replace(
             self, random_offset=False, fewest_frames=None
         )
+
+    @classmethod
+    def of(cls, **fields: Any) -> "FrameBudget":
+        """Returns the budget of some fields: `uniform_k` for `num_frames`."""
+        if "num_frames" in fields:
+            fields.setdefault("selection", "uniform_k")
+        return cls(**fields)
 
     @classmethod
     def every(cls, every_n: int) -> "FrameBudget":

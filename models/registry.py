@@ -77,6 +77,28 @@ def resolve_arguments(
     return values
 
 
+def read_configs(
+    name: str, arguments: Mapping[str, ArgumentValue]
+) -> tuple[ModelConfig, str, ModelConfig]:
+    """Returns the settings that all arguments of a model stand for.
+
+    Returns:
+      The model's settings, the name of its classifier and the settings of
+      that.
+
+    Raises:
+      ValueError: A value is not accepted.
+    """
+    entry = get_entry(name)
+    chosen = arguments.get("video_level_classifier_model", entry.classifier)
+    classifier = str(chosen)
+    return (
+        entry.config.from_arguments(arguments),
+        classifier,
+        CLASSIFIERS[classifier].config.from_arguments(arguments),
+    )
+
+
 def build_model(
     name: str,
     *,
@@ -103,18 +125,13 @@ def build_model(
     Raises:
       ValueError: A name is unknown or sizes do not fit one another.
     """
-    entry = get_entry(name)
-    values = resolve_arguments(name, arguments)
-    config = entry.config.from_arguments(values)
-    chosen = values.get("video_level_classifier_model", entry.classifier)
-    classifier_entry = CLASSIFIERS[str(chosen)]
-    classifier = _load(classifier_entry.factory)(
-        num_classes,
-        classifier_entry.config.from_arguments(values),
-        name="classifier",
-        dtype="float32",
+    config, chosen, classifier_config = read_configs(
+        name, resolve_arguments(name, arguments)
     )
-    return _load(entry.factory)(
+    classifier = _load(CLASSIFIERS[chosen].factory)(
+        num_classes, classifier_config, name="classifier", dtype="float32"
+    )
+    return _load(get_entry(name).factory)(
         classifier,
         config,
         feature_sizes=feature_sizes,

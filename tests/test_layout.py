@@ -160,6 +160,8 @@ def test_the_training_loop_loads_no_converter_benchmark_or_service():
         "from distill.models import registry",
         "import distill.settings.run",
         "import distill.predictor",
+        "import distill\nprint(dir(distill), distill.RunSettings)",
+        "import distill\ndistill.network('GruModel', every_n=2)",
         "import distill.study.report",
     ],
 )

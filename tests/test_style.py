@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("models", "distill", "tools")
+FOLDERS = ("models", "distill", "tools", "examples")
 PYTHON_FILES = sorted(
     str(path.relative_to(ROOT))
     for folder in FOLDERS

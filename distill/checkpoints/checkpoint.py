@@ -35,6 +35,7 @@ from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
 from distill.system.signals import remember_interrupt
 
+BEST_NAME = "best.h5"
 EMA_SUFFIX = "_ema"
 # Evaluation, conversion and averaging read these; the rest is to resume.
 NETWORK_GROUPS = (
@@ -299,6 +300,19 @@ def choose_checkpoint(
     if directory is None:
         raise CheckpointError("Give a value to --checkpoint or --train_dir.")
     return require_checkpoints(directory)[-1]
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """Returns a file as it is; of a run's directory the best or the newest.
+
+    Raises:
+      CheckpointError: The directory holds no checkpoint.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    best = path / BEST_NAME
+    return best if best.exists() else require_checkpoints(path)[-1]
 
 
 def follow(directory: str | Path, poll_seconds: float) -> Iterator[Path]:

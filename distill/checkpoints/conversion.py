@@ -5,6 +5,7 @@ from pathlib import Path
 
 from distill.checkpoints.checkpoint import (
     CheckpointError,
+    find_checkpoint,
     open_checkpoint,
     result_group,
     stored_progress,
@@ -12,37 +13,43 @@ from distill.checkpoints.checkpoint import (
     write_attributes,
 )
 from distill.checkpoints.file_checks import list_datasets, read_finite
+from distill.settings.run import RunSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
 
 
-def convert_to_student(
+def convert(
     checkpoint: str | Path, student_checkpoint: str | Path
 ) -> list[str]:
     """Copies the student of a joint checkpoint to a file of its own.
 
-    The EMA of the student's weights is taken if the checkpoint holds it.
+    The EMA of the student's weights is taken if the checkpoint holds it. No
+    model is built.
+
+    Args:
+      checkpoint: The file, or a run's directory: its `best.h5` or else its
+        newest checkpoint.
+      student_checkpoint: The file to write, `.h5`; an earlier one is replaced.
 
     Returns:
       Lines with the sizes of the groups kept and left out, and of both files.
 
     Raises:
       CheckpointError: The file is no checkpoint, or one without a student.
+
+    Examples:
+      >>> lines = distill.convert("runs/joint", "runs/student.h5")
+      >>> [line.split(":")[0] for line in lines if line.startswith("kept")]
+      ['kept student']
     """
+    checkpoint = find_checkpoint(checkpoint)
     with open_checkpoint(checkpoint) as joint:
         settings = stored_settings(joint)
         if "student" not in joint:
             raise CheckpointError(
                 f"{checkpoint} holds no student, only {sorted(joint)}."
             )
-        settings = dataclasses.replace(
-            settings,
-            teacher=None,
-            distillation=None,
-            teacher_checkpoints=(),
-            teacher_networks=(),
-            teacher_weights=(),
-        )
+        settings = _of_student(settings)
         kept = result_group(joint, "student")
         progress = stored_progress(joint)
         lines = []
@@ -69,3 +76,15 @@ def convert_to_student(
         f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB"
         for path in (checkpoint, student_checkpoint)
     ]
+
+
+def _of_student(settings: RunSettings) -> RunSettings:
+    """Returns the settings without teachers."""
+    return dataclasses.replace(
+        settings,
+        teacher=None,
+        distillation=None,
+        teacher_checkpoints=(),
+        teacher_networks=(),
+        teacher_weights=(),
+    )

@@ -19,11 +19,11 @@ def main() -> None:
 
     start_tensorflow(gpu=-1)
     from distill.checkpoints.checkpoint import choose_checkpoint, read_settings
-    from distill.checkpoints.conversion import convert_to_student
+    from distill.checkpoints.conversion import convert
 
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
     student = FLAGS.student_checkpoint
-    print(*convert_to_student(checkpoint, student), sep="\n")
+    print(*convert(checkpoint, student), sep="\n")
     trained = read_settings(student).training
     directory = str(Path(student).parent / "finetuned")
     command = next_command(

@@ -57,11 +57,9 @@ def main() -> None:
         chosen = map(str, follow(FLAGS.train_dir, FLAGS.poll_seconds))
     sharing = scoring.sharing(workers)
     for checkpoint in chosen:
-        reader = scoring.evaluation_reader(checkpoint, need_labels=True)
         with workers.exit_barrier():
             scores = [
-                scoring.score(checkpoint, role, reader, sharing)
-                for role in networks
+                scoring.score(checkpoint, role, sharing) for role in networks
             ]
         if not workers.is_chief:
             continue

@@ -11,6 +11,7 @@ from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.models.presets import PAPER, taught_budget
 from distill.networks.ensemble_file import Ensemble, is_ensemble
+from distill.settings.class_names import choose_class_names
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.run_options import RunOptions
 from distill.settings.schema import SEGMENT_FRAMES, DataSchema, make_schema
@@ -70,11 +71,7 @@ def data_schema_like(trained: DataSchema) -> DataSchema:
 def frame_budget(otherwise: FrameBudget = ALL_FRAMES) -> FrameBudget:
     """Returns the budget of the flags, or another where none is given."""
     fields = given(FrameBudget)
-    if not fields:
-        return otherwise
-    if "num_frames" in fields:
-        fields.setdefault("selection", "uniform_k")
-    return FrameBudget(**fields)
+    return FrameBudget.of(**fields) if fields else otherwise
 
 
 def training_settings() -> TrainingSettings:
@@ -204,20 +201,23 @@ def finetuning_settings(trained: RunSettings) -> RunSettings:
             f"--model or --student_model is {asked}; the student of "
             f"{FLAGS.student_checkpoint} is a {student.model}."
         )
+    settings = trained.to_finetune(
+        FLAGS.student_checkpoint,
+        training_settings(),
+        data=data_schema_over(trained.data),
+        budget=frame_budget(student.budget),
+    )
     sizes = {
         **student.arguments,
         **_given_sizes(""),
         **_given_sizes(STUDENT_PREFIX),
     }
-    return RunSettings(
-        data=data_schema_over(trained.data),
+    arguments = registry.resolve_arguments(student.model, sizes)
+    return dataclasses.replace(
+        settings,
         student=dataclasses.replace(
-            student,
-            arguments=registry.resolve_arguments(student.model, sizes),
-            budget=frame_budget(student.budget),
+            settings.network("student"), arguments=arguments
         ),
-        training=training_settings(),
-        initial_checkpoint=FLAGS.student_checkpoint,
     )
 
 
@@ -235,45 +235,37 @@ def start_run() -> Any:
     return start_workers()
 
 
-def class_names(num_classes: int) -> tuple[str, ...]:
-    """Returns the classes' names that the flag gives, or their numbers."""
-    from distill.settings.class_names import numbered_classes, read_class_names
-
-    if FLAGS.class_names_file is None:
-        return numbered_classes(num_classes)
-    return read_class_names(FLAGS.class_names_file, num_classes)
-
-
 def train(settings: RunSettings, workers: Any) -> int:
     """Trains; returns 1 if a signal ended training early."""
     from distill.deployment.step_export import StepExport
     from distill.training.loop import TrainingRun
+    from distill.training.run import TrainingResult
 
     export = None
     if FLAGS.export_model_steps:
         export = StepExport(
             settings,
             FLAGS.eval_data_pattern or settings.training.train_data_pattern,
-            class_names(settings.data.num_classes),
+            choose_class_names(
+                FLAGS.class_names_file, settings.data.num_classes
+            ),
             FLAGS.on_bad_record,
         )
     run = TrainingRun(settings, read(RunOptions), export, workers)
     if not run.train():
         return 1
     if workers.is_chief:
-        _print_ending(settings, run)
+        _print_ending(settings, TrainingResult.of(run))
     return 0
 
 
 def _print_ending(settings: RunSettings, run: Any) -> None:
     """Prints the results, the best score and the command that follows."""
-    from distill.training.run_state import BEST_NAME
-
-    result, gap = str(run.state.newest()), run.progress.best_gap
-    best = None if gap is None else f"{FLAGS.train_dir}/{BEST_NAME}"
+    result = str(run.checkpoint)
+    best = None if run.best is None else str(run.best)
     print(f"result: {result}")
     if best is not None:
-        print(f"best: {best}, validation GAP {gap:.4f}")
+        print(f"best: {best}, validation GAP {run.best_gap:.4f}")
     if settings.autoencoder is None:
         print(f"next: {_following_command(settings, result, best)}")
 

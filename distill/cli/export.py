@@ -1,9 +1,10 @@
 """Exports a trained network to files that other programs run."""
 
+import functools
+
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.experiment import class_names
 from distill.cli.next_command import command
 from distill.cli.settings_flags import FLAGS, Flag, require, specs
 from distill.settings.run_options import RunOptions
@@ -55,36 +56,31 @@ def main() -> None:
     """Writes the artifacts, compares them and prints the card."""
     require("export_dir", "eval_data_pattern")
 
-    workers = start_tensorflow(FLAGS.gpu)
+    start_tensorflow(FLAGS.gpu)
     from distill.checkpoints.checkpoint import choose_checkpoint
     from distill.deployment.archive import write_archive
-    from distill.deployment.artifacts import choose_kinds
-    from distill.deployment.export import Export, choose_network
-    from distill.reporting.console import progress_bar
+    from distill.deployment.export import export
 
-    kinds = choose_kinds(FLAGS.formats, FLAGS.precisions)
     checkpoint = str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
-    role = choose_network(checkpoint, FLAGS.role)
-    reader = scoring.evaluation_reader(checkpoint, need_labels=True)
-    export = Export(
+    card = export(
         checkpoint,
-        role,
-        scoring.load_scored_network(checkpoint, role, workers),
-        reader,
+        FLAGS.export_dir,
         FLAGS.eval_data_pattern,
-        class_names(reader.schema.num_classes),
-        FLAGS.top_k,
+        role=FLAGS.role,
+        formats=FLAGS.formats,
+        precisions=FLAGS.precisions,
+        frame_budget=scoring.scored_budget(FLAGS.role),
+        class_names_file=FLAGS.class_names_file,
+        top_k=FLAGS.top_k,
+        say=functools.partial(print, flush=True),
+        **scoring.reading_options(checkpoint),
     )
-    total = reader.estimate_num_examples()
-    with progress_bar("compared videos", total) as show:
-        for line in export.write(FLAGS.export_dir, kinds, show):
-            print(line, flush=True)
     if FLAGS.archive is not None:
         print(write_archive(FLAGS.export_dir, FLAGS.archive, FLAGS.max_bytes))
     following = command(
         "infer",
         {
-            "artifact": f"{FLAGS.export_dir}/{kinds[0].name}",
+            "artifact": f"{FLAGS.export_dir}/{card['artifacts'][0]['path']}",
             "input_data_pattern": FLAGS.eval_data_pattern,
             "output_file": f"{FLAGS.export_dir}.csv",
         },

@@ -13,7 +13,13 @@ from distill.checkpoints.checkpoint import read_progress, read_settings
 from distill.data.pipeline import VideoReader
 from distill.data.tfrecords import read_record
 from distill.deployment import card as cards
-from distill.deployment.artifacts import ArtifactKind, count_bytes
+from distill.deployment.artifacts import (
+    FORMATS,
+    TOLERANCES,
+    ArtifactKind,
+    choose_kinds,
+    count_bytes,
+)
 from distill.deployment.comparison import (
     CHECKPOINT,
     check_agreement,
@@ -22,12 +28,31 @@ from distill.deployment.comparison import (
     to_arrays,
 )
 from distill.deployment.converted_formats import quiet_converters
-from distill.deployment.interface import CARD, EXAMPLE, VideoInterface
-from distill.deployment.runtimes import ModelRuntime, Runtime, load_runtime
+from distill.deployment.interface import (
+    CARD,
+    EXAMPLE,
+    VideoInterface,
+    read_card,
+)
+from distill.deployment.runtimes import (
+    ModelRuntime,
+    Runtime,
+    find_network,
+    is_artifact,
+    load_runtime,
+)
+from distill.deployment.scoring import load_scored_network, make_reader
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
+from distill.models.frame_budget import FrameBudget
 from distill.models.preprocessing import dequantize
 from distill.networks.ensemble_file import Ensemble, is_ensemble
-from distill.settings.class_names import CLASS_NAMES, write_class_names
+from distill.reporting.console import progress_bar
+from distill.settings.class_names import (
+    CLASS_NAMES,
+    choose_class_names,
+    write_class_names,
+)
+from distill.settings.run_options import RunOptions
 from distill.system.atomic_files import replace_directory
 
 FORMAT = "distill-export-1"
@@ -188,12 +213,77 @@ class Export:
         np.savez(folder / EXAMPLE, **arrays)
 
 
+def export(
+    path: str | Path,
+    export_dir: str | Path,
+    pattern: str,
+    *,
+    role: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    precisions: Sequence[str] = tuple(TOLERANCES),
+    frame_budget: FrameBudget | None = None,
+    class_names_file: str | Path | None = None,
+    top_k: int = RunOptions.top_k,
+    say: Callable[[str], None] = lambda line: None,
+    **reading: Any,
+) -> dict[str, Any]:
+    """Writes a network as files that other programs run.
+
+    The directory appears once every artifact agrees with the checkpoint in
+    its own runtime; an earlier export there is replaced.
+
+    Args:
+      path: A checkpoint, an ensemble's file, or the directory of a run (its
+        `best.h5` or else its newest checkpoint).
+      export_dir: The directory to write.
+      pattern: Globs of videos with labels, on which artifacts are compared.
+      role: `student` or `teacher`; None where the file holds one network.
+      formats: Some of `saved_model`, `keras`, `onnx` and `litert`.
+      precisions: Of the weights: some of `float32`, `float16` and `int8`.
+      frame_budget: The frames that it sees; None for those it was trained on.
+      class_names_file: CSV file of the classes, a header, then INDEX,...,NAME;
+        None to name them by their indexes.
+      top_k: Classes a video in rankings and in GAP.
+      say: Called with lines on the progress.
+      **reading: `batch_size`, `on_bad_record` and `data`, as of `evaluate`.
+
+    Returns:
+      The contents of `card.json`. Its `artifacts` are dicts of `path` (in the
+      directory), `format`, `precision`, `bytes`, `gap` and others.
+
+    Raises:
+      ValueError: A format is unknown or not installed, the directory holds
+        other files, or an artifact does not agree with the checkpoint.
+
+    Examples:
+      >>> files, formats = "runs/packed/validate-*", ["keras"]
+      >>> card = distill.export("runs/joint", "runs/export", files,
+      ...     role="student", formats=formats)
+      >>> card["artifacts"][0]["path"]
+      'model.keras'
+    """
+    kinds = choose_kinds(formats, precisions)
+    path = str(find_network(path))
+    role = choose_network(path, role)
+    reader = make_reader(path, pattern, **reading)
+    network = load_scored_network(path, role, budget=frame_budget)
+    names = choose_class_names(class_names_file, reader.schema.num_classes)
+    written = Export(path, role, network, reader, pattern, names, top_k)
+    total = reader.estimate_num_examples()
+    with progress_bar("compared videos", total) as show:
+        list(map(say, written.write(export_dir, kinds, show)))
+    return read_card(Path(export_dir), [])
+
+
 def choose_network(checkpoint: str, role: str | None) -> str:
     """Returns the role of a checkpoint's network to export.
 
     Raises:
-      ValueError: It holds two networks, and `role` is None.
+      ValueError: It is an artifact; or it holds two networks, and `role` is
+        None.
     """
+    if is_artifact(checkpoint):
+        raise ValueError(f"{checkpoint} is exported already.")
     if role is not None or is_ensemble(checkpoint):
         return role or "student"
     settings = read_settings(checkpoint)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.deployment.interface import CARD, artifact_rows, read_card
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.extras import import_extra
 
@@ -101,6 +102,28 @@ _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {
 def is_artifact(path: str | Path) -> bool:
     """Returns whether a path looks like an artifact's."""
     return Path(path).suffix in _BY_SUFFIX or Path(path).is_dir()
+
+
+def find_network(path: str | Path) -> Path:
+    """Returns the file of a network that a path names.
+
+    Args:
+      path: A checkpoint, an ensemble or an artifact, which is returned as it
+        is; the directory of an export, whose first artifact is taken; or that
+        of a run, whose `best.h5` or else newest checkpoint is.
+
+    Raises:
+      ValueError: The directory holds no network.
+    """
+    path = Path(path)
+    if not path.is_dir() or (path / "saved_model.pb").is_file():
+        return path
+    if (path / CARD).is_file():
+        return path / next(iter(artifact_rows(path, read_card(path, []))))
+    # This imports Keras, which artifacts may not need.
+    from distill.checkpoints.checkpoint import find_checkpoint
+
+    return find_checkpoint(path)
 
 
 def load_runtime(path: str | Path) -> Runtime:

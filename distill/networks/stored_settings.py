@@ -25,9 +25,11 @@ from distill.checkpoints.checkpoint import (
 from distill.checkpoints.file_checks import list_datasets
 from distill.models import registry
 from distill.models.argument_checks import check_choice
+from distill.models.frame_budget import FrameBudget
 from distill.networks.network import build_network
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.schema import DataSchema
+from distill.settings.training import TrainingSettings
 from distill.system.typed_json import is_of_type, read_dataclass
 
 _AUTOENCODER = "autoencoder"
@@ -76,6 +78,38 @@ def read_validated_settings(path: str | Path, role: str) -> RunSettings:
         ) from error
     _compare_shapes(f"{path}: {group}", stored, expected)
     return settings
+
+
+def finetuning_settings(
+    student_checkpoint: str | Path,
+    training: TrainingSettings,
+    *,
+    frame_budget: FrameBudget | None = None,
+    data: DataSchema | None = None,
+) -> RunSettings:
+    """Returns the settings to train a student on, on labels alone.
+
+    Args:
+      student_checkpoint: File with the student, of which the run starts; its
+        network and data layout are taken over.
+      training: Batches, epochs, optimiser and label loss.
+      frame_budget: The frames that it sees; None for those of before.
+      data: The layout of the records where it is another; None for the same.
+
+    Raises:
+      CheckpointError: The file is no checkpoint, or its weights do not fit.
+      ValueError: The file holds no student.
+
+    Examples:
+      >>> training = distill.TrainingSettings("runs/packed/train-*")
+      >>> settings = distill.finetuning_settings("runs/student.h5", training)
+      >>> settings.student.budget.name
+      'every_n=5'
+    """
+    trained = read_validated_settings(student_checkpoint, "student")
+    return trained.to_finetune(
+        str(student_checkpoint), training, data=data, budget=frame_budget
+    )
 
 
 def _check_sizes(network: Any, schema: DataSchema, stored: Shapes) -> None:

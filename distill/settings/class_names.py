@@ -68,6 +68,15 @@ def write_class_names(path: Path, names: Sequence[str]) -> None:
         writer.writerows(enumerate(names))
 
 
+def choose_class_names(
+    file: str | Path | None, num_classes: int
+) -> tuple[str, ...]:
+    """Returns the names that a file gives, or the indexes without a file."""
+    if file is None:
+        return numbered_classes(num_classes)
+    return read_class_names(file, num_classes)
+
+
 def numbered_classes(num_classes: int) -> tuple[str, ...]:
     """Returns the classes' indexes as their names."""
     return tuple(map(str, range(num_classes)))

@@ -169,6 +169,33 @@ class RunSettings:
             )
         return settings
 
+    def to_finetune(
+        self,
+        student_checkpoint: str,
+        training: TrainingSettings,
+        *,
+        data: DataSchema | None = None,
+        budget: FrameBudget | None = None,
+    ) -> "RunSettings":
+        """Returns the settings to train this run's student on, on labels.
+
+        Args:
+          student_checkpoint: The file of the student, of which the run starts.
+          training: The settings of the new run.
+          data: The records' layout; None for this run's.
+          budget: The frames that the student sees; None for those of before.
+
+        Raises:
+          ValueError: This run has no student.
+        """
+        student = self.network("student")
+        return RunSettings(
+            data or self.data,
+            dataclasses.replace(student, budget=budget or student.budget),
+            training,
+            initial_checkpoint=str(student_checkpoint),
+        )
+
     def to_json(self) -> str:
         """Returns the settings as an indented JSON object."""
         return json.dumps(dataclasses.asdict(self), indent=2)

@@ -148,7 +148,7 @@ def check_quantisation_range(least: float, most: float) -> None:
 
 
 def make_schema(
-    dataset: str, *, frame_features: bool = True, **overrides
+    dataset: str, *, frame_features: bool = True, **overrides: Any
 ) -> DataSchema:
     """Returns a preset's schema with some fields replaced.
 

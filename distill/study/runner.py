@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from distill.checkpoints.checkpoint import require_checkpoints
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_network
@@ -110,7 +110,7 @@ def _train_stage(unit: Unit, stage: int) -> bool:
         del run
         keras.backend.clear_session()
         gc.collect()
-    convert_to_student(require_checkpoints(train_dir)[-1], final)
+    convert(require_checkpoints(train_dir)[-1], final)
     # The checkpoints of many runs would fill the disk.
     shutil.rmtree(train_dir)
     return True

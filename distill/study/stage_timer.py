@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from distill.checkpoints.checkpoint import require_checkpoints
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.evaluation.evaluate import evaluate_network
 from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
@@ -112,7 +112,7 @@ class StageTimer(contextlib.AbstractContextManager):
             run.state.save()
         (checkpoint,) = require_checkpoints(run.state.directory)
         student = run.state.directory / "student.h5"
-        convert_to_student(checkpoint, student)
+        convert(checkpoint, student)
         return student
 
 

@@ -87,7 +87,17 @@ def run_study(study: Study, max_runs: int | None = None) -> bool:
     """Runs at most `max_runs` trainings of a study and writes its report.
 
     Finished trainings with the same settings are skipped; a stopped one goes
-    on from its last checkpoint.
+    on from its last checkpoint. The directory then holds `results.json`,
+    `report.md` and `report.html`.
+
+    Args:
+      study: The grid: for each `Unit` the settings of its trainings and the
+        frames with which it is scored.
+      max_runs: The most trainings of this call; None for all that are left.
+
+    Raises:
+      ValueError: The settings of a training do not fit one another or the
+        files, or another process runs the study.
 
     Returns:
       False if a signal (Ctrl-C, SIGTERM) stopped the study.

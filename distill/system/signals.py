@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 
@@ -36,7 +37,14 @@ def _kinds() -> tuple[signal.Signals, ...]:
 
 @contextlib.contextmanager
 def signals_handled_by(handler: Callable) -> Iterator[None]:
-    """Lets a handler take Ctrl-C, SIGTERM and SIGHUP while the body runs."""
+    """Lets a handler take Ctrl-C, SIGTERM and SIGHUP while the body runs.
+
+    Python lets the main thread alone set handlers: in another one the body
+    runs without.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     previous = {kind: signal.signal(kind, handler) for kind in _kinds()}
     try:
         yield

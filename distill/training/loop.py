@@ -2,7 +2,8 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from distill.training.micro_batches import (
     join_predictions,
 )
 from distill.training.optimizers import learning_rate
+from distill.training.run_callbacks import RunCallbacks
 from distill.training.run_display import RunDisplay
 from distill.training.run_header import RunHeader
 from distill.training.run_log import RunLog
@@ -65,6 +67,11 @@ class TrainingRun:
       export: From a checkpoint's path to an export and a line for the log;
         called every `options.export_model_steps`.
       workers: The processes that share the run; the chief alone writes.
+      callbacks: Objects of the form of `keras.callbacks.Callback`; see
+        `distill.training.run.train`.
+
+    Attributes:
+      signal: The signal that came to this process while it trained, if any.
 
     Raises:
       ValueError: The settings do not fit one another, the files or the
@@ -77,13 +84,16 @@ class TrainingRun:
         options: RunOptions,
         export: Callable[[Path], str] | None = None,
         workers: Workers | None = None,
+        callbacks: Sequence[Any] = (),
     ):
         self.settings = settings
         self.options = options
         self.export = export
         self.workers = workers or Workers()
+        self.signal: signal.Signals | None = None
         with self.workers.report_lost_worker():
             self._build()
+        self.callbacks = RunCallbacks(callbacks, self.trainer.models[-1])
 
     def _build(self) -> None:
         settings, options = self.settings, self.options
@@ -172,6 +182,18 @@ class TrainingRun:
         return self._made_all_steps or self._patience_is_over
 
     @property
+    def ending(self) -> str:
+        """The reason of the end: `complete`, `patience`, `callback`, `signal`.
+
+        It is of a run that is over. A signal that came to another worker
+        counts.
+        """
+        if self.finished:
+            return "complete" if self._made_all_steps else "patience"
+        by_callback = self.callbacks.stop and self.signal is None
+        return "callback" if by_callback else "signal"
+
+    @property
     def _made_all_steps(self) -> bool:
         training = self.settings.training
         return self.progress.epoch >= training.num_epochs or (
@@ -201,8 +223,8 @@ class TrainingRun:
         """Trains to the end.
 
         Returns:
-          False if a signal (Ctrl-C, SIGTERM) stopped the run early, after its
-          state was saved.
+          False if a signal (Ctrl-C, SIGTERM) or a callback stopped the run
+          early, after its state was saved.
         """
         header = self._describe()
         log = RunLog(
@@ -232,7 +254,11 @@ class TrainingRun:
                 return True
             for line in header.lines():
                 log.say(line)
+            an_epoch = header.num_steps // self.settings.training.num_epochs
+            self.callbacks.begin(self.settings.training.num_epochs, an_epoch)
             interrupted = self._train_epochs(log, caught)
+            self.callbacks.call("on_train_end", {})
+            self.signal = caught[0] if caught else None
             if self._patience_is_over and not self._made_all_steps:
                 log.say(f"stopped early: {self._describe_end()}")
             # No worker may go on before the chief's files are there.
@@ -261,7 +287,8 @@ class TrainingRun:
         if interrupted:
             if self.state.saved_step != self.progress.step:
                 self._save(log)
-            name = caught[0].name if caught else "another worker"
+            name = "a callback" if self.callbacks.stop else "another worker"
+            name = caught[0].name if caught else name
             log.say(
                 f"stopped by {name} after step {self.progress.step}, which "
                 "is saved; run the same command to go on"
@@ -269,9 +296,10 @@ class TrainingRun:
         return interrupted
 
     def _train_epoch(self, log: RunLog, caught: list) -> bool:
-        """Returns whether this process or another received a signal."""
+        """Returns whether a signal or a callback stops the run."""
         options = self.options
         interrupted = False
+        self.callbacks.begin_epoch(self.progress.epoch)
         for batch in log.time_waiting(self.read_epoch(caught)):
             self._train_step(batch, log)
             if self.export and self._is_due(options.export_model_steps):
@@ -279,11 +307,11 @@ class TrainingRun:
                 if path is not None:
                     log.say(self.export(path))
             if self.finished:
-                self._validate(log)
                 break
             # Several workers stop at the same step: the batch tells them all.
             several = self.workers.num_workers > 1
             interrupted = batch.interrupted if several else bool(caught)
+            interrupted = interrupted or self.callbacks.stop
             if interrupted:
                 break
             if self._is_due(
@@ -295,9 +323,9 @@ class TrainingRun:
             self.progress.positions = ()
             an_epoch = self.progress.step / self.progress.epoch
             log.set_total(self._estimate_steps(an_epoch))
-            self._validate(log)
         if not interrupted:
-            log.end_epoch()
+            self._end_epoch(log)
+            interrupted = self.callbacks.stop and not self.finished
         if options.checkpoint_every_epoch or self.finished or interrupted:
             self._save(log)
         return interrupted
@@ -343,10 +371,12 @@ class TrainingRun:
         return Step(rate, micro_batches, terms, predictions)
 
     def _train_step(self, batch: StepBatch, log: RunLog) -> None:
+        self.callbacks.begin_step()
         progress = self.progress
         rate, micro_batches, terms, predictions = self.step(batch)
         step, epoch = progress.step, progress.epoch + 1
         log.count(step, epoch, batch.num_examples, float(terms["loss"]))
+        self.callbacks.end_step(terms)
         is_logged = step % self.options.log_every_steps == 0
         if is_logged or not log.has_scores:
             flat = [each for step in micro_batches for each in step]
@@ -380,16 +410,24 @@ class TrainingRun:
             share = max(share, progress.step / training.max_steps)
         return share
 
-    def _validate(self, log: RunLog) -> None:
+    def _end_epoch(self, log: RunLog) -> None:
+        scores = self._validate(log)
+        self.callbacks.end_epoch(log.epoch_loss, scores)
+        log.end_epoch()
+
+    def _validate(self, log: RunLog) -> Mapping[str, Mapping[str, Any]]:
         """Scores the networks and keeps them if the student is the best.
 
         The network of a run on labels alone, such as a teacher's, is its
         student. The student of a mimic run is scored under its copy of the
         teacher's classifier: better scores there mean a better embedding, the
         thing that is trained.
+
+        Returns:
+          The scores by role; none without validation data.
         """
         if self.validation is None:
-            return
+            return {}
         check_finite(self.trainer.groups)
         log.start_validation()
         by_batch = self.options.shard_by == "batch"
@@ -402,6 +440,7 @@ class TrainingRun:
         )
         log.log_evaluation(self.progress.step, scores)
         self.state.save_if_best(scores["student"]["gap"])
+        return scores
 
     def _estimate_steps(self, an_epoch: float) -> int:
         """Returns the steps of the run for a number of steps an epoch."""

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -149,6 +150,12 @@ class RunLog:
     def set_total(self, total_steps: int) -> None:
         """Corrects the estimated number of steps."""
         self._display.set_total(total_steps)
+
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of the epoch's steps; NaN without any in this process."""
+        steps = self._epoch.num_steps
+        return self._epoch.total_loss / steps if steps else math.nan
 
     @property
     def has_scores(self) -> bool:

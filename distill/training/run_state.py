@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distill.checkpoints.checkpoint import (
+    BEST_NAME,
     NETWORK_GROUPS,
     checkpoint_path,
     list_checkpoints,
@@ -25,7 +26,6 @@ from distill.system.directory_lock import DirectoryLock
 from distill.training.run_log import LOG_NAME
 from distill.training.training_step import VariableGroups
 
-BEST_NAME = "best.h5"
 SETTINGS_NAME = "settings.json"
 _MAX_ROLLBACKS = 3
 # With other values here a checkpoint's weights or optimiser do not fit.

@@ -38,6 +38,7 @@ class Trainer(abc.ABC):
     A trainer and its models are built under the strategy's scope.
 
     Attributes:
+      models: Those that train; the last is kept, as the student is.
       optimizer: Built for the variables.
       progress: Scalar variable: 0 in the run's first epoch, 1 in the last.
     """
@@ -49,6 +50,7 @@ class Trainer(abc.ABC):
         training: TrainingSettings,
     ):
         self.training = training
+        self.models = models
         self.variables = variables
         self.optimizer = make_optimizer(training)
         self.optimizer.build(variables)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
 from distill.networks.loading import load_network
@@ -109,7 +109,7 @@ def student_run(videos, tmp_path_factory) -> Path:
 def student_checkpoint(joint_checkpoint, tmp_path_factory) -> Path:
     """Returns the joint run's student, converted."""
     path = tmp_path_factory.mktemp("converted") / "student.h5"
-    convert_to_student(joint_checkpoint, path)
+    convert(joint_checkpoint, path)
     return path
 
 

@@ -20,7 +20,7 @@ from stage_runs import (
 from stored_files import assert_same_checkpoint, read_datasets, read_log
 
 from distill.checkpoints.checkpoint import CheckpointError, read_settings
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.networks.loading import load_network
 from distill.settings.run import AutoencoderSettings, RunSettings
@@ -136,7 +136,7 @@ def test_conversion_and_evaluation_need_no_word_of_the_encoder(
     reader, encoded_run, tmp_path
 ):
     joint, converted = encoded_run / LAST, tmp_path / "student.h5"
-    convert_to_student(joint, converted)
+    convert(joint, converted)
     expected = evaluate_checkpoint(joint, "student", reader)
     found = evaluate_checkpoint(converted, "student", reader)
     for name in ("gap", "loss", "parameters", "macs"):
@@ -155,7 +155,7 @@ def test_finetuning_keeps_the_encoder_and_may_free_it(
     videos, encoded_run, tmp_path
 ):
     converted = tmp_path / "student.h5"
-    convert_to_student(encoded_run / LAST, converted)
+    convert(encoded_run / LAST, converted)
     settings = dataclasses.replace(
         read_settings(converted),
         initial_checkpoint=str(converted),

@@ -28,7 +28,7 @@ from distill.checkpoints.checkpoint import (
     read_settings,
     weight_names,
 )
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.networks.loading import load_network
 from distill.settings.run import NetworkSettings
@@ -107,7 +107,7 @@ def test_the_mean_is_evaluated_and_converted_as_any_checkpoint(
     """The mean of the EMA groups is loaded, the runs' results."""
     reader = validation_reader(video_level_videos, video_schema())
     converted = tmp_path / "student.h5"
-    convert_to_student(mean, converted)
+    convert(mean, converted)
     stored = read_datasets(mean, "student_ema")
     for path in (mean, converted):
         weights = weight_names(load_network(path, "student").model)

@@ -13,7 +13,7 @@ from stage_runs import joint_settings, predict_all, run_script
 from stored_files import assert_same_datasets, read_datasets
 
 from distill.checkpoints.checkpoint import CheckpointError
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.networks.loading import load_network
 
 
@@ -56,7 +56,7 @@ def test_student_predicts_the_same_before_and_after_and_reloaded(
 
 
 def test_student_alone_is_converted_to_itself(student_checkpoint, tmp_path):
-    convert_to_student(student_checkpoint, tmp_path / "student.h5")
+    convert(student_checkpoint, tmp_path / "student.h5")
     assert_same_datasets(
         read_datasets(tmp_path / "student.h5"),
         read_datasets(student_checkpoint),
@@ -71,7 +71,7 @@ def test_a_checkpoint_without_a_student_is_refused(
         file.move("student", "autoencoder")
     message = r"holds no student, only \['autoencoder'\]"
     with pytest.raises(CheckpointError, match=message):
-        convert_to_student(path, tmp_path / "student.h5")
+        convert(path, tmp_path / "student.h5")
     assert os.listdir(tmp_path) == ["source.h5"]
 
 
@@ -79,7 +79,7 @@ def test_refused_conversion_keeps_the_file_that_was_there(tmp_path):
     path = tmp_path / "student.h5"
     path.write_text("mine")
     with pytest.raises(CheckpointError):
-        convert_to_student(path, path)
+        convert(path, path)
     assert path.read_text() == "mine"
 
 

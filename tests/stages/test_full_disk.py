@@ -19,7 +19,7 @@ from stored_files import assert_same_checkpoint, checkpoint_steps
 
 from distill.checkpoints.averaging import average_checkpoints
 from distill.checkpoints.checkpoint import write_checkpoint
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.datasets.synthetic import write_synthetic_data
 from distill.evaluation.evaluate import Prediction
 from distill.evaluation.inference import write_predictions
@@ -138,7 +138,7 @@ def export(path, checkpoints):
 @pytest.mark.parametrize(
     ("write", "name"),
     [
-        (lambda path, files: convert_to_student(files[0], path), "student.h5"),
+        (lambda path, files: convert(files[0], path), "student.h5"),
         (lambda path, files: average_checkpoints(files, path), "mean.h5"),
         (predict, "predictions.csv"),
         (metrics, "metrics.json"),
@@ -205,7 +205,7 @@ def test_disk_that_cannot_be_written_is_an_error_of_one_line(
         path = disk / "student.h5"
         message = f"{path} cannot be written: Read-only file system."
         with pytest.raises(WriteError, match=message):
-            convert_to_student(joint_checkpoint, path)
+            convert(joint_checkpoint, path)
         done = run_script(
             "convert",
             f"--checkpoint={joint_checkpoint}",

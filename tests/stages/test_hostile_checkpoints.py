@@ -32,7 +32,7 @@ from distill.checkpoints.checkpoint import (
     weight_names,
     write_checkpoint,
 )
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.networks.loading import load_network
 from distill.networks.stored_settings import read_validated_settings
@@ -100,7 +100,7 @@ def assert_every_reader_refuses(path, message, good):
     with refused(message):
         load_network(path, "student")
     with refused(message):
-        convert_to_student(path, path.with_name("student.h5"))
+        convert(path, path.with_name("student.h5"))
     with refused(message):
         average_checkpoints([good, path], path.with_name("mean.h5"))
 
@@ -147,7 +147,7 @@ def test_invalid_progress_is_refused(spoil, message, spoiled, tmp_path):
     with refused(message):
         read_progress(path)
     with refused(message):
-        convert_to_student(path, tmp_path / "student.h5")
+        convert(path, tmp_path / "student.h5")
     with refused(message):
         evaluate_checkpoint(path, "student", None, network="none is needed")
 
@@ -283,7 +283,7 @@ def test_a_damaged_checkpoint_is_read_or_refused(count, good, tmp_path):
             for read in (
                 lambda: load_network(path, "student"),
                 lambda: read_progress(path),
-                lambda: convert_to_student(path, tmp_path / "student.h5"),
+                lambda: convert(path, tmp_path / "student.h5"),
             ):
                 refusals += is_refused(read, path)
             assert time.monotonic() - start < 5

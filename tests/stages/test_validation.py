@@ -23,7 +23,7 @@ from stored_files import (
     true_labels,
 )
 
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.loading import load_network
@@ -147,7 +147,7 @@ def test_a_joint_run_s_best_is_converted_and_its_teacher_scored(
     videos, runs, tmp_path
 ):
     best = runs["parallel"] / "best.h5"
-    convert_to_student(best, tmp_path / "student.h5")
+    convert(best, tmp_path / "student.h5")
     with h5py.File(best) as file:
         step = json.loads(file.attrs["progress"])["step"]
     expected = {

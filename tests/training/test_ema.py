@@ -15,7 +15,7 @@ from distill.checkpoints.checkpoint import (
     weight_names,
     write_checkpoint,
 )
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
@@ -163,7 +163,7 @@ def test_the_average_is_the_result_of_a_run(joint, tmp_path):
     # Now `average` is the student's.
     assert_same_weights(trainer.results["student"], average)
     converted = tmp_path / "student.h5"
-    sizes = dict(s.split(": ") for s in convert_to_student(path, converted))
+    sizes = dict(s.split(": ") for s in convert(path, converted))
     assert sizes["kept student_ema"] == sizes["left out student"]
     with h5py.File(converted) as file:
         assert set(file) == {"student"}

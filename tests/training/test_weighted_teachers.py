@@ -14,7 +14,7 @@ from distill.checkpoints.checkpoint import (
     weight_names,
     write_checkpoint,
 )
-from distill.checkpoints.conversion import convert_to_student
+from distill.checkpoints.conversion import convert
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.settings.run import RunSettings
 from tests.training.tiny_networks import (
@@ -158,7 +158,7 @@ def test_a_student_of_weighted_teachers_is_converted(tmp_path):
     groups = {"student": weight_names(student.model)}
     path = tmp_path / "run.h5"
     write_checkpoint(path, groups, settings, {"step": 1})
-    convert_to_student(path, tmp_path / "student.h5")
+    convert(path, tmp_path / "student.h5")
     converted = read_settings(tmp_path / "student.h5")
     assert converted.teacher_checkpoints == ()
     assert converted.student == settings.student

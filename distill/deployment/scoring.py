@@ -1,0 +1,169 @@
+"""A network of any file, loaded and scored: checkpoint, ensemble, artifact."""
+
+from pathlib import Path
+from typing import Any
+
+from distill.data.files import find_files
+from distill.data.pipeline import VideoReader
+from distill.deployment.artifact_network import (
+    ArtifactNetwork,
+    evaluate_artifact,
+)
+from distill.deployment.interface import read_interface
+from distill.deployment.runtimes import find_network, is_artifact
+from distill.evaluation.cascade import Cascade, CascadeNetwork
+from distill.evaluation.evaluate import evaluate_checkpoint
+from distill.evaluation.shared_reading import ALONE, SharedReading
+from distill.models.argument_checks import check_choice
+from distill.models.frame_budget import FrameBudget
+from distill.networks.ensemble import read_data_schema
+from distill.networks.loading import load_network
+from distill.networks.network import Network
+from distill.networks.stored_settings import check_same_data
+from distill.reporting.console import progress_bar
+from distill.settings.run_options import RunOptions
+from distill.settings.schema import DataSchema
+from distill.settings.training import TrainingSettings
+
+
+def stored_schema(path: str | Path) -> DataSchema:
+    """Returns the layout of the data that a file's network was trained on."""
+    if is_artifact(path):
+        return read_interface(Path(path).parent).schema
+    return read_data_schema(path)
+
+
+def make_reader(
+    path: str | Path,
+    pattern: str,
+    data: DataSchema | None = None,
+    batch_size: int = TrainingSettings.batch_size,
+    on_bad_record: str = RunOptions.on_bad_record,
+    *,
+    need_labels: bool = True,
+) -> VideoReader:
+    """Returns a reader of videos for the network of a file.
+
+    The arguments are those of `evaluate`. Without `need_labels` a record may
+    lack labels.
+    """
+    schema = stored_schema(path)
+    if data is not None:
+        check_same_data(path, schema, data, "the layout given")
+    return VideoReader(
+        data or schema,
+        find_files(pattern),
+        batch_size,
+        need_labels=need_labels,
+        on_bad_record=on_bad_record,
+    )
+
+
+def load_scored_network(
+    path: str | Path,
+    role: str = "student",
+    precision: str = "float32",
+    budget: FrameBudget | None = None,
+    cascade_file: str | None = None,
+) -> Any:
+    """Loads a file's network, to be scored or exported.
+
+    Args:
+      path: A checkpoint, an ensemble or an artifact.
+      role: Network of a checkpoint, `student` or `teacher`.
+      precision: Of the computation: `float32` or `bfloat16`.
+      budget: The frames that the network sees; None for those of before.
+      cascade_file: File of a cascade, as which a student is run.
+
+    Raises:
+      ValueError: The file holds no such network, or an option is not for it.
+    """
+    if is_artifact(path):
+        if budget is not None or cascade_file is not None:
+            raise ValueError(
+                f"{path}: an artifact sees the frames it was exported for; for "
+                "other frames, or a cascade, export anew or give a checkpoint."
+            )
+        return ArtifactNetwork(path)
+    network = load_network(path, role, precision, budget)
+    if cascade_file is None:
+        return network
+    if role == "teacher" or not isinstance(network, Network):
+        other = "the teacher" if role == "teacher" else "an ensemble"
+        raise ValueError(f"--cascade_file is for a student, not {other}.")
+    return CascadeNetwork(network, Cascade.read(cascade_file))
+
+
+def evaluate(
+    path: str | Path,
+    pattern: str,
+    *,
+    role: str = "student",
+    frame_budget: FrameBudget | None = None,
+    top_k: int = RunOptions.top_k,
+    mixed_precision: str = TrainingSettings.mixed_precision,
+    cascade_file: str | None = None,
+    sharing: SharedReading = ALONE,
+    **reading: Any,
+) -> dict[str, Any]:
+    """Scores a network on videos with labels, as `distill evaluate` does.
+
+    Args:
+      path: A checkpoint, an ensemble's file or an artifact; or the directory
+        of a run (its `best.h5` or else its newest checkpoint) or of an export
+        (its first artifact).
+      pattern: Globs of TFRecord files, comma-separated.
+      role: Network of a checkpoint: `student` or `teacher`.
+      frame_budget: The frames that it sees; None for those it was trained on.
+      top_k: Classes a video that enter GAP.
+      mixed_precision: `float32` or `bfloat16`, of the computation.
+      cascade_file: File of a cascade, as which a student is run.
+      sharing: The division among the workers of a distributed evaluation.
+      **reading: `batch_size` (default 256), `on_bad_record` (`fail`, the
+        default, or `skip`) and `data`, the `DataSchema` of the records where
+        their keys are not those of the training.
+
+    Returns:
+      Dict of `gap`, `hit_at_one`, `perr` and `mean_average_precision` in
+      [0, 1], `loss`, `num_videos`, `frames`, `parameters`, `macs` (of a
+      video), `examples_per_second`, `device`, `checkpoint`, `role`, `step`.
+
+    Raises:
+      ValueError: The file holds no such network, no file matches the pattern,
+        a record is bad, or the videos have another layout.
+
+    Examples:
+      >>> scores = distill.evaluate("runs/joint", "runs/packed/validate-*")
+      >>> 0 <= scores["gap"] <= 1
+      True
+    """
+    path = str(find_network(path))
+    check_choice("role", role, ("student", "teacher"))
+    reader = make_reader(path, pattern, **reading)
+    with sharing.workers.scope():
+        network = load_scored_network(
+            path, role, mixed_precision, frame_budget, cascade_file
+        )
+    return _score(
+        path, role, reader, network=network, top_k=top_k, sharing=sharing
+    )
+
+
+def _score(
+    path: str, role: str, reader: VideoReader, **options: Any
+) -> dict[str, Any]:
+    """Returns the scores; shows a bar on a terminal meanwhile."""
+    num_workers = options["sharing"].workers.num_workers
+    total = reader.estimate_num_examples() // num_workers
+    count = 0
+    with progress_bar(f"{role}: videos", total) as show:
+
+        def observe(videos: Any) -> None:
+            nonlocal count
+            count += len(videos.ids)
+            show(count)
+
+        options["observe"] = observe
+        if is_artifact(path):
+            return evaluate_artifact(path, reader, **options)
+        return evaluate_checkpoint(path, role, reader, **options)
