@@ -37,6 +37,7 @@ PRINTED = {
     "README.md": r"^\['\d+', .*\] \[0\.\d+",
     "data.md": r"^\('cat', 'dog'\) ",
     "deployment.md": r"^(\d+) \1$",
+    "python.md": r"^VideoPrediction\(",
     "serving.md": r"\"class_names\": ?\[",
     "study.md": r"\d+ trainings, 0 done",
 }
