@@ -47,7 +47,7 @@ def train_student(clips, targets, epochs):
 few = frames[:40]
 found = {
     "teacher": teacher.predict(frames[test], verbose=0),
-    "student, 40 labels": train_student(few, np.eye(5)[labels[:40]], 500),
+    "student, 40 labels": train_student(few, np.eye(5)[labels[:40]], 200),
     "student, soft labels": train_student(
         frames[train], teacher.predict(frames[train], verbose=0), 20
     ),

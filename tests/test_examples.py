@@ -36,8 +36,8 @@ def test_the_quick_start_s_networks_learn_and_are_deployed(folder):
     lines = run("examples/quick_start.py", folder)
     gaps = re.findall(r"^(\w+): GAP (0\.\d+)", "\n".join(lines), re.MULTILINE)
     assert [role for role, _ in gaps] == ["teacher", "student"]
-    # The classes' frequencies alone have a GAP of about .3.
-    assert all(float(gap) > 0.4 for _, gap in gaps)
+    # The classes' frequencies alone have a GAP of .46.
+    assert all(float(gap) > 0.55 for _, gap in gaps)
     lines = run("examples/deploy.py", folder)[-5:]
     found = {line.split(":")[0]: line for line in lines}
     for name in ("model.onnx", "model.tflite"):
