@@ -4,8 +4,8 @@ The teacher may be anything that gives probabilities of the classes; here it is
 a Keras model of its own kind that sees all 40 frames. It was trained on 1,000
 labelled clips. The student sees 4 frames and 40 labelled clips, and then the
 teacher's probabilities for the 1,000 clips, without their labels. Needs nothing
-beside the base installation. Takes about half a minute on two cores; prints
-the accuracy of the teacher and of the student by labels and by soft labels.
+beside the base installation. Takes about a minute on two cores; prints the
+accuracy of the teacher and of the student by labels and by soft labels.
 """
 
 import keras
