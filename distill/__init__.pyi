@@ -28,6 +28,7 @@ from distill.settings.run_options import RunOptions as RunOptions
 from distill.settings.schema import DataSchema as DataSchema
 from distill.settings.schema import make_schema as make_schema
 from distill.settings.synthetic import SyntheticSettings as SyntheticSettings
+from distill.settings.training import SMALL_TRAINING as SMALL_TRAINING
 from distill.settings.training import (
     DistillationSettings as DistillationSettings,
 )

@@ -7,6 +7,7 @@ from keras import ops
 
 from distill.models import registry
 from distill.models.argument_checks import check_choice
+from distill.models.presets import SMALL
 from distill.models.stored_arguments import StoredArguments
 
 
@@ -73,6 +74,7 @@ def build_model(
     num_classes: int,
     feature_sizes: tuple[int, ...],
     max_frames: int,
+    preset: str = SMALL,
     **sizes: Any,
 ) -> ArrayModel:
     """Builds a Keras model for `compile`, `fit`, `evaluate` and `predict`.
@@ -90,8 +92,10 @@ def build_model(
       feature_sizes: Widths of the features of a frame, such as (1024, 128);
         their sum is the width of the arrays.
       max_frames: Frames of the arrays, those of the longest video.
+      preset: The sizes that are not given: `small`, for some hundred to some
+        thousand videos, or `paper`, the references'.
       **sizes: Sizes of the model and of its classifier under the names of the
-        flags, such as `netvlad_cluster_size=16`; the others have defaults.
+        flags, such as `netvlad_cluster_size=16`.
 
     Returns:
       A built model of `[batch, max_frames, features]` floats, or of a dict of
@@ -112,7 +116,7 @@ def build_model(
       >>> model.predict(frames, verbose=0).shape
       (4, 5)
     """
-    arguments = registry.resolve_arguments(name, sizes)
+    arguments = registry.resolve_arguments(name, sizes, preset)
     for size in sizes:
         check_choice(f"size of {name}", size, arguments)
     model = registry.build_model(

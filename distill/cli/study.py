@@ -52,6 +52,7 @@ OWN_FLAGS = (
     Flag(
         "calibration_data_pattern",
         "Globs of videos whose confidences (no labels) set the thresholds.",
+        rare=True,
     ),
     Flag(
         "baseline_row",

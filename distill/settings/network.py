@@ -7,16 +7,21 @@ from distill.models import registry
 from distill.models.argument_checks import check_choice
 from distill.models.frame_budget import FrameBudget
 from distill.models.options import flag_name
+from distill.models.presets import SMALL
 from distill.settings.run import NetworkSettings
 from distill.system.typed_json import is_of_type
 
 
-def network(model: str, **options: Any) -> NetworkSettings:
+def network(
+    model: str, *, preset: str = SMALL, **options: Any
+) -> NetworkSettings:
     """Returns the settings of a network, with defaults for all that is left.
 
     Args:
       model: A model's name, such as `NetVLADModelLF`; `distill list_models`
         lists all.
+      preset: The sizes that are not given: `small`, for some hundred to some
+        thousand videos, or `paper`, the references'.
       **options: Options under the names of their flags. Sizes of the model
         and of its classifier, such as `netvlad_cluster_size=16` or
         `moe_num_mixtures=2` (`distill train --model=NAME --help` lists them).
@@ -38,7 +43,7 @@ def network(model: str, **options: Any) -> NetworkSettings:
     frames = {flag_name(f): f for f in dataclasses.fields(FrameBudget)}
     fields = registry.argument_fields()
     sizes = {n: v for n, v in options.items() if n in fields}
-    arguments = registry.resolve_arguments(model, sizes)
+    arguments = registry.resolve_arguments(model, sizes, preset)
     for name, value in options.items():
         check_choice(f"option of {model}", name, {**arguments, **frames})
         kind: Any = (fields | frames)[name].type

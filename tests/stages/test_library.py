@@ -84,7 +84,9 @@ def test_a_network_refuses_what_its_model_does_not_have(options, message):
 def test_a_network_has_the_defaults_of_the_command_line():
     network = distill.network("GruModel", gru_cells=8, frame_budget=3)
     assert network.arguments["gru_cells"] == 8
-    assert network.arguments["gru_layers"] == 2
+    assert network.arguments["gru_layers"] == 1
+    paper = distill.network("GruModel", preset="paper")
+    assert paper.arguments["gru_layers"] == 2
     assert network.arguments["video_level_classifier_model"] == "MoeModel"
     assert network.budget == FrameBudget("uniform_k", num_frames=3)
 
