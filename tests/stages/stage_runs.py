@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forked_scripts import run_in_fork
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
@@ -274,8 +275,12 @@ def start_script(
         command = [sys.executable, "-c", code, *words]
     pipe = subprocess.PIPE
     options = {"stdout": pipe, "stderr": pipe, "text": True, "cwd": ROOT}
-    options["env"] = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    options["env"] = _environment()
     return subprocess.Popen(command, **options | kwargs)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def run_script(
@@ -289,6 +294,10 @@ def run_script(
 
     The status is minus a signal's number for a killed process; None for any.
     """
+    if not driver and not name.startswith("tools."):
+        done = run_in_fork((name, *flags), ROOT, _environment(), most_seconds)
+        assert status in (None, done.returncode), done.stdout + done.stderr
+        return done
     with start_script(name, *flags, driver=driver) as process:
         try:
             output, errors = process.communicate(timeout=most_seconds)

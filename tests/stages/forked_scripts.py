@@ -1,0 +1,79 @@
+"""Runs the command line in forks of a process that has imported TensorFlow.
+
+A fork starts at the command line, as a new process of Python does, without the
+seconds that the imports take.
+"""
+
+import atexit
+import functools
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import unittest.mock
+from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
+from pathlib import Path
+
+_IMPORTED = ["tensorflow", "keras", "distill.training.run"]
+
+
+@functools.cache
+def _start_server() -> multiprocessing.context.ForkServerContext:
+    """Starts the process with the imports, once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED)
+    # TensorFlow reads the level of its messages once.
+    with unittest.mock.patch.dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3"):
+        forkserver.ensure_running()
+    return context
+
+
+def run_in_fork(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    most_seconds: float,
+) -> subprocess.CompletedProcess:
+    """Runs `python -m distill WORDS` to its end.
+
+    Raises:
+      TimeoutExpired: It took longer.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        files = [Path(directory, name) for name in ("out", "err")]
+        process = _start_server().Process(
+            target=_run, args=(words, folder, dict(environment), files)
+        )
+        process.start()
+        process.join(most_seconds)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(words, most_seconds)
+        output = [file.read_text(encoding="utf-8") for file in files]
+    return subprocess.CompletedProcess(words, process.exitcode, *output)
+
+
+def _run(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    files: Sequence[Path],
+) -> None:
+    """Runs in the fork, which ends like an interpreter of its own."""
+    for number, file in enumerate(files, start=1):
+        opened = os.open(file, os.O_CREAT | os.O_WRONLY)
+        os.dup2(opened, number)
+        os.close(opened)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = ["distill", *words]
+    sys.orig_argv = [sys.executable, "-m", "distill", *words]
+    try:
+        runpy.run_module("distill", run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()
