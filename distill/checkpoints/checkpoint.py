@@ -309,7 +309,8 @@ def find_checkpoint(path: str | Path) -> Path:
       CheckpointError: The directory holds no checkpoint.
     """
     path = Path(path)
-    if not path.is_dir():
+    # A directory with the name of a file is refused when it is opened.
+    if not path.is_dir() or path.suffix == ".h5":
         return path
     best = path / BEST_NAME
     return best if best.exists() else require_checkpoints(path)[-1]
