@@ -86,16 +86,14 @@ def build_model(
     distill.models.saved_classes` before `keras.models.load_model`.
 
     Args:
-      name: A model's name, such as `NetVLADModelLF`; `distill list_models`
-        lists all.
+      name: A model's name; `distill list_models` lists all.
       num_classes: Classes of the predictions `[batch, num_classes]`.
       feature_sizes: Widths of the features of a frame, such as (1024, 128);
         their sum is the width of the arrays.
       max_frames: Frames of the arrays, those of the longest video.
-      preset: The sizes that are not given: `small`, for some hundred to some
-        thousand videos, or `paper`, the references'.
-      **sizes: Sizes of the model and of its classifier under the names of the
-        flags, such as `netvlad_cluster_size=16`.
+      preset: Gives the other sizes: `small`, or `paper`, the references'.
+      **sizes: Sizes of the model and of its classifier by their flags' names,
+        such as `netvlad_cluster_size=16`.
 
     Returns:
       A built model of `[batch, max_frames, features]` floats, or of a dict of
@@ -107,8 +105,7 @@ def build_model(
 
     Examples:
       >>> model = distill.build_model(
-      ...     "GruModel", num_classes=5, feature_sizes=(8,), max_frames=20,
-      ...     gru_cells=16,
+      ...     "GruModel", num_classes=5, feature_sizes=(8,), max_frames=20
       ... )
       >>> model.compile("adam", "binary_crossentropy")
       >>> frames, labels = np.ones((4, 20, 8)), np.eye(5)[[0, 1, 2, 3]]

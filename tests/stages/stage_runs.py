@@ -295,7 +295,8 @@ def run_script(
     The status is minus a signal's number for a killed process; None for any.
     """
     if not driver and not name.startswith("tools."):
-        done = run_in_fork((name, *flags), ROOT, _environment(), most_seconds)
+        words = [name, *map(str, flags)]
+        done = run_in_fork(words, ROOT, _environment(), most_seconds)
         assert status in (None, done.returncode), done.stdout + done.stderr
         return done
     with start_script(name, *flags, driver=driver) as process:
