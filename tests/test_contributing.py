@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 COPIED = (
     "configs",
+    "examples",
     "models",
     "distill",
     "tools",

@@ -32,6 +32,8 @@ NOT_RUN = {
         "# Needs Docker:",
     ],
 }
+# Pages whose commands take minutes.
+LONG = ("distributed.md", "study.md", "training.md")
 # A line of what a page's commands print, as a regular expression.
 PRINTED = {
     "README.md": r"^\['\d+', .*\] \[0\.\d+",
@@ -163,11 +165,19 @@ def real_data(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if any(b[0] in RUN for b in read_blocks(page))],
-    ids=lambda page: page.name,
+    [
+        pytest.param(
+            page,
+            id=page.name,
+            marks=pytest.mark.nightly
+            if page.name in LONG
+            else pytest.mark.slow,
+        )
+        for page in PAGES
+        if any(block[0] in RUN for block in read_blocks(page))
+    ],
 )
 def test_the_commands_of_a_page_run_in_order(page, readme, request, tmp_path):
     needs_free_port(page)

@@ -125,7 +125,7 @@ def test_the_installed_command_has_a_version_and_configs(user):
     assert "baselines/audioset_gru.cfg" in run(command, "configs", cwd=project)
     config = "--flagfile=configs/quickstart_netvlad_every30.cfg"
     shown = run(command, "train", config, "--help", cwd=project)
-    assert "--netvlad_cluster_size=256 " in shown
+    assert "--netvlad_cluster_size=16 " in shown
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def assert_equals_tensorflow(folder, backend):
         )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_predictions_differ_from_video_to_video(folder):
     results = read_results(folder, REFERENCE)
     for name in registry.MODELS:
@@ -63,20 +63,20 @@ def test_predictions_differ_from_video_to_video(folder):
         assert np.ptp(predictions, axis=0).max() > 1e-3, name
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_model_predicts_as_in_tensorflow_on_another_backend(folder):
     if not OTHERS:
         pytest.skip("neither PyTorch nor JAX is installed (extras torch, jax)")
     assert_equals_tensorflow(folder, OTHERS[0])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", OTHERS[1:])
 def test_every_model_predicts_as_in_tensorflow_on_a_third(folder, backend):
     assert_equals_tensorflow(folder, backend)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_comparison_holds_a_row_a_model_and_backend(capsys):
     settings = ComparisonSettings(
         ("MoeModel", "DbofModel"), batch_size=3, frames=5, repeats=1

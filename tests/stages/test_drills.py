@@ -156,7 +156,7 @@ def check_drills(tmp_path, num_kills, *flags, **options):
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_stage_killed_at_random_ends_as_the_undisturbed_one(tmp_path):
     # Two minutes on an idle machine.
     output = check_drills(tmp_path, 13, "--seed=1", most_seconds=600)

@@ -155,7 +155,7 @@ def test_the_serving_image_predicts_and_serves_without_tensorflow(
     np.testing.assert_allclose(row["predictions"], expected, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_training_image_trains(videos, tmp_path):
     shutil.copytree(videos, tmp_path / "videos")
     _, distill, options = prepare("Dockerfile.train", tmp_path, tmp_path)

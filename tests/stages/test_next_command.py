@@ -103,7 +103,7 @@ def test_the_command_is_named_as_the_shell_finds_it(tmp_path, monkeypatch):
     assert command("convert", {}) == "distill convert"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_each_verb_names_a_command_that_runs(videos, tmp_path):
     """From training to predictions, each as the one before printed it."""
     pattern = f"--eval_data_pattern={videos}/validate-*.tfrecord"

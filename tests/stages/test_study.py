@@ -82,7 +82,7 @@ def read_json(path):
     return json.loads(path.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_grid_is_run_once_over_several_calls(study):
     _, (first, second, again) = study
     lines = [line for line in first.splitlines() if line.startswith("[")]
@@ -102,7 +102,7 @@ def test_grid_is_run_once_over_several_calls(study):
     assert not [line for line in again.splitlines() if line.startswith("[")]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_results_are_those_of_the_checkpoints(study, videos):
     directory, _ = study
     results = read_json(directory / "results.json")
@@ -130,7 +130,7 @@ def test_results_are_those_of_the_checkpoints(study, videos):
     assert cascade["mean_frames"] == pytest.approx(3.5, abs=0.7)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_units_are_trained_as_their_rows_say(study):
     directory, _ = study
     teachers = [
@@ -149,7 +149,7 @@ def test_units_are_trained_as_their_rows_say(study):
     assert described[0]["teacher_checkpoints"] == teachers[:1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_report_and_table_name_every_row(study):
     directory, _ = study
     report = (directory / "report.md").read_text()
@@ -162,7 +162,7 @@ def test_report_and_table_name_every_row(study):
     assert {line["row"] for line in lines} >= set(NAMES)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_dry_run_shows_the_missing_units_and_writes_nothing(videos, tmp_path):
     rows = ROWS[ROWS.index('row(\n    "All') :]
     flags = study_flags(
@@ -192,7 +192,7 @@ def test_a_report_is_written_again_without_training(tmp_path):
     assert "# Frame-budget study" in (tmp_path / "report.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
     directory = tmp_path / "study"
     changed = {"budgets": "6", "teacher_seeds": "0"}

@@ -16,7 +16,7 @@ from distill.checkpoints.checkpoint import read_progress
 from distill.distributed.launcher import free_ports, worker_config
 from distill.distributed.workers import Workers
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 LAST = "checkpoint-00000010.h5"
 
 
