@@ -101,14 +101,14 @@ def check_conversions(network, tmp_path):
             assert off.mean() < 0.03, kind.name
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_is_converted(name, tmp_path):
     tf.keras.utils.set_random_seed(0)
     check_conversions(make_network(name), tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_every_kind_of_budget_is_converted(budget, tmp_path):
     network = make_network("FrameLevelLogisticModel", BUDGETS[budget])

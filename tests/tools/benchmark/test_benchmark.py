@@ -40,7 +40,7 @@ SLOW_PARTS = ("train", "forward", "memory")
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param(part, marks=[pytest.mark.slow] * (part in SLOW_PARTS))
+        pytest.param(part, marks=[pytest.mark.nightly] * (part in SLOW_PARTS))
         for part in PARTS
     ],
 )
