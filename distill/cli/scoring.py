@@ -3,8 +3,16 @@
 from typing import Any
 
 from distill.cli.experiment import data_schema_like, frame_budget
-from distill.cli.settings_flags import FLAGS, require
+from distill.cli.settings_flags import FLAGS, flag_value, require
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+
+# Flags that an artifact has no use for: its frames are part of its graph.
+ARTIFACTS_FRAMES = (
+    "frame_budget",
+    "frame_selection",
+    "every_n",
+    "cascade_file",
+)
 
 
 def scored_budget(role: str) -> FrameBudget | None:
@@ -60,12 +68,23 @@ def reading_options(path: str) -> dict[str, Any]:
 
 
 def scored_file() -> str:
-    """Returns the artifact, the checkpoint, or --train_dir's newest."""
+    """Returns the artifact, the checkpoint, or --train_dir's newest.
+
+    Raises:
+      ValueError: Both are given, or an artifact with a flag that chooses
+        frames.
+    """
     from distill.checkpoints.checkpoint import choose_checkpoint
 
     if FLAGS.artifact is not None:
         if FLAGS.checkpoint is not None:
             raise ValueError("Give --checkpoint or --artifact, not both.")
+        for flag in ARTIFACTS_FRAMES:
+            if flag_value(flag) is not None:
+                raise ValueError(
+                    f"--{flag}: an artifact sees the frames it was exported "
+                    "for; export it anew, or give --checkpoint."
+                )
         return FLAGS.artifact
     return str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
 

@@ -5,7 +5,7 @@ Runs only after reading has failed, on the files and records concerned.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -199,6 +199,12 @@ def _check_floats(
     values = frame.float_list.value
     if frame.HasField("bytes_list"):
         yield f"{place} is a string, not a list of floats (--float_frames)"
+    yield from _check_values(values, place, size)
+
+
+def _check_values(
+    values: Sequence[float], place: str, size: int
+) -> Iterator[str]:
     if len(values) != size:
         yield (
             f"{place} has {len(values)} floats instead of {size} "
@@ -219,14 +225,7 @@ def _check_features(context: Context, schema: DataSchema) -> Iterator[str]:
                 f"keys {sorted(context)}"
             )
         values = context[name].float_list.value
-        if len(values) != size:
-            yield (
-                f"feature {name!r} has {len(values)} floats instead of {size} "
-                "(--feature_sizes)"
-            )
-        for value in values:
-            if not math.isfinite(value):
-                yield f"feature {name!r} holds the value {value}"
+        yield from _check_values(values, f"feature {name!r}", size)
 
 
 def find_bad_record(

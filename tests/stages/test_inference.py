@@ -272,5 +272,5 @@ def test_scripts_run_an_artifact(videos, artifact, tmp_path):
     flags = (*flags, f"--eval_data_pattern={data}")
     assert "GAP@20" in run_script("evaluate", *flags).stdout
     done = run_script("evaluate", *flags, "--frame_budget=2", status=1)
-    message = "an artifact sees the frames it was exported for"
+    message = "--frame_budget: an artifact sees the frames it was exported for"
     assert message in error_line(done)

@@ -5,6 +5,7 @@ and compared with an uninterrupted one, bit for bit. The drills
 (`test_drills.py`) kill runs at random moments.
 """
 
+import re
 import shutil
 import signal
 import time
@@ -139,8 +140,9 @@ def test_killed_run_goes_on_and_ends_as_the_uninterrupted_one(
     killed_run, uninterrupted_run
 ):
     newest = checkpoint_steps(killed_run.copies[3])[-1]
-    start = f"checkpoint-{newest:08d}.h5: step {newest},"
-    assert start in killed_run.last_output
+    name = re.escape(str(killed_run.directory / f"checkpoint-{newest:08d}.h5"))
+    _, start, *_ = killed_run.last_output.splitlines()
+    assert re.match(f"going on from {name}: step {newest}, ", start)
     last = f"checkpoint-{LAST_STEP:08d}.h5"
     assert_same_checkpoint(
         killed_run.directory / last, uninterrupted_run / last
