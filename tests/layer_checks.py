@@ -40,9 +40,10 @@ def check_layer(
 
     arguments = make_arguments(max(BATCH_SIZES))
     check_config(make_layer)
-    check_any_batch_size(make_built(), arguments)
-    check_bfloat16(make_built, arguments)
-    check_gradients(make_built(), arguments)
+    layer = make_built()
+    check_any_batch_size(layer, arguments)
+    check_bfloat16(layer, make_built, arguments)
+    check_gradients(layer, arguments)
     inputs = [
         keras.Input(argument.shape[1:], dtype=str(argument.dtype))
         for argument in arguments
@@ -104,12 +105,14 @@ def _check_model(make_model, shapes, inputs):
         return model
 
     check_config(make_model)
-    check_output_contract(make_built(), inputs)
-    check_any_batch_size(make_built(), (inputs,))
-    check_bfloat16(make_built, (inputs,))
+    model = make_built()
+    check_output_contract(model, inputs)
+    check_any_batch_size(model, (inputs,))
+    check_bfloat16(model, make_built, (inputs,))
+    check_save_and_load(model, (inputs,))
+    # Training changes batch statistics: a model of its own.
     check_gradients(make_built(), (inputs,))
-    check_save_and_load(make_built(), (inputs,))
-    return make_built()
+    return model
 
 
 def check_config(make_layer: Callable[[], keras.Layer]) -> None:
@@ -169,10 +172,9 @@ def check_any_batch_size(layer: keras.Layer, arguments: tuple) -> None:
 
 
 def check_bfloat16(
-    make_built: Callable[[], keras.Layer], arguments: tuple
+    layer: keras.Layer, make_built: Callable[[], keras.Layer], arguments: tuple
 ) -> None:
     """Checks that under mixed_bfloat16 the outputs are roughly as before."""
-    layer = make_built()
     previous = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
