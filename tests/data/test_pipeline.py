@@ -1,6 +1,7 @@
 """Files are found, read once, shuffled and gone on with in the same order."""
 
 import dataclasses
+import itertools
 import re
 from pathlib import Path
 
@@ -131,8 +132,9 @@ def test_batches_have_the_stated_types_and_travel_as_bytes(mode, tmp_path):
         }
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 50])
-@pytest.mark.parametrize("buffer_size", [1, 5, 1000])
+@pytest.mark.parametrize(
+    ("buffer_size", "batch_size"), [(1, 4), (5, 1), (1000, 50), (5, 4)]
+)
 def test_an_epoch_is_a_permutation_of_all_videos(
     buffer_size, batch_size, tmp_path
 ):
@@ -149,8 +151,7 @@ def test_the_order_repeats_with_seed_and_epoch_and_else_differs(tmp_path):
     reader = VideoReader(FRAME_SCHEMA, files, 4)
     orders = {
         (seed, epoch): ids_of(reader.read_shuffled(seed, epoch, 16))
-        for seed in (0, 1)
-        for epoch in (0, 1, 2)
+        for seed, epoch in ((0, 0), (0, 1), (1, 0))
     }
     assert len(set(map(tuple, orders.values()))) == len(orders)
     again = VideoReader(FRAME_SCHEMA, files, 7)
@@ -163,7 +164,7 @@ def test_the_order_of_the_files_is_drawn_too(tmp_path):
     reader = VideoReader(FRAME_SCHEMA, files, 12)
     firsts = {
         next(iter(reader.read_shuffled(0, epoch, 1)))["id"].numpy()[0]
-        for epoch in range(12)
+        for epoch in range(5)
     }
     assert len(firsts) > 3
 
@@ -265,13 +266,23 @@ def test_the_number_of_synthetic_records_is_estimated_within_a_fifth(tmp_path):
     assert 400 <= number <= 600
 
 
-@pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
-@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.name)
+@pytest.fixture(scope="module")
+def whole_videos(tmp_path_factory):
+    """Returns files and their batches with all frames."""
+    files, _ = write_shards(tmp_path_factory.mktemp("whole"), [7, 1, 4])
+    return files, list(VideoReader(FRAME_SCHEMA, files, 5).read_once())
+
+
+@pytest.mark.parametrize(
+    ("budget", "on_bad_record"),
+    # Both parsers read every selection, of few frames or more.
+    list(zip(BUDGETS, itertools.cycle(["fail", "skip"]), strict=False)),
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_frames_selected_in_reading_are_those_of_the_whole_video(
-    tmp_path, budget, on_bad_record
+    whole_videos, budget, on_bad_record
 ):
-    files, _ = write_shards(tmp_path, [7, 1, 4])
-    whole = VideoReader(FRAME_SCHEMA, files, 5).read_once()
+    files, whole = whole_videos
     selected = VideoReader(
         FRAME_SCHEMA, files, 5, on_bad_record=on_bad_record, budget=budget
     ).read_once()
