@@ -9,6 +9,7 @@ import tensorflow as tf
 from distill.checkpoints.conversion import convert
 from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
+from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.synthetic import SyntheticSettings
@@ -103,6 +104,26 @@ def student_run(videos, tmp_path_factory) -> Path:
     """Returns the directory of a run on labels, every step's checkpoint."""
     directory = tmp_path_factory.mktemp("runs") / "student"
     return _train(stage_runs.student_settings(videos), directory)
+
+
+@pytest.fixture(scope="session")
+def video_level_run(video_level_videos, tmp_path_factory) -> Path:
+    """Returns the directory of a logistic regression's run, which is fast."""
+    directory = tmp_path_factory.mktemp("runs") / "video_level"
+    return _train(
+        stage_runs.video_level_settings(video_level_videos), directory
+    )
+
+
+@pytest.fixture(scope="session")
+def logistic_checkpoint(videos, tmp_path_factory) -> Path:
+    """Returns a student of every fourth frame that is exported fast."""
+    directory = tmp_path_factory.mktemp("runs") / "logistic"
+    settings = stage_runs.logistic_settings(
+        videos, FrameBudget.every(4), base_learning_rate=0.3
+    )
+    stage_runs.train_in_process(settings, directory)
+    return directory / "checkpoint-00000005.h5"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from stage_runs import (
     DATA_FLAGS,
     joint_settings,
     network_flags,
+    pooled_settings,
     run_script,
     student_settings,
     to_flags,
@@ -57,7 +58,7 @@ def encoded_run(request, videos, autoencoder_run, tmp_path_factory) -> Path:
     """Returns the directory of a joint run behind the encoder."""
     directory = tmp_path_factory.mktemp("encoded")
     settings = with_encoder(
-        joint_settings(videos), str(autoencoder_run / LAST), request.param
+        pooled_settings(videos), str(autoencoder_run / LAST), request.param
     )
     train_in_process(settings, directory)
     return directory
@@ -119,8 +120,8 @@ def test_a_frozen_encoder_stays_and_a_free_one_learns(
             start = trained[name.replace(role, "autoencoder", 1)]
             stayed = np.array_equal(late[name], start)
             assert stayed == is_frozen(encoded_run), name
-        name = f"{role}/lower/lstm_0/kernel"
-        assert early[name].shape[0] == 4
+        name = f"{role}/hidden/dense_0/kernel"
+        assert early[name].shape[0] == 2 * 4  # means and deviations
         assert not np.array_equal(early[name], late[name])
 
 

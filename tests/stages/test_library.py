@@ -92,7 +92,7 @@ def test_a_network_has_the_defaults_of_the_command_line():
 
 
 def test_callbacks_are_called_in_order_with_the_logs(videos, tmp_path):
-    settings = stage_runs.joint_settings(videos, num_epochs=2)
+    settings = stage_runs.pooled_settings(videos, num_epochs=2)
     recorder, history = Recorder(), keras.callbacks.History()
     result = distill.train(
         settings,
@@ -140,16 +140,18 @@ def test_callbacks_are_called_in_order_with_the_logs(videos, tmp_path):
 
 
 def test_a_run_that_a_callback_stopped_goes_on_to_the_same_weights(
-    videos, student_run, tmp_path
+    video_level_videos, video_level_run, tmp_path
 ):
-    settings = stage_runs.student_settings(videos)
+    settings = stage_runs.video_level_settings(video_level_videos)
     stopped = distill.train(settings, quiet(tmp_path), [AtStep(7, ask_to_stop)])
     assert stopped.ending == "callback"
     assert stopped.checkpoint == tmp_path / "checkpoint-00000007.h5"
     done = distill.train(settings, quiet(tmp_path))
     assert done.ending == "complete"
     assert done.history["epoch"] == [1, 2]
-    assert_same_checkpoint(done.checkpoint, student_run / done.checkpoint.name)
+    assert_same_checkpoint(
+        done.checkpoint, video_level_run / done.checkpoint.name
+    )
 
 
 def test_ctrl_c_reaches_the_caller_once_the_state_is_saved(videos, tmp_path):

@@ -68,7 +68,7 @@ def checkpoint(packed, tmp_path_factory):
     folder, found = packed
     settings = stage_runs.logistic_settings(folder, FrameBudget.every(2))
     training = dataclasses.replace(
-        settings.training, num_epochs=20, base_learning_rate=0.1
+        settings.training, batch_size=4, num_epochs=5, base_learning_rate=0.1
     )
     settings = dataclasses.replace(
         settings, data=found.schema, training=training

@@ -16,30 +16,33 @@ ARTIFACTS = ("saved_model", "model.keras", "model.onnx", "model.tflite")
 
 
 @pytest.fixture(scope="module")
-def exported(reader, student_checkpoint, tmp_path_factory):
+def exported(reader, logistic_checkpoint, tmp_path_factory):
     """Returns a directory of artifacts."""
     directory = tmp_path_factory.mktemp("exports") / "student"
-    network = load_network(student_checkpoint, "student")
+    network = load_network(logistic_checkpoint, "student")
     formats = ["saved_model", "keras", "onnx", "litert"]
     return stage_runs.write_export(
-        student_checkpoint, network, reader, directory, formats
+        logistic_checkpoint, network, reader, directory, formats
     )
 
 
 @pytest.fixture(scope="module")
-def truth(whole_videos):
+def truth(videos, logistic_checkpoint):
     """Returns the videos, each of its own length, and their predictions."""
-    inputs, predictions, _ = whole_videos
-    pairs = zip(inputs["frames"], inputs["num_frames"], strict=True)
+    reader = stage_runs.validation_reader(videos, batch_size=100)
+    network = load_network(logistic_checkpoint, "student")
+    _, predictions = stage_runs.predict_all(network, reader)
+    (batch,) = reader.read_once()
+    pairs = zip(batch["frames"].numpy(), batch["num_frames"], strict=True)
     return [video[:length] for video, length in pairs], predictions
 
 
 @pytest.fixture(scope="module", params=[*ARTIFACTS, "checkpoint"])
-def predictor(request, exported, student_checkpoint):
+def predictor(request, exported, logistic_checkpoint):
     """Returns a predictor of each artifact and of the checkpoint."""
     if request.param == "checkpoint":
         return distill.Predictor.load(
-            student_checkpoint,
+            logistic_checkpoint,
             class_names_file=exported / "class_names.csv",
         )
     return distill.Predictor.load(exported / request.param)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import stage_runs
+import tensorflow as tf
 from stage_runs import (
     call_at_step,
     run_script,
@@ -16,7 +17,13 @@ from stage_runs import (
     video_level_settings,
     wait_until,
 )
-from stored_files import assert_same_checkpoint, checkpoint_steps, read_log
+from stored_files import (
+    assert_same_checkpoint,
+    checkpoint_steps,
+    read_log,
+    read_records,
+    write_records,
+)
 
 from distill.data.bad_records import BadRecordError
 from distill.data.files import find_files
@@ -46,20 +53,10 @@ export.check_signatures = lambda *_: os.kill(os.getpid(), signal.%s)
 """
 
 
-@pytest.fixture(scope="module")
-def plain_run(video_level_videos, tmp_path_factory):
-    """Returns the directory of an undisturbed run."""
-    directory = tmp_path_factory.mktemp("plain")
-    train_in_process(
-        video_level_settings(video_level_videos), directory, log_every_steps=2
-    )
-    return directory
-
-
 def test_locked_directory_is_left_as_it_is(
-    video_level_videos, plain_run, tmp_path
+    video_level_videos, video_level_run, tmp_path
 ):
-    shutil.copy(plain_run / NAME, tmp_path)
+    shutil.copy(video_level_run / NAME, tmp_path)
     (tmp_path / "log.jsonl").write_text("kept\n")
     before = sorted(os.listdir(tmp_path))
     options = RunOptions(str(tmp_path), start_new_model=True)
@@ -120,7 +117,7 @@ def test_directory_removed_in_a_run_is_not_made_again(
 
 
 def test_file_that_changes_stops_a_run_and_restored_the_run_goes_on(
-    video_level_videos, plain_run, tmp_path, monkeypatch
+    video_level_videos, video_level_run, tmp_path, monkeypatch
 ):
     """The file changes in the second epoch."""
     copies = tmp_path / "videos"
@@ -137,7 +134,7 @@ def test_file_that_changes_stops_a_run_and_restored_the_run_goes_on(
     assert checkpoint_steps(tmp_path / "run") == [5]
     file.write_bytes(whole)
     train_in_process(settings, tmp_path / "run")
-    assert_same_checkpoint(tmp_path / "run" / NAME, plain_run / NAME)
+    assert_same_checkpoint(tmp_path / "run" / NAME, video_level_run / NAME)
 
 
 @pytest.mark.parametrize("on_bad_record", ["fail", "skip"])
@@ -145,9 +142,10 @@ def test_file_that_vanishes_before_it_is_opened_ends_the_pass(
     videos, tmp_path, on_bad_record
 ):
     """Of many files, of which few are open at a time."""
-    source = next(videos.glob("train-*.tfrecord"))
+    records = read_records(videos, "train")[:8]
+    examples = list(map(tf.train.SequenceExample.FromString, records))
     for index in range(60):
-        shutil.copy(source, tmp_path / f"{index:02d}.tfrecord")
+        write_records(tmp_path / f"{index:02d}.tfrecord", examples)
     reader = VideoReader(
         stage_runs.frame_schema(),
         find_files(f"{tmp_path}/*"),
@@ -164,7 +162,7 @@ def test_file_that_vanishes_before_it_is_opened_ends_the_pass(
 
 
 def test_clock_that_jumps_changes_nothing(
-    video_level_videos, plain_run, tmp_path, monkeypatch
+    video_level_videos, video_level_run, tmp_path, monkeypatch
 ):
     jumps, clock = random.Random(0), time.time
 
@@ -178,9 +176,9 @@ def test_clock_that_jumps_changes_nothing(
         log_every_steps=2,
         checkpoint_every_minutes=1.0,
     )
-    assert_same_checkpoint(tmp_path / NAME, plain_run / NAME)
+    assert_same_checkpoint(tmp_path / NAME, video_level_run / NAME)
     assert checkpoint_steps(tmp_path) == [5, 10, 15]
-    lines = [read_log(path) for path in (tmp_path, plain_run)]
+    lines = [read_log(path) for path in (tmp_path, video_level_run)]
     for line in lines[0]:
         assert 0 < line["examples_per_second"] < 1e6
         assert 0 <= line["share_waiting"] <= 1

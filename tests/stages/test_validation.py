@@ -1,13 +1,17 @@
 """Every training run scores its networks, keeps the best and stops early."""
 
 import dataclasses
+import io
 import json
+import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import h5py
 import pytest
 from stage_runs import (
     call_at_step,
+    pooled,
     predict_all,
     student_settings,
     train_in_process,
@@ -24,14 +28,9 @@ from stored_files import (
 )
 
 from distill.checkpoints.conversion import convert
-from distill.models import registry
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.networks.loading import load_network
-from distill.settings.run import (
-    AutoencoderSettings,
-    NetworkSettings,
-    RunSettings,
-)
+from distill.settings.run import AutoencoderSettings, RunSettings
 from distill.settings.run_options import RunOptions
 from distill.settings.training import DistillationSettings
 from distill.training import loop
@@ -43,15 +42,6 @@ BOTH = DistillationSettings()
 MIMIC = DistillationSettings(
     mimic=True, student_label_loss_weight=0.0, prediction_loss_weight=0.0
 )
-
-
-def pooled(budget: FrameBudget = ALL_FRAMES) -> NetworkSettings:
-    """Returns a small network that is traced at once."""
-    name = "PooledNetworkModel"
-    sizes = {"hidden_sizes": "6", "dropout": 0.3}
-    return NetworkSettings(
-        name, registry.resolve_arguments(name, sizes), budget
-    )
 
 
 def regime_settings(regime: str, videos: Path, teacher: Path) -> RunSettings:
@@ -263,28 +253,32 @@ def test_without_validation_files_there_is_no_best(
 GAPS = [0.1, 0.3, 0.25, 0.2, 0.3]
 
 
-@pytest.fixture
-def impatient(video_level_videos, tmp_path, monkeypatch) -> Path:
-    """Returns the directory of a run that patience ends after 5 of 9 epochs."""
+@pytest.fixture(scope="module")
+def impatient(video_level_videos, tmp_path_factory) -> tuple[Path, str]:
+    """Returns a run that patience ends after 5 of 9 epochs, and its output."""
     settings = video_level_settings(video_level_videos, num_epochs=9)
-    run = tmp_path / "impatient"
-    train_with_gaps(monkeypatch, settings, run, GAPS, patience=3)
-    return run
+    run = tmp_path_factory.mktemp("impatient")
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said):
+        train_with_gaps(patch, settings, run, GAPS, patience=3)
+    return run, said.getvalue()
 
 
 def test_patience_ends_a_run_and_more_of_it_goes_on(
-    capsys, video_level_videos, impatient, monkeypatch
+    capsys, video_level_videos, impatient, tmp_path, monkeypatch
 ):
     end = "the best GAP, 0.3000, is that of epoch 2 of 5; raise --patience"
-    assert checkpoint_steps(impatient)[-1] == 25
-    assert f"stopped early: {end}" in capsys.readouterr().out
+    ended, said = impatient
+    assert checkpoint_steps(ended)[-1] == 25
+    assert f"stopped early: {end}" in said
+    run = shutil.copytree(ended, tmp_path / "run")
     settings = video_level_settings(video_level_videos, num_epochs=9)
-    train_with_gaps(monkeypatch, settings, impatient, [], patience=3)
+    train_with_gaps(monkeypatch, settings, run, [], patience=3)
     assert f"nothing to do: {end}" in capsys.readouterr().out
     train_with_gaps(
-        monkeypatch, settings, impatient, [0.4, 0.3, 0.3, 0.3], patience=4
+        monkeypatch, settings, run, [0.4, 0.3, 0.3, 0.3], patience=4
     )
-    assert checkpoint_steps(impatient)[-1] == 45
+    assert checkpoint_steps(run)[-1] == 45
     assert "stopped early" not in capsys.readouterr().out
 
 
@@ -300,12 +294,13 @@ def test_stopped_run_ends_in_the_same_epoch_as_one_that_was_not(
     stop_run(monkeypatch, video_level_videos, run, moment, steps)
     settings = video_level_settings(video_level_videos, num_epochs=9)
     train_with_gaps(monkeypatch, settings, run, GAPS[told:], patience=3)
+    ended, _ = impatient
     for name in ("checkpoint-00000025.h5", "best.h5"):
         assert_same_datasets(
-            read_datasets(run / name), read_datasets(impatient / name)
+            read_datasets(run / name), read_datasets(ended / name)
         )
     assert_same_checkpoint(
-        run / "checkpoint-00000025.h5", impatient / "checkpoint-00000025.h5"
+        run / "checkpoint-00000025.h5", ended / "checkpoint-00000025.h5"
     )
 
 
