@@ -1,5 +1,6 @@
 """Any frame model teaches any other, with embeddings of any width."""
 
+import functools
 import itertools
 
 import keras
@@ -33,7 +34,9 @@ SIZES = {
 }
 
 
+@functools.cache
 def make_network(role, model, every_n):
+    """Returns a network, the same one for every pair that it is in."""
     keras.utils.set_random_seed(3 + every_n)
     arguments = registry.resolve_arguments(model, SIZES[model])
     settings = NetworkSettings(model, arguments, FrameBudget.every(every_n))
