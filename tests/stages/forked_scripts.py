@@ -1,19 +1,23 @@
 """Runs the command line in forks of a process that has imported TensorFlow.
 
 A fork starts at the command line, as a new process of Python does, without the
-seconds that the imports take.
+seconds that the imports take. `run_without_tensorflow` runs it in forks of a
+process that cannot import TensorFlow or Keras.
 """
 
 import atexit
 import functools
+import json
 import multiprocessing
 import os
 import runpy
+import select
 import subprocess
 import sys
 import tempfile
 import unittest.mock
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -55,6 +59,65 @@ def run_in_fork(
             raise subprocess.TimeoutExpired(words, most_seconds)
         output = [file.read_text(encoding="utf-8") for file in files]
     return subprocess.CompletedProcess(words, process.exitcode, *output)
+
+
+@functools.cache
+def _start_light_server() -> subprocess.Popen:
+    """Starts the process without TensorFlow, which reads a line a command."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(tensorflow=None, keras=None)\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import forked_scripts\n"
+        "forked_scripts.serve()\n"
+    )
+    pipe = subprocess.PIPE
+    server = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=pipe,
+        stdout=pipe,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    atexit.register(server.communicate)
+    return server
+
+
+def serve() -> None:
+    """Runs a command in a fork for each line; says its exit status."""
+    import_module("distill.cli.main")
+    for line in sys.stdin:
+        process = os.fork()
+        if not process:
+            _run(*json.loads(line))
+            sys.exit()
+        _, status = os.waitpid(process, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def run_without_tensorflow(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    most_seconds: float,
+) -> subprocess.CompletedProcess:
+    """Runs `python -m distill WORDS` to its end, without TensorFlow.
+
+    Raises:
+      TimeoutExpired: It took longer.
+    """
+    server = _start_light_server()
+    with tempfile.TemporaryDirectory() as directory:
+        files = [Path(directory, name) for name in ("out", "err")]
+        request = words, str(folder), dict(environment), list(map(str, files))
+        print(json.dumps(request), file=server.stdin, flush=True)
+        if not select.select([server.stdout], [], [], most_seconds)[0]:
+            _start_light_server.cache_clear()
+            server.kill()
+            raise subprocess.TimeoutExpired(words, most_seconds)
+        status = int(server.stdout.readline())
+        output = [file.read_text(encoding="utf-8") for file in files]
+    return subprocess.CompletedProcess(words, status, *output)
 
 
 def _run(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forked_scripts import run_in_fork
+from forked_scripts import run_in_fork, run_without_tensorflow
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
@@ -312,9 +312,10 @@ def run_script(
 
     The status is minus a signal's number for a killed process; None for any.
     """
-    if not driver and not name.startswith("tools."):
+    runs = {"": run_in_fork, NO_TENSORFLOW: run_without_tensorflow}
+    if driver in runs and not name.startswith("tools."):
         words = [name, *map(str, flags)]
-        done = run_in_fork(words, ROOT, _environment(), most_seconds)
+        done = runs[driver](words, ROOT, _environment(), most_seconds)
         assert status in (None, done.returncode), done.stdout + done.stderr
         return done
     with start_script(name, *flags, driver=driver) as process:
