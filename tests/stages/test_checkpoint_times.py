@@ -86,12 +86,10 @@ def test_options_out_of_range_are_named(tmp_path, option, value):
 
 
 def test_epochs_without_checkpoints_end_in_the_same_one(
-    video_level_videos, tmp_path
+    video_level_videos, video_level_run, tmp_path
 ):
-    settings = video_level_settings(video_level_videos, num_epochs=2)
-    train_in_process(settings, tmp_path / "each")
-    train_in_process(settings, tmp_path / "last", checkpoint_every_epoch=False)
-    assert checkpoint_steps(tmp_path / "each") == [5, 10]
-    assert checkpoint_steps(tmp_path / "last") == [10]
-    last = "checkpoint-00000010.h5"
-    assert_same_checkpoint(tmp_path / "last" / last, tmp_path / "each" / last)
+    settings = video_level_settings(video_level_videos)
+    train_in_process(settings, tmp_path, checkpoint_every_epoch=False)
+    assert checkpoint_steps(tmp_path) == [15]
+    last = "checkpoint-00000015.h5"
+    assert_same_checkpoint(tmp_path / last, video_level_run / last)
