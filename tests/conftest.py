@@ -8,6 +8,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import pytest
+import tensorflow as tf
 
 # What is started in the background ignores Ctrl-C, by nohup a closed terminal
 # as well, and so would all that tests start: handlers are not handed on.
@@ -23,3 +24,11 @@ pytest.register_assert_rewrite("tests.golden", "tests.layer_checks")
 def fixed_seeds():
     """Seeds Python, NumPy and the backend before every test."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def eager():
+    """Runs steps without graphs, which take seconds to trace."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

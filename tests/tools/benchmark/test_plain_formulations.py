@@ -61,7 +61,7 @@ def test_the_joint_step_has_the_plain_one_s_loss_and_gradients():
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
-def test_another_loss_than_the_plain_one_is_an_error():
+def test_another_loss_than_the_plain_one_is_an_error(eager):
     plain = train.PlainStep(train.make_distiller(SIZES, "float32"))
     batch = train.make_batch(SIZES, 5)
     loss = plain.loss
