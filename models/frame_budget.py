@@ -6,6 +6,7 @@ from typing import Any
 from distill.models.options import check_options, option
 
 EVERY_N = "every_n"
+SEGMENT_MEANS = "segment_means"
 SELECTIONS = (
     EVERY_N,
     "uniform_k",
@@ -15,17 +16,20 @@ SELECTIONS = (
     "last_k",
     "first_middle_last_k",
     "nested_k",
+    SEGMENT_MEANS,
 )
-_WITH_OFFSET = (EVERY_N, "uniform_k")
+_WITH_OFFSET = (EVERY_N, "uniform_k", SEGMENT_MEANS)
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameBudget:
     """The frames of a video that a network sees.
 
-    The rules are those of `distill.models.frame_selection`. `every_n` belongs
-    to the rule of that name alone; `num_frames`, k, and `fewest_frames` to the
-    others; `random_offset` to `every_n` and `uniform_k`.
+    The rules are those of `distill.models.frame_selection`. `segment_means`
+    sees the means of k equal parts of a video, the other rules some of its
+    frames. `every_n` belongs to the rule of that name alone; `num_frames`, k,
+    and `fewest_frames` to the others; `random_offset` to `every_n`,
+    `uniform_k` and `segment_means`.
     """
 
     selection: str = option(
@@ -39,15 +43,16 @@ class FrameBudget:
     )
     num_frames: int | None = option(
         None,
-        "Frames k that the student sees of a video. A video of fewer frames "
-        "keeps all.",
+        "Frames k, or means of frames, that the student sees of a video. A "
+        "video of fewer frames keeps all.",
         minimum=1,
         flag="frame_budget",
     )
     random_offset: bool = option(
         False,
-        "Shift the frames by a random offset in training. It is drawn for "
-        "each video anew, for every_n and uniform_k.",
+        "Shift the frames by a random offset in training, for every_n and "
+        "uniform_k, or the borders of the parts, for segment_means. It is "
+        "drawn for each video anew.",
     )
     fewest_frames: int | None = option(
         None,
@@ -70,7 +75,7 @@ class FrameBudget:
             self._check_number()
         if self.random_offset and self.selection not in _WITH_OFFSET:
             raise ValueError(
-                f"random_offset is for {' and '.join(_WITH_OFFSET)}, not for "
+                f"random_offset is for {', '.join(_WITH_OFFSET)}, not for "
                 f"frame_selection {self.selection}."
             )
 
@@ -95,6 +100,11 @@ class FrameBudget:
     def keeps_all(self) -> bool:
         """Whether every frame is seen."""
         return self.selection == EVERY_N and self.every_n == 1
+
+    @property
+    def averages(self) -> bool:
+        """Whether means of frames are seen, not frames."""
+        return self.selection == SEGMENT_MEANS
 
     @property
     def is_fixed(self) -> bool:
@@ -122,11 +132,18 @@ class FrameBudget:
             )
         return self.num_frames
 
+    def frames_needed(self, max_frames: int) -> int:
+        """Returns how many of `max_frames` frames must be at hand."""
+        return max_frames if self.averages else self.width(max_frames)
+
     def num_draws(self, max_frames: int) -> int:
         """Returns how many random numbers a video's selection takes."""
+        draws = int(self.random_offset)
         if self.selection == "random_k":
-            return max_frames + (self.fewest_frames is not None)
-        return self.random_offset + (self.fewest_frames is not None)
+            draws = max_frames
+        elif self.averages:
+            draws *= self.width(max_frames) - 1
+        return draws + (self.fewest_frames is not None)
 
     def at_evaluation(self) -> "FrameBudget":
         """Returns the same budget without randomness of training alone."""

@@ -1,38 +1,111 @@
-"""Selection of the frames of a video by a frame budget.
+"""Frames of a video, or means of its frames, by a frame budget.
 
 Every-n is that of Bhardwaj et al. 2019, released code; the others are those of
-its table 1, on the real length n of each video. A video of k frames or fewer
-keeps all.
+its table 1, on the real length n of each video, and the means of k equal parts
+of it, after YouTube-8M's video-level features (k = 1). A video of k frames or
+fewer keeps all.
 """
 
 import numpy as np
 from keras import ops
 
 from distill.models.frame_budget import EVERY_N, FrameBudget
+from distill.models.frame_mask import frame_mask, zero_padding
+from distill.models.preprocessing import dequantize, is_quantised
+from distill.models.quantisation import YT8M_RANGE
 
 
-def select_frames(inputs, budget: FrameBudget):
-    """Keeps the frames of a budget.
+def select_frames(inputs, budget: FrameBudget, value_range=YT8M_RANGE):
+    """Keeps the frames of a budget, or the means of frames.
 
     Args:
-      inputs: Dict of `frames` `[batch, frames, features]`, `num_frames` int
-        `[batch]` and, for a budget that draws, `draws` (`frame_positions`).
-        A dict without frames is returned unchanged.
+      inputs: Dict of stored `frames` `[batch, frames, features]`, `num_frames`
+        int `[batch]` and, for a budget that draws, `draws` `[batch, budget's
+        num_draws]`. A dict without frames is returned unchanged.
       budget: The frames to keep.
+      value_range: The least and the greatest value of the quantisation.
 
     Returns:
-      Dict of `frames` `[batch, budget's width, features]`, undefined
-      at or beyond `num_frames`, and `num_frames` int32 `[batch]`.
+      Dict of `frames` `[batch, budget's width, features]` and `num_frames`
+      int32 `[batch]`. Means are float32, of the numbers that bytes stand for,
+      and zeros at or beyond `num_frames`; frames stay as they are, and are
+      undefined there.
     """
     if budget.keeps_all or "frames" not in inputs:
         return inputs
-    frames = inputs["frames"]
+    frames, num_frames = inputs["frames"], inputs["num_frames"]
+    draws = inputs.get("draws")
+    if budget.averages:
+        starts, ends, kept = part_borders(
+            num_frames, budget, frames.shape[1], draws
+        )
+        means = average_parts(frames, starts, ends)
+        if is_quantised(frames):
+            means = dequantize(means, value_range)
+        means = zero_padding(means, frame_mask(means, kept))
+        return {"frames": means, "num_frames": kept}
     positions, kept = frame_positions(
-        inputs["num_frames"], budget, frames.shape[1], inputs.get("draws")
+        num_frames, budget, frames.shape[1], draws
     )
     if positions is None:
         return {"frames": frames[:, :: budget.every_n], "num_frames": kept}
     return {"frames": take_frames(frames, positions), "num_frames": kept}
+
+
+def average_parts(frames, starts, ends):
+    """Returns the mean of each part of the videos, zeros for an empty one.
+
+    The sum of a part's bytes is exact, so the mean is the same on every
+    backend.
+
+    Args:
+      frames: `[batch, frames, features]`, bytes or finite floats.
+      starts: Ints `[batch, parts]`, the first frame of each part.
+      ends: Ints `[batch, parts]`, the frame after the last.
+
+    Returns:
+      float32 `[batch, parts, features]`.
+    """
+    places = ops.arange(frames.shape[1], dtype="int32")[None, None]
+    inside = (places >= starts[..., None]) & (places < ends[..., None])
+    sums = ops.matmul(ops.cast(inside, "float32"), ops.cast(frames, "float32"))
+    counts = ops.cast(ops.maximum(ends - starts, 1), "float32")
+    return sums / counts[..., None]
+
+
+def part_borders(num_frames, budget: FrameBudget, max_frames: int, draws=None):
+    """Returns the parts of each video whose means a budget keeps.
+
+    The parts are equal, up to the rounding of their borders down to whole
+    frames. A border drawn at random lies anywhere between the middles of its
+    two parts; no part is empty.
+
+    Args:
+      num_frames: As for `frame_positions`.
+      budget: A budget of means.
+      max_frames: The most frames of a video.
+      draws: As for `frame_positions`.
+
+    Returns:
+      `starts` and `ends` int32 `[batch, width]`, the first frame of a part and
+      the one after its last, both `num_frames` beyond the last part;
+      `num_parts` int32 `[batch]`.
+    """
+    length = ops.cast(num_frames, "int32")[:, None]
+    width = budget.width(max_frames)
+    wanted, draws = _wanted(length, width, budget, draws)
+    parts = ops.maximum(ops.minimum(length, wanted), 1)
+    ranks = ops.arange(1, width, dtype="int32")[None]
+    inner = ranks * length // parts
+    if budget.random_offset:
+        least = (2 * ranks - 1) * length // (2 * parts) + 1
+        choices = (2 * ranks + 1) * length // (2 * parts) - least + 1
+        steps = ops.floor(draws * ops.cast(choices, "float32"))
+        inner = least + ops.cast(steps, "int32")
+    inner = ops.where(ranks < parts, inner, length)
+    starts = ops.concatenate([ops.zeros_like(length), inner], axis=1)
+    ends = ops.concatenate([inner, length], axis=1)
+    return starts, ends, ops.minimum(length, wanted)[:, 0]
 
 
 def take_frames(frames, positions):
@@ -47,6 +120,8 @@ def frame_positions(
     num_frames, budget: FrameBudget, max_frames: int, draws=None
 ):
     """Returns the frames of each video that a budget keeps, in time order.
+
+    The budget is not one of means.
 
     Args:
       num_frames: Ints `[batch]`, real frames of each video.
@@ -66,12 +141,8 @@ def frame_positions(
         offset, draws = draws[:, :1], draws[:, 1:]
     if budget.selection == EVERY_N:
         return _every_n(num_frames, budget.every_n, width, offset)
-    wanted = ops.full_like(num_frames, width)[:, None]
-    if budget.fewest_frames is not None:
-        span = width - budget.fewest_frames + 1
-        steps = ops.cast(ops.floor(draws[:, :1] * span), "int32")
-        wanted, draws = budget.fewest_frames + steps, draws[:, 1:]
     length = num_frames[:, None]
+    wanted, draws = _wanted(length, width, budget, draws)
     ranks = ops.arange(width, dtype="int32")[None]
     if budget.selection == "uniform_k":
         positions = _uniform(ranks, length, wanted, offset)
@@ -85,6 +156,34 @@ def frame_positions(
     positions = ops.where(length <= wanted, ranks, positions)
     kept = ops.minimum(length, wanted)[:, 0]
     return ops.clip(positions, 0, ops.maximum(length - 1, 0)), kept
+
+
+def frame_spans(num_frames, budget: FrameBudget, max_frames: int, draws=None):
+    """Returns the frames of each entry that a budget keeps of a video.
+
+    The arguments are those of `frame_positions`; any budget will do.
+
+    Returns:
+      `starts` and `ends` int32 `[batch, width]`, the first frame of an entry
+      and the one after its last, undefined at or beyond `num_kept` int32
+      `[batch]`.
+    """
+    if budget.averages:
+        return part_borders(num_frames, budget, max_frames, draws)
+    starts, kept = frame_positions(num_frames, budget, max_frames, draws)
+    if starts is None:
+        ranks = ops.arange(budget.width(max_frames), dtype="int32")
+        starts = ops.zeros_like(kept)[:, None] + budget.every_n * ranks
+    return starts, starts + 1, kept
+
+
+def _wanted(length, width, budget, draws):
+    """Returns how many frames each video gives, and the draws left over."""
+    if budget.fewest_frames is None:
+        return ops.full_like(length, width), draws
+    span = width - budget.fewest_frames + 1
+    steps = ops.cast(ops.floor(draws[:, :1] * span), "int32")
+    return budget.fewest_frames + steps, draws[:, 1:]
 
 
 def _every_n(num_frames, every_n, width, offset):

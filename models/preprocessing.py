@@ -16,6 +16,11 @@ def dequantize(values, value_range=YT8M_RANGE):
     return ops.cast(values, "float32") * scale + offset
 
 
+def is_quantised(values) -> bool:
+    """Returns whether values are bytes, not the numbers themselves."""
+    return keras.backend.standardize_dtype(values.dtype) == "uint8"
+
+
 def l2_normalize(values):
     """Returns `values` over their L2 norm along the last axis.
 
@@ -42,7 +47,7 @@ def preprocess(inputs, value_range=YT8M_RANGE):
         return {"features": l2_normalize(inputs["features"])}
     frames, num_frames = inputs["frames"], inputs["num_frames"]
     mask = frame_mask(frames, num_frames)
-    if keras.backend.standardize_dtype(frames.dtype) == "uint8":
+    if is_quantised(frames):
         frames = dequantize(frames, value_range)
     normalised = l2_normalize(frames)
     return {

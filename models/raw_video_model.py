@@ -81,7 +81,7 @@ class RawVideoModel(StoredArguments, keras.Model):
     def call(self, inputs, training=False):
         """Returns the predictions."""
         selected = select_frames(
-            fill_up(inputs, self.video_frames), self.budget
+            fill_up(inputs, self.video_frames), self.budget, self.value_range
         )
         filled = fill_up(selected, self.model_frames)
         read = preprocess(filled, self.value_range)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
-from distill.models.frame_selection import frame_positions
+from distill.models.frame_selection import frame_positions, select_frames
 from distill.settings.schema import DataSchema
 
 GOOD = 0
@@ -67,17 +67,17 @@ def parse_records(
       serialized: `[batch]` strings, SequenceExamples or Examples.
       schema: The records' layout.
       need_labels: Whether a record without labels is bad.
-      budget: Only its frames are decoded. A record that holds a budget's
-        frames alone is good for that budget alone, without random numbers or,
-        of `random_k`, at evaluation.
+      budget: Only its frames are decoded, or means of all are taken. A
+        record that holds a budget's frames alone is good for that budget
+        alone, without random numbers or, of `random_k`, at evaluation.
       draw_key: Key of the random numbers that select frames.
 
     Returns:
       Dict of `reason` int32 `[batch]` (0 if good), `id` string `[batch]`,
       `labels` bool `[batch, num_classes]` and, at frame level, `frames` uint8
-      (float32 with `float_frames`) `[batch, selected frames, features]`, zeros
-      beyond the last, and `num_frames` int32 `[batch]`; at video level
-      `features` float32 `[batch, features]`.
+      (float32 with `float_frames` and for means) `[batch, selected frames,
+      features]`, zeros beyond the last, and `num_frames` int32 `[batch]`; at
+      video level `features` float32 `[batch, features]`.
     """
     context = {
         schema.id_key: tf.io.FixedLenFeature([], tf.string, default_value=""),
@@ -126,10 +126,8 @@ def _parse_frames(
         draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
     )
     is_selected = (held == budget.name) & is_fixed
-    # Bytes are selected while they are strings: only the kept are decoded.
-    num_frames, width = tf.minimum(num_frames, most), budget.width(most)
-    if budget.keeps_all:
-        kept = num_frames
+    num_frames = tf.minimum(num_frames, most)
+    if budget.keeps_all or budget.averages:
         # A slice copies its strings, so videos that fit are not sliced.
         features = [
             tf.cond(
@@ -139,7 +137,16 @@ def _parse_frames(
             )
             for feature in features
         ]
+        frames = decode_frames(features, schema, most)
+        # A record that holds a budget's means keeps them: a part has one.
+        contents = select_frames(
+            {"frames": frames, "num_frames": num_frames, "draws": draws},
+            budget,
+            schema.quantisation_range,
+        )
     else:
+        # Bytes are selected while they are strings: only the kept are decoded.
+        width = budget.width(most)
         positions, kept = frame_positions(num_frames, budget, most, draws)
         ranks = tf.range(width)[None]
         if positions is None:
@@ -147,10 +154,12 @@ def _parse_frames(
         positions = tf.where(is_selected[:, None], ranks, positions)
         kept = tf.where(is_selected, tf.minimum(num_frames, width), kept)
         features = [_take(feature, positions, kept) for feature in features]
-    frames = decode_frames(features, schema, width)
+        frames = decode_frames(features, schema, width)
+        contents = {"frames": frames, "num_frames": kept}
     is_other = (held != "") & ~is_selected
     reason = first_reason([(is_other, "frames of another budget")], reason)
-    return context, {"frames": frames, "num_frames": kept}, reason
+    kept = {name: contents[name] for name in ("frames", "num_frames")}
+    return context, kept, reason
 
 
 def parse_frame_lists(

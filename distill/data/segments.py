@@ -58,7 +58,9 @@ def parse_segments(
         parsed["id"], budget.num_draws(SEGMENT_FRAMES), draw_key
     )
     videos = {key: parsed[key] for key in ("frames", "num_frames")}
-    kept = select_frames(videos | {"draws": draws}, budget)
+    kept = select_frames(
+        videos | {"draws": draws}, budget, schema.quantisation_range
+    )
     return parsed | {key: kept[key] for key in videos}
 
 

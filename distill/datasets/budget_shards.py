@@ -3,8 +3,8 @@
 Where no more than k frames of a video are ever read, the others need not be
 stored. The frames are those that `distill.data.pipeline.VideoReader` selects
 of whole videos at the same budget and `max_frames`, after the cut to
-`max_frames`. Those of random_k are the ones that evaluation draws. Everything
-else in a record stays as it is.
+`max_frames`. Those of random_k are the ones that evaluation draws. Means of
+bytes are rounded to bytes. Everything else in a record stays as it is.
 
 Several threads write a file each: most of the time goes to TensorFlow's
 reader, which runs without Python's lock, and a process would take seconds to
@@ -17,7 +17,7 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from distill.datasets.shards import (
 )
 from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import FrameBudget
-from distill.models.frame_selection import frame_positions
+from distill.models.frame_selection import frame_spans
 from distill.settings.schema import DataSchema
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
@@ -82,35 +82,33 @@ def make_selector(
 ) -> Callable[[list[bytes], list[int]], list[np.ndarray]]:
     """Returns a function that selects frames; threads may share it.
 
-    It takes videos' ids and numbers of frames, and returns the positions of
-    each video's frames, in time order.
+    It takes videos' ids and numbers of frames, and returns for each video ints
+    `[entries, 2]` in time order: the first frame of an entry and the one after
+    its last. An entry is a frame, or the mean of several.
     """
     budget, most = settings.budget, settings.schema.max_frames
 
     def select(ids, num_frames):
         draws = draw_for_videos(ids, budget.num_draws(most), EVALUATION_KEY)
-        positions, kept = frame_positions(
+        starts, ends, kept = frame_spans(
             tf.minimum(num_frames, most), budget, most, draws
         )
-        if positions is None:
-            firsts = tf.zeros_like(num_frames)[:, None]
-            positions = firsts + budget.every_n * tf.range(budget.width(most))
-        return positions, kept
+        return tf.stack([starts, ends], axis=2), kept
 
     compiled = tf.function(select, autograph=False).get_concrete_function(
         tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
     )
 
-    def select_positions(ids, num_frames):
-        positions, kept = compiled(tf.constant(ids), tf.constant(num_frames))
-        pairs = zip(positions.numpy(), kept.numpy(), strict=True)
+    def select_spans(ids, num_frames):
+        spans, kept = compiled(tf.constant(ids), tf.constant(num_frames))
+        pairs = zip(spans.numpy(), kept.numpy(), strict=True)
         return [row[:count] for row, count in pairs]
 
-    return select_positions
+    return select_spans
 
 
 def describe_obstacle(
-    message: tf.train.SequenceExample, num_frames: int
+    message: tf.train.SequenceExample, num_frames: int, settings: KeptFrames
 ) -> str | None:
     """Says why frames of a good record cannot be removed; None if they can."""
     for key in (FILE_KEY, NUM_FRAMES_KEY):
@@ -123,29 +121,50 @@ def describe_obstacle(
                 f"the feature list {name!r} has {count} entries and the video "
                 f"{num_frames} frames, so which entries to keep is unknown"
             )
+        features = settings.schema.feature_names
+        if count and settings.budget.averages and name not in features:
+            return (
+                f"the feature list {name!r} is none of the features "
+                f"{list(features)}, whose means are kept"
+            )
     return None
 
 
 def keep_frames(
     message: tf.train.SequenceExample,
-    positions: np.ndarray,
+    spans: np.ndarray,
     budget: FrameBudget,
     source: str,
 ) -> None:
-    """Removes all frames but a budget's from a record; notes their source.
+    """Leaves a budget's frames, or means, in a record; notes their source.
 
-    `describe_obstacle` has returned None for it.
+    `describe_obstacle` has returned None for it. `spans` `[entries, 2]` are
+    the frames of each entry that stays.
     """
     lists = message.feature_lists.feature_list
     num_frames = max(len(entries.feature) for entries in lists.values())
     for entries in lists.values():
         if entries.feature:
-            kept = [entries.feature[position] for position in positions]
+            kept = [average_frames(entries.feature[a:b]) for a, b in spans]
             entries.CopyFrom(tf.train.FeatureList(feature=kept))
     context = message.context.feature
     context[BUDGET_KEY].bytes_list.value[:] = [budget.name.encode()]
     context[FILE_KEY].bytes_list.value.append(source.encode())
     context[NUM_FRAMES_KEY].int64_list.value.append(num_frames)
+
+
+def average_frames(frames: Sequence[tf.train.Feature]) -> tf.train.Feature:
+    """Returns the mean of stored frames, of bytes rounded to bytes."""
+    first = frames[0]
+    if len(frames) == 1:
+        return first
+    if first.HasField("float_list"):
+        values = [frame.float_list.value for frame in frames]
+        mean = np.mean(values, axis=0, dtype=np.float32)
+        return tf.train.Feature(float_list={"value": mean})
+    rows = [np.frombuffer(f.bytes_list.value[0], np.uint8) for f in frames]
+    mean = np.rint(np.mean(rows, axis=0)).astype(np.uint8)
+    return tf.train.Feature(bytes_list={"value": [mean.tobytes()]})
 
 
 def describe_sizes(sizes: collections.Counter[str], seconds: float) -> str:
@@ -332,14 +351,16 @@ class BudgetShards:
             ]
             lengths = [video.num_frames for video in batch]
             chosen = self._select(ids, lengths)
-            for video, positions in zip(batch, chosen, strict=True):
-                problem = describe_obstacle(video.message, video.num_frames)
+            for video, spans in zip(batch, chosen, strict=True):
+                problem = describe_obstacle(
+                    video.message, video.num_frames, self.settings
+                )
                 if problem:
                     raise BadRecordError(
                         f"{file}, record {video.record_number}: {problem}."
                     )
-                keep_frames(video.message, positions, budget, source)
-                yield video, len(positions)
+                keep_frames(video.message, spans, budget, source)
+                yield video, len(spans)
 
 
 def _to_json(settings: KeptFrames) -> dict[str, Any]:

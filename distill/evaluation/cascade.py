@@ -1,7 +1,8 @@
 """A student that sees few frames, and more only where it is unsure.
 
 The frames of a stage are among those of the next stage (`nested_k`), so every
-frame is fetched once. A video is sure if its greatest probability reaches the
+frame is fetched once. A student of means sees the means of more parts instead.
+A video is sure if its greatest probability reaches the
 stage's threshold (Teerapittayanon et al., "BranchyNet", ICPR 2016, with the
 probability in place of the entropy).
 """
@@ -19,7 +20,11 @@ from distill.data.pipeline import VideoReader
 from distill.distributed.tracing import BatchPolymorphicFunction
 from distill.evaluation.evaluate import predict_videos
 from distill.models.argument_checks import check_at_least
-from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.frame_budget import (
+    ALL_FRAMES,
+    SEGMENT_MEANS,
+    FrameBudget,
+)
 from distill.networks.network import Network
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
@@ -113,12 +118,9 @@ class CascadeNetwork:
 
     @functools.cached_property
     def _stage_functions(self) -> list[BatchPolymorphicFunction]:
-        budgets = [
-            FrameBudget("nested_k", num_frames=k) for k in self.cascade.budgets
-        ]
         return [
-            self.network.at_budget(budget).compiled_predict_whole
-            for budget in budgets
+            _at_stage(self.network, k).compiled_predict_whole
+            for k in self.cascade.budgets
         ]
 
     def compiled_predict(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -181,8 +183,7 @@ def calibrate(
         )
     stages = []
     for k in budgets:
-        at_budget = network.at_budget(FrameBudget("nested_k", num_frames=k))
-        batches = predict_videos(at_budget, reader)
+        batches = predict_videos(_at_stage(network, k), reader)
         greatest = [videos.predictions.max(axis=1) for videos in batches]
         stages.append(np.concatenate(greatest))
     confidences = np.stack(stages, axis=1)
@@ -193,6 +194,12 @@ def calibrate(
         thresholds, mean = _find_thresholds(confidences, budgets, share)
         low, high = (share, high) if mean < mean_frames else (low, share)
     return Cascade(tuple(budgets), thresholds)
+
+
+def _at_stage(network: Network, num_frames: int) -> Network:
+    """Returns the student with a stage's number of frames, or of means."""
+    selection = SEGMENT_MEANS if network.budget.averages else "nested_k"
+    return network.at_budget(FrameBudget(selection, num_frames=num_frames))
 
 
 def _find_thresholds(

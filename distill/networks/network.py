@@ -45,7 +45,14 @@ class Network:
 
     def select(self, inputs: Videos) -> Videos:
         """Returns the frames of stored videos that the network trains on."""
-        return select_frames(inputs, self.settings.budget)
+        return select_frames(
+            inputs, self.settings.budget, self.schema.quantisation_range
+        )
+
+    def see(self, videos: Videos) -> Videos:
+        """Returns the frames of stored videos that it sees at evaluation."""
+        value_range = self.schema.quantisation_range
+        return select_frames(videos, self.budget, value_range)
 
     def predict(self, inputs: Videos) -> tf.Tensor:
         """Returns `predictions` `[batch, classes]` in [0, 1].
@@ -91,7 +98,7 @@ class Network:
           videos: Stored videos of all frames; with `draws` `[batch, budget's
             num_draws]` where the budget draws.
         """
-        return self.predict(select_frames(videos, self.budget))
+        return self.predict(self.see(videos))
 
     @functools.cached_property
     def compiled_predict_whole(self) -> BatchPolymorphicFunction:

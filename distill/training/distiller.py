@@ -17,14 +17,13 @@ from distill.checkpoints.checkpoint import (
     random_state_names,
     weight_names,
 )
-from distill.models.frame_selection import select_frames
 from distill.models.preprocessing import preprocess
-from distill.networks.network import Network, video_inputs
+from distill.networks.network import Network, Videos, video_inputs
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.distillation_terms import DistillationTerms, Outputs
 from distill.training.ema import NetworkEma
 from distill.training.micro_batches import Batch, Predictions, count_examples
-from distill.training.mixup import draw_mixing_weights, mix_videos
+from distill.training.mixup import draw_mixing_weights, mix, mix_videos
 from distill.training.training_step import (
     Terms,
     TermsAndPredictions,
@@ -209,14 +208,11 @@ class Distiller(Trainer):
         if label_weights is not None:
             rated = tf.cast(label_weights, tf.float32)
             weights = rated if weights is None else weights * rated
-        inputs = dict(inputs)
-        draws = inputs.get("draws")
-        mixing_weights = inputs.pop("mixing_weights", None)
-        inputs = preprocess(inputs, self.student.schema.quantisation_range)
+        mixing_weights = inputs.get("mixing_weights")
         if mixing_weights is not None:
-            inputs, labels = mix_videos(inputs, labels, mixing_weights)
+            labels = mix(labels, mixing_weights)
         terms, taught, predictions = self._run_teachers(inputs, labels, weights)
-        student = _run(self.student, self._student_inputs(inputs, draws))
+        student = _run(self.student, self._student_inputs(inputs))
         repeat = [self.training.student_views, 1]
         student_terms, label_loss = self._supervised_terms(
             "student",
@@ -245,7 +241,8 @@ class Distiller(Trainer):
         predictions: Predictions = {}
         taught = []
         if self.teacher is not None:
-            outputs = _run(self.teacher, self.teacher.select(inputs))
+            seen = self._read(self.teacher.select(inputs), inputs)
+            outputs = _run(self.teacher, seen)
             terms, _ = self._supervised_terms(
                 "teacher", outputs, labels, weights
             )
@@ -255,27 +252,37 @@ class Distiller(Trainer):
         if self.distillation.teacher_ema:
             frozen = (self.emas["teacher"].average,)
         if frozen:
+            shared = {
+                each.budget: self._read(each.see(inputs), inputs)
+                for each in frozen
+            }
             taught = [
-                _run(each, select_frames(inputs, each.budget), training=False)
+                _run(each, shared[each.budget], training=False)
                 for each in frozen
             ]
         return terms, _map_outputs(tf.stop_gradient, taught), predictions
 
-    def _student_inputs(self, inputs: Batch, draws: tf.Tensor | None) -> Batch:
-        """Returns the student's frames, all views along the batch axis."""
+    def _read(self, selected: Videos, batch: Batch) -> Batch:
+        """Returns selected frames, preprocessed, and mixed as the batch is."""
+        read = preprocess(selected, self.student.schema.quantisation_range)
+        weights = batch.get("mixing_weights")
+        return read if weights is None else mix_videos(read, weights)
+
+    def _student_inputs(self, inputs: Batch) -> Batch:
+        """Returns the student's inputs, all views along the batch axis."""
         if not self.selects_frames:
-            return inputs
+            return self._read(inputs, inputs)
         views = self.training.student_views
-        per_view = [None] * views
-        if draws is not None:
-            per_view = tf.split(draws, views, 1)
-        selected = [
-            self.student.select(inputs | {"draws": own}) for own in per_view
+        draws = [None] * views
+        if "draws" in inputs:
+            draws = tf.split(inputs["draws"], views, 1)
+        seen = [
+            self._read(self.student.select(inputs | {"draws": own}), inputs)
+            for own in draws
         ]
         return {
-            key: tf.concat([view[key] for view in selected], axis=0)
-            for key in selected[0]
-            if key != "draws"
+            key: tf.concat([view[key] for view in seen], axis=0)
+            for key in seen[0]
         }
 
     def _scheduled(self, final: float) -> float | tf.Tensor:

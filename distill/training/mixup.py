@@ -19,32 +19,36 @@ def draw_mixing_weights(
     return tf.maximum(weights, 1 - weights)
 
 
+def mix(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Mixes each video's values with those as far from the batch's other end.
+
+    Args:
+      values: Floats `[batch, ...]`.
+      weights: Floats `[batch]`, the weight of each video itself.
+    """
+    own = tf.reshape(weights, [-1] + [1] * (len(values.shape) - 1))
+    return own * values + (1 - own) * values[::-1]
+
+
 def mix_videos(
-    inputs: dict[str, tf.Tensor], labels: tf.Tensor, weights: tf.Tensor
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Mixes each video with the one as far from the batch's other end.
+    inputs: dict[str, tf.Tensor], weights: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Mixes the videos of a batch as `mix` does.
 
     Args:
       inputs: Preprocessed `frames` `[batch, frames, features]` with
-        `num_frames` `[batch]`, or `features` `[batch, features]`. Other
-        entries stay.
-      labels: Floats `[batch, classes]`.
+        `num_frames` `[batch]`, or `features` `[batch, features]`.
       weights: Floats `[batch]`, the weight of each video itself.
 
     Returns:
-      The mixed inputs, with as many frames as the longer of the two videos,
-      and the mixed labels in [0, 1].
+      The mixed inputs, with as many frames as the longer of the two videos.
     """
-
-    def mix(values):
-        own = tf.reshape(weights, [-1] + [1] * (len(values.shape) - 1))
-        return own * values + (1 - own) * values[::-1]
-
-    mixed = dict(inputs)
-    for name in ("frames", "features"):
-        if name in inputs:
-            mixed[name] = mix(inputs[name])
+    mixed: dict[str, tf.Tensor] = {
+        name: mix(inputs[name], weights)
+        for name in ("frames", "features")
+        if name in inputs
+    }
     if "num_frames" in inputs:
         num_frames = inputs["num_frames"]
         mixed["num_frames"] = tf.maximum(num_frames, num_frames[::-1])
-    return mixed, mix(labels)
+    return mixed

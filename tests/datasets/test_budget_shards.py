@@ -2,11 +2,13 @@
 
 import collections
 import dataclasses
+import itertools
 import json
 import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -16,13 +18,19 @@ from distill.data.bad_records import (
     describe_record,
 )
 from distill.data.pipeline import VideoReader
-from distill.data.records import BUDGET_KEY, GOOD, parse_records
+from distill.data.records import BUDGET_KEY, GOOD, REASONS, parse_records
 from distill.datasets.budget_shards import (
     BudgetShards,
     KeptFrames,
     describe_sizes,
 )
-from distill.models.frame_budget import ALL_FRAMES, SELECTIONS, FrameBudget
+from distill.models.frame_budget import (
+    ALL_FRAMES,
+    EVERY_N,
+    SEGMENT_MEANS,
+    SELECTIONS,
+    FrameBudget,
+)
 from tests.data.record_files import (
     FRAME_SCHEMA,
     assert_same_batches,
@@ -38,8 +46,11 @@ SCHEMA = dataclasses.replace(FRAME_SCHEMA, max_frames=9)
 VIDEOS = draw_videos(SCHEMA, 40, seed=3)
 UNIFORM = FrameBudget("uniform_k", num_frames=3)
 BUDGETS = [FrameBudget.every(4)] + [
-    FrameBudget(selection, num_frames=3) for selection in SELECTIONS[1:]
+    FrameBudget(selection, num_frames=3)
+    for selection in SELECTIONS
+    if selection not in (EVERY_N, SEGMENT_MEANS)
 ]
+MEANS = FrameBudget(SEGMENT_MEANS, num_frames=3)
 BOUNDS = [(0, 17), (17, 18), (18, 40)]
 
 
@@ -114,6 +125,51 @@ def test_reader_gives_identical_batches(files, tmp_path):
     expected = list(VideoReader(SCHEMA, files, 16, budget=UNIFORM).read_once())
     reader = VideoReader(SCHEMA, shards, 16, budget=UNIFORM)
     assert_same_batches(reader.read_once(), expected)
+
+
+def test_means_are_stored_as_the_nearest_bytes(tmp_path):
+    files = write_files(
+        tmp_path / "whole", [video.message() for video in VIDEOS], BOUNDS
+    )
+    cut(files, tmp_path, MEANS)
+    shards = shards_in(tmp_path)
+    for video, record in zip(VIDEOS, messages_in(tmp_path), strict=True):
+        stored = decode_video(record.SerializeToString(), SCHEMA).features
+        length = min(len(video.features["rgb"]), SCHEMA.max_frames)
+        parts = min(length, 3)
+        borders = [part * length // parts for part in range(parts + 1)]
+        for name, frames in video.features.items():
+            means = [
+                frames[a:b].mean(axis=0) for a, b in itertools.pairwise(borders)
+            ]
+            np.testing.assert_array_equal(stored[name], np.rint(means))
+    found, whole = (parse(each, SCHEMA, MEANS) for each in (shards, files))
+    step = (SCHEMA.quantisation_max - SCHEMA.quantisation_min) / 255
+    off = np.abs(found["frames"] - whole["frames"])
+    assert 0.4 * step < off.max() <= 0.5 * step + 1e-6
+    np.testing.assert_array_equal(found["num_frames"], whole["num_frames"])
+    for other in (ALL_FRAMES, FrameBudget(SEGMENT_MEANS, num_frames=2)):
+        reasons = parse(shards, SCHEMA, other)["reason"]
+        assert [REASONS[each] for each in reasons] == [
+            "frames of another budget"
+        ] * len(VIDEOS)
+
+
+def test_means_of_floats_are_stored_as_floats(tmp_path):
+    schema = dataclasses.replace(SCHEMA, float_frames=True)
+    messages = [video.message() for video in VIDEOS]
+    for message in messages:
+        for entries in message.feature_lists.feature_list.values():
+            for frame in entries.feature:
+                values = np.frombuffer(frame.bytes_list.value[0], np.uint8)
+                frame.float_list.value.extend(values / 7)
+    files = write_files(tmp_path / "whole", messages, BOUNDS)
+    cut(files, tmp_path, MEANS, schema)
+    found, whole = (
+        parse(each, schema, MEANS) for each in (shards_in(tmp_path), files)
+    )
+    np.testing.assert_allclose(found["frames"], whole["frames"], rtol=1e-6)
+    np.testing.assert_array_equal(found["num_frames"], whole["num_frames"])
 
 
 @pytest.mark.slow
@@ -222,6 +278,12 @@ def test_shards_have_their_sources_names_and_order(files, tmp_path):
             for name in (shard, file)
         )
         assert ids == expected
+
+
+def test_a_list_that_is_no_feature_has_no_means(files, tmp_path):
+    says = "record 0: the feature list 'times' is none of the features"
+    with pytest.raises(BadRecordError, match=says):
+        cut(files, tmp_path / "out", MEANS)
 
 
 def test_sizes_are_counted(files, tmp_path):

@@ -30,7 +30,7 @@ def random_uniform(fewest_frames=None):
             {"selection": "every"},
             "Unknown frame_selection 'every'. Did you mean 'every_n'? "
             "Choices: every_n, first_k, first_middle_last_k, last_k, middle_k, "
-            "nested_k, random_k, uniform_k.",
+            "nested_k, random_k, segment_means, uniform_k.",
         ),
         ({"every_n": 0}, "every_n must be 1 or more, got 0."),
         *(
@@ -39,7 +39,7 @@ def random_uniform(fewest_frames=None):
                 "frame_selection every_n keeps every n-th frame whatever their "
                 "number: frame_budget and fewest_frames belong to the others, "
                 "uniform_k, random_k, first_k, middle_k, last_k, "
-                "first_middle_last_k, nested_k.",
+                "first_middle_last_k, nested_k, segment_means.",
             )
             for name in ("num_frames", "fewest_frames")
         ),
@@ -70,11 +70,11 @@ def random_uniform(fewest_frames=None):
         *(
             (
                 {"selection": name, "num_frames": 5, "random_offset": True},
-                "random_offset is for every_n and uniform_k, not for "
-                f"frame_selection {name}.",
+                "random_offset is for every_n, uniform_k, segment_means, not "
+                f"for frame_selection {name}.",
             )
             for name in OF_K_FRAMES
-            if name != "uniform_k"
+            if name not in ("uniform_k", "segment_means")
         ),
     ],
 )
@@ -111,6 +111,9 @@ def test_the_width_of_k_frames_is_k_up_to_as_many_as_there_are(selection):
         (FrameBudget("nested_k", num_frames=30, fewest_frames=5), 1),
         (random_uniform(), 1),
         (random_uniform(fewest_frames=5), 2),
+        (FrameBudget("segment_means", num_frames=30), 0),
+        # One for every border between two parts.
+        (FrameBudget("segment_means", num_frames=30, random_offset=True), 29),
         # One for every frame, of which the least are taken.
         (FrameBudget("random_k", num_frames=30), 300),
         (FrameBudget("random_k", num_frames=30, fewest_frames=5), 301),

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.models.frame_budget import ALL_FRAMES, SELECTIONS, FrameBudget
+from distill.models.frame_budget import (
+    ALL_FRAMES,
+    EVERY_N,
+    SEGMENT_MEANS,
+    SELECTIONS,
+    FrameBudget,
+)
 from distill.models.frame_selection import (
     frame_positions,
     select_frames,
@@ -16,7 +22,9 @@ from distill.models.frame_selection import (
 
 MAX_FRAMES = 9
 LENGTHS = np.arange(MAX_FRAMES + 1, dtype=np.int32)
-OF_K_FRAMES = SELECTIONS[1:]
+OF_K_FRAMES = [
+    name for name in SELECTIONS if name not in (EVERY_N, SEGMENT_MEANS)
+]
 DRAWS = np.random.default_rng(0).random((10, 11), dtype=np.float32)
 # Frames that NumPy and the float formulas select alike.
 OFFSETS = np.arange(64, dtype=np.float32) / 64

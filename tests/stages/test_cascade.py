@@ -63,6 +63,19 @@ def test_video_ends_at_the_first_stage_that_is_sure(network, reader):
     assert run.mean_macs() == pytest.approx(np.mean(spent))
 
 
+def test_stages_of_a_student_of_means_see_means(network, reader):
+    means = [FrameBudget("segment_means", num_frames=k) for k in BUDGETS]
+    stages = [predict_all(network.at_budget(b), reader)[1] for b in means]
+    student = network.at_budget(means[-1])
+    cascade = calibrate(student, reader, BUDGETS, 4.0)
+    run = CascadeNetwork(student, cascade)
+    _, found = predict_all(run, reader)
+    ended = np.concatenate(run.stages)
+    assert set(ended) == {0, 1, 2}
+    expected = [stages[end][video] for video, end in enumerate(ended)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("mean_frames", [1.0, 1.5, 4.0, 8.0])
 def test_calibration_meets_the_wanted_mean(network, reader, mean_frames):
     cascade = calibrate(network, reader, BUDGETS, mean_frames)

@@ -9,7 +9,11 @@ from distill.deployment.converted_formats import quiet_converters
 from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import ModelRuntime, load_runtime
 from distill.models import registry
-from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.frame_budget import (
+    ALL_FRAMES,
+    SEGMENT_MEANS,
+    FrameBudget,
+)
 from distill.networks.network import build_network
 from distill.settings.class_names import numbered_classes
 from distill.settings.run import NetworkSettings
@@ -106,6 +110,12 @@ def check_conversions(network, tmp_path):
 def test_every_model_is_converted(name, tmp_path):
     tf.keras.utils.set_random_seed(0)
     check_conversions(make_network(name), tmp_path)
+
+
+@pytest.mark.slow
+def test_means_of_parts_are_converted(tmp_path):
+    budget = FrameBudget(SEGMENT_MEANS, num_frames=5)
+    check_conversions(make_network("FrameLevelLogisticModel", budget), tmp_path)
 
 
 @pytest.mark.nightly

@@ -6,6 +6,7 @@ selected and normalised, mixup, views, micro-batches, losses and schedules.
 
 import numpy as np
 
+from distill.models.frame_budget import ALL_FRAMES
 from tests.numpy_losses import (
     NUMPY_LABEL_LOSSES,
     NUMPY_PREDICTION_LOSSES,
@@ -57,7 +58,7 @@ def is_sum(distiller):
 
 
 def prepare_videos(distiller, prepared):
-    """Returns normalised and mixed videos, labels and weights, float64."""
+    """Returns normalised videos, mixed labels and weights, float64."""
     videos = numpy_inputs(prepared, 1)
     labels = prepared["labels"].numpy().astype(float)
     weights = np.ones_like(labels)
@@ -66,13 +67,8 @@ def prepare_videos(distiller, prepared):
     if distiller.class_weights is not None:
         weights = weights * distiller.class_weights
     if "mixing_weights" in prepared:
-        own = prepared["mixing_weights"].numpy().astype(float)
-        frames, num_frames = videos["frames"], videos["num_frames"]
-        videos = {
-            "frames": mix(frames, own).astype(np.float32),
-            "num_frames": np.maximum(num_frames, num_frames[::-1]),
-        }
-        labels = mix(labels, own)
+        videos["own"] = prepared["mixing_weights"].numpy().astype(float)
+        labels = mix(labels, videos["own"])
     videos |= {"labels": labels, "weights": weights}
     if "draws" in prepared:
         videos["draws"] = prepared["draws"].numpy()
@@ -87,6 +83,16 @@ def mix(values, own):
             for index, weight in enumerate(own)
         ]
     )
+
+
+def see(videos, budget, draws):
+    """Returns the frames that a budget keeps, mixed, and their numbers."""
+    frames, num_frames = select(videos, budget, draws)
+    if "own" not in videos:
+        return frames, num_frames
+    real = np.arange(frames.shape[1]) < num_frames[:, None]
+    mixed = mix(frames * real[..., None], videos["own"])
+    return mixed.astype(np.float32), np.maximum(num_frames, num_frames[::-1])
 
 
 def select(videos, budget, draws):
@@ -117,12 +123,12 @@ def run_student(distiller, videos):
     student, views = distiller.student, distiller.training.student_views
     if not (distiller.terms or views > 1):
         # A reader has selected the frames.
-        return [run(student, videos["frames"], videos["num_frames"])]
+        return [run(student, *see(videos, ALL_FRAMES, None))]
     draws = [None] * views
     if "draws" in videos:
         draws = np.split(videos["draws"], views, axis=1)
     budget = student.settings.budget
-    return [run(student, *select(videos, budget, own)) for own in draws]
+    return [run(student, *see(videos, budget, own)) for own in draws]
 
 
 def piece_terms(distiller, videos, progress):
@@ -134,12 +140,12 @@ def piece_terms(distiller, videos, progress):
     outputs = {"student": student}
     predictions["student"] = views[0]["predictions"]
     teachers = [
-        run(teacher, *select(videos, teacher.budget, None))
+        run(teacher, *see(videos, teacher.budget, None))
         for teacher in distiller.frozen_teachers
     ]
     if distiller.teacher is not None:
         budget = distiller.teacher.settings.budget
-        selected = select(videos, budget, None)
+        selected = see(videos, budget, None)
         outputs["teacher"] = run(distiller.teacher, *selected)
         predictions["teacher"] = outputs["teacher"]["predictions"]
         teachers = [outputs["teacher"]]
