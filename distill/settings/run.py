@@ -106,6 +106,8 @@ class RunSettings:
                     "student_views above 1 need frames that are drawn: "
                     "frame_selection random_k, random_offset or fewest_frames."
                 )
+        if self.training.frame_dropout and not self.data.frame_features:
+            raise ValueError("frame_dropout is for frame-level data.")
         if self.training.mixup and self.data.segment_labels:
             raise ValueError(
                 "mixup is not for segment_labels: a mixed pair is not rated."

@@ -192,6 +192,12 @@ class TrainingSettings:
         "parameter of a symmetric beta distribution.",
         minimum=0,
     )
+    frame_dropout: float = option(
+        0.0,
+        "Share of the frames of each training video that is left out, other "
+        "frames in every step; one stays. Budgets select from the others.",
+        minimum=0,
+    )
     student_views: int = option(
         1,
         "Random frame selections of each video a step for the student.",
@@ -214,4 +220,8 @@ class TrainingSettings:
             raise ValueError(
                 "train_share must be above 0 and at most 1, got "
                 f"{self.train_share}."
+            )
+        if self.frame_dropout >= 1:
+            raise ValueError(
+                f"frame_dropout must be below 1, got {self.frame_dropout}."
             )

@@ -22,6 +22,7 @@ from distill.networks.network import Network, Videos, video_inputs
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.distillation_terms import DistillationTerms, Outputs
 from distill.training.ema import NetworkEma
+from distill.training.frame_dropout import draw_frames, drop_frames
 from distill.training.micro_batches import Batch, Predictions, count_examples
 from distill.training.mixup import draw_mixing_weights, mix, mix_videos
 from distill.training.training_step import (
@@ -42,7 +43,7 @@ class Distiller(Trainer):
 
     Args:
       student: The network that is kept.
-      training: Label loss, optimiser, penalty, mixup and views.
+      training: Label loss, optimiser, penalty, mixup, frame dropout, views.
       teacher: The network that trains beside the student, or None.
       distillation: Weights and form of the terms; needed with a teacher.
       class_weights: Floats `[classes]`, factors of the classes in the label
@@ -101,7 +102,12 @@ class Distiller(Trainer):
     @property
     def selects_frames(self) -> bool:
         """Whether the step selects the student's frames, not the reader."""
-        return self.terms is not None or self.training.student_views > 1
+        training = self.training
+        return (
+            self.terms is not None
+            or training.student_views > 1
+            or training.frame_dropout > 0
+        )
 
     @property
     def reader_options(self) -> dict[str, Any]:
@@ -144,19 +150,23 @@ class Distiller(Trainer):
             draws of all views]` where the step selects frames at random.
 
         Returns:
-          These entries and, with mixup, `mixing_weights` `[batch]`.
+          These entries; with mixup `mixing_weights` `[batch]`, and with frame
+          dropout `frame_draws` `[batch, frames]`.
         """
         kept = video_inputs(batch)
         for name in ("labels", "label_weights"):
             if name in batch:
                 kept[name] = batch[name]
+        size = count_examples(batch)
+        steps = int(np.asarray(self.optimizer.iterations))
+        seed = (self.training.seed, steps)
         if self.training.mixup:
-            steps = int(np.asarray(self.optimizer.iterations))
             kept["mixing_weights"] = draw_mixing_weights(
-                count_examples(batch),
-                self.training.mixup,
-                (self.training.seed, steps),
+                size, self.training.mixup, seed
             )
+        if self.training.frame_dropout:
+            num_frames = batch["frames"].shape[1]
+            kept["frame_draws"] = draw_frames(size, num_frames, seed)
         return kept
 
     def finish_step(self) -> None:
@@ -208,6 +218,9 @@ class Distiller(Trainer):
         if label_weights is not None:
             rated = tf.cast(label_weights, tf.float32)
             weights = rated if weights is None else weights * rated
+        if "frame_draws" in inputs:
+            share = self.training.frame_dropout
+            inputs = drop_frames(inputs, inputs["frame_draws"], share)
         mixing_weights = inputs.get("mixing_weights")
         if mixing_weights is not None:
             labels = mix(labels, mixing_weights)

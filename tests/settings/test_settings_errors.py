@@ -108,12 +108,18 @@ def test_a_rated_segment_may_be_seen_in_several_views_but_not_mixed():
         ("ema_half_life", -1.0, 0),
         ("mixup", -0.5, 0),
         ("mixup", math.nan, 0),
+        ("frame_dropout", -0.5, 0),
     ],
 )
 def test_a_training_setting_that_is_too_small_is_an_error(field, value, least):
     message = rf"^{field} must be {least} or more, got {value}\.$"
     with pytest.raises(ValueError, match=message):
         make_training(**{field: value})
+
+
+def test_all_frames_left_out_are_an_error():
+    with pytest.raises(ValueError, match="frame_dropout must be below 1, got"):
+        make_training(frame_dropout=1.0)
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5, math.nan])

@@ -60,6 +60,12 @@ def is_sum(distiller):
 def prepare_videos(distiller, prepared):
     """Returns normalised videos, mixed labels and weights, float64."""
     videos = numpy_inputs(prepared, 1)
+    if "frame_draws" in prepared:
+        videos = drop_frames(
+            videos,
+            prepared["frame_draws"].numpy(),
+            distiller.training.frame_dropout,
+        )
     labels = prepared["labels"].numpy().astype(float)
     weights = np.ones_like(labels)
     if "label_weights" in prepared:
@@ -73,6 +79,20 @@ def prepare_videos(distiller, prepared):
     if "draws" in prepared:
         videos["draws"] = prepared["draws"].numpy()
     return videos
+
+
+def drop_frames(videos, draws, share):
+    """Returns the videos without the frames whose draws are below a share."""
+    frames = np.zeros_like(videos["frames"])
+    counts = []
+    for video, count in enumerate(videos["num_frames"]):
+        own = draws[video, :count]
+        kept = np.flatnonzero(own >= share)
+        if not len(kept):
+            kept = [own.argmax()]
+        frames[video, : len(kept)] = videos["frames"][video, kept]
+        counts.append(len(kept))
+    return {"frames": frames, "num_frames": np.array(counts, np.int32)}
 
 
 def mix(values, own):
@@ -121,7 +141,8 @@ def run(network, frames, num_frames):
 def run_student(distiller, videos):
     """Returns the student's outputs of each view."""
     student, views = distiller.student, distiller.training.student_views
-    if not (distiller.terms or views > 1):
+    drops = distiller.training.frame_dropout > 0
+    if not (distiller.terms or views > 1 or drops):
         # A reader has selected the frames.
         return [run(student, *see(videos, ALL_FRAMES, None))]
     draws = [None] * views

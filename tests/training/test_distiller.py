@@ -125,6 +125,12 @@ CASES = [
     Case(regime="labels"),
     Case(regime="labels", budget=ALL_FRAMES, class_weights=True),
     Case(regime="labels", training={"mixup": 0.4}, pieces=2),
+    Case(regime="labels", training={"frame_dropout": 0.5}, pieces=2),
+    Case(
+        training={"frame_dropout": 0.5, "student_views": 2, "mixup": 0.4},
+        budget=OFFSET,
+        pieces=2,
+    ),
     Case(
         regime="labels",
         training={"student_views": 3},
