@@ -47,11 +47,12 @@ class VideoInterface:
     def reading_budget(self) -> FrameBudget:
         """The frames to read from records, among which the network selects.
 
-        A budget of k frames keeps all of k frames; any other budget needs
-        whole videos.
+        A budget of k frames keeps all of k frames; any other budget, of means
+        too, needs whole videos.
         """
-        kept = self.budget.num_frames is not None
-        return self.budget if kept else FrameBudget()
+        budget = self.budget
+        keeps = budget.num_frames is not None and not budget.averages
+        return budget if keeps else FrameBudget()
 
     def as_stored(self, video: Any) -> np.ndarray:
         """Returns a video as records hold it.

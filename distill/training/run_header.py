@@ -159,7 +159,8 @@ class RunHeader:
         most, budget = self.settings.data.max_frames, network.settings.budget
         if budget.keeps_all:
             return f"{text}, all {most} frames"
-        return f"{text}, {network.num_frames} of {most} frames ({budget.name})"
+        seen = f"{network.num_frames} {'means ' * budget.averages}of {most}"
+        return f"{text}, {seen} frames ({budget.name})"
 
 
 def _megabytes(num_bytes: int) -> str:
