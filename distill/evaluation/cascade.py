@@ -109,6 +109,8 @@ class CascadeNetwork:
         self.network = network
         self.cascade = cascade
         self.num_frames = cascade.budgets[-1]
+        last = _at_stage(network, self.num_frames)
+        self.frames_needed = last.frames_needed
         self.num_parameters = network.num_parameters
         # A stage starts anew: it reuses no result of the one before.
         self._stage_macs = [network.model.macs(k) for k in cascade.budgets]

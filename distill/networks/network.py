@@ -116,6 +116,11 @@ class Network:
         return self.budget.width(self.schema.max_frames)
 
     @property
+    def frames_needed(self) -> int:
+        """The most frames of a video that must be there for those it sees."""
+        return self.budget.frames_needed(self.schema.max_frames)
+
+    @property
     def num_parameters(self) -> int:
         """Number of values in the model's weights."""
         return self.model.count_params()

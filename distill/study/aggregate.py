@@ -12,7 +12,7 @@ METRICS = ("gap", "mean_average_precision", "hit_at_one", "perr", "loss")
 COMPARED_METRICS = {"gap": "GAP", "mean_average_precision": "mAP"}
 # The most rows that plots show in colour, with the baseline.
 MOST_HIGHLIGHTS = 6
-_CASCADE_COSTS = ("mean_frames", "macs", "milliseconds")
+_CASCADE_COSTS = ("frames_needed", "mean_frames", "macs", "milliseconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +45,15 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A row at a budget, by metric; `cost` is None if not measured."""
+    """A row at a budget, by metric; `cost` is None if not measured.
+
+    `averages` says that means of frames are classified, not frames.
+    """
 
     scores: Mapping[str, Statistic]
     against_baseline: Mapping[str, Comparison]
     cost: Mapping[str, Any] | None
+    averages: bool
 
     @property
     def rank(self) -> float:
@@ -88,7 +92,8 @@ class CascadeSummary:
       wanted_mean_frames: The mean frames a video of its calibration.
       shares: Mean share of the videos that stop at a number of frames, by it.
       values: Statistics of `COMPARED_METRICS` and of a video's mean cost:
-        `mean_frames`, `macs`, and `milliseconds` in batches of 64.
+        `frames_needed`, `mean_frames` seen, `macs`, and `milliseconds` in
+        batches of 64.
     """
 
     row: str
@@ -117,6 +122,16 @@ class StudySummary:
     num_scores: int
     num_wanted_scores: int
     highlights: tuple[str, ...]
+
+    @property
+    def families(self) -> set[bool]:
+        """The `averages` of all cells that have a score."""
+        return {
+            cell.averages
+            for row in self.rows
+            for cell in row.cells.values()
+            if cell.scores["gap"].num_seeds
+        }
 
     def networks(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yields names and costs of the teacher and of every student.
@@ -238,6 +253,8 @@ def _summarize_row(
                     for metric in COMPARED_METRICS
                 },
                 row["costs"].get(str(k)),
+                # Results of earlier versions are of frames alone.
+                row.get("averages", {}).get(str(k), False),
             )
             for k in budgets
         },

@@ -23,11 +23,11 @@ def find_flaw(summary: StudySummary, cost: str) -> str | None:
     at the fewest and at the most frames, and those over times if a call that
     computes nothing takes most of every student's time. Times are the same if
     they overlap: each reaches from quartile to quartile, where these were
-    measured, and networks of one number of parameters count as one network
-    that was measured several times.
+    measured, and networks of one number of parameters that all classify
+    frames, or all means, count as one network that was measured several times.
     """
     students = [
-        {"k": k} | dict(cell.cost)
+        {"k": k, "averages": cell.averages} | dict(cell.cost)
         for row in summary.rows
         for k, cell in row.cells.items()
         if cell.cost and cell.cost.get(cost)
@@ -39,10 +39,11 @@ def find_flaw(summary: StudySummary, cost: str) -> str | None:
     ]
     if calls and min(calls) >= _MOST_CALL:
         return f"a call that computes nothing takes {min(calls):.0%} of it"
-    by_size: dict[int, list[dict[str, Any]]] = {}
+    by_kind: dict[tuple[int, bool], list[dict[str, Any]]] = {}
     for each in students:
-        by_size.setdefault(each["parameters"], []).append(each)
-    groups = [g for g in by_size.values() if len({c["k"] for c in g}) > 1]
+        kind = each["parameters"], each["averages"]
+        by_kind.setdefault(kind, []).append(each)
+    groups = [g for g in by_kind.values() if len({c["k"] for c in g}) > 1]
     if groups and not any(_grows(group, cost) for group in groups):
         budgets = [each["k"] for group in groups for each in group]
         verb = "overlap" if cost in LATENCIES else "are nearly equal"

@@ -59,7 +59,8 @@ class _Axis(NamedTuple):
 
 
 _AXES = (
-    _Axis("frames", "frames seen of a video", "mean_frames"),
+    _Axis("frames", "frames classified a video", "mean_frames"),
+    _Axis("frames_needed", "frames needed a video", "frames_needed"),
     _Axis("macs", "MACs of a video", "macs"),
     # The cascades are timed in batches of 64.
     *(
@@ -103,10 +104,11 @@ class _Line:
 def draw_plots(summary: StudySummary) -> list[Plot]:
     """Draws GAP and mAP over frames, MACs and milliseconds.
 
-    The rows of `StudySummary.highlights` are in colour, the others grey. A
-    plot without any point is left out, and so is one with a flaw
-    (`distill.study.plot_flaws`). Raises an ImportError if matplotlib is not
-    installed.
+    The rows of `StudySummary.highlights` are in colour, the others grey; lines
+    of means are dashed. A plot without any point is left out, and so is one
+    with a flaw (`distill.study.plot_flaws`). Without means a student needs just
+    the frames that it classifies, and one plot shows both. Raises an
+    ImportError if matplotlib is not installed.
     """
     import matplotlib
 
@@ -114,10 +116,16 @@ def draw_plots(summary: StudySummary) -> list[Plot]:
         return [
             _draw_plot(summary, axis, metric, rows)
             for axis in _AXES
-            if axis.cost == "frames" or not find_flaw(summary, axis.cost)
+            if _tells_something(summary, axis.cost)
             for metric in COMPARED_METRICS
             if (rows := _row_lines(summary, axis, metric))
         ]
+
+
+def _tells_something(summary: StudySummary, cost: str) -> bool:
+    if cost == "frames_needed":
+        return True in summary.families
+    return cost == "frames" or not find_flaw(summary, cost)
 
 
 def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
@@ -129,9 +137,12 @@ def _row_lines(summary: StudySummary, axis: _Axis, metric: str) -> list[_Line]:
             k if axis.cost == "frames" else (cell.cost or {}).get(axis.cost)
             for k, cell in cells
         ]
+        style = _row_style(summary, row.name)
+        if any(cell.averages for _, cell in cells):
+            style["linestyle"] = "--"
         line = _Line(
             row.name,
-            _row_style(summary, row.name),
+            style,
             np.array(positions, float),
             [cell.scores[metric] for _, cell in cells],
             _measured_spread([cell.cost for _, cell in cells], axis.cost),
@@ -259,7 +270,7 @@ def _write_png(figure: "Figure") -> bytes:
 def _scale(
     axes: "Axes", axis: _Axis, lines: list[_Line], cascades: list[_Line]
 ) -> None:
-    """Sets limits and ticks along x; frames have a tick at each budget."""
+    """Sets limits and ticks along x; frames have a tick at each number."""
     from matplotlib import ticker
 
     ticks = np.unique(np.concatenate([line.positions for line in lines]))
@@ -279,7 +290,7 @@ def _scale(
     else:
         margin = 0.05 * (largest - smallest or largest)
         axes.set_xlim(smallest - margin, largest + margin)
-    if axis.cost == "frames":
+    if axis.cost.startswith("frames"):
         ticks = ticks[np.isfinite(ticks)]
         axes.set_xticks(ticks[:: 1 + len(ticks) // _MOST_TICKS])
     in_thousands = ticker.EngFormatter(sep=" ")

@@ -25,7 +25,8 @@ from distill.system.small_files import parse_json_object
 _TITLE = "Frame-budget study"
 # Title of the column and number format of each cost.
 _COSTS = {
-    "frames": ("frames", ",d"),
+    "frames_needed": ("frames needed", ",d"),
+    "frames": ("frames classified", ",d"),
     "bytes_read": ("bytes read", ",d"),
     "macs": ("MACs", ",.0f"),
     "parameters": ("parameters", ",d"),
@@ -113,6 +114,11 @@ def _sections(
         about_plots = ("In the plots points of equal x stand side by side.",)
         if len(summary.highlights) < len(summary.rows):
             about_plots += (" The grey lines are the table's other methods.",)
+        if True in summary.families:
+            about_plots += (
+                " Dashed lines are of means, a point for each k; means need "
+                "all frames.",
+            )
     elif plots is None:
         words = "There are no plots, because matplotlib is missing; install "
         about_plots = (words, page.Code("pip install -e .[study]"), ".")
@@ -129,6 +135,7 @@ def _sections(
                 *over_costs,
             ),
         ),
+        page.Section("Which selection to take", _choices(summary)),
         page.Section("Cascades", _cascades(summary)),
         page.Section("Methods", _methods(summary)),
         page.Section("Data, machine, command", _origin(results)),
@@ -139,9 +146,10 @@ def _sections(
 def _headline(
     data: Mapping[str, Any], summary: StudySummary
 ) -> tuple[page.Block, ...]:
+    means = ", or k means of them," if True in summary.families else ","
     about = (
-        "Students that see k of a video's frames, against a teacher that sees "
-        f"them all (at most {data['max_frames']}). "
+        f"Students that see k of a video's frames{means} against a teacher "
+        f"that sees them all (at most {data['max_frames']}). "
         f"Methods: {len(summary.rows)}; "
         f"k: {', '.join(map(str, summary.budgets))}; "
         f"seeds: {len(summary.seeds)}; "
@@ -163,7 +171,8 @@ def _headline(
         if name == summary.baseline:
             gain = share = ""
         rows.append((str(k), name, _write_means(cell.scores), gain, share))
-    header = ("frames", "best by GAP", "GAP/mAP", "gain", "share closed")
+    titles = "frames classified|best by GAP|GAP/mAP|gain|share closed"
+    header = tuple(titles.split("|"))
     return page.Paragraph((about,)), page.Table(header, tuple(rows), 2)
 
 
@@ -277,7 +286,10 @@ def _write_share(metric: str, cell: Cell) -> str:
 
 def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
     """Returns a line per network; students of equal costs share one."""
-    teacher = summary.teacher_cost or {}
+    teacher, networks = summary.teacher_cost or {}, list(summary.networks())
+    columns = [
+        key for key in _COSTS if any(key in cost for _, cost in networks)
+    ]
 
     def write_cost(network: str, cost: Mapping[str, Any], key: str) -> str:
         text = page.write_number(cost.get(key), _COSTS[key][1])
@@ -286,12 +298,55 @@ def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
         return text
 
     rows = [
-        (network, *(write_cost(network, cost, key) for key in _COSTS))
-        for network, cost in summary.networks()
+        (network, *(write_cost(network, cost, key) for key in columns))
+        for network, cost in networks
     ]
-    about = "Costs of one video; in parentheses the share of the teacher's:"
-    header = ("network", *(title for title, _ in _COSTS.values()))
+    start = "decoded frames"
+    about = (
+        "Costs of one video; in parentheses the share of the teacher's. Bytes "
+        "are those of a record that holds just the frames classified. "
+    )
+    # Results of earlier versions lack this; their times begin later.
+    if "frames_needed" in columns:
+        start = "the record of a whole video"
+        about += "Frames needed are to be decoded, their features extracted. "
+    about += f"Times pass from {start} to predictions:"
+    header = ("network", *(_COSTS[key][0] for key in columns))
     return page.Paragraph((about,)), page.Table(header, tuple(rows))
+
+
+def _choices(summary: StudySummary) -> tuple[page.Block, ...]:
+    """Returns the best row of frames and that of means, for each k."""
+    if len(summary.families) < 2:
+        return ()
+    costs = ("frames_needed", "frames", "bytes_read", "macs")
+    rows = []
+    for k in summary.budgets:
+        best: dict[bool, tuple[str, Cell]] = {}
+        for row in sorted(summary.rows, key=lambda row: -row.cells[k].rank):
+            cell = row.cells[k]
+            if cell.scores["gap"].num_seeds:
+                best.setdefault(cell.averages, (row.name, cell))
+        for averages, (name, cell) in sorted(best.items()):
+            cases = ["stored"] if averages == next(iter(best)) else []
+            if not averages:
+                cases += ["to be extracted", "both"]
+            numbers = (
+                page.write_number((cell.cost or {}).get(key), _COSTS[key][1])
+                for key in costs
+            )
+            family = "means" if averages else "frames"
+            texts = (str(k), family, name, ", ".join(cases) or "-")
+            rows.append((*texts, _write_means(cell.scores), *numbers))
+    about = (
+        "The best row by GAP of those that classify k frames, and of those "
+        "that classify k means. Where features are stored, any row can be "
+        "taken; where they are to be extracted, means would need those of all "
+        "frames. One student for both kinds of videos is one of frames."
+    )
+    titles = ("k", "classifies", "best by GAP", "take it where features are")
+    header = (*titles, "GAP/mAP", *(_COSTS[key][0] for key in costs))
+    return page.Paragraph((about,)), page.Table(header, tuple(rows), 4)
 
 
 def _about_plots(
@@ -315,6 +370,9 @@ def _about_plots(
 
 
 def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
+    frames = {"frames_needed": "frames needed", "mean_frames": "frames seen"}
+    if all(c.values["frames_needed"].mean is None for c in summary.cascades):
+        del frames["frames_needed"]  # Results of earlier versions lack it.
     rows = []
     for cascade in summary.cascades:
         values = cascade.values
@@ -327,28 +385,27 @@ def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
                 cascade.row,
                 ", ".join(stops) or "-",
                 f"{cascade.wanted_mean_frames:g}",
-                page.write_number(values["mean_frames"].mean, ".2f"),
+                *(page.write_number(values[key].mean, ".2f") for key in frames),
                 _write_statistic(values["gap"]),
                 _write_statistic(values["mean_average_precision"]),
                 page.write_number(values["macs"].mean, ",.0f"),
                 page.write_number(values["milliseconds"].mean, ",.3f"),
             )
         )
-    titles = "student|videos stop at k|frames wanted|frames seen|GAP (seeds)"
-    titles += "|mAP (seeds)|MACs|ms, batch of 64"
-    header = tuple(titles.split("|"))
-    return (page.Table(header, tuple(rows), 2),) if rows else ()
+    texts = ("student", "videos stop at k", "frames wanted", *frames.values())
+    numbers = ("GAP (seeds)", "mAP (seeds)", "MACs", "ms, batch of 64")
+    return (page.Table((*texts, *numbers), tuple(rows), 2),) if rows else ()
 
 
 def _methods(summary: StudySummary) -> tuple[page.Block, ...]:
     rows = []
     for row in summary.rows:
-        trained = "k frames, for each k"
+        trained = "for each k"
         if row.trained_frames is not None:
-            trained = f"{row.trained_frames} frames at most, once for all k"
+            trained = f"once for all k, up to {row.trained_frames}"
         seconds = page.write_number(row.seconds.mean, ",.0f")
         rows.append((row.name, trained, page.Code(row.flags), seconds))
-    header = ("method", "trained on", "flags", "seconds a training")
+    header = ("method", "trained", "flags", "seconds a training")
     return (page.Table(header, tuple(rows), 3),)
 
 

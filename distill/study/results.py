@@ -90,4 +90,9 @@ def _gather_row(study: Study, row: str, costs: Costs) -> dict[str, Any]:
             for unit in units
             for k in unit.evaluations
         },
+        "averages": {
+            str(k): budget.averages
+            for unit in units
+            for k, budget in unit.evaluations.items()
+        },
     }

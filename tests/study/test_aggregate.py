@@ -132,6 +132,23 @@ def test_students_of_equal_costs_are_one_network():
     assert networks == [("Baseline and 1 more, k=2", cheap), ("A, k=2", dear)]
 
 
+def test_frames_and_means_of_equal_other_costs_are_two_networks():
+    frames, means = ({"frames_needed": n, "frames": 2} for n in (2, 10))
+    rows = [
+        make_row("Baseline", BASELINE, {"2": frames}),
+        make_row("Frames", STUDENT, {"2": dict(frames)}),
+        make_row("Means", STUDENT, {"2": means}) | {"averages": {"2": True}},
+    ]
+    summary = summarize_study(make_results(rows))
+    assert list(summary.networks()) == [
+        ("Baseline and 1 more, k=2", frames),
+        ("Means, k=2", means),
+    ]
+    assert summary.families == {False, True}
+    rows[2]["runs"] = []
+    assert summarize_study(make_results(rows)).families == {False}
+
+
 def test_cascades_are_means_over_seeds():
     runs = [
         {"seed": seed, "gap": gap, "mean_frames": 2.0, "macs": 8}

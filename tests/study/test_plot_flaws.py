@@ -9,7 +9,10 @@ TIME = "milliseconds_at_1"
 
 
 def make_summary(*costs):
-    """Returns a study of a row for each dict of costs by frames."""
+    """Returns a study of a row for each dict of costs by frames.
+
+    A dict may come with another, of what averages frames.
+    """
     rows = [
         {
             "name": f"row {index}",
@@ -18,8 +21,12 @@ def make_summary(*costs):
             "num_wanted": 2,
             "runs": [],
             "costs": by_frames,
+            "averages": averages,
         }
-        for index, by_frames in enumerate(costs)
+        for index, cost in enumerate(costs)
+        for by_frames, averages in [
+            cost if isinstance(cost, tuple) else (cost, {})
+        ]
     ]
     return summarize_study(
         {
@@ -56,6 +63,15 @@ def test_networks_of_one_size_are_repeated_measurements():
     for cost in second.values():
         cost["parameters"] = 8
     assert find_flaw(make_summary(first, second), TIME) is None
+
+
+def test_frames_and_means_are_compared_among_themselves():
+    frames = {"1": time_cost(1.0), "5": time_cost(1.3)}
+    means = {"1": time_cost(2.0), "5": time_cost(2.1)}
+    # As one network, whose 1 and 5 frames take 1.0 to 2.0 and 1.3 to 2.1.
+    assert "overlap" in find_flaw(make_summary(frames, means), TIME)
+    summary = make_summary(frames, (means, {"1": True, "5": True}))
+    assert find_flaw(summary, TIME) is None
 
 
 def test_times_of_the_call_itself_are_no_times_of_networks():
