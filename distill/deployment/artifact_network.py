@@ -10,7 +10,10 @@ from distill.data.pipeline import VideoReader
 from distill.deployment.comparison import to_arrays
 from distill.deployment.interface import CARD, read_card, read_interface
 from distill.deployment.runtimes import load_runtime
-from distill.evaluation.evaluate import evaluate_network
+from distill.evaluation.evaluate import (
+    describe_frames_needed,
+    evaluate_network,
+)
 from distill.models.argument_checks import check_choice
 from distill.settings.training import LABEL_LOSSES
 
@@ -35,6 +38,7 @@ class ArtifactNetwork:
         network, source = card["network"], card["source"]
         try:
             self.num_frames = network["frames"]
+            self.frames_needed = network.get("frames_needed", self.num_frames)
             self.num_parameters = network["parameters"]
             self.macs = network["macs"]
             self.label_loss = check_choice(
@@ -68,4 +72,5 @@ def evaluate_artifact(
     scores = evaluate_network(
         network, reader, label_loss=network.label_loss, **options
     )
-    return {"checkpoint": str(artifact)} | network.source | scores
+    identity = {"checkpoint": str(artifact)} | network.source
+    return identity | scores | describe_frames_needed(network)

@@ -62,6 +62,9 @@ def card_text(card: dict[str, Any]) -> str:
     source, network, data = card["source"], card["network"], card["data"]
     machine = dict(card["environment"])
     where = f"{machine.pop('processor')}, {machine.pop('cores')} cores"
+    needed = ""
+    if "frames_needed" in network:
+        needed = f" classified ({network['frames_needed']} frames needed)"
     lines = [
         f"# {network['model']}, {network['frames_seen']}",
         "",
@@ -69,7 +72,7 @@ def card_text(card: dict[str, Any]) -> str:
         f"{source['step']} (SHA-256 `{source['sha256'][:16]}...`)",
         f"- {network['parameters']:,} parameters, "
         f"{network['macs']:,} MACs a video of "
-        f"{network['frames']} frames, {network['num_classes']} classes",
+        f"{network['frames']} frames{needed}, {network['num_classes']} classes",
         f"- GAP and mAP on {data['num_videos']:,} {data['examples']} of "
         f"`{data['pattern']}`; differences of probabilities from the "
         "checkpoint's on the same data",

@@ -43,6 +43,7 @@ from distill.deployment.runtimes import (
 )
 from distill.deployment.scoring import load_scored_network, make_reader
 from distill.deployment.signatures import EXAMPLES, MEDIAPIPE, SERVING
+from distill.evaluation.evaluate import describe_frames_needed
 from distill.models.frame_budget import FrameBudget
 from distill.models.preprocessing import dequantize
 from distill.networks.ensemble_file import Ensemble, is_ensemble
@@ -191,6 +192,7 @@ class Export:
             "network": {
                 "model": " + ".join(m.settings.model for m in members),
                 "frames": network.num_frames if schema.frame_features else None,
+                **describe_frames_needed(network),
                 "frames_seen": self.interface.budget.name,
                 "parameters": network.num_parameters,
                 "macs": network.macs,

@@ -126,7 +126,8 @@ def evaluate(
     Returns:
       Dict of `gap`, `hit_at_one`, `perr` and `mean_average_precision` in
       [0, 1], `loss`, `num_videos`, `frames`, `parameters`, `macs` (of a
-      video), `examples_per_second`, `device`, `checkpoint`, `role`, `step`.
+      video), `examples_per_second`, `device`, `checkpoint`, `role`, `step`;
+      of a network of means also `frames_needed`.
 
     Raises:
       ValueError: The file holds no such network, no file matches the pattern,

@@ -35,6 +35,10 @@ class ScoredNetwork(Protocol):
         """The most frames of a video that it sees."""
 
     @property
+    def frames_needed(self) -> int:
+        """The most frames of a video that must be there for those it sees."""
+
+    @property
     def num_parameters(self) -> int:
         """Number of values in its weights."""
 
@@ -256,8 +260,9 @@ def evaluate_checkpoint(
       **options: Further arguments of `evaluate_network`.
 
     Returns:
-      The scores with `checkpoint`, `role` and `step`. An ensemble has the role
-      `ensemble`, no step and the training loss of its first member.
+      The scores with `checkpoint`, `role`, `step` and
+      `describe_frames_needed`. An ensemble has the role `ensemble`, no step and
+      the training loss of its first member.
     """
     network = network or load_network(checkpoint, role)
     if is_ensemble(checkpoint):
@@ -272,7 +277,16 @@ def evaluate_checkpoint(
         **options,
     )
     identity = {"checkpoint": str(checkpoint), "role": role, "step": step}
-    return identity | scores
+    return identity | scores | describe_frames_needed(network)
+
+
+def describe_frames_needed(network: ScoredNetwork) -> dict[str, int]:
+    """Returns `frames_needed` of a network of means; of others nothing.
+
+    Others need no frames but the `frames` that they see.
+    """
+    needed = network.frames_needed
+    return {} if needed == network.num_frames else {"frames_needed": needed}
 
 
 def device_name() -> str:

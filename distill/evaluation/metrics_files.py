@@ -15,6 +15,7 @@ _COMPARED = {
     "perr": "PERR",
     "mean_average_precision": "mAP",
     "segment_mean_average_precision": "segment mAP",
+    "frames_needed": "frames needed",
     "frames": "frames",
     "parameters": "parameters",
     "macs": "MACs",
@@ -80,6 +81,7 @@ def print_scores(scores: Sequence[Mapping[str, Any]]) -> None:
         "num_videos": "videos",
         "num_segments": "rated segments",
         "num_rated": "rated (segment, class) pairs",
+        "frames_needed": "frames needed",
         "frames": "frames seen",
         "parameters": "parameters",
         "macs": "MACs a video",
@@ -93,13 +95,16 @@ def print_scores(scores: Sequence[Mapping[str, Any]]) -> None:
             "macs": "MACs a segment",
             "examples_per_second": "segments/s",
         }
+    are_apart = any("frames_needed" in network for network in scores)
+    if are_apart:
+        titles["frames"] = "frames classified"
     print(scores[0]["checkpoint"])
     print_table(
         ["metric", *(network["role"] for network in scores)],
         [
-            [title, *(format_number(network[name]) for network in scores)]
+            [title, *(_write(network, name) for network in scores)]
             for name, title in titles.items()
-            if name in scores[0]
+            if name in scores[0] or (name == "frames_needed" and are_apart)
         ],
     )
 
@@ -111,10 +116,19 @@ def print_comparison(scores: Mapping[str, Mapping[str, Any]]) -> None:
         for key, title in _COMPARED.items()
         if any(key in network for network in scores.values())
     }
+    if "frames_needed" in columns:
+        columns["frames"] = "frames classified"
     print_table(
         ["network", *columns.values()],
         [
-            [name, *(format_number(network.get(key)) for key in columns)]
+            [name, *(_write(network, key) for key in columns)]
             for name, network in scores.items()
         ],
     )
+
+
+def _write(network: Mapping[str, Any], name: str) -> str:
+    # Without its own number a network needs the frames that it sees.
+    if name not in network and name == "frames_needed":
+        name = "frames"
+    return format_number(network.get(name))

@@ -23,6 +23,7 @@ class EnsembleNetwork:
 
     Attributes:
       num_frames: The most frames of a video that a member sees.
+      frames_needed: The most frames of a video that must be there for one.
       num_parameters: Number of values in the weights of all members.
       macs: MACs of all members for one video of the most frames.
 
@@ -50,6 +51,7 @@ class EnsembleNetwork:
             input_shapes(schema, schema.max_frames, schema.num_features)
         )
         self.num_frames = max(network.num_frames for network in networks)
+        self.frames_needed = max(n.frames_needed for n in networks)
         self.num_parameters = sum(n.num_parameters for n in networks)
         self.macs = self._model.macs()
 

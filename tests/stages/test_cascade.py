@@ -41,6 +41,7 @@ def test_video_ends_at_the_first_stage_that_is_sure(network, reader):
     stages = [predict_all(network.at_budget(b), reader)[1] for b in budgets]
     thresholds = [float(np.quantile(s.max(axis=1), 0.6)) for s in stages[:-1]]
     run = CascadeNetwork(network, Cascade(BUDGETS, tuple(thresholds)))
+    assert run.frames_needed == 8
     _, found = predict_all(run, reader)
     ended = []
     batches = [batch["num_frames"] for batch in reader.read_once()]
@@ -69,6 +70,7 @@ def test_stages_of_a_student_of_means_see_means(network, reader):
     student = network.at_budget(means[-1])
     cascade = calibrate(student, reader, BUDGETS, 4.0)
     run = CascadeNetwork(student, cascade)
+    assert (run.frames_needed, run.num_frames) == (MAX_FRAMES, 8)
     _, found = predict_all(run, reader)
     ended = np.concatenate(run.stages)
     assert set(ended) == {0, 1, 2}

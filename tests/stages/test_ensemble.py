@@ -121,7 +121,7 @@ def test_costs_are_the_members_together(members, ensemble_file):
         strict=True,
     )
     assert frames == (40, 3, 40)
-    assert network.num_frames == 40
+    assert network.num_frames == network.frames_needed == 40
     assert network.num_parameters == sum(parameters)
     assert network.macs == network.raw_model().macs() == sum(costs)
     assert network.schema == read_data_schema(ensemble_file) == frame_schema()

@@ -24,8 +24,10 @@ from distill.deployment.artifacts import (
 from distill.deployment.converted_formats import write_litert
 from distill.deployment.export import Export, choose_network
 from distill.deployment.runtimes import load_runtime
+from distill.deployment.scoring import evaluate
 from distill.deployment.step_export import StepExport
 from distill.evaluation.evaluate import evaluate_network, predict_videos
+from distill.evaluation.metrics_files import print_scores
 from distill.models.frame_budget import FrameBudget
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.networks.loading import load_network
@@ -105,6 +107,38 @@ def test_the_card_describes_the_artifacts(exported, export, student_checkpoint):
         assert row["milliseconds_at_1"] > 0 < row["milliseconds_at_64"]
         line = rf"^\| {name} \|.*\| {row['bytes']:,} \|"
         assert re.search(line, (directory / "card.md").read_text(), re.M)
+
+
+def test_means_need_more_frames_than_they_are(
+    export, student_checkpoint, tmp_path, capsys
+):
+    means = FrameBudget("segment_means", num_frames=5)
+    network = export.network.at_budget(means)
+    export = dataclasses.replace(export, network=network)
+    folder = tmp_path / "means"
+    card = export_to(folder, export, ["onnx"], ["float32"])
+    assert card["network"]["frames"] == 5
+    assert card["network"]["frames_needed"] == stage_runs.MAX_FRAMES
+    line = "MACs a video of 5 frames classified (40 frames needed), 10 classes"
+    assert line in (folder / "card.md").read_text()
+    whole, by_means, artifact = (
+        evaluate(path, export.pattern, **fields)
+        for path, fields in (
+            (student_checkpoint, {}),
+            (student_checkpoint, {"frame_budget": means}),
+            (folder, {}),
+        )
+    )
+    assert "frames_needed" not in whole
+    assert by_means["frames_needed"] == artifact["frames_needed"] == 40
+    print_scores([whole, by_means])
+    printed = capsys.readouterr().out
+    rows = r"frames needed\W+10\W+40\W+frames classified\W+10\W+5\W"
+    assert re.search(rows, printed)
+    # The card of an export made before.
+    del card["network"]["frames_needed"]
+    (folder / "card.json").write_text(json.dumps(card))
+    assert "frames_needed" not in evaluate(folder, export.pattern)
 
 
 def test_saved_model_stores_the_weights_once(exported):
