@@ -34,7 +34,7 @@ class FrameBudget:
 
     selection: str = option(
         EVERY_N,
-        f"The student's frames: {', '.join(SELECTIONS)}.",
+        f"Frames: {', '.join(SELECTIONS)}. Those that the student sees.",
         choices=SELECTIONS,
         flag="frame_selection",
     )
@@ -43,16 +43,16 @@ class FrameBudget:
     )
     num_frames: int | None = option(
         None,
-        "Frames k, or means of frames, that the student sees of a video. A "
-        "video of fewer frames keeps all.",
+        "Frames k that the student sees, or means of frames. A video of fewer "
+        "frames keeps all.",
         minimum=1,
         flag="frame_budget",
     )
     random_offset: bool = option(
         False,
-        "Shift the frames by a random offset in training, for every_n and "
-        "uniform_k, or the borders of the parts, for segment_means. It is "
-        "drawn for each video anew.",
+        "Shift frames, or borders of means, at random in training. The shift "
+        "is drawn for each video anew, for every_n, uniform_k and "
+        "segment_means.",
     )
     fewest_frames: int | None = option(
         None,

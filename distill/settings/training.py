@@ -194,8 +194,8 @@ class TrainingSettings:
     )
     frame_dropout: float = option(
         0.0,
-        "Share of the frames of each training video that is left out, other "
-        "frames in every step; one stays. Budgets select from the others.",
+        "Share of the frames of a training video that is left out. Other "
+        "frames in every step; one stays. Budgets select from the rest.",
         minimum=0,
     )
     student_views: int = option(
