@@ -252,10 +252,11 @@ class Distiller(Trainer):
         """Returns terms to train on, outputs that teach, and predictions."""
         terms: Terms = {}
         predictions: Predictions = {}
-        taught = []
+        taught, seen = [], {}
         if self.teacher is not None:
-            seen = self._read(self.teacher.select(inputs), inputs)
-            outputs = _run(self.teacher, seen)
+            budget = self.teacher.settings.budget
+            seen[budget] = self._read(self.teacher.select(inputs), inputs)
+            outputs = _run(self.teacher, seen[budget])
             terms, _ = self._supervised_terms(
                 "teacher", outputs, labels, weights
             )
@@ -264,14 +265,12 @@ class Distiller(Trainer):
         frozen = self.frozen_teachers
         if self.distillation.teacher_ema:
             frozen = (self.emas["teacher"].average,)
+        for each in frozen:
+            if each.budget not in seen:
+                seen[each.budget] = self._read(each.see(inputs), inputs)
         if frozen:
-            shared = {
-                each.budget: self._read(each.see(inputs), inputs)
-                for each in frozen
-            }
             taught = [
-                _run(each, shared[each.budget], training=False)
-                for each in frozen
+                _run(each, seen[each.budget], training=False) for each in frozen
             ]
         return terms, _map_outputs(tf.stop_gradient, taught), predictions
 

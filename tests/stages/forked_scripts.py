@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unittest.mock
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from multiprocessing import forkserver
 from pathlib import Path
@@ -46,8 +46,8 @@ def run_in_fork(
     Raises:
       TimeoutExpired: It took longer.
     """
-    with tempfile.TemporaryDirectory() as directory:
-        files = [Path(directory, name) for name in ("out", "err")]
+
+    def run(files):
         process = _start_server().Process(
             target=_run, args=(words, folder, dict(environment), files)
         )
@@ -57,8 +57,9 @@ def run_in_fork(
             process.kill()
             process.join()
             raise subprocess.TimeoutExpired(words, most_seconds)
-        output = [file.read_text(encoding="utf-8") for file in files]
-    return subprocess.CompletedProcess(words, process.exitcode, *output)
+        return process.exitcode
+
+    return _complete(words, run)
 
 
 @functools.cache
@@ -107,15 +108,26 @@ def run_without_tensorflow(
       TimeoutExpired: It took longer.
     """
     server = _start_light_server()
-    with tempfile.TemporaryDirectory() as directory:
-        files = [Path(directory, name) for name in ("out", "err")]
+
+    def run(files):
         request = words, str(folder), dict(environment), list(map(str, files))
         print(json.dumps(request), file=server.stdin, flush=True)
         if not select.select([server.stdout], [], [], most_seconds)[0]:
             _start_light_server.cache_clear()
             server.kill()
             raise subprocess.TimeoutExpired(words, most_seconds)
-        status = int(server.stdout.readline())
+        return int(server.stdout.readline())
+
+    return _complete(words, run)
+
+
+def _complete(
+    words: Sequence[str], run: Callable[[Sequence[Path]], int]
+) -> subprocess.CompletedProcess:
+    """Returns a command's end; `run` gets the files of its two outputs."""
+    with tempfile.TemporaryDirectory() as directory:
+        files = [Path(directory, name) for name in ("out", "err")]
+        status = run(files)
         output = [file.read_text(encoding="utf-8") for file in files]
     return subprocess.CompletedProcess(words, status, *output)
 
