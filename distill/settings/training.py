@@ -195,7 +195,8 @@ class TrainingSettings:
     frame_dropout: float = option(
         0.0,
         "Share of the frames of a training video that is left out. Other "
-        "frames in every step; one stays. Budgets select from the rest.",
+        "frames in every step and network; one stays. Budgets select from the "
+        "rest. Frozen teachers and --teacher_ema see all.",
         minimum=0,
     )
     student_views: int = option(

@@ -151,7 +151,8 @@ class Distiller(Trainer):
 
         Returns:
           These entries; with mixup `mixing_weights` `[batch]`, and with frame
-          dropout `frame_draws` `[batch, frames]`.
+          dropout `frame_draws` `[batch, frames of all copies]`: a copy for
+          each of the student's views, the last for the teacher.
         """
         kept = video_inputs(batch)
         for name in ("labels", "label_weights"):
@@ -165,8 +166,8 @@ class Distiller(Trainer):
                 size, self.training.mixup, seed
             )
         if self.training.frame_dropout:
-            num_frames = batch["frames"].shape[1]
-            kept["frame_draws"] = draw_frames(size, num_frames, seed)
+            num_draws = self._num_copies * batch["frames"].shape[1]
+            kept["frame_draws"] = draw_frames(size, num_draws, seed)
         return kept
 
     def finish_step(self) -> None:
@@ -218,14 +219,14 @@ class Distiller(Trainer):
         if label_weights is not None:
             rated = tf.cast(label_weights, tf.float32)
             weights = rated if weights is None else weights * rated
-        if "frame_draws" in inputs:
-            share = self.training.frame_dropout
-            inputs = drop_frames(inputs, inputs["frame_draws"], share)
+        *views, teacher_videos = self._thin(inputs)
         mixing_weights = inputs.get("mixing_weights")
         if mixing_weights is not None:
             labels = mix(labels, mixing_weights)
-        terms, taught, predictions = self._run_teachers(inputs, labels, weights)
-        student = _run(self.student, self._student_inputs(inputs))
+        terms, taught, predictions = self._run_teachers(
+            inputs, teacher_videos, labels, weights
+        )
+        student = _run(self.student, self._student_inputs(views))
         repeat = [self.training.student_views, 1]
         student_terms, label_loss = self._supervised_terms(
             "student",
@@ -246,22 +247,44 @@ class Distiller(Trainer):
         first_view = student["predictions"][: tf.shape(labels)[0]]
         return terms, predictions | {"student": first_view}
 
+    @property
+    def _num_copies(self) -> int:
+        """The number of times that a step reads a video: views and teacher."""
+        return self.training.student_views + 1
+
+    def _thin(self, inputs: Batch) -> list[Batch]:
+        """Returns the batch for each view and the teacher, frames left out."""
+        if "frame_draws" not in inputs:
+            return [inputs] * self._num_copies
+        share = self.training.frame_dropout
+        draws = tf.split(inputs["frame_draws"], self._num_copies, 1)
+        return [drop_frames(inputs, own, share) for own in draws]
+
     def _run_teachers(
-        self, inputs: Batch, labels: tf.Tensor, weights: tf.Tensor | None
+        self,
+        inputs: Batch,
+        thinned: Batch,
+        labels: tf.Tensor,
+        weights: tf.Tensor | None,
     ) -> tuple[Terms, list[Outputs], Predictions]:
-        """Returns terms to train on, outputs that teach, and predictions."""
+        """Returns terms to train on, outputs that teach, and predictions.
+
+        The teacher that trains reads the thinned videos; frozen teachers and
+        its moving average read all frames.
+        """
         terms: Terms = {}
         predictions: Predictions = {}
         taught, seen = [], {}
         if self.teacher is not None:
-            budget = self.teacher.settings.budget
-            seen[budget] = self._read(self.teacher.select(inputs), inputs)
-            outputs = _run(self.teacher, seen[budget])
+            read = self._read(self.teacher.select(thinned), inputs)
+            outputs = _run(self.teacher, read)
             terms, _ = self._supervised_terms(
                 "teacher", outputs, labels, weights
             )
             predictions["teacher"] = outputs["predictions"]
             taught = [outputs]
+            if thinned is inputs:
+                seen[self.teacher.settings.budget] = read
         frozen = self.frozen_teachers
         if self.distillation.teacher_ema:
             frozen = (self.emas["teacher"].average,)
@@ -280,17 +303,17 @@ class Distiller(Trainer):
         weights = batch.get("mixing_weights")
         return read if weights is None else mix_videos(read, weights)
 
-    def _student_inputs(self, inputs: Batch) -> Batch:
+    def _student_inputs(self, views: list[Batch]) -> Batch:
         """Returns the student's inputs, all views along the batch axis."""
         if not self.selects_frames:
+            (inputs,) = views
             return self._read(inputs, inputs)
-        views = self.training.student_views
-        draws = [None] * views
-        if "draws" in inputs:
-            draws = tf.split(inputs["draws"], views, 1)
+        draws: list[tf.Tensor | None] = [None] * len(views)
+        if "draws" in views[0]:
+            draws = tf.split(views[0]["draws"], len(views), 1)
         seen = [
-            self._read(self.student.select(inputs | {"draws": own}), inputs)
-            for own in draws
+            self._read(self.student.select(view | {"draws": own}), view)
+            for view, own in zip(views, draws, strict=True)
         ]
         return {
             key: tf.concat([view[key] for view in seen], axis=0)

@@ -12,12 +12,12 @@ from distill.models.frame_selection import take_frames
 
 
 def draw_frames(
-    num_videos: int, num_frames: int, seed: tuple[int, int]
+    num_videos: int, num_draws: int, seed: tuple[int, int]
 ) -> tf.Tensor:
-    """Returns a draw a frame, `[videos, frames]` in [0, 1), by a seed alone."""
+    """Returns draws `[videos, draws]` in [0, 1) that follow from a seed."""
     # The seed itself draws the weights of mixup.
     seeds = tf.random.fold_in(tf.constant(seed, tf.int32), 1)
-    return tf.random.stateless_uniform([num_videos, num_frames], seeds)
+    return tf.random.stateless_uniform([num_videos, num_draws], seeds)
 
 
 def drop_frames(

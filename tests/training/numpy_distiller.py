@@ -60,12 +60,6 @@ def is_sum(distiller):
 def prepare_videos(distiller, prepared):
     """Returns normalised videos, mixed labels and weights, float64."""
     videos = numpy_inputs(prepared, 1)
-    if "frame_draws" in prepared:
-        videos = drop_frames(
-            videos,
-            prepared["frame_draws"].numpy(),
-            distiller.training.frame_dropout,
-        )
     labels = prepared["labels"].numpy().astype(float)
     weights = np.ones_like(labels)
     if "label_weights" in prepared:
@@ -76,9 +70,20 @@ def prepare_videos(distiller, prepared):
         videos["own"] = prepared["mixing_weights"].numpy().astype(float)
         labels = mix(labels, videos["own"])
     videos |= {"labels": labels, "weights": weights}
-    if "draws" in prepared:
-        videos["draws"] = prepared["draws"].numpy()
+    for name in ("draws", "frame_draws"):
+        if name in prepared:
+            videos[name] = prepared[name].numpy()
     return videos
+
+
+def thin(distiller, videos):
+    """Returns the videos of each view and, last, those of the teacher."""
+    copies = distiller.training.student_views + 1
+    if "frame_draws" not in videos:
+        return [videos] * copies
+    share = distiller.training.frame_dropout
+    draws = np.split(videos["frame_draws"], copies, axis=1)
+    return [videos | drop_frames(videos, own, share) for own in draws]
 
 
 def drop_frames(videos, draws, share):
@@ -138,25 +143,29 @@ def run(network, frames, num_frames):
     return {key: np.asarray(value, float) for key, value in outputs.items()}
 
 
-def run_student(distiller, videos):
+def run_student(distiller, copies):
     """Returns the student's outputs of each view."""
-    student, views = distiller.student, distiller.training.student_views
+    student, views = distiller.student, len(copies)
     drops = distiller.training.frame_dropout > 0
     if not (distiller.terms or views > 1 or drops):
         # A reader has selected the frames.
-        return [run(student, *see(videos, ALL_FRAMES, None))]
+        return [run(student, *see(copies[0], ALL_FRAMES, None))]
     draws = [None] * views
-    if "draws" in videos:
-        draws = np.split(videos["draws"], views, axis=1)
+    if "draws" in copies[0]:
+        draws = np.split(copies[0]["draws"], views, axis=1)
     budget = student.settings.budget
-    return [run(student, *see(videos, budget, own)) for own in draws]
+    return [
+        run(student, *see(videos, budget, own))
+        for videos, own in zip(copies, draws, strict=True)
+    ]
 
 
 def piece_terms(distiller, videos, progress):
     """Returns the terms and predictions of one micro-batch."""
     settings = distiller.distillation
     terms, predictions, label_losses = {}, {}, {}
-    views = run_student(distiller, videos)
+    *copies, thinned = thin(distiller, videos)
+    views = run_student(distiller, copies)
     student = {k: np.concatenate([v[k] for v in views]) for k in views[0]}
     outputs = {"student": student}
     predictions["student"] = views[0]["predictions"]
@@ -166,12 +175,12 @@ def piece_terms(distiller, videos, progress):
     ]
     if distiller.teacher is not None:
         budget = distiller.teacher.settings.budget
-        selected = see(videos, budget, None)
-        outputs["teacher"] = run(distiller.teacher, *selected)
+        outputs["teacher"] = run(distiller.teacher, *see(thinned, budget, None))
         predictions["teacher"] = outputs["teacher"]["predictions"]
         teachers = [outputs["teacher"]]
         if settings.teacher_ema:
-            teachers = [run(distiller.emas["teacher"].average, *selected)]
+            average = distiller.emas["teacher"].average
+            teachers = [run(average, *see(videos, budget, None))]
     for role, said in outputs.items():
         repeats = len(said["predictions"]) // len(videos["labels"])
         function = NUMPY_LABEL_LOSSES[distiller.training.label_loss]
