@@ -147,11 +147,14 @@ def _check_held(
     if schema.segment_labels:
         yield f"it holds the frames {held} alone; segments need all"
     if held != budget.name or not budget.is_fixed:
-        wanted = "all" if budget.keeps_all else budget.name
+        wanted, why = budget.name, ""
+        if budget.keeps_all:
+            wanted = "all"
+            why = "; teachers, --frame_dropout and --student_views read all"
         drawn = "" if budget.is_fixed else ", drawn from whole videos,"
         yield (
             f"it holds the frames {held} alone; wanted are {wanted}{drawn} "
-            "(--frame_selection, --frame_budget, --every_n)"
+            f"(--frame_selection, --frame_budget, --every_n{why})"
         )
 
 

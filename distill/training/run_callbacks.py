@@ -9,6 +9,7 @@ import keras
 _NOT_LOGGED = {
     "examples_per_second",
     "frames",
+    "frames_needed",
     "macs",
     "num_segments",
     "num_videos",

@@ -294,7 +294,9 @@ def test_an_error_of_the_command_is_one_line(writer, files, tmp_path):
         (spoiled.narrow_frame, "frame 2 of feature 'audio' has 1 bytes"),
         (
             spoiled.append("frame_budget", "bytes_list", b"first_k=1"),
-            "it holds the frames first_k=1 alone; wanted are all",
+            "it holds the frames first_k=1 alone; wanted are all "
+            "(--frame_selection, --frame_budget, --every_n; teachers, "
+            "--frame_dropout and --student_views read all)",
         ),
     ],
 )
