@@ -2,26 +2,41 @@
 
 from distill.study.rows import row
 
-LABELS = {"regime": "labels"}
 # Rows that only place the others have one seed. Those that carry the claims
 # of docs/study.md are highlighted.
 ONE_SEED = {"seeds": [0]}
+LABELS = {"regime": "labels"}
+# The best of labels alone. Beside random offsets frame dropout brings nothing.
+BEST_OFFSETS = LABELS | {"num_epochs": 14, "random_offset": True}
+BEST_MEANS = LABELS | {
+    "num_epochs": 14,
+    "frame_dropout": 0.5,
+    "frame_selection": "segment_means",
+}
 # The published regimes; weights are shares of the label loss.
 PUBLISHED = {
     "normalize_terms": True,
     "representation_loss_weight": 0.5,
     "prediction_loss_weight": 0.5,
 }
+# Teacher and student together, at their best.
+JOINT = {
+    "regime": "parallel",
+    "flagfile": "configs/loss_soft_labels.cfg",
+    "num_epochs": 24,
+}
+MEANS = {"frame_selection": "segment_means"}
 SERIAL = {"regime": "serial", "num_teachers": 1}
-# Soft labels alone, without the label loss.
+# Soft labels of trained teachers, without the label loss.
 SOFT_LABELS = {
-    "random_offset": True,
+    "regime": "serial",
     "prediction_loss": "cross_entropy",
     "student_label_loss_weight": 0,
     "representation_loss_weight": 0,
 }
+FROM_FIRST = SOFT_LABELS | {"start_from_teacher": True}
 # Another loss in the place of the soft labels, beside the label loss.
-OTHER_LOSS = {
+OTHER_LOSS = SERIAL | {
     "budgets": [2],
     "start_from_teacher": True,
     "random_offset": True,
@@ -37,9 +52,36 @@ ROWS = [
     row("Uniform-k, no teacher", **LABELS, highlight=True),
     row(
         "Uniform-k with random offsets, no teacher",
-        **LABELS,
+        **BEST_OFFSETS,
+        highlight=True,
+    ),
+    row("Segment means, no teacher", **BEST_MEANS, highlight=True),
+    row(
+        "Uniform-k, joint",
+        baseline_row="Uniform-k with random offsets, no teacher",
+        **JOINT,
         highlight=True,
         random_offset=True,
+    ),
+    row(
+        "Segment means, joint",
+        baseline_row="Segment means, no teacher",
+        **JOINT,
+        **MEANS,
+        highlight=True,
+    ),
+    row(
+        "Uniform-k, joint, rep + pred + CE",
+        regime="parallel",
+        **PUBLISHED,
+        **ONE_SEED,
+    ),
+    row(
+        "Segment means, joint, rep + pred + CE",
+        regime="parallel",
+        **PUBLISHED,
+        **MEANS,
+        **ONE_SEED,
     ),
     row("Random-k", **LABELS, frame_selection="random_k", **ONE_SEED),
     *(
@@ -51,9 +93,6 @@ ROWS = [
             **ONE_SEED,
         )
         for name in ("First-k", "Middle-k", "Last-k", "First-Middle-Last-k")
-    ),
-    row(
-        "Parallel, rep + pred + CE", regime="parallel", **PUBLISHED, **ONE_SEED
     ),
     row(
         "Serial, pred",
@@ -71,25 +110,22 @@ ROWS = [
         then={"num_epochs": 4, "base_learning_rate": 0.0003},
         **ONE_SEED,
     ),
-    row("Soft labels", **SERIAL, **SOFT_LABELS, **ONE_SEED),
     row(
-        "Soft labels, from the teacher's weights",
-        **SERIAL,
-        **SOFT_LABELS,
-        start_from_teacher=True,
+        "Soft labels of four teachers, from the first's weights",
+        **FROM_FIRST,
+        random_offset=True,
         **ONE_SEED,
     ),
     row(
-        "Soft labels of four teachers, from the first's weights",
-        highlight=True,
-        regime="serial",
-        **SOFT_LABELS,
-        start_from_teacher=True,
+        "Segment means, soft labels of four teachers, from the first's weights",
+        **FROM_FIRST,
+        **MEANS,
+        frame_dropout=0.5,
+        **ONE_SEED,
     ),
     *(
         row(
             f"From the teacher's weights, {loss}",
-            **SERIAL,
             **OTHER_LOSS,
             prediction_loss=loss,
             **ONE_SEED,
@@ -98,7 +134,6 @@ ROWS = [
     ),
     row(
         "From the teacher's weights, relational",
-        **SERIAL,
         **OTHER_LOSS,
         prediction_loss_weight=0,
         relational_loss_weight=1,
@@ -108,9 +143,8 @@ ROWS = [
     row(
         "One student for every budget",
         highlight=True,
-        regime="serial",
-        **SOFT_LABELS,
-        start_from_teacher=True,
+        **FROM_FIRST,
+        random_offset=True,
         frame_budget=10,
         fewest_frames=1,
         num_epochs=12,
@@ -118,23 +152,19 @@ ROWS = [
     ),
     row(
         "Uniform-k, no teacher, 10 % of the clips",
-        highlight=True,
         **LABELS,
         **FEW_CLIPS,
         num_epochs=30,
-        learning_rate_decay_examples=6600,
         **ONE_SEED,
     ),
     row(
         "Soft labels of four teachers, 10 % of the clips",
-        highlight=True,
         baseline_row="Uniform-k, no teacher, 10 % of the clips",
-        regime="serial",
         **SOFT_LABELS,
         **FEW_CLIPS,
+        random_offset=True,
         mixup=1,
         num_epochs=40,
-        learning_rate_decay_examples=8800,
         **ONE_SEED,
     ),
 ]

@@ -1,0 +1,55 @@
+"""The rows of configs/study_joint.cfg."""
+
+from distill.study.rows import row
+
+MEANS = {"frame_selection": "segment_means"}
+LABELS = MEANS | {"regime": "labels"}
+PUBLISHED = MEANS | {
+    "regime": "parallel",
+    "normalize_terms": True,
+    "representation_loss_weight": 0.5,
+    "prediction_loss_weight": 0.5,
+}
+JOINT = MEANS | {
+    "regime": "parallel",
+    "flagfile": "configs/loss_soft_labels.cfg",
+    "num_epochs": 24,
+}
+
+ROWS = [
+    row("Labels", **LABELS),
+    *(
+        row(
+            f"Labels, frame dropout, {epochs} epochs",
+            **LABELS,
+            frame_dropout=0.5,
+            num_epochs=epochs,
+        )
+        for epochs in (14, 24)
+    ),
+    row("Joint, rep + pred + CE", **PUBLISHED),
+    row("Joint, rep + pred + CE, 24 epochs", **PUBLISHED, num_epochs=24),
+    row("Joint, soft labels", **JOINT, highlight=True),
+    # Each of the others differs from that in one setting.
+    *(
+        row(f"Joint, soft labels, {name}", **JOINT | changed)
+        for name, changed in {
+            "14 epochs": {"num_epochs": 14},
+            "no frame dropout": {"frame_dropout": 0},
+            "the teacher as it trains": {"teacher_ema": False},
+            "labels to the end": {"final_label_factor": 1},
+            "constant weights": {
+                "prediction_loss_weight": 1,
+                "final_distillation_factor": 1,
+                "final_label_factor": 1,
+            },
+            "KL": {"prediction_loss": "kl"},
+            "representation loss": {"representation_loss_weight": 0.001},
+            "staircase": {
+                "learning_rate_schedule": "staircase",
+                "learning_rate_decay": 0.8,
+                "learning_rate_decay_examples": 36000,
+            },
+        }.items()
+    ),
+]
