@@ -24,7 +24,7 @@ PUBLISHED = {
 JOINT = {
     "regime": "parallel",
     "flagfile": "configs/loss_soft_labels.cfg",
-    "num_epochs": 24,
+    "num_epochs": 18,
 }
 MEANS = {"frame_selection": "segment_means"}
 SERIAL = {"regime": "serial", "num_teachers": 1}
