@@ -49,7 +49,7 @@ OTHER_LOSS = SERIAL | {
 FEW_CLIPS = {"train_share": 0.1, "ema_half_life": 100}
 
 ROWS = [
-    row("Uniform-k, no teacher", **LABELS, highlight=True),
+    row("Uniform-k, no teacher", **LABELS),
     row(
         "Uniform-k with random offsets, no teacher",
         **BEST_OFFSETS,
@@ -69,6 +69,20 @@ ROWS = [
         **JOINT,
         **MEANS,
         highlight=True,
+    ),
+    # They start from the first teacher's weights.
+    row(
+        "Uniform-k, soft labels of four teachers",
+        **FROM_FIRST,
+        random_offset=True,
+    ),
+    row(
+        "Segment means, soft labels of four teachers",
+        **FROM_FIRST,
+        **MEANS,
+        highlight=True,
+        frame_dropout=0.5,
+        num_epochs=14,
     ),
     row(
         "Uniform-k, joint, rep + pred + CE",
@@ -108,19 +122,6 @@ ROWS = [
         regime="mimic",
         representation_loss_weight=1,
         then={"num_epochs": 4, "base_learning_rate": 0.0003},
-        **ONE_RUN,
-    ),
-    row(
-        "Soft labels of four teachers, from the first's weights",
-        **FROM_FIRST,
-        random_offset=True,
-        **ONE_RUN,
-    ),
-    row(
-        "Segment means, soft labels of four teachers, from the first's weights",
-        **FROM_FIRST,
-        **MEANS,
-        frame_dropout=0.5,
         **ONE_RUN,
     ),
     *(
