@@ -28,14 +28,18 @@ JOINT = {
 }
 MEANS = {"frame_selection": "segment_means"}
 SERIAL = {"regime": "serial", "num_teachers": 1}
-# Soft labels of trained teachers, without the label loss.
-SOFT_LABELS = {
-    "regime": "serial",
+# Soft labels of a trained teacher, without the label loss.
+SOFT_LABELS = SERIAL | {
     "prediction_loss": "cross_entropy",
     "student_label_loss_weight": 0,
     "representation_loss_weight": 0,
 }
-FROM_FIRST = SOFT_LABELS | {"start_from_teacher": True}
+FROM_TEACHER = SOFT_LABELS | {"start_from_teacher": True}
+SOFT_MEANS = FROM_TEACHER | {
+    "frame_selection": "segment_means",
+    "frame_dropout": 0.5,
+    "num_epochs": 14,
+}
 # Another loss in the place of the soft labels, beside the label loss.
 OTHER_LOSS = SERIAL | {
     "start_from_teacher": True,
@@ -70,19 +74,17 @@ ROWS = [
         **MEANS,
         highlight=True,
     ),
-    # They start from the first teacher's weights.
+    # Those that learn from soft labels start from the teacher's weights.
     row(
-        "Uniform-k, soft labels of four teachers",
-        **FROM_FIRST,
+        "Uniform-k, soft labels",
+        **FROM_TEACHER,
         random_offset=True,
     ),
+    row("Segment means, soft labels", **SOFT_MEANS, highlight=True),
     row(
-        "Segment means, soft labels of four teachers",
-        **FROM_FIRST,
-        **MEANS,
-        highlight=True,
-        frame_dropout=0.5,
-        num_epochs=14,
+        "Segment means, soft labels of three teachers",
+        **SOFT_MEANS | {"num_teachers": 3},
+        **ONE_RUN,
     ),
     row(
         "Uniform-k, joint, rep + pred + CE",
@@ -144,7 +146,7 @@ ROWS = [
     row(
         "One student for every budget",
         highlight=True,
-        **FROM_FIRST,
+        **FROM_TEACHER,
         random_offset=True,
         frame_budget=10,
         fewest_frames=1,
@@ -153,7 +155,7 @@ ROWS = [
     ),
     row(
         "Segment means, one student for every budget",
-        **FROM_FIRST,
+        **FROM_TEACHER,
         **MEANS,
         frame_dropout=0.5,
         frame_budget=10,
@@ -169,7 +171,7 @@ ROWS = [
         **ONE_SEED,
     ),
     row(
-        "Soft labels of four teachers, 10 % of the clips",
+        "Soft labels, 10 % of the clips",
         baseline_row="Uniform-k, no teacher, 10 % of the clips",
         **SOFT_LABELS,
         **FEW_CLIPS,
