@@ -7,13 +7,10 @@ from distill.study.rows import row
 ONE_SEED = {"seeds": [0]}
 ONE_RUN = ONE_SEED | {"budgets": [2]}
 LABELS = {"regime": "labels"}
+MEANS = {"frame_selection": "segment_means"}
 # The best of labels alone. Beside random offsets frame dropout brings nothing.
 BEST_OFFSETS = LABELS | {"num_epochs": 14, "random_offset": True}
-BEST_MEANS = LABELS | {
-    "num_epochs": 14,
-    "frame_dropout": 0.5,
-    "frame_selection": "segment_means",
-}
+BEST_MEANS = LABELS | MEANS | {"num_epochs": 14, "frame_dropout": 0.5}
 # The published regimes; weights are shares of the label loss.
 PUBLISHED = {
     "normalize_terms": True,
@@ -26,7 +23,6 @@ JOINT = {
     "flagfile": "configs/loss_soft_labels.cfg",
     "num_epochs": 18,
 }
-MEANS = {"frame_selection": "segment_means"}
 SERIAL = {"regime": "serial", "num_teachers": 1}
 # Soft labels of a trained teacher, without the label loss.
 SOFT_LABELS = SERIAL | {
@@ -35,11 +31,7 @@ SOFT_LABELS = SERIAL | {
     "representation_loss_weight": 0,
 }
 FROM_TEACHER = SOFT_LABELS | {"start_from_teacher": True}
-SOFT_MEANS = FROM_TEACHER | {
-    "frame_selection": "segment_means",
-    "frame_dropout": 0.5,
-    "num_epochs": 14,
-}
+SOFT_MEANS = FROM_TEACHER | MEANS | {"num_epochs": 14, "frame_dropout": 0.5}
 # Another loss in the place of the soft labels, beside the label loss.
 OTHER_LOSS = SERIAL | {
     "start_from_teacher": True,

@@ -30,7 +30,7 @@ ROWS = [
     row("Joint, rep + pred + CE", **PUBLISHED),
     row("Joint, rep + pred + CE, 18 epochs", **PUBLISHED, num_epochs=18),
     row("Joint, soft labels", **JOINT, highlight=True),
-    # Each of the others differs from that in one setting.
+    # The others differ from that in what their names say.
     *(
         row(f"Joint, soft labels, {name}", **JOINT | changed)
         for name, changed in {
