@@ -81,10 +81,10 @@ class Estimate:
             for teacher in study.teachers
         }
         self._times: dict[str, dict[int, StageTime]] = {}
-        # Seconds of finished units, over their estimate or number of steps.
-        self._factors = collections.defaultdict[tuple[Kind, ...], list[float]](
-            list
-        )
+        # Finished units and their seconds.
+        self._finished = collections.defaultdict[
+            tuple[Kind, ...], list[tuple[Unit, float]]
+        ](list)
         for unit in (*study.teachers, *study.units):
             result = read_result(unit)
             if result is None:
@@ -97,8 +97,7 @@ class Estimate:
         if result["seconds"]:
             # Results of earlier versions have no time of the scoring.
             seconds = result["seconds"] + result.get("evaluation_seconds", 0)
-            factor = seconds / self._weight(unit)
-            self._factors[self._kinds(unit)].append(factor)
+            self._finished[self._kinds(unit)].append((unit, seconds))
         self.todo = [other for other in self.todo if other is not unit]
 
     def measure(self, timer: Timer, caught: Sized = ()) -> int:
@@ -113,7 +112,7 @@ class Estimate:
         """
         stages: dict[str, dict[int, tuple[RunSettings, str]]] = {}
         for unit in self.todo:
-            if self._kinds(unit) in self._factors:
+            if self._kinds(unit) in self._finished:
                 continue
             for stage, kind in zip(unit.stages, self._kinds(unit), strict=True):
                 by_frames = stages.setdefault(kind.form, {})
@@ -130,8 +129,10 @@ class Estimate:
 
     def seconds(self, unit: Unit) -> float:
         """Returns the estimated seconds of a unit."""
-        factors = self._factors.get(self._kinds(unit), [1.0])
-        return self._weight(unit) * statistics.median(factors)
+        # Weights are in seconds once a form is timed, before that in steps.
+        finished = self._finished.get(self._kinds(unit), ())
+        factors = [taken / self._weight(done) for done, taken in finished]
+        return self._weight(unit) * statistics.median(factors or [1.0])
 
     def seconds_left(self) -> float:
         """Returns the estimated seconds of all units that are not done."""
@@ -144,7 +145,7 @@ class Estimate:
             units[self._kinds(unit)].append(unit)
         for kinds, group in units.items():
             parts = None
-            if kinds not in self._factors:
+            if kinds not in self._finished:
                 each = zip(*map(self._parts, group), strict=True)
                 parts = Parts(*map(sum, each))
             yield KindEstimate(

@@ -1,5 +1,7 @@
 """The estimate of a study's time against sums by hand, with a fake timer."""
 
+import dataclasses
+
 import pytest
 import tensorflow as tf
 
@@ -138,6 +140,16 @@ def test_kinds_that_are_done_are_not_timed(make_unit):
     assert estimate.seconds_left() == pytest.approx(90)
     (kind,) = estimate.by_kind()
     assert kind.parts is None
+
+
+def test_a_kind_that_is_done_may_be_timed_as_a_stage(make_unit):
+    teacher, done, left = make_unit(10), make_unit(2), make_unit(2, 1)
+    two_stages = make_unit(2, 2)
+    two_stages = dataclasses.replace(two_stages, stages=two_stages.stages * 2)
+    estimate = Estimate(make_study(teacher, done, left, two_stages))
+    estimate.finish(done, {"seconds": 30.0})
+    estimate.measure(FakeTimer(TIMES | {2: TIME_AT_2}))
+    assert estimate.seconds(left) == pytest.approx(30)
 
 
 def test_a_signal_ends_the_timing(make_unit):
