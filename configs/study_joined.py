@@ -2,45 +2,54 @@
 
 from distill.study.rows import row
 
-# Rows that only place the others have one seed.
+# Rows that only place the others train once.
 ONE_SEED = {"seeds": [0]}
 MEANS = {"frame_selection": "segment_means"}
-# Teacher and student together, at their best.
-JOINT = {
-    "regime": "parallel",
-    "flagfile": "configs/loss_soft_labels.cfg",
-    "num_epochs": 10,
+LABELS = {"regime": "labels"}
+# Soft labels of the teacher, from its weights, without the label loss.
+SOFT_LABELS = {
+    "regime": "serial",
+    "start_from_teacher": True,
+    "prediction_loss": "cross_entropy",
+    "student_label_loss_weight": 0,
+    "representation_loss_weight": 0,
 }
 
 ROWS = [
-    row("Uniform-k, no teacher", regime="labels"),
+    row("Uniform-k, no teacher", **LABELS),
     row(
         "Uniform-k with random offsets, no teacher",
-        regime="labels",
+        **LABELS,
         random_offset=True,
         **ONE_SEED,
     ),
     row(
-        "Segment means, no teacher", regime="labels", frame_dropout=0.5, **MEANS
-    ),
-    row("Uniform-k, joint", **JOINT, random_offset=True, **ONE_SEED),
-    row("Segment means, joint", **JOINT, **MEANS),
-    row(
-        "Serial, rep + pred + CE",
-        regime="serial",
-        normalize_terms=True,
-        representation_loss_weight=0.5,
-        prediction_loss_weight=0.5,
+        "Uniform-k, soft labels",
+        **SOFT_LABELS,
+        random_offset=True,
         **ONE_SEED,
     ),
     row(
-        "Soft labels, from the teacher's weights",
-        regime="serial",
-        start_from_teacher=True,
-        random_offset=True,
-        prediction_loss="cross_entropy",
-        student_label_loss_weight=0,
-        representation_loss_weight=0,
+        "Segment means, no teacher",
+        **LABELS,
+        **MEANS,
+        frame_dropout=0.5,
+    ),
+    row(
+        "Segment means, soft labels",
+        **SOFT_LABELS,
+        **MEANS,
+        frame_dropout=0.5,
+    ),
+    # A joint step takes as long as one of the teacher.
+    row(
+        "Segment means, joint",
+        baseline_row="Segment means, no teacher",
+        regime="parallel",
+        flagfile="configs/loss_soft_labels.cfg",
+        **MEANS,
+        num_epochs=10,
+        budgets=[3],
         **ONE_SEED,
     ),
 ]
