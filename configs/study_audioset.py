@@ -76,7 +76,8 @@ ROWS = [
     row(
         "Segment means, soft labels of three teachers",
         **SOFT_MEANS | {"num_teachers": 3},
-        **ONE_RUN,
+        **ONE_SEED,
+        highlight=True,
     ),
     row(
         "Uniform-k, joint, rep + pred + CE",
@@ -137,7 +138,6 @@ ROWS = [
     # One student for all budgets, also as a cascade.
     row(
         "One student for every budget",
-        highlight=True,
         **FROM_TEACHER,
         random_offset=True,
         frame_budget=10,
