@@ -17,10 +17,9 @@ JOINT = MEANS | {
 }
 
 ROWS = [
-    row("Labels", **LABELS),
     *(
         row(
-            f"Labels, frame dropout, {epochs} epochs",
+            f"Labels, {epochs} epochs",
             **LABELS,
             frame_dropout=0.5,
             num_epochs=epochs,
@@ -34,23 +33,12 @@ ROWS = [
     *(
         row(f"Joint, soft labels, {name}", **JOINT | changed)
         for name, changed in {
-            "14 epochs": {"num_epochs": 14},
-            "24 epochs": {"num_epochs": 24},
             "no frame dropout": {"frame_dropout": 0},
             "the teacher as it trains": {"teacher_ema": False},
             "labels to the end": {"final_label_factor": 1},
-            "constant weights": {
-                "final_distillation_factor": 1,
-                "final_label_factor": 1,
-            },
             "no gate of the probabilities": {"moe_prob_gating": False},
             "KL": {"prediction_loss": "kl"},
             "representation loss": {"representation_loss_weight": 0.001},
-            "staircase": {
-                "learning_rate_schedule": "staircase",
-                "learning_rate_decay": 0.8,
-                "learning_rate_decay_examples": 36000,
-            },
         }.items()
     ),
 ]
