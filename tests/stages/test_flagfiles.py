@@ -61,8 +61,7 @@ def test_rows_of_a_study_are_found_from_any_directory(tmp_path):
     found = run_from(
         tmp_path, "study", "--flagfile=study_joined_hlstm.cfg", *flags
     )
-    rows = "configs/study_joined.py, row 'Uniform-k, no teacher' at 99 frames"
-    assert f"ERROR: {rows}: " in found
+    assert "ERROR: configs/study_joined.py, row '" in found
 
 
 def test_configs_are_listed_and_printed():
