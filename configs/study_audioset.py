@@ -2,8 +2,8 @@
 
 from distill.study.rows import row
 
-# Rows that only place the others train once, at two frames. Those that
-# carry the claims of docs/study.md are highlighted.
+# Rows that carry a claim of docs/study.md have three seeds. The others have
+# one seed, most of them at k = 2 alone. Plots show highlighted rows in colour.
 ONE_SEED = {"seeds": [0]}
 ONE_RUN = ONE_SEED | {"budgets": [2]}
 LABELS = {"regime": "labels"}

@@ -57,11 +57,14 @@ def test_file_of_the_user_wins_over_the_config_of_its_name(tmp_path):
 
 def test_rows_of_a_study_are_found_from_any_directory(tmp_path):
     """The error about a row shows that the file was read."""
-    flags = ["--train_data_pattern=x", "--eval_data_pattern=x", "--budgets=99"]
+    # 3 is there for the row that has this budget alone.
+    flags = ["--train_data_pattern=x", "--eval_data_pattern=x"]
+    flags.append("--budgets=3,99")
     found = run_from(
         tmp_path, "study", "--flagfile=study_joined_hlstm.cfg", *flags
     )
-    assert "ERROR: configs/study_joined.py, row '" in found
+    rows = "configs/study_joined.py, row 'Uniform-k, no teacher' at 99 frames"
+    assert f"ERROR: {rows}: " in found
 
 
 def test_configs_are_listed_and_printed():
