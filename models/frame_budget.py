@@ -7,6 +7,7 @@ from distill.models.options import check_options, option
 
 EVERY_N = "every_n"
 SEGMENT_MEANS = "segment_means"
+SEGMENT_ATTENTION = "segment_attention"
 SELECTIONS = (
     EVERY_N,
     "uniform_k",
@@ -17,6 +18,7 @@ SELECTIONS = (
     "first_middle_last_k",
     "nested_k",
     SEGMENT_MEANS,
+    SEGMENT_ATTENTION,
 )
 _WITH_OFFSET = (EVERY_N, "uniform_k", SEGMENT_MEANS)
 
@@ -26,15 +28,17 @@ class FrameBudget:
     """The frames of a video that a network sees.
 
     The rules are those of `distill.models.frame_selection`. `segment_means`
-    sees the means of k equal parts of a video, the other rules some of its
-    frames. `every_n` belongs to the rule of that name alone; `num_frames`, k,
-    and `fewest_frames` to the others; `random_offset` to `every_n`,
-    `uniform_k` and `segment_means`.
+    sees the means of k equal parts of a video; `segment_attention` too, but
+    the network weighs the frames of a part (`segment_attention.py`). The other
+    rules see some of its frames. `every_n` belongs to the rule of that name
+    alone; `num_frames`, k, to the others, and `fewest_frames` to those but
+    `segment_attention`; `random_offset` to `every_n`, `uniform_k` and
+    `segment_means`.
     """
 
     selection: str = option(
         EVERY_N,
-        f"Frames: {', '.join(SELECTIONS)}. Those that the student sees.",
+        f"The student's frames: {', '.join(SELECTIONS)}.",
         choices=SELECTIONS,
         flag="frame_selection",
     )
@@ -90,6 +94,11 @@ class FrameBudget:
                 f"every_n={self.every_n} belongs to frame_selection every_n, "
                 f"not to {self.selection}."
             )
+        if self.attends and self.fewest_frames is not None:
+            raise ValueError(
+                "fewest_frames is not for frame_selection segment_attention: "
+                "a network attends to one number of parts."
+            )
         if (self.fewest_frames or 0) > self.num_frames:
             raise ValueError(
                 f"fewest_frames must be at most the frame_budget "
@@ -104,7 +113,12 @@ class FrameBudget:
     @property
     def averages(self) -> bool:
         """Whether means of frames are seen, not frames."""
-        return self.selection == SEGMENT_MEANS
+        return self.selection in (SEGMENT_MEANS, SEGMENT_ATTENTION)
+
+    @property
+    def attends(self) -> bool:
+        """Whether the network takes all frames and weighs them itself."""
+        return self.selection == SEGMENT_ATTENTION
 
     @property
     def is_fixed(self) -> bool:
@@ -118,7 +132,7 @@ class FrameBudget:
         return f"{self.selection}={number}"
 
     def width(self, max_frames: int) -> int:
-        """Returns the most frames it keeps of `max_frames` padded ones.
+        """Returns the most frames of `max_frames`, or means, to classify.
 
         Raises:
           ValueError: Its number of frames is above `max_frames`.
@@ -131,6 +145,11 @@ class FrameBudget:
                 f"{self.num_frames}."
             )
         return self.num_frames
+
+    def num_inputs(self, max_frames: int) -> int:
+        """Returns the most frames of `max_frames`, or means, to be given."""
+        width = self.width(max_frames)
+        return max_frames if self.attends else width
 
     def frames_needed(self, max_frames: int) -> int:
         """Returns how many of `max_frames` frames must be at hand."""

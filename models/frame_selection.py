@@ -26,12 +26,12 @@ def select_frames(inputs, budget: FrameBudget, value_range=YT8M_RANGE):
       value_range: The least and the greatest value of the quantisation.
 
     Returns:
-      Dict of `frames` `[batch, budget's width, features]` and `num_frames`
-      int32 `[batch]`. Means are float32, of the numbers that bytes stand for,
-      and zeros at or beyond `num_frames`; frames stay as they are, and are
-      undefined there.
+      Dict of `frames` `[batch, budget's num_inputs, features]` and
+      `num_frames` int32 `[batch]`. Means are float32, of the numbers that bytes
+      stand for, and zeros at or beyond `num_frames`; frames stay as they are,
+      and are undefined there.
     """
-    if budget.keeps_all or "frames" not in inputs:
+    if budget.keeps_all or budget.attends or "frames" not in inputs:
         return inputs
     frames, num_frames = inputs["frames"], inputs["num_frames"]
     draws = inputs.get("draws")
@@ -66,11 +66,19 @@ def average_parts(frames, starts, ends):
     Returns:
       float32 `[batch, parts, features]`.
     """
-    places = ops.arange(frames.shape[1], dtype="int32")[None, None]
-    inside = (places >= starts[..., None]) & (places < ends[..., None])
-    sums = ops.matmul(ops.cast(inside, "float32"), ops.cast(frames, "float32"))
+    inside = ops.cast(part_mask(starts, ends, frames.shape[1]), "float32")
+    sums = ops.matmul(inside, ops.cast(frames, "float32"))
     counts = ops.cast(ops.maximum(ends - starts, 1), "float32")
     return sums / counts[..., None]
+
+
+def part_mask(starts, ends, max_frames: int):
+    """Returns booleans `[batch, parts, max_frames]`: which frame is in a part.
+
+    The parts are those of `part_borders`.
+    """
+    places = ops.arange(max_frames, dtype="int32")[None, None]
+    return (places >= starts[..., None]) & (places < ends[..., None])
 
 
 def part_borders(num_frames, budget: FrameBudget, max_frames: int, draws=None):

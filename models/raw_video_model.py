@@ -58,10 +58,11 @@ class RawVideoModel(StoredArguments, keras.Model):
                 f"{budget.name} is drawn for each video anew: give a "
                 "frame_selection that depends on the video's length alone."
             )
-        if budget.width(video_frames) > model_frames:
+        num_inputs = budget.num_inputs(video_frames)
+        if num_inputs > model_frames:
             raise ValueError(
-                f"{budget.name} leaves {budget.width(video_frames)} of "
-                f"{video_frames} frames, the model reads {model_frames}."
+                f"{budget.name} leaves {num_inputs} of {video_frames} frames, "
+                f"the model reads {model_frames}."
             )
         self.model = model
         self.budget = budget
@@ -89,7 +90,7 @@ class RawVideoModel(StoredArguments, keras.Model):
 
     def macs(self) -> int:
         """Returns the MACs of a video of the most frames."""
-        return self.model.macs(self.budget.width(self.video_frames))
+        return self.model.macs(self.budget.num_inputs(self.video_frames))
 
 
 def fill_up(inputs, num_frames: int):

@@ -168,5 +168,11 @@ def add_encoder(model: Any, encoder_sizes: str, freeze_encoder: bool) -> Any:
     )
 
 
+def add_attention(model: Any, num_parts: int) -> Any:
+    """Puts new attention to the parts of a video before a frame-level model."""
+    factory = _load("segment_attention:AttendedModel")
+    return factory(num_parts, model, name=model.name, dtype=model.dtype_policy)
+
+
 def _load(factory: str) -> Any:
     return pkgutil.resolve_name(f"distill.models.{factory}")

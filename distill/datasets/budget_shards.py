@@ -69,6 +69,12 @@ class KeptFrames:
                 "every_n=1 keeps every frame: give frame_budget, or an "
                 "every_n of 2 or more."
             )
+        if budget.attends:
+            raise ValueError(
+                "segment_attention weighs frames as its network has learned: a "
+                "shard would fit that network alone. segment_means can be "
+                "stored."
+            )
         if budget != budget.at_evaluation():
             raise ValueError(
                 "random_offset and fewest_frames take other frames in every "

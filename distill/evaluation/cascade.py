@@ -95,12 +95,18 @@ class CascadeNetwork:
       stages: For each batch, int `[batch]`: the stage at which a video ended.
 
     Raises:
-      ValueError: A stage has more frames than the student reads.
+      ValueError: A stage has more frames than the student reads, or the
+        student attends to one number of parts.
     """
 
     budget = ALL_FRAMES
 
     def __init__(self, network: Network, cascade: Cascade):
+        if network.budget.attends:
+            raise ValueError(
+                f"A student of {network.budget.name} attends to one number of "
+                "parts: a cascade needs segment_means, or frames."
+            )
         if cascade.budgets[-1] > network.max_frames:
             raise ValueError(
                 f"cascade_budgets must be at most {network.max_frames}, the "

@@ -40,7 +40,18 @@ class Network:
     schema: DataSchema
 
     def at_budget(self, budget: FrameBudget) -> "Network":
-        """Returns the same network with another budget at evaluation."""
+        """Returns the same network with another budget at evaluation.
+
+        Raises:
+          ValueError: The network attends to another number of parts, or to
+            none.
+        """
+        own = self.settings.budget
+        if (own.attends or budget.attends) and budget != own:
+            raise ValueError(
+                f"A network of {own.name} cannot be run with {budget.name}: "
+                "segment_attention is part of the network that is trained."
+            )
         return dataclasses.replace(self, budget=budget.at_evaluation())
 
     def select(self, inputs: Videos) -> Videos:
@@ -127,8 +138,9 @@ class Network:
 
     @property
     def macs(self) -> int:
-        """MACs of one video of `num_frames` frames."""
-        return self.model.macs(self.num_frames)
+        """MACs of one video of the most frames."""
+        inputs = self.budget.num_inputs(self.schema.max_frames)
+        return self.model.macs(inputs)
 
 
 def video_inputs(batch: Videos) -> dict[str, tf.Tensor]:
@@ -160,7 +172,8 @@ def build_network(
             f"--frame_features={schema.frame_features} says that the records "
             f"are {level}-level."
         )
-    max_frames = settings.budget.width(schema.max_frames)
+    num_frames = settings.budget.width(schema.max_frames)
+    max_frames = settings.budget.num_inputs(schema.max_frames)
     feature_sizes = schema.feature_sizes
     if settings.encoder_sizes:
         widths = parse_sizes("encoder_sizes", settings.encoder_sizes)
@@ -170,11 +183,14 @@ def build_network(
         arguments=settings.arguments,
         num_classes=schema.num_classes,
         feature_sizes=feature_sizes,
-        max_frames=max_frames,
+        max_frames=num_frames,
         model_name=name,
         precision=precision,
     )
-    model.build(input_shapes(schema, max_frames, sum(feature_sizes)))
+    model.build(input_shapes(schema, num_frames, sum(feature_sizes)))
+    if settings.budget.attends:
+        model = registry.add_attention(model, num_frames)
+        model.build(input_shapes(schema, max_frames, sum(feature_sizes)))
     if settings.encoder_sizes:
         model = registry.add_encoder(
             model, settings.encoder_sizes, settings.freeze_encoder

@@ -66,7 +66,7 @@ class DataSchema:
     )
     float_frames: bool = option(
         False,
-        "A frame is a list of floats in place of a string of 8-bit values.",
+        "A frame is a list of floats, not a string of 8-bit values.",
     )
     quantisation_min: float = option(
         QUANTISATION_MIN, "Number that the least 8-bit value stands for."

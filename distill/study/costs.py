@@ -34,7 +34,7 @@ class Costs:
         Returns:
           Dict of a video of the most frames: `frames_needed`, those that must
           be there; `frames`, those that it classifies, or their means;
-          `bytes_read`, the features in a record that holds these alone;
+          `bytes_read`, the features in a record that holds its inputs alone;
           `macs`. Besides `parameters`; `milliseconds_at_1` and
           `milliseconds_at_64`: the median time of a batch from records of
           whole videos to predictions, divided by its videos. With `_low` and
@@ -56,11 +56,12 @@ class Costs:
 
 def _measure(network: Network) -> dict[str, Any]:
     frames, schema = network.num_frames, network.schema
+    num_inputs = network.budget.num_inputs(schema.max_frames)
     value_bytes = np.dtype(schema.frame_type).itemsize
     cost: dict[str, Any] = {
         "frames_needed": network.frames_needed,
         "frames": frames,
-        "bytes_read": frames * schema.num_features * value_bytes,
+        "bytes_read": num_inputs * schema.num_features * value_bytes,
         "macs": network.macs,
         "parameters": network.num_parameters,
     }

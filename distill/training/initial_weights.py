@@ -15,6 +15,7 @@ from distill.training.distiller import Distiller
 from distill.training.training_step import Trainer
 
 _CLASSIFIER = "classifier/"
+_ATTENTION = "attention/"
 
 
 def load_initial_weights(settings: RunSettings, trainer: Trainer) -> list[str]:
@@ -96,8 +97,13 @@ def _load_from_teacher(
     if classifier_alone:
         prefix, loaded = _CLASSIFIER, "classifier"
     role = role or read_settings(checkpoint).teaching
+    weights = weight_names(student.model, prefix)
+    if student.settings.budget.attends:
+        # A teacher has none, or one over other parts: it starts anew.
+        for name in weight_names(student.model, _ATTENTION):
+            weights.pop(name, None)
     try:
-        load_result(checkpoint, role, weight_names(student.model, prefix))
+        load_result(checkpoint, role, weights)
     except CheckpointError as error:
         raise CheckpointError(
             f"The student cannot take over the teacher's {loaded}, which "

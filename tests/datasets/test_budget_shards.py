@@ -27,6 +27,7 @@ from distill.datasets.budget_shards import (
 from distill.models.frame_budget import (
     ALL_FRAMES,
     EVERY_N,
+    SEGMENT_ATTENTION,
     SEGMENT_MEANS,
     SELECTIONS,
     FrameBudget,
@@ -48,7 +49,7 @@ UNIFORM = FrameBudget("uniform_k", num_frames=3)
 BUDGETS = [FrameBudget.every(4)] + [
     FrameBudget(selection, num_frames=3)
     for selection in SELECTIONS
-    if selection not in (EVERY_N, SEGMENT_MEANS)
+    if selection not in (EVERY_N, SEGMENT_MEANS, SEGMENT_ATTENTION)
 ]
 MEANS = FrameBudget(SEGMENT_MEANS, num_frames=3)
 BOUNDS = [(0, 17), (17, 18), (18, 40)]
@@ -414,6 +415,10 @@ def test_file_of_the_same_name_elsewhere_is_refused(files, tmp_path):
     ("budget", "says"),
     [
         (FrameBudget(), "every_n=1 keeps every frame"),
+        (
+            FrameBudget("segment_attention", num_frames=3),
+            "segment_attention weighs frames as its network has learned",
+        ),
         (
             FrameBudget(every_n=2, random_offset=True),
             "random_offset and fewest_frames take other frames",

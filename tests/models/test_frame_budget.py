@@ -30,7 +30,7 @@ def random_uniform(fewest_frames=None):
             {"selection": "every"},
             "Unknown frame_selection 'every'. Did you mean 'every_n'? "
             "Choices: every_n, first_k, first_middle_last_k, last_k, middle_k, "
-            "nested_k, random_k, segment_means, uniform_k.",
+            "nested_k, random_k, segment_attention, segment_means, uniform_k.",
         ),
         ({"every_n": 0}, "every_n must be 1 or more, got 0."),
         *(
@@ -39,7 +39,8 @@ def random_uniform(fewest_frames=None):
                 "frame_selection every_n keeps every n-th frame whatever their "
                 "number: frame_budget and fewest_frames belong to the others, "
                 "uniform_k, random_k, first_k, middle_k, last_k, "
-                "first_middle_last_k, nested_k, segment_means.",
+                "first_middle_last_k, nested_k, segment_means, "
+                "segment_attention.",
             )
             for name in ("num_frames", "fewest_frames")
         ),
@@ -66,6 +67,15 @@ def random_uniform(fewest_frames=None):
         (
             {"selection": "nested_k", "num_frames": 5, "fewest_frames": 6},
             "fewest_frames must be at most the frame_budget 5, got 6.",
+        ),
+        (
+            {
+                "selection": "segment_attention",
+                "num_frames": 5,
+                "fewest_frames": 2,
+            },
+            "fewest_frames is not for frame_selection segment_attention: a "
+            "network attends to one number of parts.",
         ),
         *(
             (
@@ -112,6 +122,7 @@ def test_the_width_of_k_frames_is_k_up_to_as_many_as_there_are(selection):
         (random_uniform(), 1),
         (random_uniform(fewest_frames=5), 2),
         (FrameBudget("segment_means", num_frames=30), 0),
+        (FrameBudget("segment_attention", num_frames=30), 0),
         # One for every border between two parts.
         (FrameBudget("segment_means", num_frames=30, random_offset=True), 29),
         # One for every frame, of which the least are taken.

@@ -11,6 +11,7 @@ import tensorflow as tf
 from distill.models.frame_budget import (
     ALL_FRAMES,
     EVERY_N,
+    SEGMENT_ATTENTION,
     SEGMENT_MEANS,
     SELECTIONS,
     FrameBudget,
@@ -23,7 +24,9 @@ from distill.models.frame_selection import (
 MAX_FRAMES = 9
 LENGTHS = np.arange(MAX_FRAMES + 1, dtype=np.int32)
 OF_K_FRAMES = [
-    name for name in SELECTIONS if name not in (EVERY_N, SEGMENT_MEANS)
+    name
+    for name in SELECTIONS
+    if name not in (EVERY_N, SEGMENT_MEANS, SEGMENT_ATTENTION)
 ]
 DRAWS = np.random.default_rng(0).random((10, 11), dtype=np.float32)
 # Frames that NumPy and the float formulas select alike.

@@ -48,6 +48,41 @@ def test_at_a_budget_a_network_is_the_same_but_for_its_frames():
     assert smaller.macs < network.macs
 
 
+def test_a_network_that_attends_reads_all_frames_and_classifies_few():
+    budget = FrameBudget("segment_attention", num_frames=3)
+    network, batch = make_student(budget=budget), make_batch()
+    assert (network.num_frames, network.frames_needed) == (3, MAX_FRAMES)
+    assert network.max_frames == MAX_FRAMES
+    assert network.macs == network.model.macs(MAX_FRAMES)
+    expected = numpy_predictions(
+        network, numpy_inputs(batch, 1)["frames"], batch["num_frames"].numpy()
+    )
+    found = network.predict_whole(video_inputs(batch))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    raw = network.raw_model()
+    assert raw.macs() == network.macs
+    np.testing.assert_allclose(raw(video_inputs(batch)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("trained", "scored"),
+    [
+        (("segment_attention", 3), ("segment_attention", 4)),
+        (("segment_attention", 3), ("segment_means", 3)),
+        (("segment_means", 3), ("segment_attention", 3)),
+    ],
+)
+def test_attention_stays_that_of_training(trained, scored):
+    trained, scored = (
+        FrameBudget(name, num_frames=k) for name, k in (trained, scored)
+    )
+    network = make_student(budget=trained)
+    assert network.at_budget(trained).budget == trained
+    message = f"of {trained.name} cannot be run with {scored.name}"
+    with pytest.raises(ValueError, match=message):
+        network.at_budget(scored)
+
+
 def test_fewer_frames_are_filled_up_with_padding():
     """Eager and, each budget in a graph of its own, traced."""
     network = make_student(budget=FrameBudget("first_k", num_frames=5))

@@ -17,6 +17,7 @@ from stage_runs import (
 from distill.evaluation.cascade import Cascade, CascadeNetwork, calibrate
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
+from tests.training.tiny_networks import make_student
 
 BUDGETS = (1, 3, 8)
 
@@ -105,6 +106,13 @@ def test_calibration_meets_the_wanted_mean(network, reader, mean_frames):
 def test_stages_that_make_no_cascade_are_errors(budgets, thresholds, message):
     with pytest.raises(ValueError, match=message):
         Cascade(budgets, thresholds)
+
+
+def test_a_student_that_attends_has_no_stages():
+    budget = FrameBudget("segment_attention", num_frames=3)
+    student = make_student(budget=budget)
+    with pytest.raises(ValueError, match="a cascade needs segment_means"):
+        CascadeNetwork(student, Cascade((1, 3), (0.5,)))
 
 
 def test_frames_beyond_the_student_or_the_budgets_are_errors(network, reader):

@@ -11,6 +11,7 @@ from distill.deployment.runtimes import ModelRuntime, load_runtime
 from distill.models import registry
 from distill.models.frame_budget import (
     ALL_FRAMES,
+    SEGMENT_ATTENTION,
     SEGMENT_MEANS,
     FrameBudget,
 )
@@ -113,8 +114,9 @@ def test_every_model_is_converted(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_means_of_parts_are_converted(tmp_path):
-    budget = FrameBudget(SEGMENT_MEANS, num_frames=5)
+@pytest.mark.parametrize("selection", [SEGMENT_MEANS, SEGMENT_ATTENTION])
+def test_means_of_parts_are_converted(selection, tmp_path):
+    budget = FrameBudget(selection, num_frames=5)
     check_conversions(make_network("FrameLevelLogisticModel", budget), tmp_path)
 
 

@@ -21,6 +21,7 @@ from tests.training.tiny_networks import (
 
 FRAMES = FrameBudget("uniform_k", num_frames=3)
 MEANS = FrameBudget("segment_means", num_frames=3)
+ATTENTION = FrameBudget("segment_attention", num_frames=3)
 # A frame of the tiny videos.
 NUM_BYTES = 5
 
@@ -41,7 +42,11 @@ def make_unit(directory, name, budget, schema=SCHEMA):
 
 def test_frames_needed_and_classified_are_told_apart(tmp_path):
     make = functools.partial(make_unit, tmp_path)
-    units = (make("Frames", FRAMES), make("Means", MEANS))
+    units = (
+        make("Frames", FRAMES),
+        make("Means", MEANS),
+        make("Attention", ATTENTION),
+    )
     study = Study(
         directory=tmp_path,
         teachers=(make("Teacher", ALL_FRAMES),),
@@ -49,23 +54,25 @@ def test_frames_needed_and_classified_are_told_apart(tmp_path):
         budgets=(3,),
         baseline="Frames",
         command="",
-        flags={"Frames": "", "Means": ""},
+        flags={"Frames": "", "Means": "", "Attention": ""},
     )
     results = gather_results(study)
     teacher = results["teacher"]["cost"]
-    frames, means = (row["costs"]["3"] for row in results["rows"])
+    frames, means, attention = (row["costs"]["3"] for row in results["rows"])
     found = [
         (cost["frames_needed"], cost["frames"], cost["bytes_read"])
-        for cost in (teacher, frames, means)
+        for cost in (teacher, frames, means, attention)
     ]
     assert found == [
         (MAX_FRAMES, MAX_FRAMES, MAX_FRAMES * NUM_BYTES),
         (3, 3, 3 * NUM_BYTES),
         (MAX_FRAMES, 3, 3 * NUM_BYTES),
+        (MAX_FRAMES, 3, MAX_FRAMES * NUM_BYTES),
     ]
-    assert means["macs"] == frames["macs"] < teacher["macs"]
+    assert means["macs"] == frames["macs"] < attention["macs"]
+    assert means["macs"] < teacher["macs"]
     averages = [row["averages"] for row in results["rows"]]
-    assert averages == [{"3": False}, {"3": True}]
+    assert averages == [{"3": False}, {"3": True}, {"3": True}]
     for name in ("milliseconds_at_1", "milliseconds_at_64"):
         assert 0 < means[f"{name}_low"] <= means[name] <= means[f"{name}_high"]
         assert means[f"call_{name}"] > 0

@@ -232,6 +232,27 @@ def test_a_student_may_start_with_all_of_its_teacher_s_weights(tmp_path):
     assert_same_weights(trainer.student, teacher)
 
 
+def test_attention_starts_anew_where_the_teacher_has_none(tmp_path):
+    """The student then sees the teacher's network on plain means."""
+    budget = FrameBudget("segment_attention", num_frames=3)
+    teacher = make_network("student", seed=1)
+    path = write_trained(tmp_path / "teacher.h5", teacher)
+    distillation = dataclasses.replace(BOTH_TERMS, start_from_teacher=True)
+    settings = taught_settings(
+        path,
+        student=network_settings(budget),
+        distillation=distillation,
+    )
+    trainer = build_trainer(settings)
+    load_initial_weights(settings, trainer)
+    model = trainer.student.model
+    found, wanted = weight_names(model), weight_names(teacher.model)
+    assert set(found) - set(wanted) == set(weight_names(model, "attention/"))
+    assert not np.any(found["attention/score/kernel"])
+    for name, weight in wanted.items():
+        np.testing.assert_array_equal(found[name], weight, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("budget", "views", "taught", "expected"),
     [
