@@ -8,6 +8,7 @@ ONE_SEED = {"seeds": [0]}
 ONE_RUN = ONE_SEED | {"budgets": [2]}
 LABELS = {"regime": "labels"}
 MEANS = {"frame_selection": "segment_means"}
+ATTENTION = {"frame_selection": "segment_attention"}
 # The best of labels alone. Beside random offsets frame dropout brings nothing.
 BEST_OFFSETS = LABELS | {"num_epochs": 14, "random_offset": True}
 BEST_MEANS = LABELS | MEANS | {"num_epochs": 14, "frame_dropout": 0.5}
@@ -52,6 +53,7 @@ ROWS = [
         highlight=True,
     ),
     row("Segment means, no teacher", **BEST_MEANS, highlight=True),
+    row("Segment attention, no teacher", **BEST_MEANS | ATTENTION),
     row(
         "Uniform-k, joint",
         baseline_row="Uniform-k with random offsets, no teacher",
@@ -74,10 +76,14 @@ ROWS = [
     ),
     row("Segment means, soft labels", **SOFT_MEANS, highlight=True),
     row(
+        "Segment attention, soft labels",
+        **SOFT_MEANS | ATTENTION,
+        highlight=True,
+    ),
+    row(
         "Segment means, soft labels of three teachers",
         **SOFT_MEANS | {"num_teachers": 3},
         **ONE_SEED,
-        highlight=True,
     ),
     row(
         "Uniform-k, joint, rep + pred + CE",

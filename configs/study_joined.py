@@ -5,6 +5,7 @@ from distill.study.rows import row
 # Rows that only place the others train once.
 ONE_SEED = {"seeds": [0]}
 MEANS = {"frame_selection": "segment_means"}
+ATTENTION = {"frame_selection": "segment_attention"}
 LABELS = {"regime": "labels"}
 # Soft labels of the teacher, from its weights, without the label loss.
 SOFT_LABELS = {
@@ -40,6 +41,13 @@ ROWS = [
         **SOFT_LABELS,
         **MEANS,
         frame_dropout=0.5,
+    ),
+    row(
+        "Segment attention, soft labels",
+        **SOFT_LABELS,
+        **ATTENTION,
+        frame_dropout=0.5,
+        **ONE_SEED,
     ),
     # A joint step takes as long as one of the teacher.
     row(
