@@ -193,8 +193,8 @@ class HierarchicalLstmConfig(LstmLayersConfig):
 
     num_blocks: int = option(
         20,
-        "Blocks the video is cut into: steps of the upper LSTM. 0: the square "
-        "root of the frames it sees.",
+        "Blocks the video is cut into: steps of the upper LSTM; at most as "
+        "many as it has frames. 0: the square root of the frames it sees.",
         "num_inputs_to_lstm",
         minimum=0,
     )

@@ -20,7 +20,8 @@ from distill.models.video_model import VideoModel
 class HierarchicalLstm(VideoModel):
     """Classifies a video by the final states of two levels of LSTMs.
 
-    The frames are cut into blocks of `ceil(max_frames / num_blocks)` frames;
+    The frames are cut into blocks of `ceil(max_frames / num_blocks)` frames,
+    so that a block has one frame where there are more blocks than frames;
     `num_blocks` 0 stands for the square root of `max_frames`, rounded.
     The lower LSTM reads each block from a zero state; the upper LSTM reads the
     blocks' final states, as many as hold a frame of the video. All blocks of
@@ -38,12 +39,6 @@ class HierarchicalLstm(VideoModel):
         config = self.config
         self.drop_embedding(config.dropout)
         num_blocks = config.num_blocks or round(math.sqrt(self.max_frames))
-        if num_blocks > self.max_frames:
-            raise ValueError(
-                "num_inputs_to_lstm (blocks) must be from 1 to the number of "
-                f"frames the model sees ({self.max_frames}), or 0 for its "
-                f"square root, got {num_blocks}."
-            )
         self.block_length = -(-self.max_frames // num_blocks)
         self.normalise_inputs(config.input_batch_norm)
         self.input_drop = self.make(

@@ -82,15 +82,14 @@ def test_counts_are_those_made_by_hand(listed_models, name, parameters, macs):
 
 
 def test_sizes_that_do_not_fit_the_data_are_named(capsys):
-    schema = make_schema("audioset")
-    models = list_models(schema, ["HierarchicalLstmModel", "LogisticModel"])
+    schema = make_schema("audioset", feature_sizes=(129,))
+    models = list_models(schema, ["NeXtVLADModel", "LogisticModel"])
     assert models[0].parameters is None
-    assert "20" in models[0].problem
-    assert "10" in models[0].problem
-    assert models[1].parameters == 129 * 527
+    assert "(2 * 129), got 8" in models[0].problem
+    assert models[1].parameters == 130 * 527
     print_models(models, schema)
     printed = capsys.readouterr().out
-    assert "HierarchicalLstmModel does not fit the data: num_inputs" in printed
+    assert "NeXtVLADModel does not fit the data: nextvlad_groups" in printed
 
 
 def test_no_small_network_dwarfs_some_hundred_small_clips():

@@ -182,11 +182,6 @@ def test_wrong_value_is_an_error_of_one_line(flag, message):
     ("change", "message"),
     [
         ("--train_data_pattern=/nowhere/*", "No file matches '/nowhere/*'"),
-        pytest.param(
-            "--num_inputs_to_lstm=41",
-            "num_inputs_to_lstm (blocks) must be",
-            marks=pytest.mark.slow,
-        ),
         ("--feature_sizes=12,5", "feature 'audio' has 4 bytes instead of 5"),
         pytest.param(
             "--student_gru_cells=7",

@@ -208,7 +208,7 @@ def recurrent(video_level_videos, tmp_path_factory):
         ("lstm_cells", 6.0, "lstm_cells must be of the type int, got '6.0'"),
         ("lstm_layers", 10**9, "lstm_layers=1000000000 does not fit"),
         ("lstm_layers", 900, "lstm_layers asks for more layers than there are"),
-        ("num_inputs_to_lstm", 900, "from its settings: num_inputs_to"),
+        ("num_inputs_to_lstm", -1, "from its settings: num_inputs_to"),
         ("dropout", 2.0, "from its settings: dropout must be below 1"),
         ("moe_num_mixtures", 900, "its model needs"),
     ],
