@@ -53,7 +53,7 @@ ROWS = [
         highlight=True,
     ),
     row("Segment means, no teacher", **BEST_MEANS, highlight=True),
-    row("Segment attention, no teacher", **BEST_MEANS | ATTENTION),
+    row("Segment attention, no teacher", **BEST_MEANS | ATTENTION | ONE_SEED),
     row(
         "Uniform-k, joint",
         baseline_row="Uniform-k with random offsets, no teacher",
@@ -73,6 +73,7 @@ ROWS = [
         "Uniform-k, soft labels",
         **FROM_TEACHER,
         random_offset=True,
+        **ONE_SEED,
     ),
     row("Segment means, soft labels", **SOFT_MEANS, highlight=True),
     row(

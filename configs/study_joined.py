@@ -20,6 +20,16 @@ SOFT_LABELS = {
     "student_label_loss_weight": 0,
     "representation_loss_weight": 0,
 }
+# Those of configs/loss_soft_labels.cfg, but for its frame dropout.
+JOINT = {
+    "regime": "parallel",
+    "teacher_ema": True,
+    "prediction_loss": "cross_entropy",
+    "final_distillation_factor": 2,
+    "final_label_factor": 0,
+    "representation_loss_weight": 0,
+    "num_epochs": 16,
+}
 
 ROWS = [
     row("Uniform-k, no teacher", **LABELS),
@@ -37,21 +47,13 @@ ROWS = [
     ),
     row("Segment means, no teacher", **LABELS, **MEANS),
     row("Segment means, soft labels", **SOFT_LABELS, **MEANS),
-    row(
-        "Segment attention, soft labels",
-        **SOFT_LABELS,
-        **ATTENTION,
-        **ONE_SEED,
-    ),
+    row("Segment attention, soft labels", **SOFT_LABELS, **ATTENTION),
     # A joint step takes as long as one of the teacher.
     row(
         "Segment means, joint",
         baseline_row="Segment means, no teacher",
-        regime="parallel",
-        flagfile="configs/loss_soft_labels.cfg",
+        **JOINT,
         **MEANS,
-        frame_dropout=0,
-        num_epochs=16,
         budgets=[3],
         **ONE_SEED,
     ),
