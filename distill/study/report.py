@@ -304,7 +304,8 @@ def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
     start = "decoded frames"
     about = (
         "Costs of one video; in parentheses the share of the teacher's. Bytes "
-        "are those of a record that holds just the frames classified. "
+        "are those of a record that holds just the network's inputs: the "
+        "frames classified, the means, or all frames for attention. "
     )
     # Results of earlier versions lack this; their times begin later.
     if "frames_needed" in columns:
