@@ -25,12 +25,18 @@ from distill.models.video_model import VideoModel
 class ResidualLstm(StoredArguments, keras.layers.Layer):
     """A dense layer plus an LSTM over its output.
 
-    `y_t = d_t + LSTM(d_1 ... d_t)` with `d_t = x_t W + b`; the dense layer is
-    linear (the reference does not say), so that sums pass unchanged.
+    `y_t = d_t + LSTM(d_1 ... d_t)` with `d_t = relu(x_t W + b)`. An LSTM that
+    reads backward gives its outputs in the order in which it reads, so that
+    the first frame meets the output for the last one.
 
     Args:
       cells: Width of the dense layer and of the LSTM.
       backward: Whether the LSTM reads the real frames last to first.
+      published_form: Otherwise the dense layer is linear, and the outputs are
+        in the order of the frames.
+      residual: Whether the dense layer's outputs are added; otherwise the
+        LSTM's are returned alone.
+      lstm_gates: As in `NotebookConfig`.
 
     Call arguments:
       frames: `[batch, frames, features]` floats.
@@ -38,15 +44,32 @@ class ResidualLstm(StoredArguments, keras.layers.Layer):
         and affect no other.
 
     Returns:
-      `[batch, frames, cells]`, in the order of the frames.
+      `[batch, frames, cells]`.
     """
 
-    def __init__(self, cells: int, backward: bool = False, **kwargs):
+    def __init__(
+        self,
+        cells: int,
+        backward: bool = False,
+        *,
+        published_form: bool = True,
+        residual: bool = True,
+        lstm_gates: str = "sigmoid",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.cells = cells
         self.backward = backward
-        self.dense = self.make(keras.layers.Dense, "dense", cells)
-        self.lstm = self.make(make_lstm, "lstm", cells)
+        self.published_form = published_form
+        self.residual = residual
+        self.lstm_gates = lstm_gates
+        self.dense = self.make(
+            keras.layers.Dense,
+            "dense",
+            cells,
+            activation="relu" if published_form else None,
+        )
+        self.lstm = self.make(make_lstm, "lstm", cells, gates=lstm_gates)
 
     def build(self, frames_shape, num_frames_shape=None):
         """Builds both layers for `[batch, frames, features]`."""
@@ -59,9 +82,9 @@ class ResidualLstm(StoredArguments, keras.layers.Layer):
         if self.backward:
             inputs = reverse_real_frames(inputs, num_frames)
         outputs, _ = read_real_frames(self.lstm, inputs, num_frames, training)
-        if self.backward:
+        if self.backward and not self.published_form:
             outputs = reverse_real_frames(outputs, num_frames)
-        return projected + outputs
+        return projected + outputs if self.residual else outputs
 
     def macs(self, num_frames: int) -> int:
         """Returns the MACs of one video of `num_frames` frames."""
@@ -73,8 +96,9 @@ class ResidualLstm(StoredArguments, keras.layers.Layer):
 class BiLstmModel(VideoModel):
     """Classifies a video by the maxima over time of stacked residual LSTMs.
 
-    The first layer reads forward, the second backward, and so on. A dense
-    layer with ReLU reads the maxima, which are 0 for a video without frames;
+    The first layer reads forward, the second backward, and so on. The maxima
+    are those of the last LSTM alone, without `published_form` those of the
+    last sum. A dense layer with ReLU reads them, 0 for a video without frames;
     its output is the embedding. Dropout acts before it and before the
     classifier.
     """
@@ -92,6 +116,9 @@ class BiLstmModel(VideoModel):
                 f"residual_lstm_{index}",
                 config.cells,
                 backward=index % 2 == 1,
+                published_form=config.published_form,
+                residual=not config.published_form or index < config.layers - 1,
+                lstm_gates=config.lstm_gates,
             )
             for index in range(config.layers)
         ]

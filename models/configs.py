@@ -19,13 +19,23 @@ ArgumentValue = int | float | bool | str
 )
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Base of all settings; on its own those of a model without any.
+    """Base of all settings; on its own those of a model without more.
 
     Subclasses are frozen dataclasses without a decorator.
 
     Raises:
       ValueError: A value is not accepted; the message names the flag.
     """
+
+    batch_norm_momentum: float = option(
+        0.99,
+        "Share of the old moving statistics that a step keeps.",
+        minimum=0,
+        below=1,
+    )
+    batch_norm_epsilon: float = option(
+        0.001, "What a batch norm adds to the variance.", minimum=0
+    )
 
     def __init_subclass__(cls) -> None:
         """Makes every subclass a frozen dataclass."""
@@ -36,6 +46,11 @@ class ModelConfig:
         check_options(self)
 
     @classmethod
+    def restore(cls, values: Mapping[str, Any]) -> Self:
+        """Returns stored settings, perhaps of an earlier version."""
+        return cls(**{**before_it_was_a_setting(cls), **values})
+
+    @classmethod
     def from_arguments(cls, arguments: Mapping[str, ArgumentValue]) -> Self:
         """Returns the settings of arguments by flag name, others ignored."""
         values: dict[str, Any] = {
@@ -44,6 +59,17 @@ class ModelConfig:
             if flag_name(field) in arguments
         }
         return cls(**values)
+
+
+def before_it_was_a_setting(config: type[ModelConfig]) -> dict[str, Any]:
+    """Returns what networks did before a setting of theirs was one.
+
+    Only settings whose default is something else. Their fields and flags have
+    the same names.
+    """
+    former = {"published_form": False}
+    fields = config.__dataclass_fields__
+    return {name: former[name] for name in former.keys() & fields.keys()}
 
 
 def _default(base: type[ModelConfig], name: str, value: Any) -> Any:
@@ -87,12 +113,83 @@ class MixtureConfig(ModelConfig):
         "Exclude each class from its own probability gate.",
         "moe_prob_gating_remove_diag",
     )
+    prob_gating_input: str = option(
+        "prob",
+        "What gates the mixture's probabilities: prob, they themselves; "
+        "input, the classifier's input.",
+        "moe_prob_gating_input",
+        choices=("prob", "input"),
+    )
     low_rank_gating: int = option(
         0,
         "Rank of the mixture's factored gate matrix; 0: one full matrix.",
         "moe_low_rank_gating",
         minimum=0,
     )
+
+    @property
+    def gates_by_input(self) -> bool:
+        """Whether the classifier's input gates the probabilities."""
+        return self.prob_gating_input == "input"
+
+    def __post_init__(self) -> None:
+        """Checks every field, and those of the gates together."""
+        super().__post_init__()
+        if self.gates_by_input and self.prob_gating_remove_diag:
+            raise ValueError(
+                "moe_prob_gating_remove_diag needs moe_prob_gating_input=prob."
+            )
+
+
+class SingleHiddenConfig(ModelConfig):
+    """Settings of `SingleHiddenLogistic`."""
+
+    units: int = _size(
+        1024,
+        "Width of the sigmoid layer of the SingleHiddenLayer and "
+        "DoubleHiddenLayer classifiers.",
+        "num_hidden_units",
+    )
+    dropout: float = option(
+        0.0,
+        "Dropout rate after the first hidden layer of these classifiers.",
+        "hidden_layer_dropout",
+        minimum=0,
+        below=1,
+    )
+    l2: float = option(
+        1e-7, "L2 penalty of these classifiers' matrices.", "hidden_layer_l2"
+    )
+    bias_l2: float = option(
+        1e-3,
+        "L2 penalty of these classifiers' output bias.",
+        "hidden_layer_bias_l2",
+    )
+    scaled: bool = option(
+        False,
+        "Scale the scores of each video by these classifiers to 0 to 1.",
+        "hidden_layer_scaled",
+    )
+
+    @property
+    def layers(self) -> list[tuple[int, str]]:
+        """Width and activation of the hidden layers."""
+        return [(self.units, "sigmoid")]
+
+
+class DoubleHiddenConfig(SingleHiddenConfig):
+    """Settings of `DoubleHiddenLogistic`."""
+
+    first_units: int = _size(
+        2048,
+        "Width of the tanh layer of the DoubleHiddenLayer classifier.",
+        "num_first_hidden_units",
+    )
+
+    @property
+    def layers(self) -> list[tuple[int, str]]:
+        """Width and activation of the hidden layers."""
+        return [(self.first_units, "tanh"), *super().layers]
 
 
 class DropoutConfig(ModelConfig):
@@ -119,6 +216,11 @@ class SamplingConfig(ModelConfig):
     )
     sample_random_frames: bool = option(
         True, "Draw each frame alone; otherwise a run of consecutive frames."
+    )
+    sample_sorted: bool = option(
+        True,
+        "Sort the frames drawn by time. Otherwise they stay as drawn, and a "
+        "shorter video has as many of them as it has frames.",
     )
     sample_at_evaluation: bool = option(
         False, "Draw frames outside training too."
@@ -158,11 +260,30 @@ class PooledNetworkConfig(DropoutConfig, InputNormConfig):
     hidden_sizes: str = _default(HiddenConfig, "hidden_sizes", "1024")
 
 
-class StreamLstmConfig(HiddenConfig):
+class NotebookConfig(ModelConfig):
+    """Settings of the LSTMs of the Label_YT_Videos notebook."""
+
+    published_form: bool = option(
+        True,
+        "BiLSTM, Stream-LSTM and CombinedModel as the Label_YT_Videos notebook "
+        "builds them; otherwise as the model's docstring says.",
+    )
+    lstm_gates: str = option(
+        "sigmoid",
+        "Gates of these LSTMs; hard_sigmoid: of slope 0.2, as in old Keras.",
+        choices=("sigmoid", "hard_sigmoid"),
+    )
+
+
+class StreamLstmConfig(HiddenConfig, NotebookConfig):
     """Settings of `StreamLstmModel`."""
 
     stream_input_size: int = _size(
         512, "Width of the dense layer each stream begins with."
+    )
+    stream_output_size: int = _size(
+        16,
+        "Width of the dense layer on each output of a stream (published form).",
     )
     stream_cells: str = option(
         "1024,128",
@@ -179,6 +300,15 @@ class StreamLstmConfig(HiddenConfig):
 
 class CombinedConfig(StreamLstmConfig, TowersConfig):
     """Settings of `CombinedModel`."""
+
+    stream_output_size: int = _default(
+        StreamLstmConfig, "stream_output_size", 1
+    )
+    stream_head_size: int = _size(
+        8192,
+        "Width of the dense layer between a stream and its class scores "
+        "(CombinedModel, published form).",
+    )
 
 
 class LstmLayersConfig(DropoutConfig, InputNormConfig):
@@ -203,7 +333,7 @@ class HierarchicalLstmConfig(LstmLayersConfig):
     )
 
 
-class BiLstmConfig(LstmLayersConfig):
+class BiLstmConfig(LstmLayersConfig, NotebookConfig):
     """Settings of `BiLstmModel`."""
 
     cells: int = _default(LstmLayersConfig, "cells", 2304)
@@ -221,10 +351,11 @@ class RecurrentConfig(DropoutConfig, InputNormConfig, SamplingConfig):
     reversed_time: bool = option(False, "Read the real frames last to first.")
     pooling: str = option(
         "state",
-        "state: final state (GRU: of all layers); mean: of the last layer's "
+        "state: final hidden state (GRU: of all layers); whole_state: final "
+        "states of all layers, an LSTM's cells too; mean: of the last layer's "
         "outputs over real frames.",
         "recurrent_pooling",
-        choices=("state", "mean"),
+        choices=("state", "whole_state", "mean"),
     )
 
 
@@ -252,6 +383,13 @@ class PoolingConfig(SamplingConfig):
     relu = False
     gating = False
     gating_remove_diag = False
+    fc_dimred = True
+    hidden2_factor = 0
+
+    @property
+    def norm_frames(self) -> bool:
+        """Whether a batch norm of the frames comes first."""
+        return self.add_batch_norm
 
     @property
     def hidden_activation(self) -> str | None:
@@ -332,6 +470,28 @@ class SoftDbofConfig(DbofSizesConfig):
         "Append the maxima of Soft DBoF's assignments to their sums.",
         "softdbof_maxpool",
     )
+    fc_dimred: bool = option(
+        True,
+        "The hidden layer of Soft and Gated DBoF; without it the classifier "
+        "reads the pooled frames.",
+    )
+
+
+class DbofLfConfig(DbofSizesConfig):
+    """Settings of `DbofLfModel`."""
+
+    relu: bool = option(
+        True,
+        "Batch norm and relu6 in place of the hidden bias of DbofModelLF.",
+        "dbof_lf_relu",
+    )
+    activation: str = option(
+        "relu6",
+        "Activation of the projection of DbofModelLF. glu projects to twice "
+        "as many values, half of them gates.",
+        "dbof_lf_activation",
+        choices=("none", "relu6", "glu"),
+    )
 
 
 class GatedDbofConfig(SoftDbofConfig):
@@ -363,7 +523,33 @@ class NetVladConfig(GatedPoolingConfig):
         "Batch norms in NetVLAD; biases otherwise.",
         "netvlad_add_batch_norm",
     )
+    input_batch_norm: bool = option(
+        True,
+        "Batch norm of NetVLAD's input, with netvlad_add_batch_norm.",
+        "netvlad_input_batch_norm",
+    )
+    hidden2_factor: int = option(
+        0,
+        "Width of NetVLAD's second hidden layer, the embedding, over the "
+        "first's; 0: none.",
+        "netvlad_hidden2_factor",
+        minimum=0,
+    )
     lightvlad: bool = option(False, "NetVLAD without centres (NetRVLAD).")
+    vlagd: bool = option(
+        False, "NetVLAD with gates in place of centres (NetVLAGD)."
+    )
+
+    @property
+    def norm_frames(self) -> bool:
+        """Whether a batch norm of the frames comes first."""
+        return self.add_batch_norm and self.input_batch_norm
+
+    def __post_init__(self) -> None:
+        """Checks every field, and those of the centres together."""
+        super().__post_init__()
+        if self.lightvlad and self.vlagd:
+            raise ValueError("lightvlad and vlagd exclude each other.")
 
 
 class NetFvConfig(GatedPoolingConfig):
@@ -454,6 +640,12 @@ CLASSIFIERS = {
     "MoeModel": ModelEntry(
         "mixture_of_experts:MixtureOfExperts", MixtureConfig, "video"
     ),
+    "SingleHiddenLayerModel": ModelEntry(
+        "hidden_logistic:SingleHiddenLogistic", SingleHiddenConfig, "video"
+    ),
+    "DoubleHiddenLayerModel": ModelEntry(
+        "hidden_logistic:DoubleHiddenLogistic", DoubleHiddenConfig, "video"
+    ),
 }
 
 
@@ -482,6 +674,7 @@ MODELS = {
     ),
     "DbofModel": ModelEntry("dbof:DbofModel", DbofConfig),
     "SoftDbofModelLF": ModelEntry("soft_dbof:SoftDbofModel", SoftDbofConfig),
+    "DbofModelLF": ModelEntry("dbof:DbofLfModel", DbofLfConfig),
     "GatedDbofModelLF": ModelEntry("soft_dbof:GatedDbofModel", GatedDbofConfig),
     "LstmModel": ModelEntry("recurrent:LstmModel", LstmConfig),
     "GruModel": ModelEntry("recurrent:GruModel", GruConfig),
@@ -493,15 +686,12 @@ MODELS = {
     "NetVLADModelLF": ModelEntry("netvlad:NetVladModel", NetVladConfig),
     "NetFVModelLF": ModelEntry("netfv:NetFvModel", NetFvConfig),
     "NeXtVLADModel": ModelEntry("nextvlad:NeXtVladModel", NeXtVladConfig),
-    "LogisticModel": ModelEntry(
-        "video_level:VideoLevelClassifier",
-        ModelConfig,
-        "video",
-        "LogisticModel",
-    ),
-    "MoeModel": ModelEntry(
-        "video_level:VideoLevelClassifier", ModelConfig, "video", "MoeModel"
-    ),
+    **{
+        name: ModelEntry(
+            "video_level:VideoLevelClassifier", ModelConfig, "video", name
+        )
+        for name in CLASSIFIERS
+    },
     "FullyConnectedModel": ModelEntry(
         "fully_connected:FullyConnectedModel", FullyConnectedConfig, "video"
     ),

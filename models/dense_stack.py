@@ -176,10 +176,15 @@ def make_hidden(
     return model.make(DenseStack, "hidden", sizes, dropout, batch_norm)
 
 
-def make_towers(model: VideoModel, dropout: float) -> PerFeature:
-    """Returns a tower, a `DenseStack`, for every feature of a model."""
+def make_towers(
+    model: VideoModel, dropout: float, last_sizes: Sequence[int] = ()
+) -> PerFeature:
+    """Returns a tower, a `DenseStack`, for every feature of a model.
+
+    `last_sizes` are the widths of its layers after those of `tower_sizes`.
+    """
     config: Any = model.config
-    sizes = parse_sizes("tower_sizes", config.tower_sizes)
+    sizes = [*parse_sizes("tower_sizes", config.tower_sizes), *last_sizes]
     towers = [
         model.make(DenseStack, f"tower_{i}", sizes, dropout, config.batch_norm)
         for i in range(len(model.feature_sizes))

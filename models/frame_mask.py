@@ -41,7 +41,12 @@ def average_frames(values, mask):
 
 
 def maximum_over_frames(values, mask):
-    """Returns `[batch, dim]` maxima over the real frames, zeros without any."""
+    """Returns `[batch, dim]` maxima over the real frames, zeros without any.
+
+    Without a mask all frames are real.
+    """
+    if mask is None:
+        return ops.max(values, axis=1)
     lowest = ops.full_like(values, _LOWEST)
     maximum = ops.max(ops.where(mask[:, :, None], values, lowest), axis=1)
     has_frames = ops.any(mask, axis=1, keepdims=True)

@@ -9,12 +9,29 @@ from distill.models.frame_selection import take_frames
 
 
 def make_lstm(
-    cells: int, return_sequences: bool = True, **kwargs
+    cells: int,
+    return_sequences: bool = True,
+    gates: str = "sigmoid",
+    **kwargs,
 ) -> keras.layers.LSTM:
-    """Returns an LSTM that also returns its final state."""
+    """Returns an LSTM that also returns its final state.
+
+    Its gates are logistic functions, or with `hard_sigmoid` lines of slope 0.2
+    that end at 0 and 1: Keras's default before version 2.3.
+    """
     return keras.layers.LSTM(
-        cells, return_sequences=return_sequences, return_state=True, **kwargs
+        cells,
+        return_sequences=return_sequences,
+        return_state=True,
+        recurrent_activation=hard_gate if gates == "hard_sigmoid" else gates,
+        **kwargs,
     )
+
+
+@keras.saving.register_keras_serializable("distill.models")
+def hard_gate(values):
+    """Returns 0.2 times the values plus 0.5, between 0 and 1."""
+    return ops.clip(0.2 * values + 0.5, 0, 1)
 
 
 def read_real_frames(
@@ -31,19 +48,22 @@ def read_real_frames(
 
     Returns:
       The layer's outputs, `[batch, frames, cells]` with `return_sequences`,
-      undefined at or beyond `num_frames`, and the final hidden state
-      `[batch, cells]`, zero for a video without frames.
+      undefined at or beyond `num_frames`, and a list of the final states
+      `[batch, cells]`, zero for a video without frames: the hidden state, and
+      an LSTM's cell state after it.
     """
     # cuDNN refuses an empty sequence: its first step is read and dropped.
     mask = frame_mask(frames, ops.maximum(num_frames, 1))
     unroll = layer.unroll
     layer.unroll = unroll or shapes_are_fixed()
     try:
-        outputs, state, *_ = layer(frames, mask=mask, training=training)
+        outputs, *states = layer(frames, mask=mask, training=training)
     finally:
         layer.unroll = unroll
     has_frames = (num_frames > 0)[:, None]
-    return outputs, ops.where(has_frames, state, ops.zeros_like(state))
+    return outputs, [
+        ops.where(has_frames, state, ops.zeros_like(state)) for state in states
+    ]
 
 
 def reverse_real_frames(frames, num_frames):

@@ -17,7 +17,9 @@ class SampleFrames(StoredArguments, keras.layers.Layer):
 
     Where frames are drawn, all videos come out equally long and without
     padding; a video without frames stays one. Single frames are drawn with
-    replacement; in a run a shorter video repeats its last frame. The arguments
+    replacement; in a run a shorter video repeats its last frame. Frames that
+    are not sorted are read as drawn, and of a shorter video only as many as it
+    has: so the recurrent models of Miech, Laptev and Sivic 2017. The arguments
     are the settings of `SamplingConfig` and the draws' `seed`; None takes one
     from Python's generator.
 
@@ -35,6 +37,7 @@ class SampleFrames(StoredArguments, keras.layers.Layer):
         self,
         sample_frames: int = 0,
         sample_random_frames: bool = True,
+        sample_sorted: bool = True,
         sample_at_evaluation: bool = False,
         seed: int | None = None,
         **kwargs,
@@ -43,6 +46,7 @@ class SampleFrames(StoredArguments, keras.layers.Layer):
         check_at_least(0, sample_frames=sample_frames)
         self.sample_frames = sample_frames
         self.sample_random_frames = sample_random_frames
+        self.sample_sorted = sample_sorted
         self.sample_at_evaluation = sample_at_evaluation
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -59,6 +63,8 @@ class SampleFrames(StoredArguments, keras.layers.Layer):
         last = ops.minimum(num_frames, ops.shape(frames)[1]) - 1
         positions = ops.clip(positions, 0, ops.maximum(last, 0)[:, None])
         drawn = ops.where(num_frames > 0, self.sample_frames, 0)
+        if self.sample_random_frames and not self.sample_sorted:
+            drawn = ops.minimum(drawn, num_frames)
         return take_frames(frames, positions), ops.cast(drawn, "int32")
 
     def _draws(self, training):
@@ -66,9 +72,10 @@ class SampleFrames(StoredArguments, keras.layers.Layer):
         return self.sample_frames > 0 and drawing
 
     def _draw_frames(self, num_frames):
-        """Returns `[batch, sample_frames]` independent positions, sorted."""
+        """Returns `[batch, sample_frames]` independent positions."""
         shape = (ops.shape(num_frames)[0], self.sample_frames)
-        return ops.sort(self._draw(shape, num_frames[:, None]), axis=1)
+        positions = self._draw(shape, num_frames[:, None])
+        return ops.sort(positions, axis=1) if self.sample_sorted else positions
 
     def _draw_run(self, num_frames):
         """Returns `[batch, sample_frames]` consecutive positions."""

@@ -18,7 +18,8 @@ class ContextGating(NormalizedDense):
 
     With `remove_diagonal` an entry is excluded from its own gate: G's diagonal
     counts as zeros. The other arguments and the call arguments are those of
-    `NormalizedDense`.
+    `NormalizedDense`. A layer built with `units` for other vectors takes the
+    gates from those: its call's `source` `[batch, other dim]`.
 
     Returns:
       `[batch, dim]` floats: the inputs, each times a gate in [0, 1].
@@ -28,9 +29,9 @@ class ContextGating(NormalizedDense):
         super().__init__(**kwargs)
         self.remove_diagonal = remove_diagonal
 
-    def call(self, inputs, real=None, training=False):
+    def call(self, inputs, real=None, source=None, training=False):
         """Returns the gated inputs."""
-        gates = ops.matmul(inputs, self.kernel)
+        gates = ops.matmul(inputs if source is None else source, self.kernel)
         if self.remove_diagonal:
             gates = gates - inputs * ops.diagonal(self.kernel)
         return inputs * ops.sigmoid(self.normalise(gates, real, training))

@@ -22,13 +22,15 @@ from distill.models.video_model import VideoModel
 class LateFusion(VideoModel):
     """Base of the models that pool each feature by a layer of its own.
 
-    Batch norm of the frames, one pooling layer for each feature, one hidden
-    layer on all the pooled vectors, context gating, classifier. The first
-    feature has all clusters, later ones that number over `cluster_divisor`.
+    Batch norm of the frames, one pooling layer for each feature, a hidden
+    layer on all the pooled vectors (none without `fc_dimred`), a second one
+    `hidden2_factor` times as wide (none for 0), context gating, classifier.
+    The first feature has all clusters, later ones that number over
+    `cluster_divisor`.
 
-    Inputs and outputs are those of `VideoModel`; the embedding is `[batch,
-    hidden_size]`. Padding has an effect where `config.mask_padding` is False,
-    as in the reference.
+    Inputs and outputs are those of `VideoModel`; the embedding is the gated
+    output of the last hidden layer, else of the pooling. Padding has an effect
+    where `config.mask_padding` is False, as in the reference.
     """
 
     config: PoolingConfig
@@ -43,16 +45,9 @@ class LateFusion(VideoModel):
             )
         config = self.config
         self.sampling = self.make_by_settings(SampleFrames, "sampling")
-        self.normalise_inputs(config.add_batch_norm)
+        self.normalise_inputs(config.norm_frames)
+        self._make_hidden()
         self.context_gating = None
-        activated = config.hidden_activation is not None
-        self.hidden = self.make(
-            NormalizedDense,
-            "hidden",
-            config.hidden_size,
-            add_batch_norm=config.add_batch_norm and activated,
-            stddev=config.cluster_size**-0.5,
-        )
         if config.gating:
             self.context_gating = self.make(
                 ContextGating,
@@ -70,6 +65,26 @@ class LateFusion(VideoModel):
             for index, number in enumerate(num_clusters)
         ]
 
+    def _make_hidden(self):
+        config = self.config
+        activated = config.hidden_activation is not None
+        self.hidden = self.hidden2 = None
+        if config.fc_dimred:
+            self.hidden = self.make(
+                NormalizedDense,
+                "hidden",
+                config.hidden_size,
+                add_batch_norm=config.add_batch_norm and activated,
+                stddev=config.cluster_size**-0.5,
+            )
+        if config.hidden2_factor:
+            self.hidden2 = self.make(
+                NormalizedDense,
+                "hidden2",
+                config.hidden2_factor * config.hidden_size,
+                add_batch_norm=False,
+            )
+
     def pool_class(self, index: int) -> type[keras.layers.Layer]:
         """Returns the class of feature `index`'s pooling layer.
 
@@ -82,10 +97,19 @@ class LateFusion(VideoModel):
         shape = (None, None, input_shape["frames"][-1])
         self.input_norm.build(shape)
         width = build_readers(self.pools, self.feature_sizes, shape)
-        self.hidden.build((None, width))
+        for hidden in self._hidden_layers():
+            hidden.build((None, width))
+            width = hidden.units
         if self.context_gating is not None:
-            self.context_gating.build((None, self.config.hidden_size))
-        self.classifier.build((None, self.config.hidden_size))
+            self.context_gating.build((None, width))
+        self.classifier.build((None, width))
+
+    def _hidden_layers(self):
+        return [
+            hidden
+            for hidden in (self.hidden, self.hidden2)
+            if hidden is not None
+        ]
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""
@@ -99,9 +123,13 @@ class LateFusion(VideoModel):
         pooled = read_features(
             self.pools, self.feature_sizes, frames, real, training=training
         )
-        hidden = self.hidden(pooled, training=training)
-        activation = keras.activations.get(self.config.hidden_activation)
-        hidden = activation(hidden)
+        hidden = pooled
+        if self.hidden is not None:
+            hidden = self.hidden(pooled, training=training)
+            activation = keras.activations.get(self.config.hidden_activation)
+            hidden = activation(hidden)
+        if self.hidden2 is not None:
+            hidden = self.hidden2(hidden, training=training)
         if self.context_gating is not None:
             hidden = self.context_gating(hidden, training=training)
         return self.classify(hidden, training)
@@ -110,7 +138,7 @@ class LateFusion(VideoModel):
         """Returns the MACs of one video of `num_frames` frames."""
         num_read = self.sampling.num_read(num_frames)
         count = sum(pool.macs(num_read) for pool in self.pools)
-        count += self.hidden.macs()
+        count += sum(hidden.macs() for hidden in self._hidden_layers())
         if self.context_gating is not None:
             count += self.context_gating.macs()
         return count + self.classifier.macs()

@@ -35,6 +35,7 @@ class MixtureOfExperts(Classifier):
                 ContextGating,
                 "prob_gating",
                 self.config.prob_gating_remove_diag,
+                units=num_classes,
             )
 
     def build(self, input_shape):
@@ -57,7 +58,8 @@ class MixtureOfExperts(Classifier):
             name="experts_bias", shape=(num_experts,), initializer="zeros"
         )
         if self.prob_gating is not None:
-            self.prob_gating.build((None, classes))
+            gated_by = dim if self.config.gates_by_input else classes
+            self.prob_gating.build((None, gated_by))
 
     def _add_matrix(self, name: str, rows: int, columns: int):
         return self.add_weight(
@@ -84,7 +86,8 @@ class MixtureOfExperts(Classifier):
         predictions = ops.sum(gates[:, :, :mixtures] * experts, axis=-1)
         if self.prob_gating is None:
             return predictions
-        return self.prob_gating(predictions, training=training)
+        source = inputs if self.config.gates_by_input else None
+        return self.prob_gating(predictions, source=source, training=training)
 
     def macs(self) -> int:
         """Returns the MACs of one video."""

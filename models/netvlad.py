@@ -1,4 +1,4 @@
-"""NetVLAD and NetRVLAD: frames summed by cluster, with and without centres.
+"""NetVLAD and its kin: frames summed by cluster, with and without centres.
 
 Arandjelovic et al., "NetVLAD", CVPR 2016, equation 4; for videos and without
 centres, Miech, Laptev and Sivic 2017 (arXiv 1706.06905), section 3.
@@ -65,11 +65,31 @@ class NetVlad(NetRVlad):
 
 
 @keras.saving.register_keras_serializable("distill.models")
+class NetVlagd(NetRVlad):
+    """Gates the sums of each cluster: V_k = g_k sum_t a_tk x_t.
+
+    g_k = sigmoid(w_k) are weights, the same for all videos; otherwise as
+    `NetRVlad`. The WILLOW code calls it NetVLAGD.
+    """
+
+    def build(self, frames_shape, real_shape=None):
+        """Creates the assignment and `gates` `[features, clusters]`."""
+        super().build(frames_shape)
+        self.gates = self.add_cluster_weight("gates", frames_shape[-1])
+
+    def _sum(self, frames, assigned):
+        gates = ops.sigmoid(ops.transpose(self.gates))
+        return super()._sum(frames, assigned) * gates
+
+
+@keras.saving.register_keras_serializable("distill.models")
 class NetVladModel(LateFusion):
     """Pools every feature by NetVLAD; later features get half the clusters."""
 
     config: NetVladConfig
 
     def pool_class(self, index: int) -> type[keras.layers.Layer]:
-        """Returns NetVLAD, or NetRVLAD, which has no centres."""
+        """Returns NetVLAD, or NetRVLAD or NetVLAGD, without centres."""
+        if self.config.vlagd:
+            return NetVlagd
         return NetRVlad if self.config.lightvlad else NetVlad

@@ -25,8 +25,11 @@ SMALL_SIZES: dict[str, Any] = {
     "nextvlad_cluster_size": 16,
     "nextvlad_groups": 2,
     "nextvlad_hidden_size": 64,
+    "num_first_hidden_units": 64,
+    "num_hidden_units": 64,
     "num_inputs_to_lstm": 0,
     "stream_cells": "64",
+    "stream_head_size": 64,
     "stream_input_size": 64,
     "tower_sizes": "64",
 }

@@ -24,14 +24,17 @@ from distill.models.video_model import VideoModel
 class RecurrentModel(VideoModel):
     """Classifies a video by stacked recurrent layers over its frames.
 
-    Pooling `state` takes the final states of the layers from `first_state`
-    on, end to end; `mean` takes the mean of the last layer's outputs over the
-    real frames. The embedding of a video without frames is zero. Dropout acts
-    between the layers and before the classifier.
+    Pooling `state` takes the final hidden states of the layers from
+    `first_state` on, end to end; `whole_state` those of all layers, each after
+    its cell state (LSTM), as the WILLOW code does; `mean` takes the mean of
+    the last layer's outputs over the real frames. The embedding of a video
+    without frames is zero. Dropout acts between the layers and before the
+    classifier.
     """
 
     config: RecurrentConfig
     first_state = 0
+    states_per_layer = 1
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier."""
@@ -60,6 +63,8 @@ class RecurrentModel(VideoModel):
             width = self.config.cells
         if self.config.pooling == "state":
             width *= len(self.recurrences[self.first_state :])
+        elif self.config.pooling == "whole_state":
+            width *= len(self.recurrences) * self.states_per_layer
         self.classifier.build((None, width))
 
     def call(self, inputs, training=False):
@@ -76,14 +81,18 @@ class RecurrentModel(VideoModel):
         for index, recurrence in enumerate(self.recurrences):
             if index > 0:
                 outputs = self.drops[index - 1](outputs, training=training)
-            outputs, state = read_real_frames(
+            outputs, final = read_real_frames(
                 recurrence, outputs, num_frames, training
             )
-            states.append(state)
+            states.append(final)
         if self.config.pooling == "mean":
             embedding = average_frames(outputs, mask)
+        elif self.config.pooling == "whole_state":
+            whole = [state for final in states for state in reversed(final)]
+            embedding = ops.concatenate(whole, axis=-1)
         else:
-            embedding = ops.concatenate(states[self.first_state :], axis=-1)
+            hidden = [final[0] for final in states[self.first_state :]]
+            embedding = ops.concatenate(hidden, axis=-1)
         return self.classify(embedding, training)
 
     def macs(self, num_frames: int) -> int:
@@ -99,6 +108,7 @@ class LstmModel(RecurrentModel):
 
     config: LstmConfig
     first_state = -1
+    states_per_layer = 2
 
     def make_recurrence(self, index: int) -> keras.layers.RNN:
         """Returns an LSTM layer."""

@@ -17,6 +17,7 @@ from distill.models.configs import (
     ClassifierChoice,
     ModelConfig,
     ModelEntry,
+    before_it_was_a_setting,
 )
 from distill.models.options import flag_name
 from distill.models.presets import PAPER, preset_sizes
@@ -75,6 +76,13 @@ def resolve_arguments(
     for stated in (preset_sizes(preset), given):
         values |= {key: stated[key] for key in stated if key in values}
     return values
+
+
+def restore_arguments(
+    name: str, stored: Mapping[str, ArgumentValue]
+) -> dict[str, ArgumentValue]:
+    """Returns the stored arguments of a model, perhaps of an older version."""
+    return {**before_it_was_a_setting(get_entry(name).config), **stored}
 
 
 def read_configs(

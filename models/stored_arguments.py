@@ -63,7 +63,7 @@ class StoredArguments:
         arguments = dict(config)
         for name in cls.argument_names():
             if name == "config":
-                arguments[name] = cls.config_class(**config[name])
+                arguments[name] = cls.config_class.restore(config[name])
             elif name in config:
                 arguments[name] = _from_config(config[name])
         return cls(**arguments)

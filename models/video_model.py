@@ -8,6 +8,7 @@ import keras
 
 from distill.models.configs import ModelConfig
 from distill.models.input_norm import InputNorm
+from distill.models.keras_private import all_layers
 from distill.models.stored_arguments import StoredArguments
 
 
@@ -76,6 +77,10 @@ class VideoModel(StoredArguments, keras.Model):
         self.max_frames = max_frames
         self.embedding_drop = None
         self.make_layers()
+        for layer in all_layers(self):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = self.config.batch_norm_momentum
+                layer.epsilon = self.config.batch_norm_epsilon
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier, as the settings say."""

@@ -7,6 +7,7 @@ folder may be given by the environment variable `GOLDEN_DIR`.
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from distill.models.dbof import DbofModel
+from distill.models.dbof import DbofModel, MeanMaxDbof
 from distill.models.hierarchical_lstm import HierarchicalLstm
 from distill.models.late_fusion import LateFusion
 from distill.models.nextvlad import NeXtVladModel
@@ -43,6 +44,7 @@ class GoldenModel:
       outputs: `predictions`, and `embedding` where the reference has one.
       flags: The reference's flags.
       num_classes: Classes of the predictions.
+      frame_index: `[batch, number]` frames that the reference draws, if any.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -50,6 +52,7 @@ class GoldenModel:
     outputs: Mapping[str, np.ndarray]
     flags: Mapping[str, int | bool | str]
     num_classes: int
+    frame_index: np.ndarray | None = None
 
     @property
     def num_mixtures(self) -> int:
@@ -79,7 +82,7 @@ class GoldenMetrics:
 
 def load_golden_model(name: str) -> GoldenModel:
     """Loads a reference model from `name.npz`."""
-    arrays = _load(name)
+    arrays = load_golden_arrays(name)
     meta = json.loads(str(arrays["meta"]))
     outputs = ("predictions", "embedding")
     return GoldenModel(
@@ -92,12 +95,13 @@ def load_golden_model(name: str) -> GoldenModel:
         outputs={key: arrays[key] for key in outputs if key in arrays},
         flags={key: _parse(text) for key, text in meta["flags"].items()},
         num_classes=meta["num_classes"],
+        frame_index=arrays.get("frame_index"),
     )
 
 
 def load_golden_metrics(name: str) -> GoldenMetrics:
     """Loads the references' metrics from `name.npz`."""
-    arrays = _load(name)
+    arrays = load_golden_arrays(name)
     expected = json.loads(str(arrays["expected"]))
     labels = np.unpackbits(
         arrays["labels"], axis=1, count=expected["num_classes"]
@@ -105,7 +109,8 @@ def load_golden_metrics(name: str) -> GoldenMetrics:
     return GoldenMetrics(arrays["predictions"], labels.astype(bool), expected)
 
 
-def _load(name: str) -> dict[str, np.ndarray]:
+def load_golden_arrays(name: str) -> dict[str, np.ndarray]:
+    """Returns all arrays of `name.npz`."""
     folder = Path(os.environ.get("GOLDEN_DIR", _DEFAULT_DIR))
     with np.load(folder / f"{name}.npz") as archive:
         return dict(archive)
@@ -125,9 +130,14 @@ def assign_weights(
     Raises:
       AssertionError: A weight of the reference has no place.
     """
-    left = dict(weights)
+    # boliu61 puts some weights into a scope of their own.
+    left = {
+        re.sub(r"(\w+)/\1$", r"\1", name.replace("/conv2/", "/")): array
+        for name, array in weights.items()
+    }
     if isinstance(model, LstmModel):
-        _assign_lstms(model.recurrences, left, "rnn")
+        scope = "RNN/rnn" if any(n.startswith("RNN/") for n in left) else "rnn"
+        _assign_lstms(model.recurrences, left, scope)
     elif isinstance(model, GruModel):
         _assign_grus(model.recurrences, left)
     elif isinstance(model, HierarchicalLstm):
@@ -185,12 +195,19 @@ def _assign_grus(grus, left):
 
 
 def _assign_late_fusion(model, left):
-    _assign_norm(model.input_norm, left, "input_bn")
+    if model.input_norm.enabled:
+        _assign_norm(model.input_norm, left, "input_bn")
     kind = type(model).__name__.removeprefix("Soft").removeprefix("Gated")
     kind = {"NetVladModel": "VLAD", "NetFvModel": "FV"}.get(kind, "DBOF")
     scopes = (f"video_{kind}", f"audio_{kind}")
     for pool, scope in zip(model.pools, scopes, strict=True):
+        if isinstance(pool, MeanMaxDbof):
+            pool.kernel.assign(left.pop(f"{scope}/cluster_weights"))
+            _assign_norm(pool.norm, left, f"{scope}/cluster_bn")
+            continue
         _assign_norm(pool.assignment.norm, left, f"{scope}/cluster_bn")
+        if f"{scope}/gate_weights" in left:
+            pool.gates.assign(left.pop(f"{scope}/gate_weights")[0].T)
         for theirs, ours in _POOL_WEIGHTS.items():
             if f"{scope}/{theirs}" in left:
                 variable = _reach(pool, ours)
@@ -200,11 +217,17 @@ def _assign_late_fusion(model, left):
             _assign_norm(pool.gates.norm, left, f"{scope}/cluster_bn_2")
     _assign_hidden(model, left)
     if model.context_gating is not None:
-        model.context_gating.kernel.assign(left.pop("gating_weights_2"))
+        name = "gating_weights" + "_2" * ("gating_weights_2" in left)
+        model.context_gating.kernel.assign(left.pop(name))
         _assign_norm(model.context_gating.norm, left, "gating_bn")
 
 
 def _assign_hidden(model, left):
+    if model.hidden2 is not None:
+        model.hidden2.kernel.assign(left.pop("hidden2_weights"))
+        model.hidden2.bias.assign(left.pop("hidden2_biases"))
+    if model.hidden is None:
+        return
     model.hidden.kernel.assign(left.pop("hidden1_weights"))
     if model.hidden.norm is not None:
         _assign_norm(model.hidden.norm, left, "hidden1_bn")

@@ -8,6 +8,7 @@ from typing import Any
 
 from distill.models.argument_checks import check_choice
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.registry import restore_arguments
 from distill.settings.schema import DataSchema
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.system.small_files import parse_json_object
@@ -214,7 +215,16 @@ class RunSettings:
           ValueError: The text is not a JSON object, a field is missing,
             unknown or of a wrong type, or the settings contradict each other.
         """
-        return read_dataclass(cls, parse_json_object(text))
+        settings = read_dataclass(cls, parse_json_object(text))
+        networks = {
+            role: dataclasses.replace(
+                network,
+                arguments=restore_arguments(network.model, network.arguments),
+            )
+            for role in ("teacher", "student")
+            if (network := getattr(settings, role)) is not None
+        }
+        return dataclasses.replace(settings, **networks)
 
 
 def changed_settings(old: RunSettings, new: RunSettings) -> dict[str, str]:

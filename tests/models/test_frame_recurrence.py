@@ -41,7 +41,7 @@ def test_more_frames_than_there_are_count_as_all():
 
 def test_outputs_and_final_state_are_those_of_the_real_frames():
     videos, lstm = make_videos(FRAMES, FEATURES), make_lstm()
-    outputs, states = read_real_frames(lstm, *videos.values())
+    outputs, (states, _) = read_real_frames(lstm, *videos.values())
     np.testing.assert_array_equal(states[0], np.zeros(CELLS))
     for index, frames in enumerate(real_frames(videos)[1:], start=1):
         expected = lstm_outputs(frames, lstm)

@@ -67,6 +67,8 @@ VLAD = 7 * 9 + 5 * 4 + 3 * 4  # half of 9
 NEXTVLAD = nextvlad(7, 7, 9) + nextvlad(5, 3, 4) + nextvlad(3, 3, 4)
 NEXTVLAD_POOLED = 9 * (21 // 7) + 4 * (15 // 3) + 4 * (9 // 3)
 STREAMS = stream(7, 6) + stream(5, 4) + stream(3, 4)
+OUTPUTS = dense(6, 2) + dense(4, 2) + dense(4, 2)
+HEADS = 3 * dense(2, 8, CLASSES)
 TOWERS = dense(7, 9, 17) + dense(5, 9, 17) + dense(3, 9, 17)
 
 # Name, arguments, MACs of a video of n frames.
@@ -103,6 +105,22 @@ CASES: list[tuple[str, Mapping, Callable[[int], int]]] = [
         {"dbof_cluster_size": 17, "dbof_hidden_size": 9, "sample_frames": 5}
         | {"sample_at_evaluation": True, "dbof_pooling_method": "average"},
         lambda n: 5 * dense(15, 17) + dense(17, 9) + moe(9),
+    ),
+    (
+        "DbofModelLF",
+        {"dbof_cluster_size": 17, "dbof_hidden_size": 9},
+        lambda n: n * SOFT_DBOF + dense(2 * (17 + 2 + 2), 9) + moe(9),
+    ),
+    (
+        "DbofModelLF",
+        {"dbof_cluster_size": 17, "dbof_hidden_size": 9}
+        | {"dbof_lf_activation": "glu"},
+        lambda n: n * 2 * SOFT_DBOF + dense(2 * (17 + 2 + 2), 9) + moe(9),
+    ),
+    (
+        "SoftDbofModelLF",  # the classifier reads the pooled frames
+        {"dbof_cluster_size": 17, "fc_dimred": False},
+        lambda n: n * SOFT_DBOF + moe(17 + 2 + 2),
     ),
     (
         "SoftDbofModelLF",
@@ -148,13 +166,33 @@ CASES: list[tuple[str, Mapping, Callable[[int], int]]] = [
     ),
     (
         "StreamLstmModel",
-        {"stream_input_size": 9, "stream_cells": "6,4", "hidden_sizes": "13,8"},
+        {"stream_input_size": 9, "stream_cells": "6,4", "hidden_sizes": "13,8"}
+        | {"stream_output_size": 2},
+        lambda n: n * (STREAMS + OUTPUTS) + dense(3 * 2, 13, 8) + moe(8),
+    ),
+    (
+        "StreamLstmModel",
+        {"stream_input_size": 9, "stream_cells": "6,4", "hidden_sizes": "13,8"}
+        | {"published_form": False},
         lambda n: n * STREAMS + dense(6 + 4 + 4, 13, 8) + moe(8),
+    ),
+    (
+        "CombinedModel",  # towers and streams end in scores
+        {"stream_input_size": 9, "stream_cells": "6,4", "hidden_sizes": "13,8"}
+        | {"stream_output_size": 2, "stream_head_size": 8}
+        | {"tower_sizes": "9,17"},
+        lambda n: (
+            n * (STREAMS + OUTPUTS)
+            + HEADS
+            + (TOWERS + 3 * dense(17, CLASSES))
+            + dense(6 * CLASSES, 13, 8)
+            + moe(8)
+        ),
     ),
     (
         "CombinedModel",
         {"stream_input_size": 9, "stream_cells": "6,4", "hidden_sizes": "13,8"}
-        | {"tower_sizes": "9,17", "batch_norm": True},
+        | {"tower_sizes": "9,17", "batch_norm": True, "published_form": False},
         lambda n: (
             n * STREAMS + TOWERS + dense(3 * 17 + 6 + 4 + 4, 13, 8) + moe(8)
         ),
@@ -172,6 +210,12 @@ CASES: list[tuple[str, Mapping, Callable[[int], int]]] = [
         {"netvlad_cluster_size": 9, "netvlad_hidden_size": 17}
         | {"lightvlad": True, "gating": False, "netvlad_relu": True},
         lambda n: n * 2 * VLAD + dense(VLAD, 17) + moe(17),
+    ),
+    (
+        "NetVLADModelLF",
+        {"netvlad_cluster_size": 9, "netvlad_hidden_size": 17}
+        | {"vlagd": True, "netvlad_hidden2_factor": 2},
+        lambda n: n * 2 * VLAD + dense(VLAD, 17, 34, 34) + moe(34),
     ),
     (
         "NetFVModelLF",  # assignments and two sums
@@ -208,6 +252,21 @@ CASES: list[tuple[str, Mapping, Callable[[int], int]]] = [
         lambda n: (
             dense(15, 4, CLASSES * 4) + dense(15, CLASSES * 3) + CLASSES**2
         ),
+    ),
+    (
+        "MoeModel",
+        {"moe_prob_gating": True, "moe_prob_gating_input": "input"},
+        lambda n: moe(15) + dense(15, CLASSES),
+    ),
+    (
+        "SingleHiddenLayerModel",
+        {"num_hidden_units": 9},
+        lambda n: dense(15, 9, CLASSES),
+    ),
+    (
+        "DoubleHiddenLayerModel",
+        {"num_first_hidden_units": 13, "num_hidden_units": 9},
+        lambda n: dense(15, 13, 9, CLASSES),
     ),
     (
         "LstmModel",  # an encoder reads every frame

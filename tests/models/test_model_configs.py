@@ -52,11 +52,11 @@ def test_a_value_below_the_minimum_is_named_by_its_flag(config, field):
 
 
 @fields_with("below")
-def test_a_dropout_rate_is_below_one(config, field):
-    assert "dropout" in field.name
+def test_a_dropout_rate_and_a_momentum_are_below_one(config, field):
+    assert "dropout" in field.name or field.name == "batch_norm_momentum"
     config(**{field.name: 0.999})
     for value in (1, 1.5):
-        message = f"^{field.name} must be below 1, got {value}\\.$"
+        message = f"^{flag_name(field)} must be below 1, got {value}\\.$"
         with pytest.raises(ValueError, match=message):
             config(**{field.name: value})
 
@@ -78,6 +78,8 @@ def test_sizes_and_dropout_rates_are_bounded():
     }
     assert unbounded == {
         "fv_coupling_factor",
+        "hidden_layer_bias_l2",
+        "hidden_layer_l2",
         "logistic_l2",
         "moe_l2",
     }

@@ -32,7 +32,8 @@ def test_an_unknown_classifier_lists_the_choices():
     given = {"video_level_classifier_model": "MoeModle"}
     message = (
         "Unknown video_level_classifier_model 'MoeModle'. Did you mean "
-        "'MoeModel'? Choices: LogisticModel, MoeModel."
+        "'MoeModel'? Choices: DoubleHiddenLayerModel, LogisticModel, MoeModel, "
+        "SingleHiddenLayerModel."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         registry.resolve_arguments("HierarchicalLstmModel", given)
@@ -64,7 +65,10 @@ def test_given_arguments_replace_defaults_and_those_of_others_are_left_out():
         "moe_l2": 1e-8,
         "moe_prob_gating": False,
         "moe_prob_gating_remove_diag": False,
+        "moe_prob_gating_input": "prob",
         "moe_low_rank_gating": 0,
+        "batch_norm_momentum": 0.99,
+        "batch_norm_epsilon": 0.001,
     }
 
 

@@ -31,7 +31,15 @@ SIZES = {
     "stream_cells": "6,4",
     "hidden_sizes": "16,12",
 }
-TOWERS = {StreamLstmModel: {}, CombinedModel: {"tower_sizes": "12,10"}}
+TOWERS = {
+    StreamLstmModel: {"stream_output_size": 7},
+    CombinedModel: {
+        "tower_sizes": "12,10",
+        "stream_output_size": 5,
+        "stream_head_size": 32,
+    },
+}
+forms = pytest.mark.parametrize("published_form", [True, False])
 both = pytest.mark.parametrize("model_class", TOWERS)
 
 
@@ -40,16 +48,30 @@ def make_streams(model_class, **settings):
 
 
 def numpy_streams(frames, streams, feature_sizes):
-    """Returns the streams' states after one video's real frames."""
-    bounds, states = np.cumsum(feature_sizes)[:-1], []
+    """Returns what is read of the streams of one video's real frames."""
+    bounds, read = np.cumsum(feature_sizes)[:-1], []
     features = np.split(frames, bounds, axis=1)
     for feature, stream in zip(features, streams, strict=True):
-        inputs = dense_relu(feature, stream.dense)
+        inputs = numpy_inputs(feature, stream)
         forward = lstm_outputs(inputs, stream.forward_lstm)
         backward = lstm_outputs(forward[::-1], stream.backward_lstm)
-        zeros = np.zeros((1, stream.cells))
-        states.append(np.vstack([zeros, backward])[-1])
-    return np.concatenate(states)
+        zeros = np.zeros(stream.output_size or stream.cells)
+        if not len(backward):
+            found = zeros
+        elif stream.output_size:
+            found = dense_relu(backward, stream.output_dense).max(axis=0)
+        else:
+            found = backward[-1]
+        head = stream.head.denses if stream.head_sizes else []
+        read.append(dense_relu(found, *head))
+    return np.concatenate(read)
+
+
+def numpy_inputs(feature, stream):
+    if stream.input_activation == "relu":
+        return dense_relu(feature, stream.dense)
+    kernel, bias = stream.dense.get_weights()
+    return np.tanh(feature @ kernel + bias)
 
 
 def numpy_towers(frames, model, feature_sizes):
@@ -62,26 +84,41 @@ def numpy_towers(frames, model, feature_sizes):
     ]
 
 
-def make_layer(feature_sizes, cells):
-    return PerFeature(feature_sizes, [LstmStream(INPUT, n) for n in cells])
+def make_layer(feature_sizes, cells, **options):
+    streams = [LstmStream(INPUT, n, **options) for n in cells]
+    return PerFeature(feature_sizes, streams)
 
 
-def test_a_stream_passes_the_layer_checks():
-    check_layer(lambda: LstmStream(INPUT, 4), make_sequences)
+STREAMS = {
+    "state": {},
+    "maxima": {"output_size": 3},
+    "scores": {
+        "output_size": 1,
+        "head_sizes": [5, 2],
+        "input_activation": "tanh",
+    },
+}
+options = pytest.mark.parametrize("name", STREAMS)
+
+
+@options
+def test_a_stream_passes_the_layer_checks(name):
+    check_layer(lambda: LstmStream(INPUT, 4, **STREAMS[name]), make_sequences)
 
 
 def test_streams_pass_the_layer_checks():
     check_layer(lambda: make_layer([4, 2], [4, 3]), make_sequences)
 
 
+@options
 @pytest.mark.parametrize(
     ("feature_sizes", "cells"),
     [([6], [4]), ([4, 2], [4, 3]), ([1] * 6, [2] * 6)],
 )
 def test_every_stream_reads_its_feature_forward_then_backward(
-    feature_sizes, cells
+    feature_sizes, cells, name
 ):
-    layer = make_layer(feature_sizes, cells)
+    layer = make_layer(feature_sizes, cells, **STREAMS[name])
     videos = make_videos(FRAMES, FEATURES)
     layer.build(videos["frames"].shape)
     randomise_weights(layer)
@@ -103,24 +140,37 @@ def test_every_stream_reads_its_feature_forward_then_backward(
             marks=pytest.mark.slow,
         ),
         {"batch_norm": True, "dropout": 0.0},
+        {"published_form": False, "lstm_gates": "hard_sigmoid"},
     ],
-    ids=["plain", "one feature", "three features", "batch norm"],
+    ids=[
+        "plain",
+        "one feature",
+        "three features",
+        "batch norm",
+        "earlier form",
+    ],
 )
 def test_models_of_streams_pass_the_model_checks(model_class, settings):
     check_frame_model(
-        lambda: make_streams(model_class, **settings), FEATURES, FRAMES
+        lambda: make_streams(model_class, **settings),
+        FEATURES,
+        FRAMES,
+        seed=1,
     )
 
 
+@forms
 @both
 @pytest.mark.parametrize(
     ("feature_sizes", "cells"),
     [((6,), [6]), ((4, 2), [6, 4]), ((1, 2, 3), [6, 4, 4])],
 )
 def test_dense_layers_read_the_streams_and_the_towers(
-    model_class, feature_sizes, cells
+    model_class, feature_sizes, cells, published_form
 ):
-    model = make_streams(model_class, feature_sizes=feature_sizes)
+    model = make_streams(
+        model_class, feature_sizes=feature_sizes, published_form=published_form
+    )
     build_for_frames(model, FEATURES)
     streams = model.streams.readers
     assert [stream.cells for stream in streams] == cells

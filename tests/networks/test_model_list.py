@@ -112,9 +112,10 @@ def test_every_small_network_fits_videos_of_any_length(max_frames):
 def test_small_networks_are_smaller_than_the_papers(listed_models):
     for size in list_models(SCHEMA, preset="small"):
         paper = listed_models[0][size.name]
+        arguments = paper.arguments | paper.classifier_arguments
         has_small_sizes = any(
             name in SMALL_SIZES and value != SMALL_SIZES[name]
-            for name, value in paper.arguments.items()
+            for name, value in arguments.items()
             if name != "input_batch_norm"
         )
         if has_small_sizes:
