@@ -12,6 +12,12 @@ from keras import ops
 from distill.models.preprocessing import l2_normalize
 
 CROSS_ENTROPY_EPSILON = 1e-5
+# Constants of Bhardwaj et al. 2019, released code.
+_SPARSITY_WEIGHT = 0.1
+_TOP = 50
+_TOP_FACTOR = 4716 / _TOP
+_SURE = 0.9
+_MARGIN = 0.1
 _SMALLEST_FRACTION = 1e-7
 _SMALLEST_PROBABILITY = 1e-6
 # A difference of squares below this fraction of them is rounding.
@@ -19,29 +25,108 @@ _ROUNDING = 1e-12
 _SMALLEST_RATIO = 1e-5
 
 
-def cross_entropy(labels, predictions, weights=None):
+def cross_entropy(
+    labels, predictions, weights=None, positive_weights=None, alpha=0.5
+):
     """Returns the binary cross-entropy.
 
-    YouTube-8M starter code, `CrossEntropyLoss`, epsilon 1e-5.
+    YouTube-8M starter code, `CrossEntropyLoss`, epsilon 1e-5; with `alpha`
+    that of Miech, Laptev and Sivic 2017 (the WILLOW code).
 
     Args:
       labels: `[batch, classes]` floats in [0, 1].
       predictions: `[batch, classes]` probabilities.
       weights: Floats `[classes]` or `[batch, classes]`, factors of the
         classes' terms; None: 1.
+      positive_weights: Floats `[classes]`, factors of the terms of labels
+        alone; None: 1.
+      alpha: Half the factor of these terms; 1 - alpha is half that of the
+        terms of absent labels.
     """
+    positive, negative = _binary_terms(labels, predictions)
+    if positive_weights is not None:
+        positive = positive_weights * positive
+    if alpha != 0.5:
+        positive, negative = 2 * alpha * positive, 2 * (1 - alpha) * negative
+    return _sum_over_classes(positive + negative, weights)
+
+
+def _binary_terms(labels, predictions):
+    """Returns the cross-entropy's terms of labels and of absent labels."""
     positive = labels * ops.log(predictions + CROSS_ENTROPY_EPSILON)
     negative = (1 - labels) * ops.log(1 - predictions + CROSS_ENTROPY_EPSILON)
-    return -_sum_over_classes(positive + negative, weights)
+    return -positive, -negative
 
 
-def hinge(labels, predictions, weights=None):
-    """Returns the hinge loss with margin 1; arguments as `cross_entropy`'s.
+def cross_entropy_with_sparsity(labels, predictions, weights=None):
+    """Returns the cross-entropy and 0.1 times the sum of the predictions.
+
+    The arguments of this and the next four are `cross_entropy`'s; all are of
+    the released code of Bhardwaj et al. 2019, under the names of
+    `LABEL_LOSSES`.
+    """
+    sparsity = _sum_over_classes(_SPARSITY_WEIGHT * predictions, weights)
+    return cross_entropy(labels, predictions, weights) + sparsity
+
+
+def cross_entropy_of_top(labels, predictions, weights=None):
+    """Returns 4716 / 50 times the cross-entropy of the 50 best predictions.
+
+    Predictions as good as the 50th count too.
+    """
+    num_classes = predictions.shape[-1]
+    best, _ = ops.top_k(predictions, min(_TOP, num_classes))
+    is_top = ops.cast(predictions >= best[:, -1:], "float32")
+    positive, negative = _binary_terms(labels, predictions)
+    terms = _TOP_FACTOR * is_top * (positive + negative)
+    return _sum_over_classes(terms, weights)
+
+
+def cross_entropy_of_positives(labels, predictions, weights=None):
+    """Returns the cross-entropy's terms of labels alone."""
+    positive, _ = _binary_terms(labels, predictions)
+    return _sum_over_classes(positive, weights)
+
+
+def cross_entropy_of_unsure(labels, predictions, weights=None):
+    """Returns the cross-entropy of what is not yet told apart.
+
+    These are labels with predictions below 0.9, and absent labels with
+    predictions above both 0.1 and the smallest one of a label in the batch,
+    less 0.1.
+    """
+    positive, negative = _binary_terms(labels, predictions)
+    given = labels if weights is None else labels * weights
+    of_labels = ops.where(given > 0, predictions, ops.ones_like(predictions))
+    smallest = ops.min(of_labels, initial=1.0)
+    bound = ops.maximum(smallest - _MARGIN, _MARGIN)
+    terms = positive * ops.cast(predictions < _SURE, "float32")
+    terms += negative * ops.cast(predictions > bound, "float32")
+    return _sum_over_classes(terms, weights)
+
+
+def pairwise_error(labels, predictions, weights=None):
+    """Returns the sum over pairs i, j of p_i (1 - p_j) exp(y_j - y_i).
+
+    It is divided by sum p times sum (1 - p) of the video. The sum over pairs
+    is a product of two sums.
+    """
+    absent = 1 - predictions
+    upper = _sum_over_classes(predictions * ops.exp(-labels), weights)
+    lower = _sum_over_classes(absent * ops.exp(labels), weights)
+    scale = _sum_over_classes(predictions, weights)
+    scale *= _sum_over_classes(absent, weights)
+    return upper * lower / ops.maximum(scale, _SMALLEST_FRACTION)
+
+
+def hinge(labels, predictions, weights=None, margin=1.0):
+    """Returns the hinge loss; arguments as `cross_entropy`'s.
 
     YouTube-8M starter code, `HingeLoss`: labels become -1 and 1.
     """
     signs = 2 * labels - 1
-    return _sum_over_classes(ops.maximum(1 - signs * predictions, 0), weights)
+    terms = ops.maximum(margin - signs * predictions, 0)
+    return _sum_over_classes(terms, weights)
 
 
 def softmax(labels, predictions, weights=None):
@@ -183,6 +268,11 @@ LABEL_LOSSES = {
     "CrossEntropyLoss": cross_entropy,
     "HingeLoss": hinge,
     "SoftmaxLoss": softmax,
+    "CrossEntropyLossWithSparsity": cross_entropy_with_sparsity,
+    "CrossEntropyLossTop50": cross_entropy_of_top,
+    "CrossEntropyLossPositives": cross_entropy_of_positives,
+    "NewLoss": cross_entropy_of_unsure,
+    "PWELoss": pairwise_error,
 }
 
 PREDICTION_LOSSES = {

@@ -11,6 +11,45 @@ def numpy_cross_entropy(labels, predictions, weights=1):
     return -(weights * losses).sum(axis=1)
 
 
+def numpy_sparsity(labels, predictions, weights=1):
+    plain = numpy_cross_entropy(labels, predictions, weights)
+    return plain + 0.1 * (weights * predictions).sum(axis=1)
+
+
+def numpy_positives(labels, predictions, weights=1):
+    return -(weights * labels * np.log(predictions + 1e-5)).sum(axis=1)
+
+
+def numpy_top(labels, predictions, weights=1):
+    """The 50 best of a video, where it has as many classes."""
+    fiftieth = np.sort(predictions, axis=1)[:, -50:][:, :1]
+    top = weights * (predictions >= fiftieth)
+    return 4716 / 50 * numpy_cross_entropy(labels, predictions, top)
+
+
+def numpy_unsure(labels, predictions, weights=1):
+    weights = weights * np.ones_like(predictions)
+    of_labels = predictions[labels * weights > 0]
+    bound = max(0.1, min(of_labels, default=1) - 0.1)
+    labelled = labels * np.log(predictions + 1e-5) * (predictions < 0.9)
+    absent = (1 - labels) * np.log(1 - predictions + 1e-5)
+    absent = absent * (predictions > bound)
+    return -(weights * (labelled + absent)).sum(axis=1)
+
+
+def numpy_pairwise(labels, predictions, weights=1):
+    weights = weights * np.ones_like(predictions)
+    sums = np.zeros(len(labels))
+    for video, (y, p, w) in enumerate(
+        zip(labels, predictions, weights, strict=True)
+    ):
+        for i, j in itertools.product(range(len(p)), repeat=2):
+            pair = w[i] * p[i] * w[j] * (1 - p[j])
+            sums[video] += pair * np.exp(y[j] - y[i])
+        sums[video] /= (w * p).sum() * (w * (1 - p)).sum()
+    return sums
+
+
 def numpy_hinge(labels, predictions, weights=1):
     """For labels in [0, 1]: 0 becomes -1, and 0.5 becomes 0."""
     signs = labels - (1 - labels)
@@ -82,6 +121,11 @@ NUMPY_LABEL_LOSSES = {
     "CrossEntropyLoss": numpy_cross_entropy,
     "HingeLoss": numpy_hinge,
     "SoftmaxLoss": numpy_softmax,
+    "CrossEntropyLossWithSparsity": numpy_sparsity,
+    "CrossEntropyLossTop50": numpy_top,
+    "CrossEntropyLossPositives": numpy_positives,
+    "NewLoss": numpy_unsure,
+    "PWELoss": numpy_pairwise,
 }
 NUMPY_PREDICTION_LOSSES = {
     "kl": numpy_kl,

@@ -4,11 +4,29 @@ import dataclasses
 
 from distill.models.options import check_options, option
 
-LABEL_LOSSES = ("CrossEntropyLoss", "HingeLoss", "SoftmaxLoss")
+LABEL_LOSSES = (
+    "CrossEntropyLoss",
+    "HingeLoss",
+    "SoftmaxLoss",
+    "CrossEntropyLossWithSparsity",
+    "CrossEntropyLossTop50",
+    "CrossEntropyLossPositives",
+    "NewLoss",
+    "PWELoss",
+)
 PREDICTION_LOSSES = ("kl", "squared_error", "cross_entropy", "correlation")
 REPRESENTATION_LOSSES = ("squared_distance", "normalized_distance")
 PRECISIONS = ("float32", "bfloat16")
-OPTIMIZERS = ("Adam", "AdamW", "Adagrad", "RMSprop", "SGD")
+OPTIMIZERS = (
+    "Adam",
+    "AdamW",
+    "Adadelta",
+    "Adagrad",
+    "Ftrl",
+    "Momentum",
+    "RMSprop",
+    "SGD",
+)
 LEARNING_RATE_SCHEDULES = ("staircase", "constant", "linear", "cosine")
 
 # Training for some hundred to some thousand videos (--preset=small). The values
@@ -128,7 +146,18 @@ class TrainingSettings:
     label_loss: str = option(
         "CrossEntropyLoss", "Loss against labels.", choices=LABEL_LOSSES
     )
+    label_loss_alpha: float = option(
+        0.5,
+        "CrossEntropyLoss: half the factor of the terms of labels; 1 less it "
+        "is half that of the terms of absent labels.",
+        minimum=0,
+    )
+    hinge_margin: float = option(1.0, "Margin of HingeLoss.", minimum=0)
     optimizer: str = option("Adam", "The optimiser.", choices=OPTIMIZERS)
+    momentum: float = option(
+        0.9, "Momentum of the optimiser Momentum.", minimum=0
+    )
+    adam_epsilon: float = option(1e-7, "Epsilon of Adam and AdamW.", minimum=0)
     base_learning_rate: float = option(
         0.001,
         "Learning rate at first, or after the warm-up.",
@@ -173,6 +202,11 @@ class TrainingSettings:
         None,
         "File of one positive number a line and class: its weight in the loss "
         "against labels.",
+    )
+    positive_class_weights_file: str | None = option(
+        None,
+        "As --class_weights_file, for the terms of labels alone, not for those "
+        "of absent labels (CrossEntropyLoss).",
     )
     mixed_precision: str = option(
         "float32",
@@ -222,6 +256,21 @@ class TrainingSettings:
                 "train_share must be above 0 and at most 1, got "
                 f"{self.train_share}."
             )
+        if self.label_loss_alpha > 1:
+            raise ValueError(
+                f"label_loss_alpha must be at most 1, got "
+                f"{self.label_loss_alpha}."
+            )
+        for name, needed in (
+            ("label_loss_alpha", "CrossEntropyLoss"),
+            ("positive_class_weights_file", "CrossEntropyLoss"),
+            ("hinge_margin", "HingeLoss"),
+        ):
+            default = type(self).__dataclass_fields__[name].default
+            if getattr(self, name) != default and self.label_loss != needed:
+                raise ValueError(
+                    f"{name} is for label_loss {needed}, not {self.label_loss}."
+                )
         if self.frame_dropout >= 1:
             raise ValueError(
                 f"frame_dropout must be below 1, got {self.frame_dropout}."

@@ -10,10 +10,12 @@ from distill.system.small_files import read_small_text
 _BYTES_A_LINE = 1_000
 
 
-def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
+def read_class_weights(
+    path: str | Path, num_classes: int, flag: str = "class_weights_file"
+) -> np.ndarray:
     """Returns float32 `[classes]` of a file with one positive number a line.
 
-    Line 1 is for class 0.
+    Line 1 is for class 0. `flag` names the file in messages.
 
     Raises:
       ValueError: A line holds something else, or the number of lines differs;
@@ -24,7 +26,7 @@ def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
     except ValueError as error:
         raise ValueError(
             f"{path} holds no weights of {num_classes} classes: {error} "
-            "(--class_weights_file)."
+            f"(--{flag})."
         ) from error
     weights = []
     for number, line in enumerate(text.rstrip().splitlines(), start=1):
@@ -35,12 +37,12 @@ def read_class_weights(path: str | Path, num_classes: int) -> np.ndarray:
         if not 0 < weight < math.inf:
             raise ValueError(
                 f"{path}, line {number}: a class's weight must be a positive "
-                f"number, got {line.strip()!r} (--class_weights_file)."
+                f"number, got {line.strip()!r} (--{flag})."
             )
         weights.append(weight)
     if len(weights) != num_classes:
         raise ValueError(
             f"{path} has {len(weights)} lines; it must hold one weight for "
-            f"each of the {num_classes} classes (--class_weights_file)."
+            f"each of the {num_classes} classes (--{flag})."
         )
     return np.array(weights, np.float32)

@@ -23,6 +23,7 @@ from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.distillation_terms import DistillationTerms, Outputs
 from distill.training.ema import NetworkEma
 from distill.training.frame_dropout import draw_frames, drop_frames
+from distill.training.label_loss import make_label_loss
 from distill.training.micro_batches import Batch, Predictions, count_examples
 from distill.training.mixup import draw_mixing_weights, mix, mix_videos
 from distill.training.training_step import (
@@ -48,6 +49,8 @@ class Distiller(Trainer):
       distillation: Weights and form of the terms; needed with a teacher.
       class_weights: Floats `[classes]`, factors of the classes in the label
         losses of both networks; None: 1.
+      positive_weights: Floats `[classes]`, factors of the terms of labels
+        alone; None: 1.
       frozen_teachers: Trained networks, in place of `teacher`.
       teacher_weights: Weight of each frozen teacher in the mean; empty for
         equal weights.
@@ -61,6 +64,7 @@ class Distiller(Trainer):
         teacher: Network | None = None,
         distillation: DistillationSettings | None = None,
         class_weights: np.ndarray | None = None,
+        positive_weights: np.ndarray | None = None,
         *,
         frozen_teachers: tuple[Network, ...] = (),
         teacher_weights: tuple[float, ...] = (),
@@ -72,6 +76,7 @@ class Distiller(Trainer):
         self.networks = {role: n for role, n in both.items() if n is not None}
         self.distillation = distillation or DistillationSettings()
         self.class_weights = class_weights
+        self.label_loss = make_label_loss(training, positive_weights)
         self.frozen_teachers = frozen_teachers
         self.emas = emas or {}
         self.terms: DistillationTerms | None = None
@@ -334,9 +339,7 @@ class Distiller(Trainer):
         """Returns the weighted label loss and penalty, and the plain loss."""
         weight = getattr(self.distillation, f"{role}_label_loss_weight")
         label_loss = losses.batch_mean(
-            losses.LABEL_LOSSES[self.training.label_loss](
-                labels, outputs["predictions"], weights
-            )
+            self.label_loss(labels, outputs["predictions"], weights)
         )
         penalty = losses.weight_penalty(self.networks[role].model)
         terms = {

@@ -48,8 +48,16 @@ def learning_rate(
 
 def make_optimizer(training: TrainingSettings) -> keras.optimizers.Optimizer:
     """Returns the optimiser that the settings name, with their base rate."""
-    classes = vars(keras.optimizers) | {"Adam": FusedAdam}
-    optimizer = classes[training.optimizer](training.base_learning_rate)
+    factories = vars(keras.optimizers) | {
+        "Adam": functools.partial(FusedAdam, epsilon=training.adam_epsilon),
+        "AdamW": functools.partial(
+            keras.optimizers.AdamW, epsilon=training.adam_epsilon
+        ),
+        "Momentum": functools.partial(
+            keras.optimizers.SGD, momentum=training.momentum
+        ),
+    }
+    optimizer = factories[training.optimizer](training.base_learning_rate)
     # The step sums gradients over the replicas itself, before it clips them.
     keras_private.leave_gradients_as_given(optimizer)
     return optimizer

@@ -37,15 +37,18 @@ def build_trainer(settings: RunSettings) -> Trainer:
         for role, network in networks.items()
         if half_life
     }
-    class_weights, file = None, settings.training.class_weights_file
-    if file is not None:
-        class_weights = read_class_weights(file, settings.data.num_classes)
+    class_weights = {
+        flag: read_class_weights(file, settings.data.num_classes, flag)
+        for flag in ("class_weights_file", "positive_class_weights_file")
+        if (file := getattr(settings.training, flag)) is not None
+    }
     return Distiller(
         networks["student"],
         settings.training,
         networks.get("teacher"),
         settings.distillation,
-        class_weights,
+        class_weights.get("class_weights_file"),
+        class_weights.get("positive_class_weights_file"),
         frozen_teachers=_load_teachers(settings),
         teacher_weights=settings.teacher_weights,
         emas=emas,

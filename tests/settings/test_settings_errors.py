@@ -150,8 +150,10 @@ def test_a_negative_factor_of_a_loss_is_an_error(field):
 
 
 CHOICES = {
-    "label_loss": "CrossEntropyLoss, HingeLoss, SoftmaxLoss",
-    "optimizer": "Adagrad, Adam, AdamW, RMSprop, SGD",
+    "label_loss": "CrossEntropyLoss, CrossEntropyLossPositives, "
+    "CrossEntropyLossTop50, CrossEntropyLossWithSparsity, HingeLoss, NewLoss, "
+    "PWELoss, SoftmaxLoss",
+    "optimizer": "Adadelta, Adagrad, Adam, AdamW, Ftrl, Momentum, RMSprop, SGD",
     "prediction_loss": "correlation, cross_entropy, kl, squared_error",
     "representation_loss": "normalized_distance, squared_distance",
     "prediction_loss_reduction": "mean, sum",

@@ -91,8 +91,33 @@ def test_every_optimiser_does_what_keras_s_does(name, graph):
     training = dataclasses.replace(
         TRAINING, optimizer=name, base_learning_rate=0.02
     )
+    if name == "Momentum":
+        reference = keras.optimizers.SGD(0.02, momentum=0.9)
+    else:
+        reference = getattr(keras.optimizers, name)(0.02)
+    assert_same_steps(training, reference, graph)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "reference"),
+    [
+        ("Momentum", {"momentum": 0.5}, {"momentum": 0.5}),
+        ("Adam", {"adam_epsilon": 0.01}, {"epsilon": 0.01}),
+        ("AdamW", {"adam_epsilon": 0.01}, {"epsilon": 0.01}),
+    ],
+)
+def test_options_of_an_optimiser_reach_it(name, settings, reference):
+    training = dataclasses.replace(
+        TRAINING, optimizer=name, base_learning_rate=0.02, **settings
+    )
+    keras_name = {"Momentum": "SGD"}.get(name, name)
+    expected = getattr(keras.optimizers, keras_name)(0.02, **reference)
+    assert_same_steps(training, expected, graph=True)
+
+
+def assert_same_steps(training, reference, graph):
+    """Compares five steps of the settings' optimiser with another's."""
     optimizer = make_optimizer(training)
-    reference = getattr(keras.optimizers, name)(0.02)
     found, expected = make_variables(), make_variables()
     optimizer.build(found)
     reference.build(expected)
