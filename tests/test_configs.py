@@ -15,7 +15,22 @@ EXPERIMENTS = sorted(
     if not path.stem.endswith(PARTS)
     and path.stem not in ("audioset", "yt8m_video")
     and not path.stem.startswith("study_")
+    and path.parent.name != "references"
 )
+REFERENCES = {
+    "starter_code": ("DbofModel", "LstmModel", "FrameLevelLogisticModel"),
+    "willow": (
+        "NetVLADModelLF",
+        "NetFVModelLF",
+        "DbofModelLF",
+        "SoftDbofModelLF",
+        "GatedDbofModelLF",
+        "LstmModel",
+        "GruModel",
+    ),
+    "size_constrained": ("NetVLADModelLF",),
+    "fewer_frames": ("HierarchicalLstmModel", "DbofModel"),
+}
 STUDIES = sorted(
     str(path.relative_to(ROOT))
     for path in ROOT.glob("configs/study_*.cfg")
@@ -63,13 +78,14 @@ from distill.networks.network import build_network
 for config in sys.argv[1:]:
     with flagsaver.flagsaver(), tf.Graph().as_default():
         pattern = "--train_data_pattern=x"
-        words = ["train", pattern, f"--flagfile={config}"]
+        config, *more = config.split()
+        words = ["train", pattern, f"--flagfile={config}", *more]
         flags.FLAGS(expand_flagfiles(words))
-        if "baselines" in config or config.endswith("_labels.cfg"):
-            settings = run_settings("labels")
-        else:
-            settings = run_settings("parallel")
+        alone = ("references/", "baselines/", "_labels.cfg")
+        is_alone = any(part in config for part in alone)
+        settings = run_settings("labels" if is_alone else "parallel")
         networks = {n: flags.FLAGS[n].value for n in ("train_dir", "preset")}
+        networks["training"] = dataclasses.asdict(settings.training)
         for role in ("teacher", "student"):
             part = getattr(settings, role)
             if part is not None:
@@ -82,19 +98,46 @@ for config in sys.argv[1:]:
 """
 
 
+REFERENCE_RUNS = {
+    (name, model): f"configs/references/{name}.cfg --model={model}"
+    for name, models in REFERENCES.items()
+    for model in models
+}
+# Commands of the systems themselves, in their flags.
+COMMANDS = {
+    "lstm": "configs/references/willow.cfg --model=LstmModel --batch_size=128 "
+    "--base_learning_rate=0.0002 --iterations=150 --lstm_random_sequence=True "
+    "--lstm_backward --frame_features True --max_step=400000 --num_readers 8",
+    "netfv": "configs/references/willow.cfg --model=NetFVModelLF "
+    "--fv_cluster_size=128 --fv_hidden_size=1024 --iterations=300 "
+    "--fv_relu=False --gating=True --fv_couple_weights False "
+    "--optimizer=GradientDescentOptimizer --alpha=0.7 --num_gpu 2",
+}
+
+
 @pytest.fixture(scope="module")
-def experiments():
-    """Returns what each experiment's flagfile defines, by its path."""
+def runs():
+    """Returns what each experiment's flagfile defines, by its path.
+
+    And what each reference's defines, by its name and a model.
+    """
+    words = [*EXPERIMENTS, *REFERENCE_RUNS.values(), *COMMANDS.values()]
     done = subprocess.run(
-        [sys.executable, "-c", READ_FLAGFILES, *EXPERIMENTS],
+        [sys.executable, "-c", READ_FLAGFILES, *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    lines = done.stdout.splitlines()
-    return dict(zip(EXPERIMENTS, map(json.loads, lines), strict=True))
+    lines = [line for line in done.stdout.splitlines() if line[0] == "{"]
+    names = [*EXPERIMENTS, *REFERENCE_RUNS, *COMMANDS]
+    return dict(zip(names, map(json.loads, lines), strict=True))
+
+
+@pytest.fixture(scope="module")
+def experiments(runs):
+    return {path: runs[path] for path in EXPERIMENTS}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +205,63 @@ def test_reference_sizes_have_the_hand_counted_parameters(experiments):
     nextvlad += (2048 + 1) * classes
     found = experiments["configs/distill_nextvlad_every10.cfg"]
     assert found["student"]["parameters"] == nextvlad
+
+
+# Batch size, epochs, learning rate, decay, penalty: as the code of each system
+# defines them.
+REFERENCE_TRAINING = {
+    "starter_code": (1024, 5, 0.01, 0.95, 1.0),
+    "willow": (1024, 15, 0.001, 0.9, 1.0),
+    "size_constrained": (1024, 15, 0.001, 0.9, 1.0),
+    "fewer_frames": (1024, 10, 0.001, 1.0, 2.0),
+}
+
+
+@pytest.mark.parametrize(("name", "model"), REFERENCE_RUNS)
+def test_a_reference_s_config_trains_its_models_by_its_defaults(
+    runs, name, model
+):
+    found = runs[name, model]
+    fields = (
+        "batch_size",
+        "num_epochs",
+        "base_learning_rate",
+        "learning_rate_decay",
+        "regularization_penalty",
+    )
+    training = tuple(found["training"][field] for field in fields)
+    assert training == REFERENCE_TRAINING[name]
+    assert found["training"]["adam_epsilon"] == 1e-8
+    assert found["student"]["model"] == model
+    assert found["student"]["arguments"]["batch_norm_momentum"] == 0.999
+
+
+def test_flags_of_the_references_have_counterparts(runs):
+    lstm, netfv = runs["lstm"], runs["netfv"]
+    sizes = lstm["student"]["arguments"]
+    assert (sizes["sample_frames"], sizes["reversed_time"]) == (150, True)
+    assert lstm["training"]["max_steps"] == 400_000
+    assert lstm["training"]["batch_size"] == 128
+    sizes = netfv["student"]["arguments"]
+    assert (sizes["sample_frames"], sizes["fv_cluster_size"]) == (300, 128)
+    assert (sizes["fv_relu"], sizes["fv_couple_weights"]) == (False, False)
+    assert sizes["gating"] is True
+    assert netfv["training"]["optimizer"] == "SGD"
+    assert netfv["training"]["label_loss_alpha"] == 0.7
+
+
+def test_the_size_constrained_netvlad_has_the_counted_parameters(runs):
+    """64 clusters, hidden layers of 1024 and 2048, 5 mixtures."""
+    classes, count = 3862, 0
+    for size, clusters in ((1024, 64), (128, 32)):
+        count += 2 * size * clusters + 4 * clusters  # weights, centres, norm
+    pooled = 1024 * 64 + 128 * 32
+    count += pooled * 1024 + 4 * 1024 + 1025 * 2048
+    count += 2048 * 2048 + 4 * 2048  # context gating
+    count += 2048 * 11 * classes + 5 * classes  # experts and gates
+    count += classes * classes + 4 * classes  # probability gating
+    found = runs["size_constrained", "NetVLADModelLF"]
+    assert found["student"]["parameters"] == count
 
 
 @pytest.mark.slow

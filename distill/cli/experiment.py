@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from distill.cli.flag_groups import STUDENT_PREFIX
+from distill.cli.flag_parsing import stands_on_command_line
 from distill.cli.next_command import next_command
 from distill.cli.settings_flags import FLAGS, flag_value, given, read, require
 from distill.models import registry
@@ -173,15 +174,24 @@ def _given_sizes(prefix: str) -> dict[str, Any]:
 def _check_used(
     prefix: str, sizes: dict[str, Any], *networks: NetworkSettings
 ) -> None:
-    """Raises a ValueError for a size that none of the networks has."""
-    for name in sizes:
-        if not any(name in network.arguments for network in networks):
-            models = " or ".join(sorted({n.model for n in networks}))
-            known = sorted({a for n in networks for a in n.arguments})
-            raise ValueError(
-                f"--{prefix}{name} is no size of {models}, whose sizes are "
-                f"{', '.join(known)}."
-            )
+    """Checks that each size is one of the networks'.
+
+    A flagfile may hold sizes of other models, so that one serves several.
+
+    Raises:
+      ValueError: A size of the command line is none of theirs.
+    """
+    known = sorted({name for network in networks for name in network.arguments})
+    unknown = [prefix + name for name in sizes if name not in known]
+    models = " or ".join(sorted({network.model for network in networks}))
+    for name in filter(stands_on_command_line, unknown):
+        raise ValueError(
+            f"--{name} is no size of {models}, whose sizes are "
+            f"{', '.join(known)}."
+        )
+    if unknown:
+        listed = ", ".join(f"--{name}" for name in unknown)
+        print(f"NOTE: {models} leaves out sizes of the flagfile: {listed}.")
 
 
 def finetuning_settings(trained: RunSettings) -> RunSettings:

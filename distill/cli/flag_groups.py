@@ -167,7 +167,14 @@ NETWORKS = [
     ),
 ]
 _READ = ("train_data_pattern", "train_share", "shuffle_buffer_size")
-_LABEL_LOSS = ("label_loss", "class_weights_file", "regularization_penalty")
+_LABEL_LOSS = (
+    "label_loss",
+    "label_loss_alpha",
+    "hinge_margin",
+    "class_weights_file",
+    "positive_class_weights_file",
+    "regularization_penalty",
+)
 _SCORED = ("eval_data_pattern", "on_bad_record")
 TRAINING = [
     *PRESET,
@@ -184,7 +191,7 @@ TRAINING = [
     *under(
         "Losses",
         specs(TrainingSettings, *_LABEL_LOSS),
-        rare=("class_weights_file", "regularization_penalty"),
+        rare=_LABEL_LOSS[1:],
     ),
     *under(
         "Training",
@@ -198,7 +205,12 @@ TRAINING = [
                 TrainingSettings, skip=(*_READ, *_LABEL_LOSS, "student_views")
             )
         ],
-        rare=("clip_gradient_norm", "accumulate_steps"),
+        rare=(
+            "momentum",
+            "adam_epsilon",
+            "clip_gradient_norm",
+            "accumulate_steps",
+        ),
     ),
     *under(
         "Run",

@@ -8,9 +8,12 @@ from pathlib import Path
 from absl import flags
 
 from distill.cli.config_files import find_file
+from distill.cli.reference_flags import translate
 from distill.cli.verbs import all_flags
 
 FLAGS = flags.FLAGS
+_LEAST_SIMILARITY = 0.6
+_ON_COMMAND_LINE: set[str] = set()
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -35,22 +38,53 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
     """Returns a command line with the flags of its flagfiles in their places.
 
     Flags of a flagfile that this verb does not define are left out if another
-    verb defines them, so that stages can share a flagfile.
+    verb defines them, so that stages can share a flagfile. Flags of the
+    reference systems get our names.
 
     Raises:
       ValueError: A flagfile does not exist or one of its lines is wrong; the
         message names file and line.
     """
     expanded: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        name, equals, value = word.lstrip("-").partition("=")
+    for word in filter(None, map(translate, _join_values(arguments))):
+        name, _, value = word.lstrip("-").partition("=")
         if name == "flagfile" and word.startswith("-"):
-            lines = read_flagfile(value if equals else next(words, ""))
+            lines = read_flagfile(value)
             expanded += [line for line in lines if _own_names(line)]
         else:
             expanded.append(word)
+            if word.startswith("-"):
+                _ON_COMMAND_LINE.update({name, name.removeprefix("no")})
     return expanded
+
+
+def _join_values(arguments: Sequence[str]) -> list[str]:
+    """Returns a command line with `--flag value` as `--flag=value`.
+
+    For `--flag true` and `--flag False` too, which the references accept.
+    """
+    joined: list[str] = []
+    for word in arguments:
+        flag = joined[-1] if joined else ""
+        if flag.startswith("-") and "=" not in flag and _is_value(flag, word):
+            joined[-1] = f"{flag}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _is_value(flag: str, word: str) -> bool:
+    name = flag.lstrip("-")
+    positive = name if name in FLAGS else name.removeprefix("no")
+    is_boolean = positive in FLAGS and FLAGS[positive].boolean
+    if word.startswith("-"):
+        return False
+    return not is_boolean or word.lower() in ("true", "false")
+
+
+def stands_on_command_line(name: str) -> bool:
+    """Whether a flag was given, and not by a flagfile alone."""
+    return name in _ON_COMMAND_LINE
 
 
 def read_flagfile(name: str, readers: tuple[Path, ...] = ()) -> list[str]:
@@ -86,9 +120,13 @@ def read_flagfile(name: str, readers: tuple[Path, ...] = ()) -> list[str]:
 
 def _read_line(line: str, readers: tuple[Path, ...]) -> list[str]:
     """Returns the flags of a line of the last of `readers`."""
-    name, equals, value = line.lstrip("-").partition("=")
     if not line.startswith("-"):
         raise ValueError(f"not a flag: {line!r} (flags begin with --).")
+    translated = translate(line)
+    if translated is None:
+        return []
+    line = translated
+    name, equals, value = line.lstrip("-").partition("=")
     if name == "flagfile":
         return read_flagfile(value, readers)
     positive = name.removeprefix("no")
@@ -127,10 +165,15 @@ def _describe_unknown(name: str) -> str:
             f"--{name} is a flag of other verbs; `{sys.argv[0]} --help` lists "
             "the flags of this one."
         )
-    near = difflib.get_close_matches(name, [*FLAGS, "flagfile"], n=1)
+
+    def similarity(flag: str) -> float:
+        return difflib.SequenceMatcher(None, flag, name).ratio()
+
+    # Of equally near flags the one that the help names first.
+    nearest = max([*FLAGS, "flagfile"], key=similarity)
     hint = (
-        f"did you mean --{near[0]}?"
-        if near
+        f"did you mean --{nearest}?"
+        if similarity(nearest) >= _LEAST_SIMILARITY
         else (f"`{sys.argv[0]} --helpfull` lists all.")
     )
     return f"--{name}: no such flag; {hint}"

@@ -152,9 +152,8 @@ class _Parser(flags.ArgumentParser):
                 f"{spec.name} must be {wanted}, got {text!r}."
             ) from error
         if spec.choices:
-            # The references name TensorFlow 1's classes: AdamOptimizer.
             if value not in spec.choices:
-                value = value.removesuffix("Optimizer")
+                value = _rename_class_of_tensorflow_1(value)
             check_choice(spec.name, value, spec.choices)
         if spec.minimum is not None:
             check_at_least(spec.minimum, **{spec.name: value})
@@ -164,6 +163,12 @@ class _Parser(flags.ArgumentParser):
         """Returns the type's name, for `--helpxml`."""
         name = self._kind.__name__
         return f"list of {name}" if self._is_list else name
+
+
+def _rename_class_of_tensorflow_1(name: str) -> str:
+    """Returns Keras's name of an optimiser, as AdamOptimizer: Adam."""
+    name = name.removesuffix("Optimizer")
+    return {"GradientDescent": "SGD", "RMSProp": "RMSprop"}.get(name, name)
 
 
 def read(settings: type, **fields: Any) -> Any:

@@ -73,6 +73,7 @@ def test_every_module_of_the_command_line_is_a_verb_or_shared():
         "help_text",
         "main",
         "next_command",
+        "reference_flags",
         "scoring",
         "settings_flags",
         "study_settings",
@@ -103,6 +104,23 @@ def test_a_flagfile_may_hold_flags_of_other_verbs_but_no_unknown_one(tmp_path):
         f"ERROR: {shared}, line 1: --dropuot: no such flag; `distill convert "
         "--helpfull` lists all."
     )
+
+
+def test_a_flagfile_may_hold_sizes_of_other_models(tmp_path):
+    """On the command line such a size is an error."""
+    shared = tmp_path / "sizes.cfg"
+    shared.write_text("--gru_cells=5\n--lstm_cells=6\n--student_gru_cells=7\n")
+    flags = ["--model=LstmModel", "--train_data_pattern=/nowhere/*"]
+    flags += [f"--flagfile={shared}", "--train_dir=/nowhere/x"]
+    done = run_script("train", *flags, status=1)
+    assert "No file matches '/nowhere/*'" in error_line(done)
+    assert (
+        "NOTE: LstmModel leaves out sizes of the flagfile: --gru_cells.\n"
+        "NOTE: LstmModel leaves out sizes of the flagfile: "
+        "--student_gru_cells.\n"
+    ) in done.stdout
+    done = run_script("train", *flags, "--gru_cells=5", status=1)
+    assert "--gru_cells is no size of LstmModel" in error_line(done)
 
 
 def test_a_verb_defines_the_flags_it_uses_alone():
