@@ -37,6 +37,7 @@ VERB_GROUPS = {
         "study": "Run the frame-budget study.",
         "list_models": "List the models with their sizes and costs.",
         "configs": "List the configs of the package, or print one.",
+        "inspect": "Print what a checkpoint holds.",
     },
     "Prediction files": {
         "average_predictions": "Average files of predictions.",
