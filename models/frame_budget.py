@@ -164,6 +164,18 @@ class FrameBudget:
             draws *= self.width(max_frames) - 1
         return draws + (self.fewest_frames is not None)
 
+    def of_at_most(self, max_frames: int) -> "FrameBudget":
+        """Returns the same budget for videos of so many frames or fewer.
+
+        A budget of more frames keeps all of such a video.
+        """
+        if self.num_frames is None or self.num_frames <= max_frames:
+            return self
+        fewest = self.fewest_frames and min(self.fewest_frames, max_frames)
+        return dataclasses.replace(
+            self, num_frames=max_frames, fewest_frames=fewest
+        )
+
     def at_evaluation(self) -> "FrameBudget":
         """Returns the same budget without randomness of training alone."""
         return dataclasses.replace(

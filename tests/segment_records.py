@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from distill.settings.schema import DataSchema
 from tests.data.record_files import FRAME_SCHEMA
 from tests.data.record_oracle import judge
 
@@ -59,9 +60,9 @@ class RatedVideo:
         """Returns the segments with a rating, in the order they appear."""
         return judge(self.serialize(), SCHEMA, True).examples
 
-    def all_segments(self) -> list[dict]:
-        """Returns the whole segments from frame 0, 5, 10 ..., unrated."""
-        return judge(self.serialize(), SCHEMA, False).examples
+    def all_segments(self, schema: DataSchema = SCHEMA) -> list[dict]:
+        """Returns the segments from frame 0, 5, 10 ..., unrated."""
+        return judge(self.serialize(), schema, False).examples
 
 
 def draw_rated_videos(

@@ -45,7 +45,12 @@ def main() -> None:
         need_labels=False,
         pattern=FLAGS.calibration_data_pattern,
     )
-    network = load_network(checkpoint, "student", FLAGS.mixed_precision)
+    network = load_network(
+        checkpoint,
+        "student",
+        FLAGS.mixed_precision,
+        segments=reader.schema.segment_labels,
+    )
     if not isinstance(network, Network):
         raise ValueError("An ensemble cannot be run as a cascade.")
     cascade = calibrate(

@@ -94,7 +94,7 @@ LAYOUT = under(
         ),
         *specs(DataSchema, unset="as --dataset, or the checkpoint, says"),
     ],
-    rare=("segment_labels",),
+    rare=("segment_labels", "segment_tails"),
 )
 _UNSET_BUDGET = "every frame, or as the student was trained"
 BUDGET = under(

@@ -26,7 +26,8 @@ OWN_FLAGS = (
     Flag(
         "shard",
         "i,n: predict every n-th file, from file i on, counted from 0; n such "
-        "processes share the work.",
+        "processes share the work. Of segments each writes a file with scores "
+        "for `distill merge_segments`.",
     ),
     Flag(
         "segment_max_per_class",
@@ -36,8 +37,8 @@ OWN_FLAGS = (
     ),
     Flag(
         "segment_label_ids_file",
-        "With --segment_labels: file of the classes to write, an index a line. "
-        "Default: all.",
+        "With --segment_labels: file of the classes to write, an index a line, "
+        "such as the starter code's segment_label_ids.csv. Default: all.",
     ),
 )
 FLAG_GROUPS = (
@@ -128,32 +129,39 @@ def _infer_segments(scored, reader, workers) -> None:
         TopSegments,
         read_class_list,
         write_segments,
+        write_shared_segments,
     )
     from distill.reporting.console import report_progress
 
-    if FLAGS.output_dir is not None or FLAGS.shard is not None:
+    if FLAGS.output_dir is not None:
         raise ValueError(
-            "--output_dir and --shard are not for --segment_labels: the best "
-            "segments of a class are those of all files."
+            "--output_dir is not for --segment_labels: the best segments of a "
+            "class are those of all files; give --output_file."
         )
-    if workers.num_workers > 1:
+    if FLAGS.shard is not None and workers.num_workers > 1:
         raise ValueError(
-            "--segment_labels: the best segments of a class are those of all "
-            "files; predict them by one process (--strategy=single)."
+            "--shard is for one process with --segment_labels: several workers "
+            "divide the files among themselves."
         )
-    network = scoring.load_scored_network(scored, FLAGS.role, workers)
     file, num_classes = FLAGS.segment_label_ids_file, reader.schema.num_classes
     classes = (
         range(num_classes)
         if file is None
         else read_class_list(file, num_classes)
     )
-    counts = write_segments(
-        FLAGS.output_file,
-        predict_videos(network, reader),
-        TopSegments(classes, FLAGS.segment_max_per_class),
+    top = TopSegments(classes, FLAGS.segment_max_per_class)
+    network = scoring.load_scored_network(
+        scored, FLAGS.role, workers, segments=True
     )
-    report_progress(
-        counts, reader.estimate_num_examples(), FLAGS.output_file, "segments"
-    )
-    write_flags(FLAGS.output_file)
+    sharing = scoring.sharing(workers)
+    batches = predict_videos(network, reader, sharing)
+    if FLAGS.shard is None:
+        counts = write_shared_segments(FLAGS.output_file, batches, top, sharing)
+    else:
+        counts = write_segments(
+            FLAGS.output_file, batches, top, with_scores=True
+        )
+    total = reader.estimate_num_examples() // workers.num_workers
+    report_progress(counts, total, FLAGS.output_file, "segments")
+    if workers.is_chief:
+        write_flags(FLAGS.output_file)

@@ -21,11 +21,13 @@ def scored_budget(role: str) -> FrameBudget | None:
     return None if budget == ALL_FRAMES else budget
 
 
-def load_scored_network(checkpoint: str, role: str, workers: Any) -> Any:
+def load_scored_network(
+    checkpoint: str, role: str, workers: Any, segments: bool = False
+) -> Any:
     """Returns the network of a checkpoint, an ensemble or an artifact.
 
     With --cascade_file the student is run as a cascade. The network computes
-    on the workers' devices.
+    on the workers' devices. With `segments` it is given these, not videos.
     """
     from distill.deployment import scoring
 
@@ -36,6 +38,7 @@ def load_scored_network(checkpoint: str, role: str, workers: Any) -> Any:
             FLAGS.mixed_precision,
             scored_budget(role),
             FLAGS.cascade_file,
+            segments,
         )
 
 
@@ -58,10 +61,11 @@ def score(path: str, role: str, sharing: Any) -> dict[str, Any]:
 
 def reading_options(path: str) -> dict[str, Any]:
     """Returns how the flags say that videos are read for a file's network."""
-    from distill.deployment.scoring import stored_schema
+    from distill.deployment.scoring import readable_schema
 
+    segments = bool(flag_value("segment_labels"))
     return {
-        "data": data_schema_like(stored_schema(path)),
+        "data": data_schema_like(readable_schema(path, segments)),
         "batch_size": FLAGS.batch_size,
         "on_bad_record": FLAGS.on_bad_record,
     }

@@ -42,6 +42,7 @@ VERB_GROUPS = {
     "Prediction files": {
         "average_predictions": "Average files of predictions.",
         "convert_predictions": "Convert files of predictions.",
+        "merge_segments": "Merge files of the best segments of each class.",
         "score_predictions": "Score a file of predictions.",
         "write_labels": "Write the labels of records as CSV.",
     },

@@ -103,15 +103,18 @@ def parse_all_segments(
 ) -> dict[str, tf.Tensor]:
     """Parses the segments from frame 0, 5, 10 ... on, as if unrated.
 
-    Fewer than five frames at the end are left out, so a video may have no
-    segment.
+    The last one may have fewer than five frames. Without `segment_tails` it is
+    left out, so a video may have no segment.
     """
     context, features, reason = _parse_one(serialized, schema, {})
     video_id = context[schema.id_key][0]
     reason = records.first_reason([(tf.equal(video_id, ""), "no id")], reason)
 
     def cut():
-        count = tf.shape(features[0], tf.int64)[0] // SEGMENT_FRAMES
+        count = tf.shape(features[0], tf.int64)[0]
+        if schema.segment_tails:
+            count += SEGMENT_FRAMES - 1
+        count //= SEGMENT_FRAMES
         nothing = tf.zeros([count, schema.num_classes], tf.bool)
         starts = SEGMENT_FRAMES * tf.range(count)
         return {

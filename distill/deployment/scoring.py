@@ -33,6 +33,26 @@ def stored_schema(path: str | Path) -> DataSchema:
     return read_data_schema(path)
 
 
+def readable_schema(path: str | Path, segments: bool) -> DataSchema:
+    """Returns the layout of the videos, or segments, that a network reads.
+
+    Any frame-level network reads segments, whatever it was trained on; an
+    artifact reads the frames of its graph.
+
+    Raises:
+      ValueError: The network cannot read segments.
+    """
+    schema = stored_schema(path)
+    if not segments or schema.segment_labels:
+        return schema
+    if is_artifact(path):
+        raise ValueError(
+            f"{path} reads whole videos: for --segment_labels give the "
+            "--checkpoint that it was exported from."
+        )
+    return schema.of_segments()
+
+
 def make_reader(
     path: str | Path,
     pattern: str,
@@ -47,7 +67,8 @@ def make_reader(
     The arguments are those of `evaluate`. Without `need_labels` a record may
     lack labels.
     """
-    schema = stored_schema(path)
+    segments = data is not None and data.segment_labels
+    schema = readable_schema(path, segments)
     if data is not None:
         check_same_data(path, schema, data, "the layout given")
     return VideoReader(
@@ -65,6 +86,7 @@ def load_scored_network(
     precision: str = "float32",
     budget: FrameBudget | None = None,
     cascade_file: str | None = None,
+    segments: bool = False,
 ) -> Any:
     """Loads a file's network, to be scored or exported.
 
@@ -74,6 +96,7 @@ def load_scored_network(
       precision: Of the computation: `float32` or `bfloat16`.
       budget: The frames that the network sees; None for those of before.
       cascade_file: File of a cascade, as which a student is run.
+      segments: Whether it is given segments, not whole videos.
 
     Raises:
       ValueError: The file holds no such network, or an option is not for it.
@@ -85,7 +108,7 @@ def load_scored_network(
                 "other frames, or a cascade, export anew or give a checkpoint."
             )
         return ArtifactNetwork(path)
-    network = load_network(path, role, precision, budget)
+    network = load_network(path, role, precision, budget, segments)
     if cascade_file is None:
         return network
     if role == "teacher" or not isinstance(network, Network):
@@ -143,7 +166,12 @@ def evaluate(
     reader = make_reader(path, pattern, **reading)
     with sharing.workers.scope():
         network = load_scored_network(
-            path, role, mixed_precision, frame_budget, cascade_file
+            path,
+            role,
+            mixed_precision,
+            frame_budget,
+            cascade_file,
+            reader.schema.segment_labels,
         )
     return _score(
         path, role, reader, network=network, top_k=top_k, sharing=sharing

@@ -154,7 +154,12 @@ def build_ensemble(
             role,
             reader,
             top_k=top_k,
-            network=load_network(checkpoint, role, precision),
+            network=load_network(
+                checkpoint,
+                role,
+                precision,
+                segments=reader.schema.segment_labels,
+            ),
             observe=observe,
         )
 

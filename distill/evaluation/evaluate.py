@@ -264,7 +264,9 @@ def evaluate_checkpoint(
       `describe_frames_needed`. An ensemble has the role `ensemble`, no step and
       the training loss of its first member.
     """
-    network = network or load_network(checkpoint, role)
+    network = network or load_network(
+        checkpoint, role, segments=reader.schema.segment_labels
+    )
     if is_ensemble(checkpoint):
         role, step = "ensemble", None
         trained = Ensemble.read(checkpoint).members[0].checkpoint

@@ -27,6 +27,7 @@ from distill.evaluation.prediction_files.files import (
     VideoScores,
     new_csv,
 )
+from distill.evaluation.prediction_files.segment_files import RATINGS_HEADER
 from distill.evaluation.shared_reading import SharedReading
 from distill.metrics.ranking import top_classes
 from distill.system.atomic_files import replace_atomically
@@ -57,23 +58,25 @@ def write_predictions(
 def write_labels(path: str | Path, reader: VideoReader) -> Iterator[int]:
     """Writes every video's labels, `id,class class ...`, atomically.
 
-    Yields counts as `write_predictions` does.
+    Of segments it writes the ratings, `VIDEO:START,class score class score
+    ...`, scores 0 or 1. Yields counts as `write_predictions` does.
 
     Raises:
       BadRecordError: A record is bad, or there is none.
-      ValueError: The records are segments, which have ratings, not labels.
     """
-    if reader.schema.segment_labels:
-        raise ValueError(
-            "--segment_labels: a label CSV is of whole videos, not of segments."
-        )
-    count = 0
-    with new_csv(path, LABEL_HEADER) as file:
+    rated, count = reader.schema.segment_labels, 0
+    with new_csv(path, RATINGS_HEADER if rated else LABEL_HEADER) as file:
         for batch in reader.read_once():
             labels = batch["labels"].numpy()
-            for video_id, row in zip(batch["id"].numpy(), labels, strict=True):
-                classes = " ".join(map(str, np.flatnonzero(row)))
-                file.write(f"{name_video(video_id)},{classes}\n")
+            known = batch["label_weights"].numpy() if rated else labels
+            for video_id, row, shown in zip(
+                batch["id"].numpy(), labels, known, strict=True
+            ):
+                words = [
+                    f"{label} {row[label]:d}" if rated else str(label)
+                    for label in np.flatnonzero(shown)
+                ]
+                file.write(f"{name_video(video_id)},{' '.join(words)}\n")
             count += len(labels)
             yield count
 
@@ -96,11 +99,7 @@ def write_shared_predictions(
     if workers.num_workers == 1:
         yield from write_predictions(path, batches, top_k)
         return
-    path = Path(path)
-    paths = [
-        path.with_name(f".{path.name}.{rank}-of-{workers.num_workers}.part")
-        for rank in range(workers.num_workers)
-    ]
+    paths = sharing.part_files(path)
     yield from write_predictions(paths[workers.rank], batches, top_k)
     workers.wait()
     if not workers.is_chief:

@@ -69,7 +69,7 @@ def _read_networks(path: str) -> list[dict[str, Any]]:
 
 def print_scores(scores: Sequence[Mapping[str, Any]]) -> None:
     """Prints the metrics of one or more networks, a column for each."""
-    top_k = scores[0]["top_k"]
+    top_k = scores[0].get("top_k")
     titles = {
         "gap": f"GAP@{top_k}",
         "hit_at_one": "Hit@1",
@@ -78,6 +78,7 @@ def print_scores(scores: Sequence[Mapping[str, Any]]) -> None:
         "mean_average_precision_at_k": f"mAP (each video's top {top_k})",
         "segment_mean_average_precision": "segment mAP (rated segments)",
         "loss": "loss",
+        "num_classes": "classes",
         "num_videos": "videos",
         "num_segments": "rated segments",
         "num_rated": "rated (segment, class) pairs",
@@ -89,6 +90,11 @@ def print_scores(scores: Sequence[Mapping[str, Any]]) -> None:
         "device": "device",
         "step": "step",
     }
+    top_n = scores[0].get("top_n")
+    if top_n:
+        titles["segment_mean_average_precision"] = (
+            f"segment mAP (first {top_n} segments of a class)"
+        )
     if "num_segments" in scores[0]:
         titles |= {
             "gap": "GAP (rated pairs)",

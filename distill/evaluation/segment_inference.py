@@ -11,25 +11,29 @@ import numpy as np
 
 from distill.evaluation.evaluate import Prediction
 from distill.evaluation.prediction_files.files import new_csv
+from distill.evaluation.prediction_files.segment_files import (
+    SCORED_HEADER,
+    SEGMENTS_HEADER,
+    RankedSegments,
+    merge_segments,
+)
+from distill.evaluation.shared_reading import SharedReading
 from distill.models.argument_checks import check_at_least
-
-HEADER = "Class,Segments"
 
 
 class TopSegments:
     """The best segments of some classes, of any number of batches.
 
-    In a tie earlier segments are kept and rank first, so the batch size has no
-    effect. Memory holds at most twice `max_per_class` segments and a batch for
-    each class.
+    In a tie the ids' alphabetical order decides, so neither the batches nor
+    their order have an effect. Memory holds at most twice `max_per_class`
+    segments and a batch for each class.
     """
 
     def __init__(self, classes: Sequence[int], max_per_class: int):
         check_at_least(1, segment_max_per_class=max_per_class)
         self.classes = list(classes)
         self.max_per_class = max_per_class
-        # For each class the kept scores and the segments' places in `_ids`,
-        # both in the order of the batches.
+        # For each class the kept scores and the segments' places in `_ids`.
         self._scores = [np.empty(0, np.float32) for _ in self.classes]
         self._places = [np.empty(0, np.int32) for _ in self.classes]
         self._ids = np.empty(0, object)
@@ -50,12 +54,17 @@ class TopSegments:
         if len(self._pending_ids) >= self.max_per_class:
             self._merge()
 
-    def rank(self) -> Iterator[tuple[int, list[str]]]:
-        """Yields each class and the ids of its best segments, best first."""
+    def rank(self) -> Iterator[RankedSegments]:
+        """Yields the best segments of each class, best first."""
         self._merge()
+        ranks = np.empty(len(self._ids), np.int32)
+        ranks[np.argsort(self._ids)] = np.arange(len(ranks))
         for index, label in enumerate(self.classes):
-            order = np.argsort(-self._scores[index], kind="stable")
-            yield label, self._ids[self._places[index][order]].tolist()
+            scores, places = self._scores[index], self._places[index]
+            order = np.lexsort((ranks[places], -scores))
+            yield RankedSegments(
+                label, self._ids[places[order]].tolist(), scores[order].tolist()
+            )
 
     def _merge(self) -> None:
         if not self._pending_ids:
@@ -68,11 +77,11 @@ class TopSegments:
         self._ids = np.concatenate([self._ids, ids])
         for index in range(len(self.classes)):
             scores = np.concatenate([self._scores[index], added[:, index]])
-            kept = _select_best(scores, self.max_per_class)
+            all_places = np.concatenate([self._places[index], places])
+            names = self._ids[all_places]
+            kept = _select_best(scores, names, self.max_per_class)
             self._scores[index] = scores[kept]
-            self._places[index] = np.concatenate([self._places[index], places])[
-                kept
-            ]
+            self._places[index] = all_places[kept]
         used = np.zeros(len(self._ids), bool)
         for places in self._places:
             used[places] = True
@@ -81,31 +90,70 @@ class TopSegments:
         self._places = [new_places[places] for places in self._places]
 
 
-def _select_best(scores: np.ndarray, count: int) -> np.ndarray:
-    """Returns the ascending indexes of the `count` greatest scores."""
+def _select_best(
+    scores: np.ndarray, names: np.ndarray, count: int
+) -> np.ndarray:
+    """Returns the indexes of the `count` greatest scores; ties by name."""
     if len(scores) <= count:
         return np.arange(len(scores))
     least = np.partition(scores, -count)[-count]
     above = np.flatnonzero(scores > least)
-    equal = np.flatnonzero(scores == least)[: count - len(above)]
-    return np.sort(np.concatenate([above, equal]))
+    equal = np.flatnonzero(scores == least)
+    missing = count - len(above)
+    if missing < len(equal):
+        equal = equal[np.argsort(names[equal])][:missing]
+    return np.concatenate([above, equal])
 
 
 def write_segments(
-    path: str | Path, batches: Iterable[Prediction], top: TopSegments
+    path: str | Path,
+    batches: Iterable[Prediction],
+    top: TopSegments,
+    with_scores: bool = False,
 ) -> Iterator[int]:
     """Writes the best segments of every class as CSV, atomically.
 
-    Yields the number of segments read so far, after every batch.
+    The file has the form `Class,Segments`, or the one that `merge_segments`
+    reads, with scores. Yields the number of segments read so far, after every
+    batch.
     """
     count = 0
-    with new_csv(path, HEADER) as file:
+    with new_csv(
+        path, SCORED_HEADER if with_scores else SEGMENTS_HEADER
+    ) as file:
         for segments in batches:
             top.update(segments)
             count += len(segments.ids)
             yield count
-        for label, ids in top.rank():
-            file.write(f"{label},{' '.join(ids)}\n")
+        for ranked in top.rank():
+            file.write(ranked.to_csv(with_scores))
+
+
+def write_shared_segments(
+    path: str | Path,
+    batches: Iterable[Prediction],
+    top: TopSegments,
+    sharing: SharedReading,
+) -> Iterator[int]:
+    """Writes the best segments of all workers as one CSV, atomically.
+
+    Every worker writes its best segments beside the file, in a directory that
+    all machines see. The chief merges these files. Yields the number of this
+    worker's segments so far, after every batch.
+    """
+    workers = sharing.workers
+    if workers.num_workers == 1:
+        yield from write_segments(path, batches, top)
+        return
+    parts = sharing.part_files(path)
+    yield from write_segments(
+        parts[workers.rank], batches, top, with_scores=True
+    )
+    workers.wait()
+    if workers.is_chief:
+        merge_segments(parts, path, top.max_per_class)
+        for part in parts:
+            part.unlink()
 
 
 def read_class_list(path: str | Path, num_classes: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from distill.data.pipeline import VideoReader
@@ -23,6 +24,14 @@ class SharedReading:
     def divides_batches(self, reader: VideoReader) -> bool:
         """Returns True for every n-th batch, False for every n-th file."""
         return self.by_batch or len(reader.files) < self.workers.num_workers
+
+    def part_files(self, path: str | Path) -> list[Path]:
+        """Returns the file beside a result that each worker writes first."""
+        path, count = Path(path), self.workers.num_workers
+        return [
+            path.with_name(f".{path.name}.{rank}-of-{count}.part")
+            for rank in range(count)
+        ]
 
     def read(self, reader: VideoReader) -> Iterator[dict[str, Any]]:
         """Yields this worker's batches."""

@@ -42,9 +42,10 @@ class EnsembleNetwork:
     ):
         self.networks = list(networks)
         self.schema = schema
+        self._weights = list(weights)
         self._model = EnsembleModel(
             [network.raw_model() for network in networks],
-            list(weights),
+            self._weights,
             name="ensemble",
         )
         self._model.build(
@@ -54,6 +55,12 @@ class EnsembleNetwork:
         self.frames_needed = max(n.frames_needed for n in networks)
         self.num_parameters = sum(n.num_parameters for n in networks)
         self.macs = self._model.macs()
+
+    def of_segments(self) -> "EnsembleNetwork":
+        """Returns the same ensemble for segments of the videos it reads."""
+        members = [network.of_segments() for network in self.networks]
+        schema = self.schema.of_segments()
+        return EnsembleNetwork(members, self._weights, schema)
 
     def raw_model(self) -> EnsembleModel:
         """Returns the model from stored videos to predictions."""

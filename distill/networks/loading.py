@@ -15,6 +15,7 @@ def load_network(
     role: str,
     precision: str = "float32",
     budget: FrameBudget | None = None,
+    segments: bool = False,
 ) -> Network | EnsembleNetwork:
     """Builds a network and loads its weights.
 
@@ -23,6 +24,7 @@ def load_network(
       role: `teacher` or `student`; for an ensemble `student`.
       precision: Data type of the computation: `float32` or `bfloat16`.
       budget: The frames it sees; None for those it was trained on.
+      segments: Whether it is given segments, not whole videos.
 
     Raises:
       CheckpointError: The file is not a checkpoint, or its weights do not fit
@@ -31,7 +33,9 @@ def load_network(
     """
     load = _load_ensemble if is_ensemble(checkpoint) else _load_checkpoint
     network = load(checkpoint, role, precision)
-    return network if budget is None else network.at_budget(budget)
+    if budget is not None:
+        network = network.at_budget(budget)
+    return network.of_segments() if segments else network
 
 
 def _load_checkpoint(

@@ -54,6 +54,21 @@ class Network:
             )
         return dataclasses.replace(self, budget=budget.at_evaluation())
 
+    def of_segments(self) -> "Network":
+        """Returns the same network for segments of the videos it reads.
+
+        It reads five frames without padding, as the starter code's does. A
+        budget of more frames keeps all five.
+        """
+        schema = self.schema.of_segments()
+        budget = self.budget.of_at_most(schema.max_frames)
+        return dataclasses.replace(
+            self,
+            schema=schema,
+            budget=budget,
+            max_frames=budget.num_inputs(schema.max_frames),
+        )
+
     def select(self, inputs: Videos) -> Videos:
         """Returns the frames of stored videos that the network trains on."""
         return select_frames(

@@ -62,7 +62,13 @@ class DataSchema:
     segment_labels: bool = option(
         False,
         "Train and score on the rated segments of five frames (YouTube-8M "
-        "Segments, 2019); predict all segments.",
+        "Segments, 2019); predict all segments. Networks of whole videos score "
+        "and predict them too.",
+    )
+    segment_tails: bool = option(
+        True,
+        "Predict the end of a video too where it has fewer frames. With "
+        "--segment_labels, as the starter code does.",
     )
     float_frames: bool = option(
         False,
@@ -121,6 +127,16 @@ class DataSchema:
     def frame_type(self) -> str:
         """The type of a frame's values as records hold them."""
         return "float32" if self.float_frames else "uint8"
+
+    def of_segments(self) -> "DataSchema":
+        """Returns the layout of the same videos' segments of five frames.
+
+        Raises:
+          ValueError: The records are video-level ones.
+        """
+        return dataclasses.replace(
+            self, segment_labels=True, max_frames=SEGMENT_FRAMES
+        )
 
     def check_rewritable(self, added_keys: Iterable[str]) -> None:
         """Refuses all but whole frame-level videos without the added keys."""

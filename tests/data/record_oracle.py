@@ -189,7 +189,8 @@ def _judge_segments(message, schema, need_labels):
     if need_labels:
         starts = list(dict.fromkeys(lists[0]))
     else:
-        starts = range(0, len(frames[0]) - 4, 5)
+        shortest = 1 if schema.segment_tails else 5
+        starts = range(0, len(frames[0]) - shortest + 1, 5)
     return Verdict(
         None, [_cut(video_id, frames, start, lists, schema) for start in starts]
     )

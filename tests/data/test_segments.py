@@ -9,10 +9,15 @@ import tensorflow as tf
 from distill.data.bad_records import BadRecordError
 from distill.data.pipeline import VideoReader
 from distill.data.segments import parse_segments
+from distill.datasets.shards import to_sequence_example
 from distill.settings.schema import make_schema
 from tests.data.record_files import ids_of, unbatch, write_records
 from tests.data.spoiled_records import append
+from tests.golden import load_golden_arrays
 from tests.segment_records import SCHEMA, RatedVideo, draw_rated_videos
+
+# Without the fewer than five frames at a video's end.
+WHOLE = dataclasses.replace(SCHEMA, segment_tails=False)
 
 
 def write_videos(folder, sizes):
@@ -87,19 +92,60 @@ def test_parsing_is_equal_traced_and_eager(need_labels):
             np.testing.assert_array_equal(eager[name], traced[name])
 
 
-def test_inference_reads_every_whole_segment_of_every_video(tmp_path):
+SEGMENTS = {
+    "whole ones": [
+        *("v5:0", "v9:0", "v10:0", "v10:5", "v23:0", "v23:5", "v23:10"),
+        "v23:15",
+    ],
+    "tails too": [
+        *("v4:0", "v5:0", "v9:0", "v9:5", "v10:0", "v10:5", "v23:0", "v23:5"),
+        *("v23:10", "v23:15", "v23:20", "v1:0"),
+    ],
+}
+
+
+@pytest.mark.parametrize("read_ones", SEGMENTS)
+def test_inference_reads_every_segment_of_every_video(read_ones, tmp_path):
     videos = [
         make_video(num_frames, [], f"v{num_frames}")
         for num_frames in (4, 5, 9, 10, 23, 1)
     ]
     file = write_records(tmp_path / "a", [v.serialize() for v in videos])
-    reader = VideoReader(SCHEMA, [file], 4, need_labels=False)
+    schema = WHOLE if read_ones == "whole ones" else SCHEMA
+    reader = VideoReader(schema, [file], 4, need_labels=False)
     read = unbatch(reader.read_once())
-    expected = [segment for v in videos for segment in v.all_segments()]
+    expected = [segment for v in videos for segment in v.all_segments(schema)]
     assert_segments_read(read, expected)
-    assert [each["id"].decode() for each in read] == [
-        *("v5:0", "v9:0", "v10:0", "v10:5", "v23:0", "v23:5", "v23:10"),
-        "v23:15",
+    found = [each["id"].decode() for each in read]
+    assert found == SEGMENTS[read_ones]
+
+
+def test_segments_are_those_of_the_reference():
+    """Exactly: frames, real frames, videos and start frames, in order."""
+    golden = load_golden_arrays("segment_cut")
+    videos, width = golden["frames"], golden["frames"].shape[-1]
+    schema = dataclasses.replace(
+        SCHEMA,
+        feature_names=("rgb",),
+        feature_sizes=(width,),
+        float_frames=True,
+    )
+    parts = []
+    lengths = golden["num_frames"]
+    for index, (frames, length) in enumerate(zip(videos, lengths, strict=True)):
+        record = to_sequence_example(str(index), [], {"rgb": frames[:length]})
+        serialized = tf.constant(record.SerializeToString())
+        parts.append(parse_segments(serialized, schema, need_labels=False))
+    found = {
+        key: np.concatenate([part[key] for part in parts])
+        for key in ("frames", "num_frames", "id")
+    }
+    np.testing.assert_array_equal(found["frames"], golden["segment_frames"])
+    np.testing.assert_array_equal(
+        found["num_frames"], golden["segment_num_frames"]
+    )
+    assert [name.decode() for name in found["id"]] == [
+        f"{index}:{start}" for index, start in golden["video_segment_ids"]
     ]
 
 
@@ -118,7 +164,7 @@ def test_inference_needs_no_ratings_and_looks_at_none(tmp_path):
 
 def test_videos_without_a_whole_segment_are_an_error(tmp_path):
     file = write_records(tmp_path / "a", [make_video(4, []).serialize()])
-    reader = VideoReader(SCHEMA, [file], 4, need_labels=False)
+    reader = VideoReader(WHOLE, [file], 4, need_labels=False)
     with pytest.raises(BadRecordError, match=r"^No segment in 1 files: "):
         list(reader.read_once())
 
@@ -324,7 +370,9 @@ def test_the_number_of_segments_of_few_records_is_exact(tmp_path):
     file = write_records(tmp_path / "a", [video.serialize()] * 30)
     assert VideoReader(SCHEMA, [file], 4).estimate_num_examples() == 60
     unrated = VideoReader(SCHEMA, [file], 4, need_labels=False)
-    assert unrated.estimate_num_examples() == 120
+    assert unrated.estimate_num_examples() == 150
+    whole = dataclasses.replace(unrated, schema=WHOLE)
+    assert whole.estimate_num_examples() == 120
     assert unrated.estimate_num_records() == 30
 
 

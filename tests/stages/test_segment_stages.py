@@ -27,11 +27,14 @@ from distill.evaluation.evaluate import (
     evaluate_checkpoint,
     predict_videos,
 )
+from distill.evaluation.prediction_files.segment_files import merge_segments
 from distill.evaluation.segment_inference import (
     TopSegments,
     read_class_list,
     write_segments,
+    write_shared_segments,
 )
+from distill.evaluation.shared_reading import ALONE, SharedReading
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
@@ -220,10 +223,59 @@ def test_the_best_segments_are_kept_whatever_the_batches(sizes, most, tmp_path):
     assert list(write_segments(path, batches, top))[-1] == 50
     expected = ["Class,Segments"]
     for label in (3, 0):
-        order = sorted(range(50), key=lambda i: (-scores[i, label], i))
+        order = sorted(range(50), key=lambda i: (-scores[i, label], ids[i]))
         names = " ".join(ids[index] for index in order[:most])
         expected.append(f"{label},{names}")
     assert path.read_text() == "\n".join(expected) + "\n"
+
+
+@pytest.mark.parametrize("most", [1, 6, 1000])
+def test_merged_shards_are_the_file_of_one_process(most, tmp_path):
+    batches, _, _ = make_batches([7] * 7 + [1])
+    # Scores that only nine digits tell apart.
+    for batch in batches:
+        batch.predictions[:] = 0.5 + batch.predictions * np.float32(6e-8)
+    whole, merged = tmp_path / "whole.csv", tmp_path / "merged.csv"
+    list(write_segments(whole, batches, TopSegments([0, 3], most)))
+    parts = [tmp_path / f"part-{index}.csv" for index in range(3)]
+    for index, part in enumerate(parts):
+        top = TopSegments([0, 3], most)
+        own = batches[::-1][index::3]
+        list(write_segments(part, own, top, with_scores=True))
+    assert merge_segments(parts, merged, most) == 2
+    assert merged.read_text() == whole.read_text()
+
+
+@pytest.mark.parametrize("by_batch", [True, False])
+def test_two_workers_write_the_file_of_one(
+    by_batch, rated, joint_run, tmp_path
+):
+    network = load_network(joint_run / LAST, "student")
+    reader = make_reader(rated, 16, need_labels=False)
+    paths = tmp_path / "one.csv", tmp_path / "two.csv"
+
+    def write(path, sharing):
+        top = TopSegments(range(6), 20)
+        batches = predict_videos(network, reader, sharing)
+        return list(write_shared_segments(path, batches, top, sharing))
+
+    write(paths[0], ALONE)
+    # The chief merges last, as the others wait for it.
+    counts = []
+    for rank in (1, 0):
+        workers = types.SimpleNamespace(
+            rank=rank,
+            num_workers=2,
+            num_replicas=1,
+            is_chief=rank == 0,
+            wait=lambda: None,
+        )
+        counts += write(paths[1], SharedReading(workers, by_batch))[-1:]
+    total = sum(len(video.all_segments()) for video in rated.validate)
+    assert sum(counts) == total
+    assert min(counts) > 0
+    assert paths[0].read_text() == paths[1].read_text()
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
 def test_no_more_is_held_than_the_cap_allows():

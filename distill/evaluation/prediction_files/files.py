@@ -1,7 +1,8 @@
 """Prediction and label CSV files, read and checked line by line.
 
-A prediction is a line `id,class score class score ...`, a label a line
-`id,class class ...`, both after a header. An error names the file and line.
+A prediction is a line `id,class score class score ...` after a header, a label
+a line `id,class class ...`, perhaps after a header. An error names the file and
+line.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO, TypeVar
 
 from distill.models.argument_checks import check_at_least
 from distill.system.atomic_files import replace_atomically
@@ -29,6 +30,17 @@ _SHOWN = 80
 _WHOLE_NUMBER = re.compile(r"\d{1,1000}")
 
 
+class NamedRow(Protocol):
+    """A parsed line; its name occurs once in all files."""
+
+    @property
+    def name(self) -> str:
+        """What the line is about, such as a video's id."""
+
+
+_Row = TypeVar("_Row", bound=NamedRow)
+
+
 @dataclasses.dataclass(frozen=True)
 class VideoScores:
     """A video's class indexes, each once, and their scores in [0, 1].
@@ -39,6 +51,11 @@ class VideoScores:
     video_id: str
     classes: list[int]
     scores: list[float]
+
+    @property
+    def name(self) -> str:
+        """The video's id."""
+        return self.video_id
 
     def best(self, top_k: int) -> "VideoScores":
         """Returns the k best classes, best first; ties keep their order."""
@@ -90,7 +107,7 @@ def read_predictions(
     is None if it is not known. A wrong line is a ValueError.
     """
     parse = functools.partial(parse_prediction, num_classes=num_classes)
-    return _read_once(files, PREDICTION_HEADER, parse)
+    return read_once(files, PREDICTION_HEADER, parse)
 
 
 def read_labels(
@@ -105,39 +122,59 @@ def read_labels(
         video_id, words = split_line(line)
         return VideoScores(video_id, to_classes(words, num_classes), [])
 
-    videos = _read_once(files, LABEL_HEADER, parse)
+    videos = read_once(files, LABEL_HEADER, parse, needs_header=False)
     return {video.video_id: video.classes for video in videos}
 
 
 def check_header(line: str, header: str) -> None:
-    """Checks the first line of a file."""
-    if line != header:
+    """Checks the first line of a file; the WILLOW code writes `VideoID`."""
+    if line.lower() != header.lower():
         raise ValueError(
             f"the header must be {header!r}, got {line[:_SHOWN]!r}."
         )
 
 
-def _read_once(
+def read_once(
     files: Iterable[str | Path],
     header: str,
-    parse: Callable[[str], VideoScores],
-) -> Iterator[VideoScores]:
+    parse: Callable[[str], _Row],
+    needs_header: bool = True,
+    kind: str = "video",
+) -> Iterator[_Row]:
+    """Yields the parsed lines below the header of each file.
+
+    The name of a row, a `kind`, occurs once in all files. A wrong line is a
+    ValueError. Where no header is needed, a first line that names no id column
+    is one of a video.
+    """
     seen: set[str] = set()
     for path in files:
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
             read_line = functools.partial(file.readline, _MOST_CHARACTERS + 1)
-            with at_line(path, 1):
-                check_header(read_line().rstrip("\n"), header)
-            for number, line in enumerate(iter(read_line, ""), start=2):
+            first = read_line()
+            lines: Iterator[tuple[int, str]]
+            lines = enumerate(iter(read_line, ""), start=2)
+            if needs_header or _is_header(first, header):
+                with at_line(path, 1):
+                    check_header(first.rstrip("\n"), header)
+            elif first:
+                lines = itertools.chain([(1, first)], lines)
+            for number, line in lines:
                 with at_line(path, number):
                     if len(line) > _MOST_CHARACTERS:
                         raise ValueError(
                             f"it has more than {_MOST_CHARACTERS:,} characters."
                         )
-                    video = parse(line.rstrip("\n"))
-                    check_new(video.video_id, seen)
-                seen.add(video.video_id)
-                yield video
+                    row = parse(line.rstrip("\n"))
+                    check_new(row.name, seen, kind)
+                seen.add(row.name)
+                yield row
+
+
+def _is_header(line: str, header: str) -> bool:
+    """Returns whether a line begins as a header does."""
+    column = header.partition(",")[0].lower()
+    return line.lower().startswith(f"{column},")
 
 
 @contextlib.contextmanager
@@ -149,10 +186,10 @@ def at_line(path: str | Path, number: int) -> Iterator[None]:
         raise ValueError(f"{path}, line {number}: {error}") from error
 
 
-def check_new(video_id: str, seen: Container[str]) -> None:
-    """Checks that a video's id is not among those seen."""
-    if video_id in seen:
-        raise ValueError(f"the video {video_id!r} occurs a second time.")
+def check_new(name: str, seen: Container[str], kind: str = "video") -> None:
+    """Checks that a name, of a video or another kind, is not among those."""
+    if name in seen:
+        raise ValueError(f"the {kind} {name!r} occurs a second time.")
 
 
 def parse_prediction(line: str, num_classes: int | None = None) -> VideoScores:
