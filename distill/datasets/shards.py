@@ -24,7 +24,7 @@ from distill.data.tfrecords import (
     describe_corruption,
     open_records,
 )
-from distill.settings.schema import DataSchema
+from distill.settings.schema import SEGMENT_FRAMES, DataSchema
 from distill.system.atomic_files import replace_atomically
 
 
@@ -118,6 +118,17 @@ def read_whole_videos(
         raise BadRecordError(describe_corruption(file, number))
 
 
+class Rating(NamedTuple):
+    """What a person said of the segment from frame `start` on and a class.
+
+    The score is 1.0 if the class is in the segment, else 0.0.
+    """
+
+    start: int
+    label: int
+    score: float
+
+
 def to_sequence_example(
     video_id: str,
     labels: Iterable[int],
@@ -141,6 +152,21 @@ def to_sequence_example(
             else:
                 feature.float_list.value.extend(frame.tolist())
     return example
+
+
+def add_ratings(
+    example: tf.train.SequenceExample, ratings: Iterable[Rating]
+) -> None:
+    """Adds ratings of segments to a record, as YouTube-8M Segments has them."""
+    context = example.context.feature
+    for start, label, score in ratings:
+        for key, number in (
+            ("segment_start_times", start),
+            ("segment_end_times", start + SEGMENT_FRAMES),
+            ("segment_labels", label),
+        ):
+            context[key].int64_list.value.append(number)
+        context["segment_scores"].float_list.value.append(score)
 
 
 def write_shard(path: Path, records: Iterable[bytes]) -> None:

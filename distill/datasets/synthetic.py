@@ -12,12 +12,43 @@ import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from distill.datasets.shards import to_sequence_example, write_shards
+from distill.datasets.shards import (
+    Rating,
+    add_ratings,
+    to_sequence_example,
+    write_shards,
+)
 from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
+from distill.settings.schema import SEGMENT_FRAMES
 from distill.settings.synthetic import SyntheticSettings
+
+
+class Scene(NamedTuple):
+    """The frames from `start` to before `end`, in which a label shows."""
+
+    label: int
+    start: int
+    end: int
+
+
+class SyntheticVideo(NamedTuple):
+    """A video as it is drawn.
+
+    Attributes:
+      frames: uint8 `[frames, features]`.
+      labels: The labels of its record, ascending.
+      shown: The labels it truly shows, ascending.
+      scenes: Where they show.
+    """
+
+    frames: np.ndarray
+    labels: np.ndarray
+    shown: np.ndarray
+    scenes: list[Scene]
 
 
 class SyntheticWorld:
@@ -39,15 +70,8 @@ class SyntheticWorld:
         self.popularity = -np.log(np.arange(1, classes + 1))
         self.affinity = 1.5 * random.standard_normal((num_topics, classes))
 
-    def draw_video(
-        self, random: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draws one video.
-
-        Returns:
-          Its frames uint8 `[frames, features]`, the labels of its record and
-          the labels it truly shows, each ascending.
-        """
+    def draw_video(self, random: np.random.Generator) -> "SyntheticVideo":
+        """Draws one video."""
         settings = self.settings
         span = settings.max_frames - settings.min_frames
         num_frames = settings.min_frames + round(span * random.beta(2.5, 1.0))
@@ -58,9 +82,11 @@ class SyntheticWorld:
         )
         draws = log_weights + random.gumbel(size=settings.num_classes)
         shown = np.argsort(-draws)[:count]
-        frames = self._draw_frames(random, num_frames, topic, shown)
+        frames, scenes = self._draw_frames(random, num_frames, topic, shown)
         noisy = self._spoil_labels(random, shown)
-        return _quantize(frames), np.sort(noisy), np.sort(shown)
+        return SyntheticVideo(
+            _quantize(frames), np.sort(noisy), np.sort(shown), scenes
+        )
 
     def _draw_frames(
         self,
@@ -68,18 +94,21 @@ class SyntheticWorld:
         num_frames: int,
         topic: int,
         shown: np.ndarray,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, list[Scene]]:
         width = self.looks.shape[1]
         frames = random.standard_normal((num_frames, width), np.float32)
         own_look = random.standard_normal(width, np.float32)
         frames += np.float32(0.5) * (self.backgrounds[topic] + own_look)
+        scenes = []
         for label in shown:
             look = self.settings.scene_strength * self.looks[label]
             for _ in range(1 + random.poisson(0.5)):
                 length = 1 + random.poisson(self.settings.scene_frames - 1)
                 start = random.integers(0, max(num_frames - length, 0) + 1)
                 frames[start : start + length] += look.astype(np.float32)
-        return frames
+                end = min(int(start + length), num_frames)
+                scenes.append(Scene(int(label), int(start), end))
+        return frames, scenes
 
     def _spoil_labels(
         self, random: np.random.Generator, shown: np.ndarray
@@ -101,6 +130,36 @@ def _quantize(frames: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 
+def rate_segments(
+    random: np.random.Generator, video: SyntheticVideo, count: int
+) -> list[Rating]:
+    """Rates some whole segments for every label that a video shows.
+
+    Half of the segments are drawn among those that a scene touches; a label is
+    in a segment that one of its scenes touches.
+    """
+    num_segments = len(video.frames) // SEGMENT_FRAMES
+    touched = {
+        (scene.label, segment)
+        for scene in video.scenes
+        for segment in range(
+            scene.start // SEGMENT_FRAMES, -(-scene.end // SEGMENT_FRAMES)
+        )
+        if segment < num_segments
+    }
+    busy = np.unique([segment for _, segment in touched]).astype(int)
+    chosen = random.permutation(busy)[: (count + 1) // 2]
+    others = np.setdiff1d(np.arange(num_segments), chosen)
+    others = random.permutation(others)[: count - len(chosen)]
+    return [
+        Rating(
+            SEGMENT_FRAMES * segment, label, float((label, segment) in touched)
+        )
+        for segment in sorted([*chosen.tolist(), *others.tolist()])
+        for label in video.shown.tolist()
+    ]
+
+
 def draw_records(
     world: SyntheticWorld, first: int, last: int
 ) -> Iterator[bytes]:
@@ -112,12 +171,15 @@ def draw_records(
         random = np.random.default_rng(
             [settings.seed, 1, index, *settings.split.encode()]
         )
-        frames, labels, _ = world.draw_video(random)
-        features = np.split(frames, ends, axis=1)
+        video = world.draw_video(random)
+        features = np.split(video.frames, ends, axis=1)
         record = to_sequence_example(
             f"{settings.split}{index:07d}",
-            labels,
+            video.labels,
             dict(zip(settings.feature_names, features, strict=True)),
+        )
+        add_ratings(
+            record, rate_segments(random, video, settings.rated_segments)
         )
         # Maps have no order of their own that lasts.
         yield record.SerializeToString(deterministic=True)

@@ -4,7 +4,7 @@ import dataclasses
 
 from distill.models.argument_checks import check_at_least
 from distill.models.options import check_options, option
-from distill.settings.schema import DataSchema
+from distill.settings.schema import SEGMENT_FRAMES, DataSchema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +48,18 @@ class SyntheticSettings:
         below=1,
     )
 
+    rated_segments: int = option(
+        0,
+        "Rated segments a video (--segment_labels); needs --min_frames=5.",
+        minimum=0,
+    )
+
     def __post_init__(self):
         """Checks the fields."""
         check_options(self)
         check_at_least(self.min_frames, max_frames=self.max_frames)
+        if self.rated_segments:
+            check_at_least(SEGMENT_FRAMES, min_frames=self.min_frames)
         DataSchema(
             frame_features=True,
             feature_names=self.feature_names,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import (
     SyntheticWorld,
     to_sequence_example,
@@ -58,7 +59,7 @@ def draw(settings, count, seed=0):
     """Draws videos of a world; returns the world and the videos."""
     world = SyntheticWorld(settings)
     random = np.random.default_rng(seed)
-    return world, [world.draw_video(random) for _ in range(count)]
+    return world, [world.draw_video(random)[:3] for _ in range(count)]
 
 
 def draw_labels(settings, count):
@@ -239,6 +240,44 @@ def test_labels_are_wrong_at_their_rate(rate):
     expected = sum(rate * (1 - popularity[true].sum()) for true in shown)
     assert max(wrong) <= 1
     assert abs(sum(wrong) - expected) <= 0.15 * expected
+
+
+RATINGS = {"min_frames": 5, "rated_segments": 3}
+RATED_SCHEMA = dataclasses.replace(
+    FRAME_SCHEMA, feature_sizes=(12, 4), num_classes=9
+).of_segments()
+
+
+def test_ratings_leave_the_videos_as_they_are(tmp_path):
+    plain = records_of(write(tmp_path / "a", min_frames=5))
+    rated = list(map(decode, records_of(write(tmp_path / "b", **RATINGS))))
+    for record in rated:
+        assert record.context.feature["segment_labels"].int64_list.value
+        for key in [key for key in record.context.feature if "segment" in key]:
+            del record.context.feature[key]
+    assert rated == list(map(decode, plain))
+
+
+def test_segments_are_rated_by_the_scenes_that_touch_them(tmp_path):
+    """Strongly shown labels are seen in the frames of their segments."""
+    changes = {"scene_strength": 40.0, "max_frames": 60, **RATINGS}
+    settings = dataclasses.replace(SMALL, **changes)
+    looks = SyntheticWorld(settings).looks
+    files = [str(path) for path, _ in write(tmp_path, **changes)]
+    reader = VideoReader(RATED_SCHEMA, files, 64)
+    found = {True: [], False: []}
+    segments = set()
+    for batch in reader.read_once():
+        segments |= set(batch["id"].numpy())
+        frames = batch["frames"].numpy().astype(float) - 127.5
+        # How much of a look is in the frame that has most of it.
+        seen = np.max(frames @ np.linalg.pinv(looks), axis=1)
+        for row, label in np.argwhere(batch["label_weights"].numpy()):
+            positive = bool(batch["labels"][row, label])
+            found[positive].append(seen[row, label])
+    assert 2 * 24 <= len(segments) <= 3 * 24
+    assert min(map(len, found.values())) > 20
+    assert np.median(found[True]) > 3 * abs(np.median(found[False]))
 
 
 def measure_strengths(world, frames, features):

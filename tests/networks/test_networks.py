@@ -1,5 +1,7 @@
 """Networks at evaluation: budgets, padding and what does not fit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -187,3 +189,36 @@ def test_a_model_is_built_for_as_many_frames_as_its_budget_leaves():
         assert network.schema.max_frames == MAX_FRAMES
         assert network.embedding_size == SCHEMA.num_features
     assert network.model.count_params() == 5 * NUM_CLASSES + NUM_CLASSES
+
+
+OF_SEGMENTS = [
+    ("HierarchicalLstmModel", ALL_FRAMES, 5),
+    ("HierarchicalLstmModel", FrameBudget.every(2), 3),
+    ("LstmModel", FrameBudget("uniform_k", num_frames=8), 5),
+    ("NetVLADModelLF", FrameBudget("segment_means", num_frames=7), 5),
+    ("DbofModel", FrameBudget("segment_attention", num_frames=7), 5),
+    ("NeXtVLADModel", FrameBudget("nested_k", num_frames=2), 2),
+]
+
+
+@pytest.mark.parametrize(("name", "budget", "num_frames"), OF_SEGMENTS)
+def test_segments_need_no_padding_to_the_frames_of_videos(
+    name, budget, num_frames
+):
+    arguments = registry.resolve_arguments(name, {}, "small")
+    settings = NetworkSettings(name, arguments, budget)
+    schema = dataclasses.replace(SCHEMA, max_frames=20)
+    network = build_network(settings, schema, "student")
+    batch = make_batch()
+    frames, lengths = batch["frames"][:, :5], [5, 5, 3, 1, 2]
+    inputs = {"frames": frames, "num_frames": tf.constant(lengths)}
+    padded = inputs | {"frames": tf.pad(frames, [[0, 0], [0, 15], [0, 0]])}
+    segments = network.of_segments()
+    assert segments.of_segments() == segments
+    assert segments.schema.max_frames == 5
+    assert segments.num_frames == num_frames
+    np.testing.assert_allclose(
+        segments.predict_whole(inputs),
+        network.predict_whole(padded),
+        atol=1e-6,
+    )

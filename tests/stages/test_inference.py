@@ -20,6 +20,7 @@ from distill.deployment.artifact_network import (
     ArtifactNetwork,
     evaluate_artifact,
 )
+from distill.deployment.scoring import readable_schema
 from distill.evaluation.evaluate import (
     Prediction,
     evaluate_checkpoint,
@@ -221,6 +222,12 @@ def test_artifact_network_predicts_and_scores_as_its_network(
         assert found[key] == expected[key]
     assert found["role"] == "student"
     assert found["step"] == 15
+
+
+def test_an_artifact_of_whole_videos_reads_no_segments(artifact):
+    assert not readable_schema(artifact, segments=False).segment_labels
+    with pytest.raises(ValueError, match=r"reads whole videos: for --segment_"):
+        readable_schema(artifact, segments=True)
 
 
 def test_finished_files_are_kept_and_missing_ones_made(

@@ -1,5 +1,6 @@
 """Training, scoring and predicting on rated segments, end to end."""
 
+import dataclasses
 import json
 import shutil
 import types
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import stage_runs
 from stage_runs import (
     error_line,
     predict_all,
@@ -22,12 +24,20 @@ from stored_files import (
 )
 
 from distill.data.pipeline import VideoReader
+from distill.datasets.synthetic import write_synthetic_data
+from distill.deployment import scoring
+from distill.deployment.scoring import evaluate
 from distill.evaluation.evaluate import (
     Prediction,
     evaluate_checkpoint,
     predict_videos,
 )
-from distill.evaluation.prediction_files.segment_files import merge_segments
+from distill.evaluation.inference import write_labels
+from distill.evaluation.prediction_files.segment_files import (
+    merge_segments,
+    read_ratings,
+)
+from distill.evaluation.prediction_files.segment_scores import score_segments
 from distill.evaluation.segment_inference import (
     TopSegments,
     read_class_list,
@@ -37,8 +47,10 @@ from distill.evaluation.segment_inference import (
 from distill.evaluation.shared_reading import ALONE, SharedReading
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
+from distill.networks.ensemble_file import Ensemble, Member
 from distill.networks.loading import load_network
 from distill.settings.run import NetworkSettings, RunSettings
+from distill.settings.synthetic import SyntheticSettings
 from distill.settings.training import DistillationSettings, TrainingSettings
 from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA, draw_rated_videos
@@ -298,6 +310,69 @@ def test_bad_scores_and_a_cap_of_zero_are_errors():
     scores = np.full((1, 2), np.nan, np.float32)
     with pytest.raises(ValueError, match="not finite"):
         TopSegments([0], 1).update(Prediction(["a:0"], scores, scores > 1))
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    """Returns the pattern of videos with rated segments."""
+    path = tmp_path_factory.mktemp("synthetic")
+    settings = SyntheticSettings(
+        "validate",
+        30,
+        num_shards=2,
+        feature_sizes=stage_runs.FEATURE_SIZES,
+        num_classes=stage_runs.NUM_CLASSES,
+        max_frames=stage_runs.MAX_FRAMES,
+        min_frames=20,
+        rated_segments=4,
+    )
+    list(write_synthetic_data(settings, path))
+    return f"{path}/validate-*.tfrecord"
+
+
+def test_a_network_of_whole_videos_ranks_segments_as_it_scores_them(
+    synthetic, logistic_checkpoint, tmp_path
+):
+    """Of the classes with a positive: evaluation leaves others out."""
+    schema = stage_runs.frame_schema().of_segments()
+    scores = evaluate(str(logistic_checkpoint), synthetic, data=schema)
+    files = {name: tmp_path / f"{name}.csv" for name in ("ratings", "segments")}
+    rated = scoring.make_reader(logistic_checkpoint, synthetic, schema)
+    assert list(write_labels(files["ratings"], rated))[-1] == 120
+    ratings = read_ratings([files["ratings"]])
+    classes = [label for label in ratings if any(ratings[label].values())]
+    every = dataclasses.replace(rated, need_labels=False)
+    network = scoring.load_scored_network(logistic_checkpoint, segments=True)
+    top = TopSegments(sorted(classes), 1000)
+    predicted = predict_videos(network, every)
+    list(write_segments(files["segments"], predicted, top))
+    found = score_segments([files["segments"]], [files["ratings"]])
+    # Of every fourth frame of a segment the student sees two.
+    assert scores["frames"] == 2
+    assert scores["num_segments"] == 120
+    assert found["num_rated"] == scores["num_rated"] > 120
+    mean = found["segment_mean_average_precision"]
+    assert 0.2 < mean < 1
+    assert mean == pytest.approx(scores["segment_mean_average_precision"])
+
+
+def test_an_ensemble_of_networks_of_whole_videos_scores_segments(
+    synthetic, logistic_checkpoint, tmp_path
+):
+    schema = stage_runs.frame_schema().of_segments()
+    ensemble, copy = tmp_path / "ensemble.json", tmp_path / "copy.h5"
+    shutil.copy(logistic_checkpoint, copy)
+    files = (logistic_checkpoint, copy)
+    members = tuple(Member(str(file), "student", 0.5) for file in files)
+    Ensemble(members).write(ensemble)
+    alone, both = (
+        evaluate(str(file), synthetic, data=schema)
+        for file in (logistic_checkpoint, ensemble)
+    )
+    name = "segment_mean_average_precision"
+    assert both[name] == pytest.approx(alone[name])
+    assert both["frames"] == alone["frames"] == 2
+    assert both["macs"] == 2 * alone["macs"]
 
 
 @pytest.mark.parametrize("text", ["Index\n4\n1\n4\n", "1\n4\n", "1,a\n4,b\n\n"])
