@@ -44,7 +44,7 @@ VERB_GROUPS = {
         "convert_predictions": "Convert files of predictions.",
         "merge_segments": "Merge files of the best segments of each class.",
         "score_predictions": "Score a file of predictions.",
-        "write_labels": "Write the labels of records as CSV.",
+        "write_labels": "Write the labels of records, or ratings, as CSV.",
     },
 }
 VERBS = {

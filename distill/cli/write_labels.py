@@ -1,4 +1,4 @@
-"""Writes the labels of records as CSV."""
+"""Writes the labels of records, or the ratings of segments, as CSV."""
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow, write_flags
@@ -42,4 +42,7 @@ def main() -> None:
     )
     *_, count = write_labels(FLAGS.output_file, reader)
     write_flags(FLAGS.output_file)
-    print(f"wrote the labels of {count} videos to {FLAGS.output_file}")
+    written = "labels of {} videos"
+    if schema.segment_labels:
+        written = "ratings of {} segments"
+    print(f"wrote the {written.format(count)} to {FLAGS.output_file}")

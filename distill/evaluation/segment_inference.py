@@ -78,8 +78,7 @@ class TopSegments:
         for index in range(len(self.classes)):
             scores = np.concatenate([self._scores[index], added[:, index]])
             all_places = np.concatenate([self._places[index], places])
-            names = self._ids[all_places]
-            kept = _select_best(scores, names, self.max_per_class)
+            kept = self._select_best(scores, all_places)
             self._scores[index] = scores[kept]
             self._places[index] = all_places[kept]
         used = np.zeros(len(self._ids), bool)
@@ -89,20 +88,20 @@ class TopSegments:
         self._ids = self._ids[used]
         self._places = [new_places[places] for places in self._places]
 
-
-def _select_best(
-    scores: np.ndarray, names: np.ndarray, count: int
-) -> np.ndarray:
-    """Returns the indexes of the `count` greatest scores; ties by name."""
-    if len(scores) <= count:
-        return np.arange(len(scores))
-    least = np.partition(scores, -count)[-count]
-    above = np.flatnonzero(scores > least)
-    equal = np.flatnonzero(scores == least)
-    missing = count - len(above)
-    if missing < len(equal):
-        equal = equal[np.argsort(names[equal])][:missing]
-    return np.concatenate([above, equal])
+    def _select_best(
+        self, scores: np.ndarray, places: np.ndarray
+    ) -> np.ndarray:
+        """Returns the indexes of the best of the segments at places."""
+        count = self.max_per_class
+        if len(scores) <= count:
+            return np.arange(len(scores))
+        least = np.partition(scores, -count)[-count]
+        above = np.flatnonzero(scores > least)
+        equal = np.flatnonzero(scores == least)
+        missing = count - len(above)
+        if missing < len(equal):
+            equal = equal[np.argsort(self._ids[places[equal]])][:missing]
+        return np.concatenate([above, equal])
 
 
 def write_segments(

@@ -47,13 +47,14 @@ class RankedSegments:
 
     def to_csv(self, with_scores: bool) -> str:
         """Returns the line of a file with scores, or of a submission."""
-        words: Iterable[str] = self.segments
+        text = " ".join(self.segments)
         if with_scores:
-            # Nine digits tell all float32 numbers apart.
-            scores = (f"{score:.9g}" for score in self.scores)
-            pairs = zip(self.segments, scores, strict=True)
-            words = itertools.chain.from_iterable(pairs)
-        return f"{self.label},{' '.join(words)}\n"
+            pairs = zip(self.segments, self.scores, strict=True)
+            # Nine digits tell all float32 numbers apart. One format of all
+            # pairs takes less time than a format of each.
+            text = "%s %.9g " * len(self.scores)
+            text %= tuple(itertools.chain.from_iterable(pairs))
+        return f"{self.label},{text.rstrip()}\n"
 
 
 def read_header(path: str | Path) -> str:

@@ -36,8 +36,8 @@ def are_of_segments(
     if rated and not ranked:
         raise ValueError(
             f"{labels[0]} holds ratings of segments, but {predictions[0]} is "
-            f"no file of segments ({SEGMENTS_HEADER!r}), as `distill infer "
-            "--segment_labels` writes it."
+            f"no file of segments ({SEGMENTS_HEADER!r}), which `distill infer "
+            "--segment_labels` or `distill merge_segments` writes."
         )
     return ranked
 
