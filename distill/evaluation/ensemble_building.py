@@ -140,7 +140,8 @@ def build_ensemble(
     """
     ensemble = Ensemble(tuple(members))
     check_members(ensemble.members)
-    if search_steps is not None and reader.schema.segment_labels:
+    segments = reader.schema.segment_labels
+    if search_steps is not None and segments:
         raise ValueError(
             "--search_weights is for whole videos, not --segment_labels: give "
             "--weights."
@@ -154,12 +155,7 @@ def build_ensemble(
             role,
             reader,
             top_k=top_k,
-            network=load_network(
-                checkpoint,
-                role,
-                precision,
-                segments=reader.schema.segment_labels,
-            ),
+            network=load_network(checkpoint, role, precision, None, segments),
             observe=observe,
         )
 

@@ -485,6 +485,42 @@ def test_the_script_writes_the_allowed_classes_segments(
     assert all(len(set(ids)) == 9 for ids in rankings.values())
 
 
+@pytest.mark.slow
+def test_the_scripts_of_shards_write_the_file_of_one(
+    rated, script_run, tmp_path
+):
+    flags = (
+        f"--train_dir={script_run.path}",
+        f"--input_data_pattern={rated.path}/validate-*.tfrecord",
+        "--segment_labels",
+        "--segment_tails=false",
+        "--gpu=-1",
+    )
+    whole, merged = tmp_path / "whole.csv", tmp_path / "merged.csv"
+    run_script("infer", *flags, f"--output_file={whole}")
+    for index in range(2):
+        part = tmp_path / f"part-{index}.csv"
+        run_script(
+            "infer", *flags, f"--shard={index},2", f"--output_file={part}"
+        )
+    done = run_script(
+        "merge_segments",
+        f"--predictions={tmp_path}/part-*.csv",
+        f"--output_file={merged}",
+    )
+    said = f"the best segments of 6 classes, of 2 files, to {merged}"
+    assert done.stdout.splitlines() == [f"wrote {said}"]
+    assert merged.read_text() == whole.read_text()
+    ratings = tmp_path / "ratings.csv"
+    layout = ("--feature_sizes=3,2", "--num_classes=6", "--segment_labels")
+    data = f"--input_data_pattern={rated.path}/validate-*.tfrecord"
+    run_script("write_labels", data, *layout, f"--output_file={ratings}")
+    done = run_script(
+        "score_predictions", f"--predictions={merged}", f"--labels={ratings}"
+    )
+    assert "segment mAP" in done.stdout
+
+
 def test_whole_videos_are_no_input_of_a_network_of_segments(rated, script_run):
     done = run_script(
         "evaluate",
