@@ -6,7 +6,6 @@ over classes, unless a function says otherwise.
 """
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from distill.models.preprocessing import l2_normalize
@@ -260,8 +259,8 @@ def squared_distance(teacher, student):
 
 def batch_mean(values):
     """Returns the mean of `[batch]` losses, a scalar; 0 of an empty batch."""
-    count = tf.maximum(tf.size(values), 1)
-    return tf.reduce_sum(values) / tf.cast(count, values.dtype)
+    count = ops.maximum(ops.size(values), 1)
+    return ops.sum(values) / ops.cast(count, values.dtype)
 
 
 LABEL_LOSSES = {
@@ -289,7 +288,12 @@ REPRESENTATION_LOSSES = {
 
 
 def weight_penalty(model: keras.Model):
-    """Returns the sum of the model's weight penalties, a scalar."""
+    """Returns the sum of the model's weight penalties, a scalar.
+
+    It is for TensorFlow alone; the other losses run on any Keras backend.
+    """
+    import tensorflow as tf
+
     total = ops.zeros(())
     for weight in model.trainable_weights:
         if isinstance(weight.regularizer, keras.regularizers.L2):
