@@ -84,6 +84,7 @@ def training_settings() -> TrainingSettings:
         field.name: field.default
         for field in dataclasses.fields(TrainingSettings)
         if field.name in SMALL_TRAINING
+        and field.name in FLAGS
         and FLAGS.preset == PAPER
         and FLAGS[field.name].using_default_value
     }

@@ -1,28 +1,32 @@
-"""Compares Keras's backends: TensorFlow, and PyTorch and JAX if installed."""
+"""The tool's verbs: predict (without a name), train and evaluate."""
 
-from absl import flags
+import importlib
+import os
+import sys
 
-from distill.cli.entry_point import run, start_tensorflow
-from distill.cli.flag_groups import GPU
-from distill.cli.settings_flags import read, specs
-from tools.backends.settings import ComparisonSettings
+from distill.cli.entry_point import run
+from distill.models.argument_checks import check_choice
+
+VERBS = ("predict", "train", "evaluate")
 
 
 def main() -> None:
-    """Compares the backends and prints the table."""
-    settings = read(ComparisonSettings)
-    start_tensorflow(gpu=-1)  # of this process, which makes the weights
-    from tools.backends.comparison import (
-        MODULES,
-        compare_backends,
-        installed_backends,
-    )
-    from tools.backends.report import print_backends
-
-    installed = installed_backends()
-    results = compare_backends(settings, installed, flags.FLAGS.gpu)
-    print_backends(results, [b for b in MODULES if b not in installed])
+    """Runs the verb that the command line names."""
+    verb, arguments = VERBS[0], sys.argv[1:]
+    if arguments and not arguments[0].startswith("-"):
+        verb, *arguments = arguments
+    try:
+        check_choice("verb", verb, VERBS)
+    except ValueError as error:
+        sys.exit(f"ERROR: {error}")
+    module = importlib.import_module(f"tools.backends.{verb}")
+    # The variable chooses a backend to compare. This process itself reads
+    # records and checkpoints, with TensorFlow.
+    if asked := os.environ.pop("KERAS_BACKEND", ""):
+        arguments.insert(0, f"--backends={asked}")
+    sys.argv = [f"python -m tools.backends {verb}", *arguments]
+    run(module.main, module.FLAG_GROUPS)
 
 
 if __name__ == "__main__":
-    run(main, [GPU, specs(ComparisonSettings)])
+    main()

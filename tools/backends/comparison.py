@@ -1,15 +1,10 @@
 """Compares the predictions and times of models on Keras's backends.
 
-Keras fixes its backend at import, so every backend runs in a process of its
-own, `tools.backends.program`. All get the same weights and videos.
+Every backend runs in a process of its own, and gets the same weights and
+videos.
 """
 
 import dataclasses
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from distill.settings.schema import DataSchema
-from tools.backends import program as backend_program
+from distill.models import registry
+from distill.models.frame_budget import ALL_FRAMES
+from distill.models.raw_video_model import RawVideoModel
+from distill.networks.network import input_shapes
+from distill.settings.training import TrainingSettings
+from tools.backends.process import BackendProcess
 from tools.backends.settings import ComparisonSettings
 
-# The module that each backend needs, in the order of the report.
-MODULES = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 REFERENCE = "tensorflow"
 
 
@@ -37,8 +34,9 @@ class BackendResult:
       difference: The largest difference of a prediction from TensorFlow's.
       forward: Median seconds from raw videos to predictions; None without
         times.
-      gradient_step: Median seconds of a forward pass, the gradient of the
-        binary cross-entropy and an SGD step; None without times.
+      gradient_step: Median seconds of a training step: a forward pass, the
+        gradient of the binary cross-entropy and a step of Adam; None without
+        times.
     """
 
     model: str
@@ -47,15 +45,6 @@ class BackendResult:
     difference: float
     forward: float | None = None
     gradient_step: float | None = None
-
-
-def installed_backends() -> tuple[str, ...]:
-    """Returns the backends whose framework is installed."""
-    return tuple(
-        backend
-        for backend, module in MODULES.items()
-        if importlib.util.find_spec(module) is not None
-    )
 
 
 def compare_backends(
@@ -77,12 +66,12 @@ def compare_backends(
       ChildProcessError: A backend failed; the message holds its output.
     """
     backends = (REFERENCE, *(b for b in backends if b != REFERENCE))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_job(folder, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        write_models(Path(folder), settings)
+        results = {}
         for backend in backends:
-            run_backend(folder, backend, gpu)
-        results = {backend: _read(folder, backend) for backend in backends}
+            with BackendProcess(backend, gpu) as process:
+                results[backend] = run_models(process, Path(folder), settings)
     return [
         _compare(model, backend, results)
         for model in settings.models
@@ -90,34 +79,38 @@ def compare_backends(
     ]
 
 
-def write_job(folder: Path, settings: ComparisonSettings) -> None:
-    """Writes the batch, the models' sizes and weights for all backends."""
-    schema = settings.schema
-    job = {
-        "arguments": {n: settings.arguments(n) for n in settings.models},
-        "num_classes": schema.num_classes,
-        "feature_sizes": schema.feature_sizes,
-        "max_frames": schema.max_frames,
-        "repeats": settings.repeats,
-    }
-    (folder / backend_program.JOB_NAME).write_text(json.dumps(job))
+def write_models(folder: Path, settings: ComparisonSettings) -> None:
+    """Writes a file for each model, with random weights."""
     rng = np.random.default_rng(0)
-    batch = _make_batch(rng, settings.batch_size, schema)
-    np.savez(folder / backend_program.BATCH_NAME, **batch)
+    schema, frames = settings.schema, settings.schema.max_frames
     for name in settings.models:
-        model = backend_program.build_model(name, job)
-        # Random offsets: many initial weights are all zeros or ones.
-        weights: dict[str, Any] = {
-            weight.path: np.asarray(weight)
-            + rng.uniform(0, 0.1, weight.shape).astype(np.float32)
-            for weight in model.weights
-        }
-        np.savez(backend_program.weights_path(folder, name), **weights)
+        model = registry.build_model(
+            name,
+            arguments=settings.arguments(name),
+            num_classes=schema.num_classes,
+            feature_sizes=schema.feature_sizes,
+            max_frames=frames,
+            model_name="model",
+        )
+        raw = RawVideoModel(model, ALL_FRAMES, frames, frames)
+        is_frame_level = registry.get_entry(name).level == "frame"
+        layout = dataclasses.replace(schema, frame_features=is_frame_level)
+        raw.build(input_shapes(layout, frames, schema.num_features))
+        for weight in model.weights:
+            # Random offsets: many initial weights are all zeros or ones.
+            offsets = rng.uniform(0, 0.1, weight.shape).astype(np.float32)
+            weight.assign(np.asarray(weight) + offsets)
+        raw.save(_model_path(folder, name))
 
 
-def _make_batch(
-    rng: np.random.Generator, batch_size: int, schema: DataSchema
-) -> dict[str, Any]:
+def _model_path(folder: Path, name: str) -> str:
+    return str(folder / f"{name}.keras")
+
+
+def make_batch(settings: ComparisonSettings) -> dict[str, Any]:
+    """Returns a batch of random videos of both levels, with labels."""
+    rng, schema = np.random.default_rng(1), settings.schema
+    batch_size = settings.batch_size
     shape = (batch_size, schema.max_frames, schema.num_features)
     labels = rng.random((batch_size, schema.num_classes)) < 0.2
     return {
@@ -130,56 +123,40 @@ def _make_batch(
     }
 
 
-def run_backend(folder: Path, backend: str, gpu: int | None = None) -> None:
-    """Runs a job on a backend in a process of its own.
+def run_models(
+    process: BackendProcess, folder: Path, settings: ComparisonSettings
+) -> dict[str, dict[str, Any]]:
+    """Runs the models that `write_models` wrote.
 
-    Raises:
-      ChildProcessError: The process failed.
+    Returns:
+      For each model `predictions` `[batch, classes]`, `device` and, if the
+      settings' `repeats` is not 0, `forward` and `gradient_step`, seconds.
     """
-    # Waiting threads that spin slow PyTorch down many times over while other
-    # programs compute.
-    environment = (
-        {"OMP_WAIT_POLICY": "PASSIVE"}
-        | os.environ
-        | {
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "TF_CPP_MIN_LOG_LEVEL": "2",
+    batch, found = make_batch(settings), {}
+    keys = {"frame": ("frames", "num_frames"), "video": ("features",)}
+    for name in settings.models:
+        level = registry.get_entry(name).level
+        inputs = {key: batch[key] for key in keys[level]}
+        process.call("load", _model_path(folder, name))
+        found[name] = {
+            "predictions": process.call("predict", inputs),
+            "device": process.call("device"),
         }
-    )
-    if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
-    if gpu == -1:
-        environment["JAX_PLATFORMS"] = "cpu"
-    done = subprocess.run(
-        [sys.executable, "-m", backend_program.__name__, str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ChildProcessError(f"{backend} failed:\n{done.stderr[-4000:]}")
-
-
-def _read(folder: Path, backend: str) -> dict[str, np.ndarray]:
-    with np.load(backend_program.results_path(folder, backend)) as stored:
-        return dict(stored)
+        if settings.repeats:
+            process.call("prepare_training", TrainingSettings("none"))
+            labels, repeats = batch["labels"], settings.repeats
+            found[name] |= process.call("time", inputs, labels, repeats)
+    return found
 
 
 def _compare(
-    model: str, backend: str, results: Mapping[str, Mapping[str, np.ndarray]]
+    model: str,
+    backend: str,
+    results: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> BackendResult:
-    found, key = results[backend], f"{model}/predictions"
-    times = {
-        name: float(found[f"{model}/{name}"])
-        for name in ("forward", "gradient_step")
-        if f"{model}/{name}" in found
-    }
+    found = dict(results[backend][model])
+    difference = found.pop("predictions")
+    difference = difference - results[REFERENCE][model]["predictions"]
     return BackendResult(
-        model,
-        backend,
-        str(found["device"]),
-        float(np.abs(found[key] - results[REFERENCE][key]).max()),
-        **times,
+        model, backend, difference=float(np.abs(difference).max()), **found
     )

@@ -1,148 +1,139 @@
-"""Runs models on the current Keras backend, from files to files.
+"""Runs a model on the current Keras backend, as another process asks.
 
-`tools.backends.comparison` starts `python -m tools.backends.program FOLDER`
-for each backend, with `KERAS_BACKEND` set. It imports nothing that needs
-TensorFlow.
+`tools.backends.process` starts `python -m tools.backends.program CONNECTION`
+with `KERAS_BACKEND` set. It imports nothing that needs TensorFlow.
 """
 
-import json
 import sys
-from pathlib import Path
-from typing import Any
+import time
+from multiprocessing.connection import Connection
 
 import keras
 import numpy as np
 
-from distill.models import registry
+from distill import losses
+from distill.models import saved_classes  # noqa: F401
 from distill.models.preprocessing import preprocess
+from distill.models.raw_video_model import RawVideoModel, fill_up
 from distill.reporting.timing import time_interleaved
+from distill.settings.training import TrainingSettings
+from tools.process_memory import peak_bytes
 
-JOB_NAME = "job.json"
-BATCH_NAME = "batch.npz"
+Arrays = dict[str, np.ndarray]
 
 
-class Predictor(keras.Model):
-    """Maps raw videos to predictions.
+class TrainedModel(keras.Model):
+    """Maps stored videos to predictions, and trains.
 
     Args:
-      model: A built model of the registry.
+      raw_model: The same model as evaluation runs it. Its frame selection is
+        left out: it gets the selected frames.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, raw_model: RawVideoModel):
         super().__init__()
-        self.model = model
+        self.model = raw_model.model
+        self.num_frames = raw_model.model_frames
+        self.value_range = raw_model.value_range
 
     def call(self, inputs, training=False):
-        """Returns the predictions `[batch, classes]` of raw videos."""
-        return self.model(preprocess(inputs), training=training)["predictions"]
+        """Returns the predictions `[batch, classes]` of stored videos."""
+        filled = fill_up(inputs, self.num_frames)
+        read = preprocess(filled, self.value_range)
+        return self.model(read, training=training)["predictions"]
 
 
-def weights_path(folder: Path, name: str) -> Path:
-    """Returns the file of a model's weights."""
-    return folder / f"weights-{name}.npz"
+class LabelLoss(keras.losses.Loss):
+    """The loss against labels that the settings of a training name."""
+
+    def __init__(self, training: TrainingSettings):
+        super().__init__()
+        self._label_loss = losses.label_loss(training)
+
+    def call(self, y_true, y_pred):
+        """Returns the losses `[batch]`, whose mean Keras takes."""
+        return self._label_loss(y_true, y_pred)
 
 
-def results_path(folder: Path, backend: str) -> Path:
-    """Returns the file of a backend's predictions and times."""
-    return folder / f"results-{backend}.npz"
+class ModelRunner:
+    """The model of this process. Arguments and results are picklable."""
 
-
-def build_model(name: str, job: dict[str, Any]) -> keras.Model:
-    """Builds a model of a job with fresh weights.
-
-    Args:
-      name: The model.
-      job: `arguments` by model, `num_classes`, `feature_sizes` and
-        `max_frames`.
-    """
-    model = registry.build_model(
-        name,
-        arguments=job["arguments"][name],
-        num_classes=job["num_classes"],
-        feature_sizes=tuple(job["feature_sizes"]),
-        max_frames=job["max_frames"],
-        model_name="model",
-    )
-    num_features = sum(job["feature_sizes"])
-    shapes = {
-        "frames": (None, job["max_frames"], num_features),
-        "num_frames": (None,),
-        "features": (None, num_features),
-    }
-    model.build(model_inputs(name, shapes))
-    return model
-
-
-def model_inputs(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Returns the entries that the model `name` reads."""
-    keys = {"frame": ("frames", "num_frames"), "video": ("features",)}
-    return {key: inputs[key] for key in keys[registry.get_entry(name).level]}
-
-
-def run_models(folder: Path) -> None:
-    """Runs the models of a job and writes `results-BACKEND.npz`.
-
-    The results are `device` and, for each model, `MODEL/predictions`
-    `[batch, classes]`. If the job's `repeats` is not 0, `MODEL/forward` and
-    `MODEL/gradient_step` are the median seconds of that many calls.
-
-    Args:
-      folder: Holds `job.json` (`arguments` by model, `num_classes`,
-        `feature_sizes`, `max_frames`, `repeats`), `batch.npz` (`frames`,
-        `num_frames`, `features`, `labels`) and a file for each model with its
-        weights by path.
-    """
-    job = json.loads((folder / JOB_NAME).read_text())
-    with np.load(folder / BATCH_NAME) as stored:
-        batch = dict(stored)
-    results: dict[str, Any] = {}
-    for name in job["arguments"]:
-        model = build_model(name, job)
-        with np.load(weights_path(folder, name)) as weights:
-            model.set_weights([weights[w.path] for w in model.weights])
-        found = _run_model(
-            Predictor(model), model_inputs(name, batch), batch, job["repeats"]
-        )
-        results |= {f"{name}/{key}": value for key, value in found.items()}
-        results["device"] = np.array(_device(model))
+    def load(self, path: str) -> None:
+        """Loads the `.keras` file of a model from stored videos."""
         keras.backend.clear_session()
-    np.savez(results_path(folder, keras.backend.backend()), **results)
+        self._model = keras.models.load_model(path, compile=False)
+        self._model.compile(jit_compile=_compiles())
 
+    def predict(self, inputs: Arrays) -> np.ndarray:
+        """Returns the predictions `[batch, classes]` of stored videos."""
+        return np.asarray(self._model.predict_on_batch(inputs))
 
-def _device(model: keras.Model) -> str:
-    """Returns the device of a model's weights: `GPU` or `CPU`."""
-    name = str(model.weights[0].value.device).lower()
-    return "GPU" if "gpu" in name or "cuda" in name else "CPU"
+    def prepare_training(self, training: TrainingSettings) -> None:
+        """Prepares steps of Adam on the label loss and the weight penalties.
 
+        Of the settings it uses the label loss and its options, the base
+        learning rate, `adam_epsilon` and `clip_gradient_norm`.
+        """
+        self._trained = TrainedModel(self._model)
+        self._trained.compile(
+            optimizer=keras.optimizers.Adam(
+                training.base_learning_rate,
+                epsilon=training.adam_epsilon,
+                clipnorm=training.clip_gradient_norm or None,
+            ),
+            loss=LabelLoss(training),
+            jit_compile=_compiles(),
+        )
 
-def _run_model(
-    predictor: Predictor,
-    inputs: dict[str, np.ndarray],
-    batch: dict[str, np.ndarray],
-    repeats: int,
-) -> dict[str, Any]:
-    """Returns `predictions` and, if `repeats` is not 0, the times."""
-    predictor.compile(
-        optimizer=keras.optimizers.SGD(1e-3),
-        loss="binary_crossentropy",
-        jit_compile=keras.backend.backend() == "jax",
-    )
-    found: dict[str, Any] = {
-        "predictions": np.asarray(predictor.predict_on_batch(inputs))
-    }
-    if repeats:
-        labels = batch["labels"]
-        found |= time_interleaved(
+    def train(self, inputs: Arrays, labels: np.ndarray) -> tuple[float, float]:
+        """Trains one step on stored videos with labels `[batch, classes]`.
+
+        Returns:
+          The loss before the step, and the seconds that the step took.
+        """
+        # Keras returns the mean of the losses since the last reset.
+        self._trained.reset_metrics()
+        start = time.perf_counter()
+        loss = float(self._trained.train_on_batch(inputs, labels))
+        return loss, time.perf_counter() - start
+
+    def time(
+        self, inputs: Arrays, labels: np.ndarray, repeats: int
+    ) -> dict[str, float]:
+        """Returns the median seconds of calls of `predict` and `train`."""
+        return time_interleaved(
             {
-                "forward": lambda: predictor.predict_on_batch(inputs),
-                "gradient_step": lambda: predictor.train_on_batch(
-                    inputs, labels
-                ),
+                "forward": lambda: self.predict(inputs),
+                "gradient_step": lambda: self.train(inputs, labels),
             },
             repeats,
         )
-    return found
+
+    def device(self) -> str:
+        """Returns the device of the model's weights: `GPU` or `CPU`."""
+        name = str(self._model.weights[0].value.device).lower()
+        return "GPU" if "gpu" in name or "cuda" in name else "CPU"
+
+    def peak_bytes(self) -> int:
+        """Returns the largest resident memory of this process so far."""
+        return peak_bytes()
+
+
+def _compiles() -> bool:
+    """Returns whether XLA compiles: under JAX, which is slow without."""
+    return keras.backend.backend() == "jax"
+
+
+def serve(connection: Connection) -> None:
+    """Answers calls `(method, arguments)` until the other end closes."""
+    runner = ModelRunner()
+    while True:
+        try:
+            method, arguments = connection.recv()
+        except EOFError:
+            return
+        connection.send(getattr(runner, method)(*arguments))
 
 
 if __name__ == "__main__":
-    run_models(Path(sys.argv[1]))
+    serve(Connection(int(sys.argv[1])))

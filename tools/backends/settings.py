@@ -26,6 +26,9 @@ _SMALL_SIZES: dict[str, Any] = {
     "nextvlad_groups": 2,
     "nextvlad_hidden_size": 8,
     "gating_reduction": 2,
+    "num_hidden_units": 8,
+    "num_first_hidden_units": 16,
+    "stream_head_size": 16,
 }
 
 
