@@ -40,7 +40,8 @@ VERB_GROUPS = {
         "inspect": "Print what a checkpoint holds.",
     },
     "Prediction files": {
-        "average_predictions": "Average files of predictions.",
+        "average_predictions": "Combine files of predictions.",
+        "fit_weights": "Fit weights of prediction files to labels.",
         "convert_predictions": "Convert files of predictions.",
         "merge_segments": "Merge files of the best segments of each class.",
         "score_predictions": "Score a file of predictions.",

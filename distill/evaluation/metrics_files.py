@@ -14,6 +14,7 @@ _COMPARED = {
     "hit_at_one": "Hit@1",
     "perr": "PERR",
     "mean_average_precision": "mAP",
+    "mean_average_precision_at_k": "mAP at k",
     "segment_mean_average_precision": "segment mAP",
     "frames_needed": "frames needed",
     "frames": "frames",

@@ -22,7 +22,10 @@ from distill.evaluation.evaluate import (
     predict_videos,
 )
 from distill.evaluation.inference import write_labels, write_predictions
-from distill.evaluation.prediction_files.averaging import average_predictions
+from distill.evaluation.prediction_files.combining import (
+    Combination,
+    combine_predictions,
+)
 from distill.evaluation.prediction_files.conversion import convert_predictions
 from distill.evaluation.prediction_files.files import (
     PREDICTION_HEADER,
@@ -45,6 +48,12 @@ METRICS = ("gap", "hit_at_one", "perr", "mean_average_precision_at_k")
 def write(path, *lines, header=PREDICTION_HEADER):
     path.write_text("".join(f"{line}\n" for line in (header, *lines)))
     return path
+
+
+def average_predictions(files, weights, output, top_k=20):
+    return combine_predictions(
+        files, Combination("mean", weights), output, top_k
+    )
 
 
 def write_truth(path, labels):
@@ -383,6 +392,55 @@ def test_scripts_that_read_csv_files_need_no_tensorflow(tmp_path):
     refused = run("average_predictions", *flags, status=1)
     message = "for each of the 1 files of --predictions, got 2"
     assert message in error_line(refused)
+
+
+def test_scripts_fit_weights_and_combine_other_videos(tmp_path):
+    """The second file says the contrary of the labels."""
+    files = []
+    for name in ("fit", "new"):
+        good = [f"{name}{i},0 0.{8 - i % 3} 1 0.{1 + i % 3}" for i in range(9)]
+        bad = [f"{name}{i},1 0.9 0 0.2" for i in range(9)]
+        files += [
+            write(tmp_path / f"{name}_{kind}.csv", *lines)
+            for kind, lines in (("good", good), ("bad", bad))
+        ]
+    truth = write_truth(tmp_path / "l.csv", {f"fit{i}": [0] for i in range(9)})
+    fit, output = tmp_path / "fit.json", tmp_path / "out.csv"
+
+    def run(name, *flags, status=0):
+        return run_script(name, *flags, driver=NO_TENSORFLOW, status=status)
+
+    done = run(
+        "fit_weights",
+        f"--predictions={files[0]},{files[1]}",
+        f"--labels={truth}",
+        f"--output_file={fit}",
+    )
+    assert "WARNING: scores of the 9 videos that were fitted" in done.stdout
+    assert f"  1.0000 {files[0]}\n  0.0000 {files[1]}\n" in done.stdout
+    flags = [f"--fitted={fit}", f"--output_file={output}"]
+    own = f"--predictions={files[0]},{files[1]}"
+    refused = run("average_predictions", own, *flags, status=1)
+    assert "fitted to at least 9 of the 9 videos" in error_line(refused)
+    new = f"--predictions={files[2]},{files[3]}"
+    refused = run("average_predictions", new, *flags, "--weights=1,2", status=1)
+    assert "--fitted decides how files are combined" in error_line(refused)
+    done = run("average_predictions", new, *flags)
+    assert "wrote the fitted combination of 9 videos" in done.stdout
+    assert read_scores(output) == read_scores(files[2])
+    flags = [new, "--combine=max", f"--output_file={output}"]
+    done = run("average_predictions", *flags)
+    assert f"wrote the max of 9 videos to {output}" in done.stdout
+    assert read_scores(output)["new0"] == {0: 0.8, 1: 0.9}
+    refused = run("average_predictions", *flags, "--weights=std", status=1)
+    assert "weights are not for the combination max" in error_line(refused)
+
+
+def read_scores(path):
+    return {
+        video.video_id: dict(zip(video.classes, video.scores, strict=True))
+        for video in read_predictions([path])
+    }
 
 
 def test_script_writes_the_labels_of_records(videos, labels_file, tmp_path):

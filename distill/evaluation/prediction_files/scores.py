@@ -25,7 +25,7 @@ MISSING = ("error", "zero")
 _ROWS = 256
 
 
-class _ListedMetrics:
+class _TopKMetrics:
     """Metrics of videos whose prediction lines list only the best classes.
 
     A class that is not listed counts as not found. Classes of equal score rank
@@ -121,6 +121,32 @@ class _ExactMap:
         return {name: self._metrics.result()[name]}
 
 
+class ListedMetrics:
+    """Metrics of videos of lines: of the listed classes, and exact mAP.
+
+    `top_k` classes a video enter GAP and mAP at k; `num_classes` is None if it
+    is not known.
+    """
+
+    def __init__(self, top_k: int, num_classes: int | None = None):
+        self._top, self._exact = _TopKMetrics(top_k), _ExactMap(num_classes)
+
+    @property
+    def num_videos(self) -> int:
+        """The number of videos so far."""
+        return self._top.num_videos
+
+    def update(self, video: VideoScores, labels: list[int]) -> None:
+        """Adds a video and its true classes."""
+        self._top.update(video, labels)
+        self._exact.update(video, labels)
+
+    def result(self) -> dict[str, Any]:
+        """Returns the scores as `score_predictions` does, of these videos."""
+        numbers = {"num_videos": self.num_videos, "top_k": self._top.top_k}
+        return self._top.result() | self._exact.result() | numbers
+
+
 def score_predictions(
     predictions: Iterable[str | Path],
     labels: Iterable[str | Path],
@@ -149,7 +175,7 @@ def score_predictions(
     check_choice("missing", missing, MISSING)
     check_num_classes(num_classes)
     truth = read_labels(labels, num_classes)
-    metrics, exact = _ListedMetrics(top_k), _ExactMap(num_classes)
+    metrics = ListedMetrics(top_k, num_classes)
     for video in read_predictions(predictions, num_classes):
         if video.video_id not in truth:
             raise ValueError(
@@ -158,7 +184,6 @@ def score_predictions(
             )
         found = truth.pop(video.video_id)
         metrics.update(video, found)
-        exact.update(video, found)
     if truth and missing == "error":
         raise ValueError(
             f"{len(truth)} labelled videos have no prediction, such as "
@@ -166,13 +191,10 @@ def score_predictions(
             "without found classes.)"
         )
     for video_id, found in truth.items():
-        for collected in (metrics, exact):
-            collected.update(VideoScores(video_id, [], []), found)
+        metrics.update(VideoScores(video_id, [], []), found)
     if not metrics.num_videos:
         raise ValueError("The prediction and label files hold no video.")
-    numbers = {"num_videos": metrics.num_videos, "num_missing": len(truth)}
-    scores = metrics.result() | exact.result()
-    return scores | numbers | {"top_k": top_k}
+    return metrics.result() | {"num_missing": len(truth)}
 
 
 def missing_note(scores: Mapping[str, Any]) -> str:
