@@ -10,7 +10,7 @@ from absl import app, flags, logging
 
 from distill.cli import help_text
 from distill.cli.flag_parsing import parse_flags
-from distill.cli.settings_flags import Flag, define
+from distill.cli.settings_flags import Flag, define, exclude_files
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.signals import Terminated, end_by_signals
@@ -61,6 +61,7 @@ def run(
             _print_help(main, groups, not asked.isdisjoint(help_text.FULL))
         if len(rest) > 1 and not words:
             raise ValueError(f"Not a flag: {rest[1]!r} (flags begin with --).")
+        exclude_files()
         return rest
 
     end_by_signals()

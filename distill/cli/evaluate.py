@@ -30,6 +30,7 @@ FLAG_GROUPS = (
     groups.EVALUATION_FILES,
     groups.LAYOUT,
     groups.READING,
+    groups.MIN_FRAMES,
     groups.BUDGET,
     groups.CHECKPOINT,
     groups.SCORING,

@@ -166,7 +166,6 @@ NETWORKS = [
         rare=None,
     ),
 ]
-_READ = ("train_data_pattern", "train_share", "shuffle_buffer_size")
 _LABEL_LOSS = (
     "label_loss",
     "label_loss_alpha",
@@ -174,6 +173,22 @@ _LABEL_LOSS = (
     "class_weights_file",
     "positive_class_weights_file",
     "regularization_penalty",
+)
+EXCLUDED_FILES = [
+    Flag(
+        "exclude_data_pattern",
+        "Globs of files that no data pattern matches, comma-separated.",
+        heading="Data",
+        rare=True,
+    )
+]
+MIN_FRAMES = under("Data", specs(TrainingSettings, "min_frames"), rare=None)
+_READ = (
+    "train_data_pattern",
+    "train_share",
+    "min_frames",
+    "bootstrap",
+    "shuffle_buffer_size",
 )
 _SCORED = ("eval_data_pattern", "on_bad_record")
 TRAINING = [
@@ -183,9 +198,10 @@ TRAINING = [
         [
             *specs(TrainingSettings, *_READ),
             *specs(RunOptions, *_SCORED),
+            *EXCLUDED_FILES,
             *CLASS_NAMES,
         ],
-        rare=("train_share", "shuffle_buffer_size", "class_names_file"),
+        rare=(*_READ[1:], "exclude_data_pattern", "class_names_file"),
     ),
     *under("Frame budget", specs(TrainingSettings, "student_views"), rare=None),
     *under(
@@ -270,7 +286,10 @@ CHECKPOINT = [
     ),
     *under("Network", specs(RunOptions, "train_dir")),
 ]
-EVALUATION_FILES = under("Data", specs(RunOptions, "eval_data_pattern"))
+EVALUATION_FILES = [
+    *under("Data", specs(RunOptions, "eval_data_pattern")),
+    *EXCLUDED_FILES,
+]
 SCORING = [
     Flag(
         "role",

@@ -14,6 +14,7 @@ OWN_FLAGS = (
     Flag("output_dir", "Directory of the videos' files."),
 )
 FLAG_GROUPS = (
+    groups.EXCLUDED_FILES,
     groups.LAYOUT,
     OWN_FLAGS,
     specs(JoinSettings, skip=("schema",)),

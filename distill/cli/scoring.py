@@ -68,6 +68,8 @@ def reading_options(path: str) -> dict[str, Any]:
         "data": data_schema_like(readable_schema(path, segments)),
         "batch_size": FLAGS.batch_size,
         "on_bad_record": FLAGS.on_bad_record,
+        # Only a verb that may leave videos out has the flag.
+        "min_frames": flag_value("min_frames") or 1,
     }
 
 

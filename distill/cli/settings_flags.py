@@ -15,6 +15,7 @@ from absl import flags
 
 from distill.models.argument_checks import check_at_least, check_choice
 from distill.models.options import flag_name
+from distill.system.file_patterns import exclude
 
 FLAGS = flags.FLAGS
 _WORDS = {int: "whole number", float: "number"}
@@ -198,6 +199,16 @@ def given(settings: type) -> dict[str, Any]:
 def flag_value(name: str) -> Any:
     """Returns a flag's value; None where the verb does not define it."""
     return FLAGS[name].value if name in FLAGS else None
+
+
+def exclude_files() -> None:
+    """Adds the exclusions of --exclude_data_pattern to every data pattern."""
+    excluded = flag_value("exclude_data_pattern")
+    for name in FLAGS if excluded else ():
+        if name.endswith("_data_pattern") and name != "exclude_data_pattern":
+            flag = FLAGS[name]
+            if flag.value:
+                flag.value = exclude(flag.value, excluded)
 
 
 def require(*names: str) -> None:

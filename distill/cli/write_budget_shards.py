@@ -20,7 +20,12 @@ OWN_FLAGS = (
     ),
     Flag("num_workers", "Files to read at once.", int, os.cpu_count()),
 )
-FLAG_GROUPS = (groups.LAYOUT, groups.BUDGET, OWN_FLAGS)
+FLAG_GROUPS = (
+    groups.EXCLUDED_FILES,
+    groups.LAYOUT,
+    groups.BUDGET,
+    OWN_FLAGS,
+)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ OWN_FLAGS = (
     Flag("output_file", "The CSV file to write."),
 )
 FLAG_GROUPS = (
+    groups.EXCLUDED_FILES,
     groups.LAYOUT,
     groups.BUDGET,
     specs(RunOptions, "on_bad_record"),

@@ -18,6 +18,7 @@ from distill.data.tfrecords import (
     describe_corruption,
     open_records,
 )
+from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.settings.schema import DataSchema
 
@@ -40,11 +41,25 @@ class Expected:
       schema: Their layout.
       need_labels: Whether a record without labels, or rated segments, is bad.
       budget: The frames that are read of them.
+      min_frames: The least number of frames of a video that is not left out.
     """
 
     schema: DataSchema
     need_labels: bool = True
     budget: FrameBudget = ALL_FRAMES
+    min_frames: int = 1
+
+    def __post_init__(self) -> None:
+        """Checks that the frames of videos can be counted."""
+        check_at_least(1, min_frames=self.min_frames)
+        schema = self.schema
+        if self.min_frames > 1 and (
+            schema.segment_labels or not schema.frame_features
+        ):
+            raise ValueError(
+                f"min_frames={self.min_frames} is for frame-level records of "
+                "whole videos (frame_features, no segment_labels)."
+            )
 
 
 def message_kind(schema: DataSchema) -> type[Message]:
@@ -76,7 +91,7 @@ def _find_problems(message: Any, expected: Expected) -> Iterator[str]:
         yield from _check_features(context, schema)
         return
     lists = message.feature_lists.feature_list
-    yield from _check_held(context, schema, expected.budget)
+    yield from _check_held(context, expected)
     yield from _check_frames(lists, schema)
     if schema.segment_labels and need_labels:
         num_frames = len(lists[schema.feature_names[0]].feature)
@@ -133,9 +148,8 @@ def _check_labels(
             )
 
 
-def _check_held(
-    context: Context, schema: DataSchema, budget: FrameBudget
-) -> Iterator[str]:
+def _check_held(context: Context, expected: Expected) -> Iterator[str]:
+    schema, budget = expected.schema, expected.budget
     if records.BUDGET_KEY not in context:
         return
     values = context[records.BUDGET_KEY].bytes_list.value
@@ -146,6 +160,11 @@ def _check_held(
         return
     if schema.segment_labels:
         yield f"it holds the frames {held} alone; segments need all"
+    if expected.min_frames > 1:
+        yield (
+            f"it holds the frames {held} alone, which do not tell the length "
+            "of the video (--min_frames)"
+        )
     if held != budget.name or not budget.is_fixed:
         wanted, why = budget.name, ""
         if budget.keeps_all:

@@ -2,11 +2,12 @@
 
 The order of training follows from the run's seed and the epoch alone. Every
 batch carries its position in the epoch, so a resumed run skips the records it
-has seen without parsing them. Segments are counted one by one instead: those
-seen before are parsed again.
+has seen without parsing them. Segments, and videos drawn with replacement, are
+counted one by one instead: those seen before are parsed again.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,13 +21,20 @@ from distill.data.bad_records import (
     describe_bad_record,
     find_bad_record,
 )
+from distill.data.bootstrap import repeat_drawn
 from distill.data.files import check_files, describe_files
 from distill.data.frame_draws import (
     EVALUATION_KEY,
     draw_for_videos,
     epoch_key,
 )
-from distill.data.records import GOOD, Parsed, parse_record, parse_records
+from distill.data.records import (
+    GOOD,
+    TOO_SHORT,
+    Parsed,
+    parse_record,
+    parse_records,
+)
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
 from distill.data.tfrecords import (
@@ -61,6 +69,10 @@ class VideoReader:
       num_draws: Random numbers per video that every batch brings along for
         selections inside the graph.
       share: Share of every file's records that is read, spread evenly.
+      min_frames: Videos of fewer frames are left out; every pass that leaves
+        out another number of them than the one before says so.
+      bootstrap_key: Key of a training set drawn with replacement
+        (`distill.data.bootstrap`); None: each video once.
     """
 
     schema: DataSchema
@@ -71,16 +83,22 @@ class VideoReader:
     budget: FrameBudget = ALL_FRAMES
     num_draws: int = 0
     share: float = 1.0
+    min_frames: int = 1
+    bootstrap_key: str | None = None
     _sizes: dict[str, int] = dataclasses.field(default_factory=dict, init=False)
+    _num_short: list[int] = dataclasses.field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Checks the fields."""
         check_choice("on_bad_record", self.on_bad_record, ON_BAD_RECORD)
         check_at_least(1, batch_size=self.batch_size)
+        _ = self._expected
 
     @property
     def _expected(self) -> Expected:
-        return Expected(self.schema, self.need_labels, self.budget)
+        return Expected(
+            self.schema, self.need_labels, self.budget, self.min_frames
+        )
 
     def read_once(self, turn: tuple[int, int] = (0, 1)) -> Iterator[Parsed]:
         """Yields every example once, always in the same order.
@@ -94,8 +112,9 @@ class VideoReader:
           frames, features]` with `num_frames` int32 `[batch]`, or `features`
           float32 `[batch, features]`.
           `position` int64 `[batch]` counts the records of the pass up to and
-          including the example. For segments `id` is `VIDEO:START`, `position`
-          counts good segments, and `label_weights` bool `[batch, classes]`
+          including the example, or with a `bootstrap_key` the drawn examples.
+          For segments `id` is `VIDEO:START`, `position` counts good segments,
+          and `label_weights` bool `[batch, classes]`
           marks the rated classes. With `num_draws` also `draws` float32
           `[batch, num_draws]` in [0, 1).
 
@@ -152,17 +171,31 @@ class VideoReader:
 
     def estimate_num_examples(self) -> int:
         """Estimates the number of records, or of segments if it reads those."""
-        if not self.schema.segment_labels:
+        if self.schema.segment_labels:
+
+            def count(serialized):
+                parsed = parse_segments(
+                    serialized, self.schema, self.need_labels
+                )
+                return tf.size(parsed["id"])
+
+        elif self.min_frames > 1:
+
+            def count(serialized):
+                parsed = parse_record(
+                    serialized,
+                    self.schema,
+                    self.need_labels,
+                    min_frames=self.min_frames,
+                )
+                return tf.cast(parsed["reason"] != TOO_SHORT, tf.int32)
+
+        else:
             return self.estimate_num_records()
-
-        def count_segments(serialized):
-            parsed = parse_segments(serialized, self.schema, self.need_labels)
-            return tf.size(parsed["id"])
-
-        counts = _first_records(self.files).map(count_segments).ignore_errors()
+        counts = _first_records(self.files).map(count).ignore_errors()
         mean = np.mean(list(counts.as_numpy_iterator()) or [0])
-        segments = round(estimate_num_records(self.files) * mean)
-        return round(self.share * segments)
+        examples = round(estimate_num_records(self.files) * mean)
+        return round(self.share * examples)
 
     def _read(
         self,
@@ -186,6 +219,10 @@ class VideoReader:
         reads_all = len(file_indexes) == len(self.files) and turn == (0, 1)
         if num_batches == 0 and position == 0 and reads_all:
             example = "segment" if self.schema.segment_labels else "record"
+            if self.min_frames > 1:
+                example = f"video of {self.min_frames} frames or more"
+            if self.bootstrap_key is not None:
+                example = f"drawn {example}"
             raise BadRecordError(
                 f"No {'good ' * (self.on_bad_record == 'skip')}{example} in "
                 f"{describe_files(self.files)}."
@@ -207,17 +244,20 @@ class VideoReader:
             tf.data.Dataset.from_tensor_slices(file_indexes.astype(np.int64)),
             self.on_bad_record == "skip",
         )
-        one_by_one = self.schema.segment_labels or self.on_bad_record == "skip"
+        leaves_out = self.on_bad_record == "skip" or self.min_frames > 1
+        # A record may be several examples, or none.
+        divides = self.schema.segment_labels or self.bootstrap_key is not None
+        one_by_one = divides or leaves_out
         count_each = one_by_one or position or self.share < 1
         if count_each:
             # Records that are left out further on have been read as well.
             records = records.map(skipped.count_bytes)
         if self.share < 1:
             records = _keep_share(records, self.share)
-        if self.schema.segment_labels:
-            # Segments are numbered: a batch may end amid a record's segments.
-            segments = self._parse_one_by_one(records, skipped, draw_key)
-            dataset = _number(order(segments.unbatch()), position).map(_flatten)
+        if divides:
+            # Examples are numbered: a batch may end amid those of a record.
+            examples = self._parse_one_by_one(records, skipped, draw_key)
+            dataset = _number(order(examples.unbatch()), position).map(_flatten)
             dataset = dataset.batch(self.batch_size).shard(num_turns, index)
         elif one_by_one:
             numbered = _number(order(records), position).map(_flatten)
@@ -245,6 +285,13 @@ class VideoReader:
             raise BadRecordError(damaged[0])
         for line in skipped.report(self.files, self._expected) + damaged:
             print(f"WARNING: {line}", flush=True)
+        if skipped.num_short and self._num_short[-1:] != [skipped.num_short]:
+            self._num_short.append(skipped.num_short)
+            print(
+                f"left out {skipped.num_short} videos of fewer than "
+                f"{self.min_frames} frames (--min_frames)",
+                flush=True,
+            )
 
     def _parse(
         self,
@@ -274,12 +321,20 @@ class VideoReader:
     def _parse_one_by_one(
         self, dataset: tf.data.Dataset, skipped: SkippedRecords, draw_key: str
     ) -> tf.data.Dataset:
-        """Parses single records, so that a bad one can be left out.
+        """Parses single records, so that some can be left out or repeated.
 
-        Records are counted before and after the parser, in order.
+        Records are counted before and after the parser, in order. Segments,
+        and examples that are drawn, are `[examples, ...]`.
         """
-        segments = self.schema.segment_labels
-        parser = parse_segments if segments else parse_record
+        segments, key = self.schema.segment_labels, self.bootstrap_key
+        skip = self.on_bad_record == "skip"
+        parser: Callable[..., Parsed] = parse_segments
+        if not segments:
+            parser = functools.partial(parse_record, min_frames=self.min_frames)
+
+        def is_kept(parsed):
+            reason = parsed["reason"]
+            return reason == GOOD if skip else reason != TOO_SHORT
 
         def repeat_for_segments(parsed):
             count = tf.size(parsed["id"])
@@ -287,14 +342,22 @@ class VideoReader:
                 parsed[name] = tf.repeat(parsed[name], count)
             return parsed
 
-        skip = self.on_bad_record == "skip"
-        if skip:
+        def repeat_as_drawn(parsed):
+            if not segments:
+                parsed = {name: value[None] for name, value in parsed.items()}
+            return repeat_drawn(parsed, segments, key)
+
+        leaves_out = skip or self.min_frames > 1
+        if leaves_out:
             dataset = dataset.map(skipped.count_seen)
         dataset = self._parse(dataset, draw_key, parser)
         if skip:
-            dataset = dataset.ignore_errors().map(skipped.count_reason)
-            dataset = dataset.filter(lambda parsed: parsed["reason"] == GOOD)
-        return dataset.map(repeat_for_segments) if segments else dataset
+            dataset = dataset.ignore_errors()
+        if leaves_out:
+            dataset = dataset.map(skipped.count_reason).filter(is_kept)
+        if segments:
+            dataset = dataset.map(repeat_for_segments)
+        return dataset if key is None else dataset.map(repeat_as_drawn)
 
     def _raise_clearly(self, dataset: tf.data.Dataset) -> Iterator[Parsed]:
         try:

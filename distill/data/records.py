@@ -32,7 +32,10 @@ REASONS = (
     "segment of another length",
     "segment outside the video",
     "frames of another budget",
+    "fewer frames than min_frames",
 )
+# The only reason that is no fault of a record.
+TOO_SHORT = REASONS.index("fewer frames than min_frames")
 
 # Key of the budget in a record that holds the frames of a budget alone.
 BUDGET_KEY = "frame_budget"
@@ -46,10 +49,11 @@ def parse_record(
     need_labels: bool,
     budget: FrameBudget = ALL_FRAMES,
     draw_key: str = EVALUATION_KEY,
+    min_frames: int = 1,
 ) -> dict[str, tf.Tensor]:
     """Parses and checks one record as `parse_records` does a batch."""
     parsed = parse_records(
-        serialized[None], schema, need_labels, budget, draw_key
+        serialized[None], schema, need_labels, budget, draw_key, min_frames
     )
     return {name: value[0] for name, value in parsed.items()}
 
@@ -60,6 +64,7 @@ def parse_records(
     need_labels: bool,
     budget: FrameBudget = ALL_FRAMES,
     draw_key: str = EVALUATION_KEY,
+    min_frames: int = 1,
 ) -> dict[str, tf.Tensor]:
     """Parses and checks a batch of records.
 
@@ -71,6 +76,8 @@ def parse_records(
         record that holds a budget's frames alone is good for that budget
         alone, without random numbers or, of `random_k`, at evaluation.
       draw_key: Key of the random numbers that select frames.
+      min_frames: A good video of fewer frames has the reason `TOO_SHORT`. A
+        record that holds a budget's frames alone is bad if this is above 1.
 
     Returns:
       Dict of `reason` int32 `[batch]` (0 if good), `id` string `[batch]`,
@@ -85,7 +92,7 @@ def parse_records(
     }
     if schema.frame_features:
         context, contents, reason = _parse_frames(
-            serialized, schema, context, budget, draw_key
+            serialized, schema, context, budget, draw_key, min_frames
         )
     else:
         context, contents, reason = _parse_features(serialized, schema, context)
@@ -110,6 +117,7 @@ def _parse_frames(
     context_features: dict[str, Any],
     budget: FrameBudget,
     draw_key: str,
+    min_frames: int,
 ) -> tuple[Parsed, Parsed, tf.Tensor]:
     """Returns the parsed context, the frames kept and their reason codes."""
     held = tf.io.FixedLenFeature([], tf.string, default_value="")
@@ -126,6 +134,7 @@ def _parse_frames(
         draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
     )
     is_selected = (held == budget.name) & is_fixed
+    is_short = num_frames < min_frames
     num_frames = tf.minimum(num_frames, most)
     if budget.keeps_all or budget.averages:
         # A slice copies its strings, so videos that fit are not sliced.
@@ -156,8 +165,11 @@ def _parse_frames(
         features = [_take(feature, positions, kept) for feature in features]
         frames = decode_frames(features, schema, width)
         contents = {"frames": frames, "num_frames": kept}
-    is_other = (held != "") & ~is_selected
+    # The length of its video is not known.
+    is_cut = (held != "") & (min_frames > 1)
+    is_other = ((held != "") & ~is_selected) | is_cut
     reason = first_reason([(is_other, "frames of another budget")], reason)
+    reason = tf.where((reason == GOOD) & is_short, TOO_SHORT, reason)
     kept = {name: contents[name] for name in ("frames", "num_frames")}
     return context, kept, reason
 

@@ -68,7 +68,7 @@ class SkippedRecords:
         lines = []
         reasons, first = self.reasons.numpy(), self.first.numpy()
         for code, name in enumerate(records.REASONS):
-            if code == records.GOOD or not reasons[code]:
+            if code in (records.GOOD, records.TOO_SHORT) or not reasons[code]:
                 continue
             index, number = first[code]
             problem = describe_bad_record(
@@ -87,6 +87,11 @@ class SkippedRecords:
                 f"{example}"
             )
         return lines
+
+    @property
+    def num_short(self) -> int:
+        """The number of good videos of too few frames."""
+        return int(self.reasons.numpy()[records.TOO_SHORT])
 
     def report_damaged_files(
         self, files: list[str], indexes: np.ndarray

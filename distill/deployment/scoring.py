@@ -61,6 +61,7 @@ def make_reader(
     on_bad_record: str = RunOptions.on_bad_record,
     *,
     need_labels: bool = True,
+    min_frames: int = TrainingSettings.min_frames,
 ) -> VideoReader:
     """Returns a reader of videos for the network of a file.
 
@@ -77,6 +78,7 @@ def make_reader(
         batch_size,
         need_labels=need_labels,
         on_bad_record=on_bad_record,
+        min_frames=min_frames,
     )
 
 
@@ -143,8 +145,9 @@ def evaluate(
       cascade_file: File of a cascade, as which a student is run.
       sharing: The division among the workers of a distributed evaluation.
       **reading: `batch_size` (default 256), `on_bad_record` (`fail`, the
-        default, or `skip`) and `data`, the `DataSchema` of the records where
-        their keys are not those of the training.
+        default, or `skip`), `min_frames` (videos of fewer are left out,
+        default 1) and `data`, the `DataSchema` of the records where their keys
+        are not those of the training.
 
     Returns:
       Dict of `gap`, `hit_at_one`, `perr` and `mean_average_precision` in

@@ -241,6 +241,17 @@ class TrainingSettings:
     train_share: float = option(
         1.0, "Share of every training file's records to use, spread evenly."
     )
+    min_frames: int = option(
+        1,
+        "Leave out videos of fewer frames, in training and scoring. It says "
+        "how many; `infer` predicts all videos.",
+        minimum=1,
+    )
+    bootstrap: bool = option(
+        False,
+        "Train on videos drawn with replacement by --seed, for bagging. How "
+        "often each is drawn follows from its id.",
+    )
     accumulate_steps: int = option(
         1,
         "Micro-batches of a batch, whose gradients are summed to save memory. "

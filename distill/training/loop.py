@@ -15,6 +15,7 @@ from distill.checkpoints.finite import (
     check_terms,
 )
 from distill.checkpoints.progress import Progress
+from distill.data.bootstrap import bootstrap_key
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
@@ -117,6 +118,9 @@ class TrainingRun:
         self.reader = self._make_reader(
             training.train_data_pattern,
             share=training.train_share,
+            bootstrap_key=(
+                bootstrap_key(training.seed) if training.bootstrap else None
+            ),
             **self.trainer.reader_options,
         )
         self.validation = None
@@ -143,6 +147,7 @@ class TrainingRun:
             self.settings.training.batch_size,
             need_labels=self.settings.autoencoder is None,
             on_bad_record=self.options.on_bad_record,
+            min_frames=self.settings.training.min_frames,
             **options,
         )
 

@@ -16,6 +16,7 @@ from distill.datasets.synthetic import write_synthetic_data
 from distill.models.frame_budget import SELECTIONS, FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.settings.synthetic import SyntheticSettings
+from distill.system.file_patterns import exclude
 from tests.data.record_files import (
     FRAME_SCHEMA,
     SCHEMAS,
@@ -67,6 +68,21 @@ def test_a_glob_without_a_file_is_named_even_beside_others(tmp_path):
         ValueError, match=rf"^No file matches {re.escape(repr(missing))}.$"
     ):
         find_files(f"{tmp_path / 'a*'},{missing}")
+
+
+def test_files_behind_an_exclamation_mark_are_left_out(tmp_path, monkeypatch):
+    touch(tmp_path, "a1", "a2", "a3", "b1")
+    monkeypatch.chdir(tmp_path)
+    patterns = f"{tmp_path}/a*,!a[23],b*, !{tmp_path}/b1"
+    assert find_files(patterns) == [str(tmp_path / "a1")]
+    found = find_files(exclude("a*,b1", "a2, a3"))
+    assert sorted(Path(file).name for file in found) == ["a1", "b1"]
+    with pytest.raises(ValueError, match=r"^No file matches '!c\*'.$"):
+        find_files("a*,!c*")
+    with pytest.raises(ValueError, match=r"^All files are left out: 'a1,!a\*'"):
+        find_files("a1,!a*")
+    with pytest.raises(ValueError, match=r"^No file pattern given: '!a\*'"):
+        find_files("!a*")
 
 
 @pytest.mark.parametrize("patterns", ["", " , ,"])
