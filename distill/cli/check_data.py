@@ -33,6 +33,7 @@ OWN_FLAGS = (
 FLAG_GROUPS = (
     specs(TrainingSettings, "train_data_pattern"),
     groups.EVALUATION_FILES,
+    groups.MIN_FRAMES,
     OWN_FLAGS,
     groups.LAYOUT,
     groups.BUDGET,
@@ -66,7 +67,8 @@ def main() -> int:
 
     splits = {
         name: Split(
-            find_files(pattern), Expected(schema, name != "test", budget)
+            find_files(pattern),
+            Expected(schema, name != "test", budget, FLAGS.min_frames),
         )
         for name, pattern in patterns.items()
     }

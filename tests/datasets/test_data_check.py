@@ -349,6 +349,7 @@ def test_the_report_holds_what_was_found(tmp_path, capsys):
     assert names == [
         "label_frequencies.csv",
         "label_frequencies.png",
+        "label_pairs.csv",
         "report.json",
         "report.md",
         "video_lengths.png",

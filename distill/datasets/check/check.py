@@ -11,6 +11,7 @@ import numpy as np
 
 from distill.data.bad_records import Expected
 from distill.datasets.check.file_check import FileChecker, FileFindings
+from distill.datasets.check.label_pairs import LabelPairs
 from distill.datasets.check.processes import map_in_processes
 from distill.datasets.check.video_ids import (
     Duplicates,
@@ -36,8 +37,12 @@ class SplitFindings:
       bad: Bad records by reason.
       examples: The first few of each reason: file, record number, problem.
       damage: Describes every damaged file, by the file's number.
-      label_counts: int64 `[classes]`, the good videos (or segments) of each.
+      label_counts: int64 `[classes]`, the good videos (or segments) of each;
+        without short ones.
+      label_pairs: Classes that good videos have together; none of segments.
+      num_short: Good videos of fewer frames than `Expected.min_frames`.
       frame_counts: At frame level, good videos by their number of frames.
+      labels_by_length: At frame level, labels of good videos by that number.
     """
 
     def __init__(self, split: Split) -> None:
@@ -48,7 +53,10 @@ class SplitFindings:
         self.damage: dict[int, str] = {}
         num_classes = split.expected.schema.num_classes
         self.label_counts = np.zeros(num_classes, np.int64)
+        self.label_pairs = LabelPairs(num_classes)
+        self.num_short = 0
         self.frame_counts: collections.Counter[int] = collections.Counter()
+        self.labels_by_length: collections.Counter[int] = collections.Counter()
 
     def add(self, file: int, found: FileFindings) -> None:
         """Adds a file's findings."""
@@ -70,6 +78,9 @@ class SplitFindings:
         if found.damage is not None:
             self.damage[file] = found.damage
         self.label_counts += found.label_counts
+        self.label_pairs.add(found.label_pairs)
+        self.num_short += found.num_short
+        self.labels_by_length.update(found.labels_by_length)
         self.frame_counts.update(found.frame_counts)
 
     def total(self, figure: str) -> int:

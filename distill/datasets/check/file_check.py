@@ -24,6 +24,7 @@ from distill.data.tfrecords import (
     is_whole,
     read_length,
 )
+from distill.datasets.check.label_pairs import LabelPairs
 from distill.datasets.check.video_ids import MOST_EXAMPLES
 
 # Reasons beside those that a record's parsed contents give.
@@ -38,7 +39,10 @@ class FileFindings:
     """Contents of one file; at first of an empty one.
 
     Attributes:
-      label_counts: int64 `[classes]`, the good videos (or segments) of each.
+      label_counts: int64 `[classes]`, the good videos (or segments) of each;
+        without short ones.
+      label_pairs: Classes that good videos have together; none of segments.
+      num_short: Good videos of fewer frames than `Expected.min_frames`.
       num_bytes: Its size.
       num_records: Its whole records, good and bad.
       num_good: The good records.
@@ -49,17 +53,20 @@ class FileFindings:
       damage: Describes the damage; None for a whole file.
       lost_bytes: Bytes that are damaged or cannot be reached.
       frame_counts: At frame level, good videos by their number of frames.
+      labels_by_length: At frame level, labels of good videos by that number.
       ids: Record number and id of every good video.
     """
 
     def __init__(self, num_classes: int) -> None:
         self.label_counts = np.zeros(num_classes, np.int64)
+        self.label_pairs = LabelPairs(num_classes)
         self.num_bytes = self.num_records = self.num_good = 0
-        self.num_segments = self.lost_bytes = 0
+        self.num_segments = self.lost_bytes = self.num_short = 0
         self.bad: collections.Counter[str] = collections.Counter()
         self.examples: dict[str, list[tuple[int, str]]] = {}
         self.damage: str | None = None
         self.frame_counts: collections.Counter[int] = collections.Counter()
+        self.labels_by_length: collections.Counter[int] = collections.Counter()
         self.ids: Numbered = []
 
     def add_bad(
@@ -89,7 +96,11 @@ class FileChecker:
     def _parse_records(self, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         expected = self._expected
         parsed = records.parse_records(
-            serialized, self._schema, expected.need_labels, expected.budget
+            serialized,
+            self._schema,
+            expected.need_labels,
+            expected.budget,
+            min_frames=expected.min_frames,
         )
         labels = tf.cast(parsed["labels"], tf.int64)
         no_segments = tf.zeros_like(labels[:, 0])
@@ -113,6 +124,7 @@ class FileChecker:
         for batch in read_whole_records(file, found):
             for start in range(0, len(batch), at_once):
                 self._check_batch(batch[start : start + at_once], found)
+        found.label_pairs.compact()
         return found
 
     def _check_batch(self, batch: Numbered, found: FileFindings) -> None:
@@ -131,10 +143,12 @@ class FileChecker:
         good = []
         for index, (number, record) in enumerate(batch):
             message = self._read_strictly(record)
-            reason = records.REASONS[reasons[index]]
-            if reason or message is None:
-                reason = reason or UNREADABLE
-                self._add_bad_record(found, reason, number, record)
+            is_bad = reasons[index] not in (records.GOOD, records.TOO_SHORT)
+            if is_bad or message is None:
+                reason = records.REASONS[reasons[index]] if is_bad else ""
+                self._add_bad_record(
+                    found, reason or UNREADABLE, number, record
+                )
                 continue
             good.append(index)
             video_id = ids[index]
@@ -143,11 +157,16 @@ class FileChecker:
                 lists = message.feature_lists.feature_list
                 frames = lists[self._schema.feature_names[0]].feature
                 found.frame_counts[len(frames)] += 1
+                found.labels_by_length[len(frames)] += int(labels[index].sum())
                 ids_held = message.context.feature[self._schema.id_key]
                 video_id = video_id or ids_held.bytes_list.value[0]
             found.ids.append((number, video_id))
-        found.label_counts += labels[good].sum(axis=0)
+        kept = [i for i in good if reasons[i] == records.GOOD]
+        found.label_counts += labels[kept].sum(axis=0)
+        if not self._schema.segment_labels:
+            found.label_pairs.add_videos(labels[kept])
         found.num_good += len(good)
+        found.num_short += len(good) - len(kept)
         found.num_segments += int(segments[good].sum())
 
     def _add_bad_record(

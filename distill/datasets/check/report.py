@@ -11,6 +11,7 @@ from typing import Any
 
 from distill.datasets.check import sections
 from distill.datasets.check.check import DataFindings, SplitFindings
+from distill.datasets.check.label_pairs import list_pairs
 from distill.datasets.check.plots import PLOT_FILES, draw_plots
 from distill.reporting import page
 from distill.reporting.console import print_table
@@ -37,7 +38,7 @@ def make_directory(directory: str | Path) -> None:
 
 
 def write_report(found: DataFindings, directory: str | Path) -> list[str]:
-    """Writes `report.md`, `report.json`, `label_frequencies.csv` and plots.
+    """Writes the report, CSV files of the labels and plots.
 
     Each file is written whole or not at all; those of an earlier report are
     replaced. Without matplotlib there are no plots, and the report says how to
@@ -53,6 +54,12 @@ def write_report(found: DataFindings, directory: str | Path) -> list[str]:
         "report.md": page.render_markdown(_TITLE, blocks).encode(),
         "report.json": f"{json.dumps(_to_json(found), indent=1)}\n".encode(),
         "label_frequencies.csv": _list_frequencies(found),
+        "label_pairs.csv": list_pairs(
+            {
+                name: (each.label_pairs, each.label_counts)
+                for name, each in found.splits.items()
+            }
+        ),
         **(plots or {}),
     }
     for name, contents in files.items():
@@ -128,7 +135,14 @@ def _split_to_json(found: SplitFindings) -> dict[str, Any]:
             str(length): found.frame_counts[length]
             for length in sorted(found.frame_counts)
         },
+        "labels_by_length": {
+            str(length): found.labels_by_length[length]
+            for length in sorted(found.labels_by_length)
+        },
+        "min_frames": expected.min_frames,
+        "short": found.num_short,
         "label_counts": found.label_counts.tolist(),
+        "label_pairs": len(found.label_pairs),
         "files": [found.by_file[file] for file in sorted(found.by_file)],
     }
 
@@ -138,7 +152,7 @@ def print_findings(found: DataFindings, seconds: float) -> None:
     print_table(
         sections.SUMMARY_HEADER, sections.summary_rows(found), width=150
     )
-    for line in _describe_bad(found):
+    for line in _describe(found):
         print(line)
     splits = found.splits.values()
     records = sum(each.total("records") for each in splits)
@@ -150,7 +164,7 @@ def print_findings(found: DataFindings, seconds: float) -> None:
     )
 
 
-def _describe_bad(found: DataFindings) -> Iterator[str]:
+def _describe(found: DataFindings) -> Iterator[str]:
     for name, each in found.splits.items():
         for reason, count in sorted(each.bad.items()):
             file, number, problem = each.examples[reason][0]
@@ -164,6 +178,12 @@ def _describe_bad(found: DataFindings) -> Iterator[str]:
             yield f"{name}: {each.damage[file]}{more}"
         if not each.total("good"):
             yield f"{name}: there is no good record."
+        if each.num_short:
+            yield (
+                f"{name}: {each.num_short:,} videos of fewer than "
+                f"{each.split.expected.min_frames} frames are left out of the "
+                "figures of labels"
+            )
     for (first, second), twice in found.duplicates.items():
         if first == second:
             yield f"{first}: {twice.num_ids:,} ids come more than once"

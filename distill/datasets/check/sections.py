@@ -1,17 +1,17 @@
 """The tables and paragraphs of the report on a data set."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from distill.datasets.check.check import DataFindings, SplitFindings
-from distill.datasets.check.plots import FREQUENCIES_FILE, LENGTHS_FILE
+from distill.datasets.check.label_sections import describe_labels
+from distill.datasets.check.plots import LENGTHS_FILE
 from distill.reporting import page
 
-_MOST_CLASSES = 10
-_MOST_LISTED = 60
 _MOST_DAMAGED = 100
+_LENGTHS = (1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 1000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def describe(
         page.Section("Damaged files", _damaged_files(found)),
         page.Section("Ids that come twice", _duplicates(found)),
         page.Section("Lengths", _lengths(found, plots or {})),
-        page.Section("Labels", _labels(found, plots or {})),
+        page.Section("Labels", describe_labels(found, plots or {})),
         page.Section("Files", _files(found)),
     ]
     return [section for section in sections if section.blocks]
@@ -173,50 +173,28 @@ def _lengths(
         return ()
     header = ("frames of a video", "min", "median", "mean", "max", "cut")
     blocks: list[page.Block] = [page.Table(header, tuple(rows))]
+    header = ("split", "at least", "videos", "share", "labels", "share")
+    left = [
+        row for name, each in found.splits.items() for row in _left(name, each)
+    ]
+    blocks.append(page.Table(header, tuple(left)))
     if LENGTHS_FILE in plots:
         blocks.append(page.Plot(LENGTHS_FILE, "Lengths of the videos", ""))
     return tuple(blocks)
 
 
-def _labels(
-    found: DataFindings, plots: Mapping[str, bytes]
-) -> tuple[page.Block, ...]:
-    blocks = []
-    for name, each in found.splits.items():
-        if each.label_counts.any():
-            blocks += _labels_of(name, each)
-    if FREQUENCIES_FILE in plots:
-        title = "Frequencies of the labels"
-        blocks.append(page.Plot(FREQUENCIES_FILE, title, ""))
-    return tuple(blocks)
-
-
-def _labels_of(name: str, found: SplitFindings) -> list[page.Block]:
-    counts = found.label_counts
-    of_segments = found.split.expected.schema.segment_labels
-    examples = found.total("segments" if of_segments else "good")
-    # The most frequent first, the lower index first among equals.
-    order = np.argsort(-counts, kind="stable")
-    held = order[counts[order] > 0]
-    missing = sorted(order[len(held) :].tolist())
-    words = (
-        f"{name}: {counts.sum():,} labels, {counts.sum() / examples:.2f} a "
-        f"{'segment' if of_segments else 'video'}; {len(missing):,} of "
-        f"{len(counts):,} classes have none"
-    )
-    if missing:
-        listed = ", ".join(map(str, missing[:_MOST_LISTED]))
-        words += f": {listed}{' ...' if len(missing) > _MOST_LISTED else ''}"
-    most = held[:_MOST_CLASSES]
-    least = held[len(most) :][-_MOST_CLASSES:]
-    rows = [
-        (str(index), f"{counts[index]:,}", f"{counts[index] / examples:.2%}")
-        for index in (*most, *least)
-    ]
-    if len(held) > len(most) + len(least):
-        rows.insert(len(most), ("...", "", ""))
-    header = ("class", "segments" if of_segments else "videos", "share")
-    return [page.Paragraph((f"{words}.",)), page.Table(header, tuple(rows))]
+def _left(name: str, found: SplitFindings) -> Iterator[tuple[str, ...]]:
+    """Yields rows of what would be left with at least so many frames."""
+    counts = found.frame_counts, found.labels_by_length
+    longest = max(found.frame_counts, default=0)
+    steps = {found.split.expected.min_frames, *_LENGTHS}
+    for least in sorted(step for step in steps if step <= longest):
+        shown = []
+        for count in counts:
+            left = sum(n for length, n in count.items() if length >= least)
+            share = left / max(count.total(), 1)
+            shown += [f"{left:,}", f"{share:.2%}"]
+        yield (name, f"{least:,} frames", *shown)
 
 
 def _files(found: DataFindings) -> tuple[page.Block, ...]:
