@@ -1,8 +1,17 @@
 """A run's checkpoint to its student alone, without building a model."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
+import numpy as np
+
+from distill.checkpoints.bias_rescaling import (
+    check_alpha,
+    find_last_bias,
+    rescale_bias,
+)
 from distill.checkpoints.checkpoint import (
     CheckpointError,
     find_checkpoint,
@@ -19,7 +28,9 @@ from distill.system.hdf5_files import new_hdf5_file
 
 
 def convert(
-    checkpoint: str | Path, student_checkpoint: str | Path
+    checkpoint: str | Path,
+    student_checkpoint: str | Path,
+    bias_alpha: float | None = None,
 ) -> list[str]:
     """Copies the student of a joint checkpoint to a file of its own.
 
@@ -30,18 +41,24 @@ def convert(
       checkpoint: The file, or a run's directory: its `best.h5` or else its
         newest checkpoint.
       student_checkpoint: The file to write, `.h5`; an earlier one is replaced.
+      bias_alpha: Divisor of the last layer's biases about their mean; None
+        leaves them.
 
     Returns:
-      Lines with the sizes of the groups kept and left out, and of both files.
+      Lines with the sizes of the groups kept and left out, and of both files,
+      and with the spread of the biases if they are divided.
 
     Raises:
       CheckpointError: The file is no checkpoint, or one without a student.
+      ValueError: `bias_alpha` is not above 0, or there is no such bias.
 
     Examples:
       >>> lines = distill.convert("runs/joint", "runs/student.h5")
       >>> [line.split(":")[0] for line in lines if line.startswith("kept")]
       ['kept student']
     """
+    if bias_alpha is not None:
+        check_alpha(bias_alpha)
     checkpoint = find_checkpoint(checkpoint)
     with open_checkpoint(checkpoint) as joint:
         settings = stored_settings(joint)
@@ -64,6 +81,10 @@ def convert(
             )
         weights = list_datasets(joint[kept])
         num_bytes = sum(dataset.nbytes for dataset in weights.values())
+        rescaled = {}
+        if bias_alpha is not None:
+            rescaled, line = _rescale_bias(weights, bias_alpha)
+            lines.append(line)
         with (
             replace_atomically(student_checkpoint, num_bytes) as temporary,
             new_hdf5_file(temporary) as student,
@@ -71,11 +92,27 @@ def convert(
             write_attributes(student, settings, progress)
             student.create_group("student")
             for name, dataset in weights.items():
-                student[f"student/{name}"] = read_finite(dataset)
+                values = rescaled.get(name)
+                if values is None:
+                    values = read_finite(dataset)
+                student[f"student/{name}"] = values
     return lines + [
         f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB"
         for path in (checkpoint, student_checkpoint)
     ]
+
+
+def _rescale_bias(
+    weights: Mapping[str, h5py.Dataset], alpha: float
+) -> tuple[dict[str, np.ndarray], str]:
+    """Returns the last layer's new biases by name, and what became of them."""
+    name = find_last_bias(weights)
+    before = read_finite(weights[name])
+    after = rescale_bias(before, alpha)
+    return {name: after}, (
+        f"divided {name} by {alpha:g} about its mean: standard deviation "
+        f"{before.std():.4g} -> {after.std():.4g}"
+    )
 
 
 def _of_student(settings: RunSettings) -> RunSettings:

@@ -5,11 +5,21 @@ from pathlib import Path
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.next_command import next_command
-from distill.cli.settings_flags import FLAGS, require
+from distill.cli.settings_flags import FLAGS, Flag, require
 
+OWN_FLAGS = (
+    Flag(
+        "bias_alpha",
+        "Divide the last layer's biases by this about their mean. For "
+        "inference; above 1 rare and frequent classes get closer. Default: "
+        "leave them.",
+        float,
+    ),
+)
 FLAG_GROUPS = (
     groups.CHECKPOINT,
     groups.STUDENT_FILE,
+    OWN_FLAGS,
 )
 
 
@@ -23,7 +33,7 @@ def main() -> None:
 
     checkpoint = choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir)
     student = FLAGS.student_checkpoint
-    print(*convert(checkpoint, student), sep="\n")
+    print(*convert(checkpoint, student, FLAGS.bias_alpha), sep="\n")
     trained = read_settings(student).training
     directory = str(Path(student).parent / "finetuned")
     command = next_command(

@@ -12,9 +12,13 @@ import pytest
 from stage_runs import joint_settings, predict_all, run_script
 from stored_files import assert_same_datasets, read_datasets
 
-from distill.checkpoints.checkpoint import CheckpointError
+from distill.checkpoints.bias_rescaling import find_last_bias
+from distill.checkpoints.checkpoint import CheckpointError, weight_names
 from distill.checkpoints.conversion import convert
+from distill.models import registry
 from distill.networks.loading import load_network
+
+GATED = {"moe_prob_gating": True}
 
 
 def test_student_alone_is_copied_dataset_by_dataset(
@@ -61,6 +65,66 @@ def test_student_alone_is_converted_to_itself(student_checkpoint, tmp_path):
         read_datasets(tmp_path / "student.h5"),
         read_datasets(student_checkpoint),
     )
+
+
+def test_biases_of_the_last_layer_shrink_towards_their_mean(
+    joint_checkpoint, student_checkpoint, reader, tmp_path
+):
+    """As the released code says: b becomes b / alpha + mean(b - b / alpha)."""
+    source, target = tmp_path / "joint.h5", tmp_path / "student.h5"
+    shutil.copy(joint_checkpoint, source)
+    name = "student/classifier/experts_bias"
+    with h5py.File(source, "a") as file:
+        size = file[name].shape[0]
+        bias = np.linspace(-3, 1, size, dtype=np.float32)
+        file[name][:] = bias
+    lines = convert(source, target, 4.0)
+    spread = np.linspace(-3, 1, size).std()
+    assert (
+        "divided classifier/experts_bias by 4 about its mean: standard "
+        f"deviation {spread:.4g} -> {spread / 4:.4g}"
+    ) in lines
+    found = read_datasets(target, "student")
+    expected = bias / 4 + np.mean(bias - bias / 4)
+    held = found.pop("classifier/experts_bias")
+    np.testing.assert_allclose(held, expected, rtol=1e-6)
+    assert held.mean() == pytest.approx(-1, abs=1e-6)
+    others = read_datasets(student_checkpoint, "student")
+    others.pop("classifier/experts_bias")
+    assert_same_datasets(found, others)
+    assert (
+        predict(target, reader).tobytes() != predict(source, reader).tobytes()
+    )
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_divisor_of_biases_is_above_zero(alpha, joint_checkpoint, tmp_path):
+    with pytest.raises(ValueError, match="bias_alpha must be above 0, got"):
+        convert(joint_checkpoint, tmp_path / "student.h5", alpha)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "arguments"),
+    [*((name, {}) for name in registry.CLASSIFIERS), ("MoeModel", GATED)],
+)
+def test_every_classifier_has_one_last_bias(classifier, arguments):
+    model = registry.build_model(
+        classifier,
+        arguments=arguments,
+        num_classes=3,
+        feature_sizes=(4,),
+        max_frames=1,
+    )
+    model.build({"features": (None, 4)})
+    names = weight_names(model)
+    (size,) = names[find_last_bias(names)].shape
+    assert size % 3 == 0
+
+
+def test_a_network_without_a_last_bias_is_refused():
+    with pytest.raises(ValueError, match="whose classifier has one bias, foun"):
+        find_last_bias(["classifier/kernel", "lower/bias"])
 
 
 def test_a_checkpoint_without_a_student_is_refused(
