@@ -15,12 +15,6 @@ import numpy as np
 _LAST_BIAS = re.compile(r"(^|/)classifier/(bias|experts_bias|output/bias)$")
 
 
-def check_alpha(alpha: float) -> None:
-    """Raises a ValueError for a divisor that is not above 0 and finite."""
-    if not 0 < alpha < math.inf:
-        raise ValueError(f"bias_alpha must be above 0, got {alpha}.")
-
-
 def find_last_bias(names: Iterable[str]) -> str:
     """Returns the name of the last layer's bias among those of a network.
 
@@ -37,7 +31,13 @@ def find_last_bias(names: Iterable[str]) -> str:
 
 
 def rescale_bias(bias: np.ndarray, alpha: float) -> np.ndarray:
-    """Returns biases, of any shape, divided by alpha about their mean."""
+    """Returns biases, of any shape, divided by alpha about their mean.
+
+    Raises:
+      ValueError: Alpha is not above 0, or not finite.
+    """
+    if not 0 < alpha < math.inf:
+        raise ValueError(f"bias_alpha must be above 0, got {alpha}.")
     exact = bias.astype(np.float64)
     scaled = exact / alpha
     return (scaled + (exact - scaled).mean()).astype(bias.dtype)

@@ -1,14 +1,13 @@
 """A run's checkpoint to its student alone, without building a model."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from distill.checkpoints.bias_rescaling import (
-    check_alpha,
     find_last_bias,
     rescale_bias,
 )
@@ -41,12 +40,11 @@ def convert(
       checkpoint: The file, or a run's directory: its `best.h5` or else its
         newest checkpoint.
       student_checkpoint: The file to write, `.h5`; an earlier one is replaced.
-      bias_alpha: Divisor of the last layer's biases about their mean; None
-        leaves them.
+      bias_alpha: Divisor of the last layer's biases about their mean.
 
     Returns:
-      Lines with the sizes of the groups kept and left out, and of both files,
-      and with the spread of the biases if they are divided.
+      Lines with the sizes of the groups kept and left out, and of both files;
+      of divided biases the spread.
 
     Raises:
       CheckpointError: The file is no checkpoint, or one without a student.
@@ -57,8 +55,6 @@ def convert(
       >>> [line.split(":")[0] for line in lines if line.startswith("kept")]
       ['kept student']
     """
-    if bias_alpha is not None:
-        check_alpha(bias_alpha)
     checkpoint = find_checkpoint(checkpoint)
     with open_checkpoint(checkpoint) as joint:
         settings = stored_settings(joint)
@@ -69,19 +65,10 @@ def convert(
         settings = _of_student(settings)
         kept = result_group(joint, "student")
         progress = stored_progress(joint)
-        lines = []
-        for group in joint:
-            datasets = list_datasets(joint[group]).values()
-            verb = "kept" if group == kept else "left out"
-            num_values = sum(dataset.size for dataset in datasets)
-            num_bytes = sum(dataset.nbytes for dataset in datasets)
-            lines.append(
-                f"{verb} {group}: {len(datasets)} variables, {num_values:,} "
-                f"values, {num_bytes / 1e6:.1f} MB"
-            )
+        lines = list(_describe_groups(joint, kept))
         weights = list_datasets(joint[kept])
         num_bytes = sum(dataset.nbytes for dataset in weights.values())
-        rescaled = {}
+        rescaled: dict[str, np.ndarray] = {}
         if bias_alpha is not None:
             rescaled, line = _rescale_bias(weights, bias_alpha)
             lines.append(line)
@@ -92,14 +79,26 @@ def convert(
             write_attributes(student, settings, progress)
             student.create_group("student")
             for name, dataset in weights.items():
-                values = rescaled.get(name)
-                if values is None:
-                    values = read_finite(dataset)
-                student[f"student/{name}"] = values
+                student[f"student/{name}"] = (
+                    rescaled[name] if name in rescaled else read_finite(dataset)
+                )
     return lines + [
         f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB"
         for path in (checkpoint, student_checkpoint)
     ]
+
+
+def _describe_groups(joint: h5py.File, kept: str) -> Iterator[str]:
+    """Yields a line with the size of each group of a checkpoint."""
+    for group in joint:
+        datasets = list_datasets(joint[group]).values()
+        verb = "kept" if group == kept else "left out"
+        num_values = sum(dataset.size for dataset in datasets)
+        num_bytes = sum(dataset.nbytes for dataset in datasets)
+        yield (
+            f"{verb} {group}: {len(datasets)} variables, {num_values:,} "
+            f"values, {num_bytes / 1e6:.1f} MB"
+        )
 
 
 def _rescale_bias(

@@ -129,11 +129,7 @@ def _parse_frames(
         context[schema.id_key], budget.num_draws(most), draw_key
     )
     held = context[BUDGET_KEY]
-    # No record can hold frames that are drawn anew in every epoch.
-    is_fixed = budget.is_fixed or (
-        draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
-    )
-    is_selected = (held == budget.name) & is_fixed
+    is_selected = _is_selected(held, budget, draw_key)
     is_short = num_frames < min_frames
     num_frames = tf.minimum(num_frames, most)
     if budget.keeps_all or budget.averages:
@@ -172,6 +168,17 @@ def _parse_frames(
     reason = tf.where((reason == GOOD) & is_short, TOO_SHORT, reason)
     kept = {name: contents[name] for name in ("frames", "num_frames")}
     return context, kept, reason
+
+
+def _is_selected(
+    held: tf.Tensor, budget: FrameBudget, draw_key: str
+) -> tf.Tensor:
+    """Returns whether records of the budgets `held` hold this one's frames."""
+    # No record can hold frames that are drawn anew in every epoch.
+    is_fixed = budget.is_fixed or (
+        draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
+    )
+    return (held == budget.name) & is_fixed
 
 
 def parse_frame_lists(
