@@ -239,6 +239,36 @@ def test_a_wrong_label_is_an_error_of_file_and_line(tmp_path, lines, message):
         read_labels([path], num_classes=5)
 
 
+@pytest.mark.parametrize(
+    "header", [[], ["VideoId,Labels"], ["VideoID,Labels"], ["VideoID,anything"]]
+)
+def test_labels_are_read_with_and_without_a_header(header, tmp_path):
+    path = tmp_path / "l.csv"
+    lines = [*header, "v,3 1", "w,2"]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    if header == ["VideoID,anything"]:
+        with pytest.raises(ValueError, match="line 1: the header must be 'Vid"):
+            read_labels([path])
+    else:
+        assert read_labels([path]) == {"v": [3, 1], "w": [2]}
+
+
+def test_labels_without_a_header_name_the_first_wrong_line(tmp_path):
+    path = tmp_path / "l.csv"
+    path.write_text("v,a\nw,2\n")
+    with pytest.raises(
+        ValueError, match=r"l\.csv, line 1: a class must be a who"
+    ):
+        read_labels([path])
+
+
+def test_predictions_with_the_header_of_willow_are_read(tmp_path):
+    header = "VideoID,LabelConfidencePairs"
+    path = write(tmp_path / "p.csv", "v,1 0.5", header=header)
+    (video,) = read_predictions([path])
+    assert video == VideoScores("v", [1], [0.5])
+
+
 def test_a_wrong_header_is_an_error(tmp_path):
     path = write(tmp_path / "p.csv", "a,1 0.5", header="VideoId,Labels")
     message = "line 1: the header must be 'VideoId,LabelConfidencePairs'"
@@ -324,7 +354,26 @@ def test_json_lines_of_both_forms_are_converted(tmp_path):
     ]
 
 
+def test_json_batches_are_converted_video_by_video(tmp_path):
+    """The starter code's batch prediction may nest every value as a batch."""
+    one = {"video_id": ["v"], "class_indexes": [[4, 0]]}
+    one |= {"predictions": [[0.5, 0.25]]}
+    two = {"video_id": ["w", "x"], "class_indexes": [[1], [0, 3]]}
+    two |= {"predictions": [[1.0], [0.125, 0.75]]}
+    source = write_json(tmp_path / "a.json", one, ROW | {"video_id": "u"}, two)
+    output = tmp_path / "p.csv"
+    assert convert_predictions([source], output) == 4
+    assert output.read_text().splitlines() == [
+        PREDICTION_HEADER,
+        "v,4 0.500000 0 0.250000",
+        "u,1 0.500000 2 0.250000",
+        "w,1 1.000000",
+        "x,3 0.750000 0 0.125000",
+    ]
+
+
 ROW = {"video_id": "v", "class_indexes": [1, 2], "predictions": [0.5, 0.25]}
+NESTED = {"video_id": ["v"], "class_indexes": [[1]], "predictions": [[0.5]]}
 
 
 @pytest.mark.parametrize(
@@ -345,6 +394,11 @@ ROW = {"video_id": "v", "class_indexes": [1, 2], "predictions": [0.5, 0.25]}
         (ROW | {"class_indexes": [1, 9]}, "a class must be from 0 to 4"),
         (ROW | {"predictions": [1, None]}, "a score must be a number from 0"),
         (ROW | {"video_id": "first"}, "the video 'first' occurs a second time"),
+        (NESTED | {"predictions": 1}, '"predictions" must be a list, as "vid'),
+        (NESTED | {"video_id": ["a", "b"]}, "the lists differ in their number"),
+        (NESTED | {"class_indexes": [1]}, '"class_indexes" must be a list.'),
+        (NESTED | {"video_id": [["v"]]}, '"video_id" must be a text of one li'),
+        (NESTED | {"predictions": [[2]]}, "a score must be a number from 0"),
     ],
 )
 def test_a_wrong_json_line_is_an_error_of_file_and_line(tmp_path, row, message):
