@@ -56,7 +56,6 @@ def data_schema_like(trained: DataSchema) -> DataSchema:
         "feature_sizes",
         "num_classes",
         "max_frames",
-        "float_frames",
         "quantisation_min",
         "quantisation_max",
     ):
@@ -66,6 +65,11 @@ def data_schema_like(trained: DataSchema) -> DataSchema:
                 f"--{name}: the checkpoint was trained with {old}, the flags "
                 f"(--dataset among them) give {new}."
             )
+    if not trained.reads_frames_of(schema):
+        raise ValueError(
+            "--float_frames: the checkpoint was trained with floats, the flags "
+            "(--dataset among them) give bytes."
+        )
     return schema
 
 

@@ -191,7 +191,7 @@ def _check_frames(
                 f"feature lists {sorted(lists)}{'' if lists else level}"
             )
         counts[name] = len(lists[name].feature)
-        check = _check_floats if schema.float_frames else _check_bytes
+        check = _check_floats if schema.holds_floats(name) else _check_bytes
         for index, frame in enumerate(lists[name].feature):
             place = f"frame {index} of feature {name!r}"
             yield from check(frame, place, size)

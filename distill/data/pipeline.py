@@ -108,7 +108,7 @@ class VideoReader:
 
         Yields:
           Dict of `id` string `[batch]`, `labels` bool `[batch, classes]` and
-          `frames` uint8, or float32 with `float_frames`, `[batch, selected
+          `frames` uint8, or float32 of data with floats, `[batch, selected
           frames, features]` with `num_frames` int32 `[batch]`, or `features`
           float32 `[batch, features]`.
           `position` int64 `[batch]` counts the records of the pass up to and

@@ -12,6 +12,7 @@ import tensorflow as tf
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.models.frame_selection import frame_positions, select_frames
+from distill.models.preprocessing import dequantize
 from distill.settings.schema import DataSchema
 
 GOOD = 0
@@ -81,8 +82,8 @@ def parse_records(
 
     Returns:
       Dict of `reason` int32 `[batch]` (0 if good), `id` string `[batch]`,
-      `labels` bool `[batch, num_classes]` and, at frame level, `frames` uint8
-      (float32 with `float_frames` and for means) `[batch, selected frames,
+      `labels` bool `[batch, num_classes]` and, at frame level, `frames` of
+      the schema's `frame_type` (means: float32) `[batch, selected frames,
       features]`, zeros beyond the last, and `num_frames` int32 `[batch]`; at
       video level `features` float32 `[batch, features]`.
     """
@@ -190,17 +191,19 @@ def parse_frame_lists(
 
     Returns:
       The parsed context by key; for each feature a string `[batch, frames]`,
-      empty beyond a video's last frame, or with `float_frames` a float32
-      `[batch, frames, size]`, zeros there; the number of frames int32
-      `[batch]`; the reason codes `[batch]`.
+      empty beyond a video's last frame, or of floats a float32 `[batch,
+      frames, size]`, zeros there; the number of frames int32 `[batch]`; the
+      reason codes `[batch]`.
     """
-    kind: Any = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
-    if schema.float_frames:
-        kind = tf.io.RaggedFeature(tf.float32)
+    strings = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    floats = tf.io.RaggedFeature(tf.float32)
     context, lists, lengths = tf.io.parse_sequence_example(
         serialized,
         context_features=context_features,
-        sequence_features=dict.fromkeys(schema.feature_names, kind),
+        sequence_features={
+            name: floats if schema.holds_floats(name) else strings
+            for name in schema.feature_names
+        },
     )
     features, all_counts = [], []
     wrong_width = tf.zeros(tf.shape(serialized), tf.bool)
@@ -209,7 +212,7 @@ def parse_frame_lists(
         schema.feature_names, schema.feature_sizes, strict=True
     ):
         feature = lists[name]
-        if schema.float_frames:
+        if schema.holds_floats(name):
             count = feature.row_lengths(axis=1)
             width = feature.row_lengths(axis=2).to_tensor(default_value=size)
             feature = feature.to_tensor(shape=[None, None, size])
@@ -302,22 +305,29 @@ def decode_frames(
     """Decodes frames, for each feature a string `[batch, frames]`.
 
     A string of another width than the schema's is cut or filled up with zeros.
-    Float frames `[batch, frames, size]` are only joined and padded.
+    Float frames `[batch, frames, size]` are only joined and padded; bytes
+    beside them become the numbers that they stand for.
 
     Returns:
-      uint8 or float32 `[batch, num_frames, features]`, zeros beyond those
-      given.
+      The schema's `frame_type` `[batch, num_frames, features]`, zeros beyond
+      those given.
     """
     most = tf.reduce_max([tf.shape(feature)[1] for feature in features])
     decoded = []
-    for feature, size in zip(features, schema.feature_sizes, strict=True):
+    for name, feature, size in zip(
+        schema.feature_names, features, schema.feature_sizes, strict=True
+    ):
         values = feature
-        if not schema.float_frames:
+        if not schema.holds_floats(name):
             values = tf.io.decode_raw(feature, tf.uint8, fixed_length=size)
             # Without any frame the decoded shape would be unknown.
             values = tf.reshape(
                 values, tf.concat([tf.shape(feature), [size]], axis=0)
             )
+            if schema.frame_type != "uint8":
+                is_given = tf.strings.length(feature)[..., None] > 0
+                numbers = dequantize(values, schema.quantisation_range)
+                values = tf.where(is_given, numbers, 0.0)
         decoded.append(_pad_frames(values, most))
     return tf.ensure_shape(
         _pad_frames(tf.concat(decoded, axis=-1), num_frames),

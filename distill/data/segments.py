@@ -47,7 +47,7 @@ def parse_segments(
 
     Returns:
       Dict of `reason` (scalar, 0 if good), `id` string `[segments]`
-      (`VIDEO:START`), `frames` uint8 (float32 with `float_frames`)
+      (`VIDEO:START`), `frames` uint8 (float32 of data with floats)
       `[segments, kept frames, features]`, zeros beyond the last, `num_frames`
       int32 `[segments]`, `labels` bool `[segments, classes]`, the positive
       ones, and `label_weights` bool `[segments, classes]`, the rated ones.

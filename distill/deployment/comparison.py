@@ -12,6 +12,7 @@ from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import Runtime
 from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
+from distill.models.quantisation import quantize
 from distill.networks.network import video_inputs
 from distill.reporting.timing import time_interleaved
 
@@ -72,12 +73,17 @@ def compare_runtimes(
 def to_arrays(
     batch: Mapping[str, Any], interface: VideoInterface
 ) -> dict[str, np.ndarray]:
-    """Returns a read batch as runtimes take it, padded to `max_frames`."""
+    """Returns a read batch as runtimes take it, padded to `max_frames`.
+
+    Floats become bytes where the artifact reads bytes.
+    """
     inputs = {key: value.numpy() for key, value in video_inputs(batch).items()}
     if "frames" in inputs:
-        missing = interface.schema.max_frames - inputs["frames"].shape[1]
-        padding = ((0, 0), (0, missing), (0, 0))
-        inputs["frames"] = np.pad(inputs["frames"], padding)
+        schema, frames = interface.schema, inputs["frames"]
+        if frames.dtype != schema.frame_type:
+            frames = quantize(frames, *schema.quantisation_range)
+        missing = schema.max_frames - frames.shape[1]
+        inputs["frames"] = np.pad(frames, ((0, 0), (0, missing), (0, 0)))
     return inputs
 
 

@@ -325,7 +325,7 @@ def check_signatures(
     }
     if "frames" in inputs:
         frames = tensors["frames"]
-        if not interface.schema.float_frames:
+        if interface.schema.frame_type == "uint8":
             frames = dequantize(frames, interface.schema.quantisation_range)
         found[MEDIAPIPE] = model.signatures[MEDIAPIPE](
             rgb_and_audio=frames,

@@ -107,7 +107,7 @@ class VideoInterface:
                 f"A segment has at most {most} frames, got {len(array)}."
             )
         array = array[:most]
-        if self.schema.float_frames:
+        if self.schema.frame_type == "float32":
             return _to_float32(array)
         if not np.issubdtype(array.dtype, np.floating):
             if array.min() < 0 or array.max() > MAX_BYTE:

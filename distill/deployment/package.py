@@ -163,7 +163,8 @@ def _usage(row: dict[str, Any], interface: VideoInterface) -> str:
         names = ["frames", "num_frames"]
         video = 'example["frames"][0, : example["num_frames"][0]]'
         inputs = (
-            f"The inputs are `frames` uint8 `[batch, {schema.max_frames}, "
+            f"The inputs are `frames` {schema.frame_type} `[batch, "
+            f"{schema.max_frames}, "
             f"{schema.num_features}]` and `num_frames` int32 `[batch]`."
         )
     else:

@@ -198,7 +198,7 @@ def check_same_data(
     """
     names = (
         *("frame_features", "feature_sizes", "num_classes", "max_frames"),
-        *("float_frames", "quantisation_min", "quantisation_max"),
+        *("quantisation_min", "quantisation_max"),
     )
     for name in names:
         old, new = getattr(trained, name), getattr(expected, name)
@@ -207,3 +207,8 @@ def check_same_data(
                 f"{checkpoint} was trained with {name}={old}, {expected_by} "
                 f"has {name}={new}."
             )
+    if not trained.reads_frames_of(expected):
+        raise CheckpointError(
+            f"{checkpoint} was trained with frames of floats, {expected_by} "
+            "has bytes (float_frames, float_features)."
+        )

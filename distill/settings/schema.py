@@ -30,6 +30,14 @@ FRAME_LEVEL = {
         "num_classes": 527,
         "max_frames": 10,
     },
+    # The keys of MediaPipe's feature extraction for YouTube-8M.
+    "mediapipe": _YT8M_2018
+    | {
+        "feature_names": ("RGB/feature/floats", "AUDIO/feature/floats"),
+        "id_key": "clip/data_path",
+        "labels_key": "clip/label/index",
+        "float_frames": True,
+    },
 }
 
 VIDEO_LEVEL = {
@@ -74,6 +82,11 @@ class DataSchema:
         False,
         "A frame is a list of floats, not a string of 8-bit values.",
     )
+    float_features: tuple[str, ...] = option(
+        (),
+        "Of --feature_names those whose frames are lists of floats, where "
+        "others are strings of 8-bit values.",
+    )
     quantisation_min: float = option(
         QUANTISATION_MIN, "Number that the least 8-bit value stands for."
     )
@@ -98,11 +111,7 @@ class DataSchema:
         sizes = zip(self.feature_names, self.feature_sizes, strict=True)
         check_at_least(1, **dict(sizes))
         check_quantisation_range(*self.quantisation_range)
-        if self.float_frames and not self.frame_features:
-            raise ValueError(
-                "float_frames is for frame-level records (frame_features): a "
-                "video-level record always holds floats."
-            )
+        self._check_floats()
         if self.segment_labels and not self.frame_features:
             raise ValueError(
                 "segment_labels needs frame-level records (frame_features)."
@@ -111,6 +120,25 @@ class DataSchema:
             raise ValueError(
                 f"max_frames must be {SEGMENT_FRAMES}, a segment's frames, "
                 f"with segment_labels; got {self.max_frames}."
+            )
+
+    def _check_floats(self) -> None:
+        for name in ("float_frames", "float_features"):
+            if getattr(self, name) and not self.frame_features:
+                raise ValueError(
+                    f"{name} is for frame-level records (frame_features): a "
+                    "video-level record always holds floats."
+                )
+        for name in self.float_features:
+            if name not in self.feature_names:
+                raise ValueError(
+                    f"float_features names {name!r}, which is not among "
+                    f"feature_names, {list(self.feature_names)}."
+                )
+        if self.float_frames and self.float_features:
+            raise ValueError(
+                "float_frames says that all features are floats: give it, or "
+                "float_features, not both."
             )
 
     @property
@@ -125,8 +153,24 @@ class DataSchema:
 
     @property
     def frame_type(self) -> str:
-        """The type of a frame's values as records hold them."""
-        return "float32" if self.float_frames else "uint8"
+        """The type of a frame's values as they are read.
+
+        Bytes beside floats are read as the numbers that they stand for.
+        """
+        any_floats = self.float_frames or self.float_features
+        return "float32" if any_floats else "uint8"
+
+    def reads_frames_of(self, data: "DataSchema") -> bool:
+        """Returns whether a network of this layout reads another's frames.
+
+        Floats may stand for the bytes that it was trained on, not bytes for
+        floats, whose range may be any.
+        """
+        return data.frame_type in (self.frame_type, "float32")
+
+    def holds_floats(self, feature: str) -> bool:
+        """Returns whether records hold a feature's frames as floats."""
+        return self.float_frames or feature in self.float_features
 
     def of_segments(self) -> "DataSchema":
         """Returns the layout of the same videos' segments of five frames.
@@ -169,7 +213,7 @@ def make_schema(
     """Returns a preset's schema with some fields replaced.
 
     Args:
-      dataset: A preset: `yt8m_2018`, `yt8m_2017` or `audioset`.
+      dataset: A preset: `yt8m_2018`, `yt8m_2017`, `audioset` or `mediapipe`.
       frame_features: Frame level or video level.
       **overrides: Fields of `DataSchema`; None keeps the preset's.
 

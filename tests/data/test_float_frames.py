@@ -13,6 +13,7 @@ from distill.data.records import REASONS, parse_records
 from distill.data.segments import parse_segments
 from distill.datasets.check.file_check import FileChecker
 from distill.models.frame_budget import FrameBudget
+from distill.settings.schema import make_schema
 from tests.data.record_files import FRAME_SCHEMA, unbatch, write_records
 
 SCHEMA = dataclasses.replace(FRAME_SCHEMA, float_frames=True)
@@ -187,3 +188,145 @@ def test_floats_read_as_bytes_are_explained(budget, tmp_path):
     file = write_videos(tmp_path / "a.tfrecord", draw_frames())
     with pytest.raises(BadRecordError, match=r"\(--float_frames reads floats"):
         list(VideoReader(FRAME_SCHEMA, [file], 4, budget=budget).read_once())
+
+
+MIXED = dataclasses.replace(FRAME_SCHEMA, float_features=("audio",))
+
+
+def make_mixed_record(number, frames):
+    """Returns a video whose rgb is bytes and whose audio is floats."""
+    record = make_record(number, frames)
+    lists = record.feature_lists.feature_list
+    del lists["rgb"]
+    for frame in frames:
+        stored = to_bytes(frame[:3]).tobytes()
+        lists["rgb"].feature.add().bytes_list.value.append(stored)
+    return record
+
+
+def to_bytes(values):
+    return (np.abs(values) * 9).astype(np.uint8)
+
+
+def mixed_numbers(frames):
+    """Returns what is read of mixed frames: bytes in [-2, 2], floats."""
+    rgb = to_bytes(frames[:, :3]) * (4 / 255) + 4 / 512 - 2
+    return np.concatenate([rgb, frames[:, 3:]], axis=1)
+
+
+def write_mixed(path, videos):
+    records = [make_mixed_record(*pair) for pair in enumerate(videos)]
+    return write_records(path, [each.SerializeToString() for each in records])
+
+
+def test_bytes_beside_floats_are_read_as_their_numbers(tmp_path):
+    videos = draw_frames()
+    file = write_mixed(tmp_path / "a.tfrecord", videos)
+    read = unbatch(VideoReader(MIXED, [file], 4).read_once())
+    assert len(read) == len(videos)
+    for found, frames in zip(read, videos, strict=True):
+        kept = mixed_numbers(frames[: MIXED.max_frames])
+        assert found["frames"].dtype == np.float32
+        count = len(kept)
+        np.testing.assert_allclose(found["frames"][:count], kept, atol=1e-6)
+        assert not found["frames"][count:].any()
+
+
+@pytest.mark.parametrize(
+    ("budget", "rows"),
+    [
+        (FrameBudget(every_n=2), [[0], [2]]),
+        (FrameBudget("last_k", num_frames=2), [[2], [3]]),
+        (FrameBudget("segment_means", num_frames=2), [[0, 1], [2, 3]]),
+    ],
+)
+def test_a_budget_keeps_frames_of_bytes_and_floats(budget, rows, tmp_path):
+    (*_, frames) = draw_frames(4)
+    file = write_mixed(tmp_path / "a.tfrecord", [frames, frames[:1]])
+    long, short = unbatch(
+        VideoReader(MIXED, [file], 2, budget=budget).read_once()
+    )
+    numbers = mixed_numbers(frames)
+    expected = [numbers[row].mean(axis=0) for row in rows]
+    np.testing.assert_allclose(long["frames"], expected, atol=1e-5)
+    np.testing.assert_allclose(short["frames"][0], numbers[0], atol=1e-5)
+    assert not short["frames"][short["num_frames"] :].any()
+
+
+def test_segments_of_bytes_and_floats_are_cut():
+    (frames,) = draw_frames(1)
+    frames = np.concatenate([frames + n for n in range(7)])
+    schema = dataclasses.replace(MIXED, max_frames=5, segment_labels=True)
+    record = make_mixed_record(0, frames).SerializeToString()
+    parsed = parse_segments(tf.constant(record), schema, need_labels=False)
+    expected = np.zeros((2, 5, 5))
+    expected[0], expected[1, :2] = np.split(mixed_numbers(frames), [5])
+    np.testing.assert_allclose(parsed["frames"], expected, atol=1e-5)
+
+
+def shorten_bytes(record):
+    frame_of(record, "rgb").bytes_list.value[0] = b"xx"
+
+
+def set_floats(record):
+    frame_of(record, "rgb").float_list.value.extend([0.5, 1, 2])
+
+
+MIXED_SPOILED = [
+    (drop_value, "wrong width", "frame 1 of feature 'audio' has 1 floats inst"),
+    (set_nan, "value not finite", "frame 1 of feature 'audio' holds the value"),
+    (shorten_bytes, "wrong width", "frame 1 of feature 'rgb' has 2 bytes inst"),
+    (set_floats, "", "frame 1 of feature 'rgb' is not one string of 3 bytes ("),
+    (set_bytes, "", "frame 1 of feature 'audio' is a string, not a list of fl"),
+    (shorten_audio, "feature lists of different lengths", "{'rgb': 5, 'audio'"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "reason", "problem"), MIXED_SPOILED)
+def test_a_bad_record_of_bytes_and_floats_is_named(
+    spoil, reason, problem, tmp_path
+):
+    long = draw_frames()[4]
+    records = [make_mixed_record(number, long) for number in range(3)]
+    spoil(records[1])
+    serialized = [each.SerializeToString() for each in records]
+    file = write_records(tmp_path / "a.tfrecord", serialized)
+    with pytest.raises(BadRecordError) as error:
+        list(VideoReader(MIXED, [file], 4).read_once())
+    assert str(error.value).startswith(f"{file}, record 1: ")
+    assert problem in str(error.value)
+    if reason:
+        parsed = parse_records(tf.constant(serialized), MIXED, True)
+        codes = parsed["reason"].numpy().tolist()
+        assert codes == [0, REASONS.index(reason), 0]
+    reader = VideoReader(MIXED, [file], 4, on_bad_record="skip")
+    read = unbatch(reader.read_once())
+    assert [each["id"] for each in read] == [b"v0", b"v2"]
+
+
+def test_records_in_the_form_of_mediapipe_are_read(tmp_path):
+    """The keys of its MediaSequence, with the other lists that it writes."""
+    random = np.random.default_rng(0)
+    frames = random.normal(0, 5, (7, 1152)).astype(np.float32)
+    record = tf.train.SequenceExample()
+    context = record.context.feature
+    context["clip/data_path"].bytes_list.value.append(b"/videos/a.mp4")
+    context["clip/start/timestamp"].int64_list.value.append(0)
+    context["clip/label/index"].int64_list.value.extend([7, 3861])
+    context["RGB/feature/dimensions"].int64_list.value.append(1024)
+    lists = record.feature_lists.feature_list
+    for second, frame in enumerate(frames):
+        for name, values in (("RGB", frame[:1024]), ("AUDIO", frame[1024:])):
+            floats = lists[f"{name}/feature/floats"].feature.add()
+            floats.float_list.value.extend(values.tolist())
+            times = lists[f"{name}/feature/timestamp"].feature.add()
+            times.int64_list.value.append(second * 1_000_000)
+    serialized = record.SerializeToString()
+    file = write_records(tmp_path / "a.tfrecord", [serialized])
+    schema = make_schema("mediapipe")
+    (read,) = unbatch(VideoReader(schema, [file], 4).read_once())
+    assert read["id"] == b"/videos/a.mp4"
+    assert np.flatnonzero(read["labels"]).tolist() == [7, 3861]
+    assert read["frames"].shape == (300, 1152)
+    assert read["num_frames"] == 7
+    np.testing.assert_array_equal(read["frames"][:7], frames)

@@ -33,6 +33,17 @@ def test_frame_level_presets_are_the_published_layouts(
     assert schema.num_features == sum(features[1])
 
 
+def test_the_preset_of_mediapipe_has_the_keys_of_its_extraction():
+    schema = make_schema("mediapipe")
+    assert schema == dataclasses.replace(
+        make_schema("yt8m_2018"),
+        feature_names=("RGB/feature/floats", "AUDIO/feature/floats"),
+        id_key="clip/data_path",
+        labels_key="clip/label/index",
+        float_frames=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("dataset", "id_key", "num_classes"),
     [("yt8m_2018", "id", 3862), ("yt8m_2017", "video_id", 4716)],
@@ -69,7 +80,7 @@ def test_an_override_of_none_keeps_the_preset_s():
 @pytest.mark.parametrize(
     ("dataset", "level", "choices"),
     [
-        ("yt8m", "frame", "audioset, yt8m_2017, yt8m_2018"),
+        ("yt8m", "frame", "audioset, mediapipe, yt8m_2017, yt8m_2018"),
         ("yt8m", "video", "yt8m_2017, yt8m_2018"),
         ("audioset", "video", "yt8m_2017, yt8m_2018"),
     ],
@@ -94,6 +105,15 @@ def test_an_unknown_dataset_lists_those_of_the_level(dataset, level, choices):
         (
             {"frame_features": False, "float_frames": True},
             "float_frames is for frame-level records",
+        ),
+        (
+            {"frame_features": False, "float_features": ("mean_rgb",)},
+            "float_features is for frame-level records",
+        ),
+        ({"float_features": ("sound",)}, "names 'sound', which is not among"),
+        (
+            {"float_frames": True, "float_features": ("rgb",)},
+            "give it, or float_features, not both",
         ),
         ({"num_classes": 0}, r"num_classes must be 1 or more, got 0\."),
         ({"max_frames": -1}, r"max_frames must be 1 or more, got -1\."),
