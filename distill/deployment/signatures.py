@@ -13,6 +13,10 @@ from distill.deployment.interface import VideoInterface
 SERVING = "serving_default"
 EXAMPLES = "serialized_examples"
 MEDIAPIPE = "mediapipe"
+# Names and number of classes are those of the YouTube-8M starter code,
+# `export_model.ModelExporter`.
+STARTER_CODE = "youtube8m"
+STARTER_CODE_CLASSES = 20
 
 
 class ServingModule(tf.Module):
@@ -81,7 +85,8 @@ class ServingModule(tf.Module):
         """Returns the concrete functions by the names of the signatures."""
         schema = self.interface.schema
         strings = tf.TensorSpec([None], tf.string, name="examples")
-        found = {EXAMPLES: _trace(self._predict_examples, strings)}
+        examples = _trace(self._predict_examples, strings)
+        found = {EXAMPLES: examples, STARTER_CODE: self._best_of(examples)}
         if not schema.frame_features:
             vectors = tf.TensorSpec(
                 [None, schema.num_features], tf.float32, name="features"
@@ -157,6 +162,21 @@ class ServingModule(tf.Module):
         with tf.control_dependencies([check]):
             predictions = tf.identity(self._predict(inputs))
         return {"video_id": parsed["id"]} | self._rank(predictions)
+
+    def _best_of(self, predict: Any) -> Any:
+        """Returns the starter code's function; it calls that of examples."""
+        count = min(STARTER_CODE_CLASSES, self.interface.schema.num_classes)
+
+        def rank(example_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = predict(examples=example_bytes)
+            best, indexes = tf.math.top_k(found["predictions"], count)
+            return {
+                "video_id": found["video_id"],
+                "class_indexes": indexes,
+                "predictions": best,
+            }
+
+        return _trace(rank, tf.TensorSpec([None], tf.string, "example_bytes"))
 
     def _rank(self, predictions: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities, indexes = tf.math.top_k(predictions, self.top_k)

@@ -14,6 +14,7 @@ from stage_runs import error_line, run_python, run_script
 from stored_files import read_records
 
 from distill.checkpoints.checkpoint import read_settings
+from distill.data.tfrecords import read_record
 from distill.deployment import artifacts
 from distill.deployment.archive import write_archive
 from distill.deployment.artifacts import (
@@ -23,17 +24,24 @@ from distill.deployment.artifacts import (
 )
 from distill.deployment.converted_formats import write_litert
 from distill.deployment.export import Export, choose_network
+from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import load_runtime
 from distill.deployment.scoring import evaluate
+from distill.deployment.signatures import ServingModule
 from distill.deployment.step_export import StepExport
 from distill.evaluation.evaluate import evaluate_network, predict_videos
 from distill.evaluation.metrics_files import print_scores
+from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.networks.ensemble_file import Ensemble, Member
 from distill.networks.loading import load_network
+from distill.networks.network import build_network
 from distill.settings.class_names import numbered_classes
+from distill.settings.run import NetworkSettings
 from distill.settings.run_options import RunOptions
+from distill.settings.schema import make_schema
 from distill.training.loop import TrainingRun
+from tests.data.record_files import SHARED
 
 NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
 LIMITS = {"float32": 1e-6, "float16": 2e-3, "int8": 5e-2}
@@ -180,6 +188,67 @@ def test_serialized_examples_are_predicted(saved_model, videos, whole_videos):
     ):
         np.testing.assert_allclose(found, rows.pop(video_id.decode()), 1e-5)
     assert not rows
+
+
+def test_the_starter_code_s_signature_ranks_the_best_20(
+    saved_model, videos, whole_videos
+):
+    """Of fewer than 20 classes it ranks all; `top_k` does not bound them."""
+    signature = saved_model.signatures["youtube8m"]
+    records = read_records(videos, "validate")
+    outputs = signature(example_bytes=tf.constant(records))
+    assert {name: value.dtype for name, value in outputs.items()} == {
+        "video_id": tf.string,
+        "class_indexes": tf.int32,
+        "predictions": tf.float32,
+    }
+    _, expected, ids = whole_videos
+    rows = {video_id: row for video_id, row in zip(ids, expected, strict=True)}
+    found = zip(*(value.numpy() for value in outputs.values()), strict=True)
+    for line in found:
+        held = dict(zip(outputs, line, strict=True))
+        row = rows.pop(held["video_id"].decode())
+        best = np.argsort(-row, kind="stable")[:20]
+        np.testing.assert_array_equal(held["class_indexes"], best)
+        np.testing.assert_allclose(held["predictions"], row[best], 1e-5)
+    assert not rows
+
+
+def test_the_starter_code_s_signature_predicts_a_real_video():
+    path = SHARED / "data" / "yt8m_frame" / "SjJ3.tfrecord"
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    schema = make_schema("yt8m_2018")
+    name = "FrameLevelLogisticModel"
+    arguments = registry.resolve_arguments(name, {})
+    settings = NetworkSettings(name, arguments, FrameBudget())
+    network = build_network(settings, schema, "student")
+    names = numbered_classes(schema.num_classes)
+    interface = VideoInterface(schema, FrameBudget(), names)
+    module = ServingModule(network.raw_model(), interface, 5, False)
+    signatures = module.signatures()
+    record = read_record(str(path), 0)
+    lists = tf.train.SequenceExample.FromString(record).feature_lists
+    frames = [
+        np.array(
+            [
+                np.frombuffer(frame.bytes_list.value[0], np.uint8)
+                for frame in lists.feature_list[feature].feature
+            ]
+        )
+        for feature in ("rgb", "audio")
+    ]
+    frames = np.concatenate(frames, axis=1)[None]
+    assert frames.shape == (1, 170, 1152)
+    ours = signatures["serving_default"](
+        frames=tf.constant(frames), num_frames=tf.constant([170])
+    )
+    found = signatures["youtube8m"](example_bytes=tf.constant([record]))
+    row = ours["predictions"].numpy()[0]
+    best = np.argsort(-row, kind="stable")[:20]
+    assert found["video_id"].numpy().tolist() == [b"SjJ3"]
+    np.testing.assert_array_equal(found["class_indexes"], best[None])
+    np.testing.assert_allclose(found["predictions"][0], row[best], 1e-5)
 
 
 def test_a_bad_serialized_example_is_refused(saved_model, videos):
