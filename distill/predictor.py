@@ -17,6 +17,7 @@ from distill.deployment.runtimes import (
     find_network,
     load_runtime,
 )
+from distill.deployment.unpacking import unpacked
 from distill.metrics.ranking import top_classes
 from distill.settings.class_names import choose_class_names
 
@@ -61,7 +62,8 @@ class Predictor:
           path: A checkpoint (`.h5`), an ensemble (`.json`), or an artifact of
             `distill export` beside its `card.json`; or a directory: of a run
             (its `best.h5` or else its newest checkpoint) or of an export (the
-            first artifact of its card).
+            first artifact of its card); or a `.tar.gz` or `.tgz` archive of an
+            artifact with its card.
           role: Network of a checkpoint: `student` or `teacher`.
           class_names_file: For a checkpoint, a CSV file with the names of the
             classes (`read_class_names`); None to name them by their indexes.
@@ -73,8 +75,10 @@ class Predictor:
         """
         path = find_network(path)
         if path.suffix not in _CHECKPOINTS:
-            runtime: Runtime = load_runtime(path)
-            return cls(runtime, read_interface(path.parent), path.name)
+            with unpacked(path) as artifact:
+                runtime: Runtime = load_runtime(artifact)
+                interface = read_interface(artifact.parent)
+            return cls(runtime, interface, path.name)
         # This imports TensorFlow, which artifacts may not need.
         from distill.networks.loading import load_network
 

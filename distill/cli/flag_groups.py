@@ -94,7 +94,7 @@ LAYOUT = under(
         ),
         *specs(DataSchema, unset="as --dataset, or the checkpoint, says"),
     ],
-    rare=("segment_labels", "segment_tails"),
+    rare=("segment_labels", "segment_tails", "float_features"),
 )
 _UNSET_BUDGET = "every frame, or as the student was trained"
 BUDGET = under(
@@ -301,7 +301,8 @@ SCORING = [
     *CASCADE_FILE,
     Flag(
         "artifact",
-        "Artifact of `distill export`, in place of a checkpoint.",
+        "Artifact of `distill export`, in place of a checkpoint. Or its "
+        "archive, .tar.gz or .tgz.",
         heading="Network",
     ),
     *under("Run", specs(RunOptions, "top_k")),

@@ -3,7 +3,10 @@
 from distill.cli.settings_flags import FLAGS, Flag, require
 
 OWN_FLAGS = (
-    Flag("artifact", "The artifact, in the directory of its export."),
+    Flag(
+        "artifact",
+        "The artifact, beside its card, or an archive of both.",
+    ),
     Flag("output_dir", "Folder to write; it must be new or empty."),
     Flag(
         "license",

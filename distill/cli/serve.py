@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from distill.predictor import Predictor
 
 OWN_FLAGS = (
-    Flag("artifact", "The exported model, or a checkpoint."),
+    Flag("artifact", "The exported model, its archive, or a checkpoint."),
     Flag("host", "Address to listen at.", default="127.0.0.1"),
     Flag("port", "Port to listen at; 0: a free one.", int, 8501),
 )
@@ -42,7 +42,8 @@ def main() -> int:
 
 def load_predictor(artifact: str, gpu: int | None) -> "Predictor":
     """Loads a network; starts TensorFlow where its file needs that."""
-    if not artifact.endswith((".onnx", ".tflite")):
+    name = artifact.removesuffix(".gz").removesuffix(".tar")
+    if not name.removesuffix(".tgz").endswith((".onnx", ".tflite")):
         start_tensorflow(gpu)
     from distill.predictor import Predictor
 

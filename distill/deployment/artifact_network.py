@@ -10,6 +10,7 @@ from distill.data.pipeline import VideoReader
 from distill.deployment.comparison import to_arrays
 from distill.deployment.interface import CARD, read_card, read_interface
 from distill.deployment.runtimes import load_runtime
+from distill.deployment.unpacking import unpacked
 from distill.evaluation.evaluate import (
     describe_frames_needed,
     evaluate_network,
@@ -22,14 +23,17 @@ class ArtifactNetwork:
     """An artifact with the attributes that evaluation and inference need.
 
     Args:
-      path: The artifact, beside its card.
+      path: The artifact, beside its card, or an archive of both.
 
     Raises:
       ValueError: The path is not an export artifact, or it is damaged.
     """
 
     def __init__(self, path: str | Path):
-        path = Path(path)
+        with unpacked(path) as artifact:
+            self._load(artifact)
+
+    def _load(self, path: Path) -> None:
         self._runtime = load_runtime(path)
         self.interface = read_interface(path.parent)
         self.schema = self.interface.schema

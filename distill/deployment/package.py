@@ -20,6 +20,7 @@ from distill.deployment.interface import (
     read_card,
     read_interface,
 )
+from distill.deployment.unpacking import unpacked
 from distill.models.argument_checks import check_choice
 from distill.settings.class_names import CLASS_NAMES
 from distill.system.atomic_files import replace_directory
@@ -86,7 +87,7 @@ def write_package(
     artifact from there.
 
     Args:
-      artifact: An artifact in the directory of an export.
+      artifact: An artifact in the directory of an export, or its archive.
       directory: The folder to write; it must be new or empty.
       license_id: The hub's identifier of the license, such as `apache-2.0`.
 
@@ -94,12 +95,19 @@ def write_package(
       ValueError: It is not an artifact of an export, the license is not an
         identifier, or the folder is not empty.
     """
-    artifact, directory = Path(artifact), Path(directory)
+    directory = Path(directory)
     if license_id and not re.fullmatch("[a-z0-9][a-z0-9.-]*", license_id):
         raise ValueError(
             "license must be an identifier of the hub, such as apache-2.0 or "
             f"cc-by-4.0, got {license_id!r}."
         )
+    with unpacked(artifact) as held:
+        _write_package(held, directory, license_id)
+
+
+def _write_package(
+    artifact: Path, directory: Path, license_id: str | None
+) -> None:
     source = artifact.parent
     card = read_card(source, ["network", "data"])
     rows = artifact_rows(source, card)

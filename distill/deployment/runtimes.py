@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from distill.deployment.interface import CARD, artifact_rows, read_card
+from distill.deployment.unpacking import is_archive
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.extras import import_extra
 
@@ -100,17 +101,21 @@ _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {
 
 
 def is_artifact(path: str | Path) -> bool:
-    """Returns whether a path looks like an artifact's."""
-    return Path(path).suffix in _BY_SUFFIX or Path(path).is_dir()
+    """Returns whether a path looks like an artifact's, or its archive's."""
+    return (
+        Path(path).suffix in _BY_SUFFIX
+        or is_archive(path)
+        or Path(path).is_dir()
+    )
 
 
 def find_network(path: str | Path) -> Path:
     """Returns the file of a network that a path names.
 
     Args:
-      path: A checkpoint, an ensemble or an artifact, which is returned as it
-        is; the directory of an export, whose first artifact is taken; or that
-        of a run, whose `best.h5` or else newest checkpoint is.
+      path: A checkpoint, an ensemble, an artifact or its archive, which is
+        returned as it is; the directory of an export, whose first artifact is
+        taken; or that of a run, whose `best.h5` or else newest checkpoint is.
 
     Raises:
       ValueError: The directory holds no network.

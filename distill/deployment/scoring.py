@@ -11,6 +11,7 @@ from distill.deployment.artifact_network import (
 )
 from distill.deployment.interface import read_interface
 from distill.deployment.runtimes import find_network, is_artifact
+from distill.deployment.unpacking import unpacked
 from distill.evaluation.cascade import Cascade, CascadeNetwork
 from distill.evaluation.evaluate import evaluate_checkpoint
 from distill.evaluation.shared_reading import ALONE, SharedReading
@@ -29,7 +30,8 @@ from distill.settings.training import TrainingSettings
 def stored_schema(path: str | Path) -> DataSchema:
     """Returns the layout of the data that a file's network was trained on."""
     if is_artifact(path):
-        return read_interface(Path(path).parent).schema
+        with unpacked(path) as artifact:
+            return read_interface(artifact.parent).schema
     return read_data_schema(path)
 
 
@@ -134,7 +136,8 @@ def evaluate(
     """Scores a network on videos with labels, as `distill evaluate` does.
 
     Args:
-      path: A checkpoint, an ensemble's file or an artifact; or the directory
+      path: A checkpoint, an ensemble's file, an artifact or its archive; or
+        the directory
         of a run (its `best.h5` or else its newest checkpoint) or of an export
         (its first artifact).
       pattern: Globs of TFRecord files, comma-separated.

@@ -84,8 +84,8 @@ class DataSchema:
     )
     float_features: tuple[str, ...] = option(
         (),
-        "Of --feature_names those whose frames are lists of floats, where "
-        "others are strings of 8-bit values.",
+        "Features whose frames are lists of floats. The others are strings of "
+        "8-bit values.",
     )
     quantisation_min: float = option(
         QUANTISATION_MIN, "Number that the least 8-bit value stands for."

@@ -70,7 +70,7 @@ def parse_json_line(
             f"the line must be an object, got a {type(fields).__name__}."
         )
     scored = "probabilities" if "probabilities" in fields else "predictions"
-    columns = {
+    columns: dict[str, Any] = {
         name: fields.get(name) for name in ("video_id", "class_indexes", scored)
     }
     if not isinstance(columns["video_id"], list):
