@@ -1,6 +1,7 @@
 """Scores a checkpoint, every new one as it appears, or an artifact."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
@@ -20,6 +21,11 @@ OWN_FLAGS = (
         "With --run_once=false: seconds between looks.",
         float,
         10.0,
+    ),
+    Flag(
+        "events_dir",
+        "Folder for TensorBoard's events; empty: none. Default: events in "
+        "--train_dir.",
     ),
     Flag(
         "metrics_file",
@@ -47,6 +53,7 @@ def main() -> None:
     workers = start_workers()
     from distill.checkpoints.checkpoint import follow
     from distill.evaluation.metrics_files import print_scores, write_metrics
+    from distill.evaluation.score_events import ScoreEvents
 
     networks = ("teacher", "student") if FLAGS.role == "both" else (FLAGS.role,)
     if FLAGS.run_once:
@@ -57,16 +64,26 @@ def main() -> None:
             raise ValueError("--run_once=false is for one process.")
         chosen = map(str, follow(FLAGS.train_dir, FLAGS.poll_seconds))
     sharing = scoring.sharing(workers)
-    for checkpoint in chosen:
-        with workers.exit_barrier():
-            scores = [
-                scoring.score(checkpoint, role, sharing) for role in networks
-            ]
-        if not workers.is_chief:
-            continue
-        print_scores(scores)
-        if FLAGS.metrics_file:
-            write_metrics(
-                FLAGS.metrics_file, scores if len(scores) > 1 else scores[0]
-            )
-            write_flags(FLAGS.metrics_file)
+    with ScoreEvents(_events_dir() if workers.is_chief else None) as events:
+        for checkpoint in chosen:
+            with workers.exit_barrier():
+                scores = [
+                    scoring.score(checkpoint, role, sharing)
+                    for role in networks
+                ]
+            if not workers.is_chief:
+                continue
+            print_scores(scores)
+            events.write(scores)
+            if FLAGS.metrics_file:
+                write_metrics(
+                    FLAGS.metrics_file, scores if len(scores) > 1 else scores[0]
+                )
+                write_flags(FLAGS.metrics_file)
+
+
+def _events_dir() -> Path | None:
+    folder = FLAGS.events_dir
+    if folder is None and FLAGS.train_dir is not None:
+        folder = Path(FLAGS.train_dir) / "events"
+    return Path(folder) if folder else None

@@ -260,25 +260,26 @@ def evaluate_checkpoint(
       **options: Further arguments of `evaluate_network`.
 
     Returns:
-      The scores with `checkpoint`, `role`, `step` and
-      `describe_frames_needed`. An ensemble has the role `ensemble`, no step and
-      the training loss of its first member.
+      The scores with `checkpoint`, `role`, `step`, `epoch` (those finished)
+      and `describe_frames_needed`. An ensemble has the role `ensemble`, neither
+      step nor epoch, and the training loss of its first member.
     """
     network = network or load_network(
         checkpoint, role, segments=reader.schema.segment_labels
     )
     if is_ensemble(checkpoint):
-        role, step = "ensemble", None
+        role, progress = "ensemble", {}
         trained = Ensemble.read(checkpoint).members[0].checkpoint
     else:
-        trained, step = str(checkpoint), read_progress(checkpoint)["step"]
+        trained, progress = str(checkpoint), read_progress(checkpoint)
     scores = evaluate_network(
         network,
         reader,
         label_loss=read_settings(trained).training.label_loss,
         **options,
     )
-    identity = {"checkpoint": str(checkpoint), "role": role, "step": step}
+    identity = {"checkpoint": str(checkpoint), "role": role}
+    identity |= {name: progress.get(name) for name in ("step", "epoch")}
     return identity | scores | describe_frames_needed(network)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from distill.evaluation.score_events import tag_scores
 from distill.metrics.accumulator import VideoMetrics
+from distill.reporting.event_files import EventFiles
 from distill.system.atomic_files import replace_atomically
 from distill.system.write_errors import name_write_errors
-from distill.training.event_files import EventFiles
 from distill.training.run_display import RunDisplay, StepState
 
 LOG_NAME = "log.jsonl"
@@ -98,7 +99,7 @@ class RunLog:
             directory.mkdir(parents=True, exist_ok=True)
             self._path = directory / LOG_NAME
             events = directory / "events"
-        self._events = EventFiles(events)
+        self._events = EventFiles(events, ("", "train", "validation"))
         if directory is not None:
             _drop_later_lines(self._path, first_step, epoch_is_done)
         self._file = self._path.open("a")
@@ -222,12 +223,8 @@ class RunLog:
             self._write(
                 {"kind": "evaluation", "step": step, "role": role, **network}
             )
-            # The loss's counterpart among a step's terms, without its weight.
-            tagged = {
-                f"{role}_{name}": value for name, value in network.items()
-            }
-            tagged[f"{role}_label_loss"] = tagged.pop(f"{role}_loss", None)
-            self._events.write_scalars("validation", step, tagged)
+            scalars = tag_scores(role, network)
+            self._events.write_scalars("validation", step, scalars)
             self._epoch.validation[role] = network["gap"]
 
     def start_validation(self) -> None:

@@ -75,3 +75,27 @@ def true_labels(directory: Path, split="validate") -> dict[str, set[int]]:
         video_id = context["id"].bytes_list.value[0].decode()
         labels[video_id] = set(context["labels"].int64_list.value)
     return labels
+
+
+def read_events(folder: Path, plugin: str) -> dict[tuple[str, int], np.ndarray]:
+    """Returns TensorBoard's arrays of a folder by tag and step.
+
+    `plugin` is the one that shows them, such as `scalars`; none of another is
+    there.
+    """
+    arrays = {}
+    for path in folder.iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                metadata = value.metadata.plugin_data
+                assert metadata.plugin_name == plugin
+                arrays[value.tag, event.step] = tf.make_ndarray(value.tensor)
+    return arrays
+
+
+def read_scalars(folder: Path) -> dict[tuple[str, int], float]:
+    """Returns TensorBoard's scalars of a folder by tag and step."""
+    return {
+        place: float(array)
+        for place, array in read_events(folder, "scalars").items()
+    }

@@ -21,7 +21,7 @@ from stage_runs import (
     video_level_settings,
     video_schema,
 )
-from stored_files import read_records, true_labels
+from stored_files import read_records, read_scalars, true_labels
 
 from distill.distributed.devices import choose_devices
 from distill.evaluation.evaluate import (
@@ -133,6 +133,7 @@ def test_script_scores_both_networks_of_the_newest_checkpoint(
         f"--train_dir={joint_run}",
         f"--eval_data_pattern={videos}/validate-*.tfrecord",
         f"--metrics_file={metrics_file}",
+        f"--events_dir={tmp_path}/events",
         "--role=both",
         "--batch_size=16",
         "--gpu=-1",
@@ -155,6 +156,20 @@ def test_script_scores_both_networks_of_the_newest_checkpoint(
             assert f"{network[name]:.4f}" in done.stdout, name
     for title in ("GAP@20", "Hit@1", "PERR", "mAP", "teacher", "student"):
         assert title in done.stdout
+    events = read_scalars(tmp_path / "events" / "evaluation")
+    for network in networks:
+        check_events(events, network, epoch=3)
+    assert not (joint_run / "events" / "evaluation").exists()
+
+
+def check_events(events, network, epoch):
+    """Compares a network's scalars by step and epoch with its metrics."""
+    role, step = network["role"], network["step"]
+    assert network["epoch"] == epoch
+    for name in METRICS:
+        tag = f"{role}_{'label_loss' if name == 'loss' else name}"
+        for place in ((tag, step), (f"epoch/{tag}", epoch)):
+            assert events[place] == pytest.approx(network[name], rel=1e-6)
 
 
 @pytest.mark.parametrize("gpu", [99, -2])
@@ -205,3 +220,10 @@ def test_run_once_false_scores_every_new_checkpoint(
     assert [x for x in lines if x.startswith(str(train_dir))] == [
         str(train_dir / name) for name in names
     ]
+    events = read_scalars(train_dir / "events" / "evaluation")
+    places = {place for place in events if "student_gap" in place[0]}
+    assert places == {
+        *(("student_gap", step) for step in (5, 10)),
+        *(("epoch/student_gap", epoch) for epoch in (1, 2)),
+    }
+    check_events(events, json.loads(metrics_file.read_text()), epoch=2)

@@ -15,7 +15,7 @@ from stage_runs import (
     start_script,
     train_in_process,
 )
-from stored_files import read_log
+from stored_files import read_log, read_scalars
 
 from distill.metrics.accumulator import VideoMetrics
 from distill.training.run_display import RunDisplay
@@ -165,20 +165,6 @@ def test_reopened_log_drops_lines_of_steps_that_are_made_again(tmp_path):
     assert (tmp_path / "log.jsonl").read_text() == kept
 
 
-def read_scalars(directory: Path, split: str) -> dict[tuple[str, int], float]:
-    """Returns every TensorBoard scalar of a split by tag and step."""
-    scalars = {}
-    for path in (directory / "events" / split).iterdir():
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                plugin = value.metadata.plugin_data.plugin_name
-                assert plugin == "scalars"
-                scalar = float(tf.make_ndarray(value.tensor))
-                scalars[value.tag, event.step] = scalar
-    return scalars
-
-
 def test_tensorboard_holds_the_scalars_of_every_line(joint_run):
     expected = {
         (name, line["step"]): value
@@ -186,7 +172,7 @@ def test_tensorboard_holds_the_scalars_of_every_line(joint_run):
         for name, value in line.items()
         if name not in ("kind", "step", "epoch")
     }
-    found = read_scalars(joint_run, "train")
+    found = read_scalars(joint_run / "events" / "train")
     assert found == pytest.approx(expected, rel=1e-6)
 
 
@@ -200,14 +186,16 @@ def test_validation_is_logged_as_all_metrics(video_level_videos, tmp_path):
     assert [line["step"] for line in lines] == [5, 10]
     names = {"gap", "hit_at_one", "perr", "mean_average_precision", "loss"}
     assert all(names < line.keys() for line in lines)
-    scalars = read_scalars(tmp_path, "validation")
+    scalars = read_scalars(tmp_path / "events" / "validation")
     tags = {"student_gap": "gap", "student_label_loss": "loss"}
     for line in lines:
         for tag, name in tags.items():
             found = scalars[tag, line["step"]]
             assert found == pytest.approx(line[name], rel=1e-6)
     # Training has scalars of the same tags.
-    assert tags.keys() < {tag for tag, _ in read_scalars(tmp_path, "train")}
+    assert tags.keys() < {
+        tag for tag, _ in read_scalars(tmp_path / "events" / "train")
+    }
 
 
 # Messages that TensorBoard 2.21 wrote, `HParamsPluginData`.

@@ -1,49 +1,51 @@
-"""A run's files for TensorBoard: scalars and hyperparameters.
+"""Files for TensorBoard: scalars, histograms and hyperparameters.
 
 The functions that usually write them need TensorBoard installed; their format
 does not.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf import struct_pb2
 
 from distill.system.write_errors import name_write_errors
 
-_SPLITS = ("train", "validation")
+_BUCKETS = 30
 # Field 3 of HParamsPluginData, of variable length, in protocol buffers.
 _SESSION_START = b"\x1a"
 
 
 class EventFiles:
-    """Scalars of training and validation, and the run's settings.
+    """Numbers of training, validation and evaluation, and a run's settings.
 
     A directory for each split makes TensorBoard draw the scalars of one name
     in one chart. The settings lie beside these directories, so that its table
-    of hyperparameters shows the scores of both.
+    of hyperparameters shows the scores of all.
 
     Args:
       directory: For the files; None writes nothing.
+      splits: Names of the splits; an empty one for the settings.
     """
 
-    def __init__(self, directory: Path | None):
+    def __init__(self, directory: Path | None, splits: Iterable[str]):
         self._directory = directory or Path(os.devnull)
         with name_write_errors(self._directory):
             self._writers = {
                 name: tf.summary.create_noop_writer()
                 if directory is None
                 else tf.summary.create_file_writer(str(directory / name))
-                for name in ("", *_SPLITS)
+                for name in splits
             }
 
     def write_scalars(
         self, split: str, step: int, values: Mapping[str, Any]
     ) -> None:
-        """Writes the floats among the values of `train` or `validation`."""
+        """Writes the floats among the values of a split."""
         metadata = _metadata("scalars")
         with (
             name_write_errors(self._directory),
@@ -52,6 +54,25 @@ class EventFiles:
             for name, value in values.items():
                 if isinstance(value, float):
                     tf.summary.write(name, value, metadata=metadata)
+
+    def write_histograms(
+        self, split: str, step: int, values: Mapping[str, np.ndarray]
+    ) -> None:
+        """Writes the histogram of each array's finite values, if it has any.
+
+        A histogram is float64 `[buckets, 3]`: the edges and the count of each.
+        """
+        metadata = _metadata("histograms")
+        with (
+            name_write_errors(self._directory),
+            self._writers[split].as_default(step=step),
+        ):
+            for name, array in values.items():
+                finite = array[np.isfinite(array)].astype(np.float64)
+                if finite.size:
+                    counts, edges = np.histogram(finite, _BUCKETS)
+                    buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)
+                    tf.summary.write(name, buckets, metadata=metadata)
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Writes the settings, by name, as the run's hyperparameters."""
