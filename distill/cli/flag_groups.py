@@ -236,6 +236,7 @@ TRAINING = [
             "checkpoint_every_minutes",
             "export_model_steps",
             "log_every_steps",
+            "histogram_every_steps",
             "top_k",
             "on_nan",
             "shard_by",

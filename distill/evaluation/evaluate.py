@@ -268,7 +268,8 @@ def evaluate_checkpoint(
         checkpoint, role, segments=reader.schema.segment_labels
     )
     if is_ensemble(checkpoint):
-        role, progress = "ensemble", {}
+        role = "ensemble"
+        progress: dict[str, Any] = {}
         trained = Ensemble.read(checkpoint).members[0].checkpoint
     else:
         trained, progress = str(checkpoint), read_progress(checkpoint)
@@ -278,7 +279,7 @@ def evaluate_checkpoint(
         label_loss=read_settings(trained).training.label_loss,
         **options,
     )
-    identity = {"checkpoint": str(checkpoint), "role": role}
+    identity: dict[str, Any] = {"checkpoint": str(checkpoint), "role": role}
     identity |= {name: progress.get(name) for name in ("step", "epoch")}
     return identity | scores | describe_frames_needed(network)
 

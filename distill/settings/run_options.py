@@ -16,6 +16,12 @@ class RunOptions:
         False, "Remove an earlier run in --train_dir first."
     )
     log_every_steps: int = option(10, "Steps between log lines.", minimum=1)
+    histogram_every_steps: int = option(
+        0,
+        "Steps between histograms of weights and gradients; 0: none. They are "
+        "in TensorBoard's files.",
+        minimum=0,
+    )
     show_terms: bool = option(
         False, "Show the terms of the loss at every log line."
     )

@@ -367,7 +367,10 @@ class TrainingRun:
         last_epoch = self.settings.training.num_epochs - 1
         run_position = progress.epoch / last_epoch if last_epoch else 0.0
         terms, predictions = self.trainer.step(
-            micro_batches, rate, run_position
+            micro_batches,
+            rate,
+            run_position,
+            self._is_drawn(progress.step + 1),
         )
         progress.positions = tuple(batch.positions)
         check_terms(terms, progress.step + 1)
@@ -391,6 +394,14 @@ class TrainingRun:
                 log.log_step(place, terms, *scored)
             else:
                 log.score(*scored)
+        if self._is_drawn(step) and self.workers.is_chief:
+            trained = self.trainer.trained()
+            log.log_histograms(step, trained, self.trainer.gradients)
+
+    def _is_drawn(self, step: int) -> bool:
+        """Returns whether a step has histograms."""
+        every_steps = self.options.histogram_every_steps
+        return bool(every_steps) and step % every_steps == 0
 
     def _is_due(self, every_steps: int, every_minutes: float = 0.0) -> bool:
         if every_steps and self.progress.step % every_steps == 0:

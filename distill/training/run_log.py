@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,23 @@ class RunLog:
         self._events.write_scalars("train", line["step"], line)
         self._display.show_step(self._state)
         self._display.print_step(self._state, values)
+
+    def log_histograms(
+        self,
+        step: int,
+        weights: Mapping[str, Any],
+        gradients: Sequence[Any],
+    ) -> None:
+        """Hands a step's weights and gradients to TensorBoard.
+
+        Weights are variables by name, after the step; a gradient of each is
+        that of the whole batch's loss, or None.
+        """
+        arrays = {f"weights/{n}": np.asarray(v) for n, v in weights.items()}
+        for name, gradient in zip(weights, gradients, strict=True):
+            if gradient is not None:
+                arrays[f"gradients/{name}"] = np.asarray(gradient)
+        self._events.write_histograms("train", step, arrays)
 
     def log_settings(self, settings: Mapping[str, Any]) -> None:
         """Hands the run's settings, by name, to TensorBoard."""

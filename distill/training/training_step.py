@@ -29,6 +29,8 @@ from distill.training.replicated_layers import (
 Terms = dict[str, tf.Tensor]
 TermsAndPredictions = tuple[Terms, Predictions]
 Gradients = list[tf.Tensor | None]
+# What a graph returns: terms, predictions, and gradients that are kept.
+Returned = tuple[Terms, Predictions, Gradients]
 VariableGroups = dict[str, dict[str, keras.Variable]]
 
 
@@ -41,6 +43,8 @@ class Trainer(abc.ABC):
       models: Those that train; the last is kept, as the student is.
       optimizer: Built for the variables.
       progress: Scalar variable: 0 in the run's first epoch, 1 in the last.
+      gradients: Those of the variables at the last step, before they are
+        clipped, if they were kept; None for a variable without one.
     """
 
     def __init__(
@@ -59,8 +63,9 @@ class Trainer(abc.ABC):
         if self._strategy.num_replicas_in_sync > 1:
             share_batch_norms(models)
         self._seeds = MicroBatchSeeds(models)
+        self.gradients: Gradients = []
         self._gradient_sums: list[tf.Variable] = []
-        self._graphs: dict[tuple[bool, bool], BatchPolymorphicFunction] = {}
+        self._graphs: dict[tuple[bool, ...], BatchPolymorphicFunction] = {}
 
     @property
     @abc.abstractmethod
@@ -92,6 +97,15 @@ class Trainer(abc.ABC):
           Scalars by name, and predictions `[micro_batch, classes]` by network.
         """
 
+    def trained(self) -> dict[str, keras.Variable]:
+        """Returns the variables that train, by `GROUP/NAME`, in their order."""
+        names = {
+            id(variable): f"{group}/{name}"
+            for group, variables in self.groups.items()
+            for name, variable in variables.items()
+        }
+        return {names[id(each)]: each for each in self.variables}
+
     def finish_step(self) -> None:
         """Is called in the graph after the weights have changed."""
         return
@@ -111,6 +125,7 @@ class Trainer(abc.ABC):
         micro_batches: list[list[Batch]],
         learning_rate: float,
         progress: float = 0.0,
+        keep_gradients: bool = False,
     ) -> tuple[Terms, list[Predictions]]:
         """Changes the weights once, by the micro-batches of a prepared batch.
 
@@ -119,6 +134,8 @@ class Trainer(abc.ABC):
             replica.
           learning_rate: The rate of this step.
           progress: From 0 in the first epoch to 1 in the last.
+          keep_gradients: Whether `gradients` becomes those of this step. All
+            workers must keep them in the same steps.
 
         Returns:
           Scalar terms of the whole batch's loss and their sum `loss`, by name;
@@ -132,8 +149,9 @@ class Trainer(abc.ABC):
         predictions: list[Predictions] = []
         last = len(micro_batches) - 1
         for index, on_replicas in enumerate(micro_batches):
-            graph = self._graph(index == 0, index == last)
-            terms, predicted = graph(on_replicas)
+            keep = keep_gradients and index == last
+            graph = self._graph(index == 0, index == last, keep)
+            terms, predicted, self.gradients = graph(on_replicas)
             total = {k: total[k] + t if total else t for k, t in terms.items()}
             predictions += predicted
         return total, predictions
@@ -148,9 +166,12 @@ class Trainer(abc.ABC):
             zeros = [tf.zeros(v.shape, v.dtype) for v in self.variables]
             return [tf.Variable(z, trainable=False, **kind) for z in zeros]
 
-    def _graph(self, is_first: bool, is_last: bool) -> BatchPolymorphicFunction:
-        """Returns the graph of an accumulation step, traced once a kind."""
-        kind = (is_first, is_last)
+    def _graph(self, *kind: bool) -> BatchPolymorphicFunction:
+        """Returns the graph of an accumulation step, traced once a kind.
+
+        The kind is whether the step is the first, whether it is the last, and
+        whether the gradients are kept.
+        """
         if kind not in self._graphs:
             self._graphs[kind] = BatchPolymorphicFunction(
                 lambda batches: self._run_on_replicas(batches, *kind)
@@ -158,8 +179,8 @@ class Trainer(abc.ABC):
         return self._graphs[kind]
 
     def _run_on_replicas(
-        self, micro_batches: list[Batch], is_first: bool, is_last: bool
-    ) -> tuple[Terms, list[Predictions]]:
+        self, micro_batches: list[Batch], *kind: bool
+    ) -> tuple[Terms, list[Predictions], Gradients]:
         strategy, count = self._strategy, len(micro_batches)
         values = micro_batches[0]
         if count > 1:
@@ -168,20 +189,27 @@ class Trainer(abc.ABC):
                     context.replica_id_in_sync_group % count
                 ]
             )
-        terms, predictions = strategy.run(
-            lambda values: self._accumulate(values, is_first, is_last),
-            args=(values,),
+        terms, predictions, gradients = strategy.run(
+            lambda values: self._accumulate(values, *kind), args=(values,)
         )
         locally = strategy.experimental_local_results
-        # Terms are summed over the replicas already.
-        return {name: locally(term)[0] for name, term in terms.items()}, [
-            {name: locally(value)[r] for name, value in predictions.items()}
-            for r in range(count)
-        ]
+        # Terms and gradients are summed over the replicas already.
+        return (
+            {name: locally(term)[0] for name, term in terms.items()},
+            [
+                {name: locally(value)[r] for name, value in predictions.items()}
+                for r in range(count)
+            ],
+            [None if g is None else locally(g)[0] for g in gradients],
+        )
 
     def _accumulate(
-        self, micro_batch: Batch, is_first: bool, is_last: bool
-    ) -> TermsAndPredictions:
+        self,
+        micro_batch: Batch,
+        is_first: bool,
+        is_last: bool,
+        keep_gradients: bool,
+    ) -> Returned:
         """Adds one micro-batch to the step; the last one ends the step."""
         inputs = dict(micro_batch)
         number = inputs.pop("micro_batch_number")
@@ -193,14 +221,15 @@ class Trainer(abc.ABC):
         if not (is_first and is_last):
             gradients = self._add_to_sums(gradients, is_first)
         if not is_last:
-            return self._sum_over_replicas(terms, [])[0], predictions
+            return self._sum_over_replicas(terms, [])[0], predictions, []
         terms, gradients = self._sum_over_replicas(terms, gradients)
         clip_norm = self.training.clip_gradient_norm
         apply_gradients(self.optimizer, gradients, self.variables, clip_norm)
         tf.distribute.get_replica_context().merge_call(
             lambda strategy: self.finish_step()
         )
-        return terms, predictions
+        kept = gradients if keep_gradients else []
+        return terms, predictions, [_to_dense(each) for each in kept]
 
     def _add_to_sums(self, gradients: Gradients, is_first: bool) -> Gradients:
         """Returns the gradients summed over the accumulation steps so far.
@@ -230,3 +259,7 @@ class Trainer(abc.ABC):
         terms = dict(zip(terms, tf.unstack(stacked), strict=True))
         remaining = iter(present)
         return terms, [g if g is None else next(remaining) for g in gradients]
+
+
+def _to_dense(gradient: tf.Tensor | None) -> tf.Tensor | None:
+    return None if gradient is None else tf.convert_to_tensor(gradient)

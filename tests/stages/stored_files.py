@@ -77,19 +77,24 @@ def true_labels(directory: Path, split="validate") -> dict[str, set[int]]:
     return labels
 
 
-def read_events(folder: Path, plugin: str) -> dict[tuple[str, int], np.ndarray]:
+def read_events(
+    folder: Path, plugin: str, others: tuple[str, ...] = ()
+) -> dict[tuple[str, int], np.ndarray]:
     """Returns TensorBoard's arrays of a folder by tag and step.
 
-    `plugin` is the one that shows them, such as `scalars`; none of another is
-    there.
+    `plugin` is the one that shows them, such as `scalars`; there are no arrays
+    but of it and the others.
     """
     arrays = {}
     for path in folder.iterdir():
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
                 metadata = value.metadata.plugin_data
-                assert metadata.plugin_name == plugin
-                arrays[value.tag, event.step] = tf.make_ndarray(value.tensor)
+                if metadata.plugin_name == plugin:
+                    array = tf.make_ndarray(value.tensor)
+                    arrays[value.tag, event.step] = array
+                else:
+                    assert metadata.plugin_name in others
     return arrays
 
 
