@@ -94,7 +94,9 @@ class TrainingRun:
         self.signal: signal.Signals | None = None
         with self.workers.report_lost_worker():
             self._build()
-        self.callbacks = RunCallbacks(callbacks, self.trainer.models[-1])
+        self.callbacks = RunCallbacks(
+            callbacks, self.trainer.models[-1], self.trainer.optimizer
+        )
 
     def _build(self) -> None:
         settings, options = self.settings, self.options

@@ -26,18 +26,26 @@ class RunCallbacks:
         `keras.callbacks.Callback`.
       model: The network that trains and is kept. A callback stops the run by
         `model.stop_training = True`.
+      optimizer: The optimiser, which callbacks find as `model.optimizer`.
 
     Attributes:
       history: The logs of the epochs of this call: a list by name, with the
         numbers of the epochs, from 0, as `epoch`.
     """
 
-    def __init__(self, callbacks: Sequence[Any], model: keras.Model):
+    def __init__(
+        self,
+        callbacks: Sequence[Any],
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+    ):
         self._callbacks = tuple(callbacks)
         self._model = model
         self._epoch = self._batch = 0
         self.history: dict[str, list[float]] = {}
         model.stop_training = False
+        if callbacks:
+            model.optimizer = optimizer
 
     @property
     def stop(self) -> bool:

@@ -91,6 +91,25 @@ def test_a_network_has_the_defaults_of_the_command_line():
     assert network.budget == FrameBudget("uniform_k", num_frames=3)
 
 
+def test_callbacks_find_the_optimizer_and_change_nothing(videos, tmp_path):
+    """Loggers of other programs read the learning rate there."""
+    settings = stage_runs.pooled_settings(
+        videos, num_epochs=1, base_learning_rate=0.25, optimizer="SGD"
+    )
+    seen = []
+
+    def look(callback):
+        optimizer = callback.model.optimizer
+        seen.append((float(optimizer.learning_rate), int(optimizer.iterations)))
+
+    looks = [AtStep(2, look)]
+    distill.train(settings, quiet(tmp_path / "seen"), callbacks=looks)
+    assert seen == [(0.25, 2)]
+    distill.train(settings, quiet(tmp_path / "plain"))
+    name = f"checkpoint-{stage_runs.STEPS_PER_EPOCH:08d}.h5"
+    assert_same_checkpoint(tmp_path / "seen" / name, tmp_path / "plain" / name)
+
+
 def test_callbacks_are_called_in_order_with_the_logs(videos, tmp_path):
     settings = stage_runs.pooled_settings(videos, num_epochs=2)
     recorder, history = Recorder(), keras.callbacks.History()
