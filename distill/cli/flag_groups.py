@@ -89,8 +89,7 @@ LAYOUT = under(
     [
         Flag(
             "dataset",
-            "Preset of the records' layout: "
-            f"{', '.join(FRAME_LEVEL)}. Default: yt8m_2018.",
+            f"Records' layout: {', '.join(FRAME_LEVEL)}. Default: yt8m_2018.",
         ),
         *specs(DataSchema, unset="as --dataset, or the checkpoint, says"),
     ],

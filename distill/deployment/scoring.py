@@ -137,9 +137,8 @@ def evaluate(
 
     Args:
       path: A checkpoint, an ensemble's file, an artifact or its archive; or
-        the directory
-        of a run (its `best.h5` or else its newest checkpoint) or of an export
-        (its first artifact).
+        the directory of a run (its `best.h5` or else its newest checkpoint)
+        or of an export (its first artifact).
       pattern: Globs of TFRecord files, comma-separated.
       role: Network of a checkpoint: `student` or `teacher`.
       frame_budget: The frames that it sees; None for those it was trained on.
@@ -171,13 +170,9 @@ def evaluate(
     check_choice("role", role, ("student", "teacher"))
     reader = make_reader(path, pattern, **reading)
     with sharing.workers.scope():
+        options = (mixed_precision, frame_budget, cascade_file)
         network = load_scored_network(
-            path,
-            role,
-            mixed_precision,
-            frame_budget,
-            cascade_file,
-            reader.schema.segment_labels,
+            path, role, *options, reader.schema.segment_labels
         )
     return _score(
         path, role, reader, network=network, top_k=top_k, sharing=sharing

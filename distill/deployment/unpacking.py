@@ -49,7 +49,7 @@ def unpacked(path: str | Path) -> Iterator[Path]:
         return
     if not path.is_file():
         raise ValueError(f"There is no archive {path}.")
-    with tempfile.TemporaryDirectory(prefix="distill-") as name:
+    with tempfile.TemporaryDirectory(prefix="distill-archive-") as name:
         with name_write_errors(name):
             _unpack(path, Path(name))
         try:

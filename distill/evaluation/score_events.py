@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.reporting.event_files import EventFiles
+from distill.system.write_errors import name_write_errors
 
 SPLIT = "evaluation"
 
@@ -28,9 +29,15 @@ class ScoreEvents:
 
     Args:
       directory: For the files; None writes nothing.
+
+    Raises:
+      WriteError: The directory cannot be made.
     """
 
     def __init__(self, directory: Path | None):
+        if directory is not None:
+            with name_write_errors(directory):
+                directory.mkdir(parents=True, exist_ok=True)
         self._events = EventFiles(directory, [SPLIT])
 
     def __enter__(self) -> "ScoreEvents":

@@ -11,12 +11,12 @@ from multiprocessing.connection import Connection
 import keras
 import numpy as np
 
-from distill import losses
 from distill.models import saved_classes  # noqa: F401
 from distill.models.preprocessing import preprocess
 from distill.models.raw_video_model import RawVideoModel, fill_up
 from distill.reporting.timing import time_interleaved
 from distill.settings.training import TrainingSettings
+from distill.training.label_loss import make_label_loss
 from tools.process_memory import peak_bytes
 
 Arrays = dict[str, np.ndarray]
@@ -48,7 +48,7 @@ class LabelLoss(keras.losses.Loss):
 
     def __init__(self, training: TrainingSettings):
         super().__init__()
-        self._label_loss = losses.label_loss(training)
+        self._label_loss = make_label_loss(training)
 
     def call(self, y_true, y_pred):
         """Returns the losses `[batch]`, whose mean Keras takes."""
