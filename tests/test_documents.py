@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from distill.cli.config_files import find_file
+from distill.cli.reference_flags import RENAMED, WITHOUT_COUNTERPART
 from distill.cli.verbs import VERBS, flags_of
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,8 @@ def find_commands(path):
 )
 def test_commands_have_the_flags_of_their_verb(path):
     for verb, names in find_commands(path):
-        known = flags_of(verb) | COMMON_FLAGS
+        known = flags_of(verb) | COMMON_FLAGS | {*WITHOUT_COUNTERPART}
+        known |= {name for name, ours in RENAMED.items() if ours in known}
         unknown = [n for n in names if not {n, n.removeprefix("no")} & known]
         assert not unknown or verb == "launch_workers", f"{verb}: {unknown}"
 

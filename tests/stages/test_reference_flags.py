@@ -1,6 +1,7 @@
 """Flags of the reference systems on a command line and in a flagfile."""
 
 import pytest
+from stage_runs import ROOT
 
 from distill.cli.reference_flags import (
     RENAMED,
@@ -13,6 +14,14 @@ from distill.cli.verbs import all_flags
 def test_each_name_stands_for_one_of_our_flags_or_none():
     assert set(RENAMED.values()) <= all_flags()
     assert not {*RENAMED, *WITHOUT_COUNTERPART} & all_flags()
+
+
+def test_the_page_lists_each_name_with_ours_or_the_reason():
+    page = (ROOT / "docs/coming_from.md").read_text(encoding="utf-8")
+    for theirs, ours in RENAMED.items():
+        assert f"| `--{theirs}` | `--{ours}` |" in page
+    for theirs, reason in WITHOUT_COUNTERPART.items():
+        assert f"| `--{theirs}` | {reason} |" in page
 
 
 @pytest.mark.parametrize(
