@@ -15,6 +15,7 @@ def option(
     choices: Sequence[str] = (),
     minimum: float | None = None,
     below: float | None = None,
+    is_address: bool = False,
 ) -> Any:
     """Returns a dataclass field that a command-line flag can be made of.
 
@@ -25,6 +26,7 @@ def option(
       choices: The values it accepts; empty for any of its type.
       minimum: The least value it accepts; None for any.
       below: The bound that a value must stay below; None for no bound.
+      is_address: Whether its value is an address of the network, not a path.
     """
     metadata = {
         "help": help_text,
@@ -32,6 +34,7 @@ def option(
         "minimum": minimum,
         "below": below,
         "flag": flag,
+        "is_address": is_address,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

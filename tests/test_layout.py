@@ -122,6 +122,67 @@ def test_settings_and_system_import_no_framework(path):
     assert third_party(path) <= {"h5py", "numpy"}
 
 
+# Calls that take a local name alone; a URL would become a folder `gs:`.
+LOCAL_CALLS = {
+    *("open", "Path", "pathlib.Path", "h5py.File", "glob.glob", "np.load"),
+    *("np.save", "np.savez", "runpy.run_path", "tarfile.open"),
+    *("zipfile.ZipFile", "shutil.rmtree", "shutil.copy", "shutil.copytree"),
+    *("shutil.move", "os.listdir", "os.scandir", "os.stat", "os.makedirs"),
+    *("os.mkdir", "os.remove", "os.unlink", "os.replace", "os.rename"),
+    *("os.path.exists", "os.path.isfile", "os.path.isdir", "os.path.getsize"),
+}
+# Those of names that no user gave, or that are known to be local.
+LOCAL_NAMES = {
+    "distill/__init__.py": {"Path(__file__)"},
+    "distill/cli/config_files.py": {"Path(__file__)"},
+    "distill/cli/next_command.py": {"Path(sys.executable)"},
+    "distill/data/tensorflow_files.py": {"open(lpath, 'rb')"},
+    "distill/data/tfrecords.py": {
+        *("os.stat(path)", "open(path, 'rb', buffering=0)"),
+    },
+    "distill/datasets/array_sources.py": {
+        *("np.load(opened, allow_pickle=False)", "Path(row[_PATH])"),
+    },
+    "distill/datasets/download.py": None,
+    "distill/deployment/archive.py": {"tarfile.open(temporary, 'w:gz')"},
+    "distill/deployment/unpacking.py": {
+        *("Path(name)", "os.listdir(folder)"),
+        "tarfile.open(fileobj=_bound(contents), mode='r:')",
+    },
+    "distill/deployment/export.py": {"np.savez(folder / EXAMPLE, **arrays)"},
+    "distill/deployment/interface.py": {"Path(name)"},
+    "distill/deployment/package.py": {"Path(card['data']['pattern'])"},
+    "distill/evaluation/prediction_files/files.py": {
+        "open(temporary, 'w', encoding='utf-8', newline='')"
+    },
+    "distill/reporting/machine.py": {"pathlib.Path('/proc/cpuinfo')"},
+    "distill/settings/class_names.py": {
+        "open(path, 'w', newline='', encoding='utf-8')"
+    },
+    "distill/study/rows.py": {"runpy.run_path(program)"},
+    "distill/study/stage_timer.py": {"Path(self._temporary.name)"},
+    "distill/reporting/event_files.py": {"Path(os.devnull)"},
+    "distill/training/run_log.py": {"Path(os.devnull)"},
+}
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parts[0] == "distill"], ids=str
+)
+def test_names_of_users_become_paths_in_the_storage_module_alone(path):
+    if room_of_file(path) == "system":
+        return
+    calls = {
+        ast.unparse(node)
+        for node in ast.walk(FILES[path])
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in LOCAL_CALLS
+    }
+    known = LOCAL_NAMES.get(path.as_posix(), set())
+    assert known is None or calls <= known, (
+        "use to_path, local_copy and others of distill/system/storage.py"
+    )
+
+
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_the_command_line_and_the_tools_alone_import_absl(path):
     if room_of_file(path) not in ("cli", "tools"):

@@ -6,7 +6,6 @@ the weights are.
 """
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from distill.models.argument_checks import check_at_least
 from distill.settings.run import RunSettings, changed_settings
 from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
+from distill.system.storage import place_of
 
 Paths = Sequence[str | Path]
 
@@ -116,12 +116,11 @@ def _check_names(checkpoints: Paths, output: str | Path) -> None:
         raise ValueError(
             f"A mean takes two checkpoints or more, got {len(checkpoints)}."
         )
-    # `Path.resolve` raises an error of its own for a link to itself.
-    places = [os.path.realpath(path) for path in checkpoints]
+    places = [place_of(path) for path in checkpoints]
     for path, place in zip(checkpoints, places, strict=True):
         if places.count(place) > 1:
             raise ValueError(f"{path} is given twice.")
-    if os.path.realpath(output) in places:
+    if place_of(output) in places:
         raise ValueError(f"{output} is itself one of the checkpoints.")
 
 

@@ -34,6 +34,7 @@ from distill.settings.run import RunSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
 from distill.system.signals import remember_interrupt
+from distill.system.storage import to_path
 
 BEST_NAME = "best.h5"
 EMA_SUFFIX = "_ema"
@@ -269,7 +270,7 @@ def checkpoint_path(directory: Path, step: int) -> Path:
 
 def list_checkpoints(directory: str | Path) -> list[Path]:
     """Returns a run's checkpoints in the order of their steps."""
-    directory = Path(directory)
+    directory = to_path(directory)
     if not directory.is_dir():
         return []
     found = [(_NAME.fullmatch(path.name), path) for path in directory.iterdir()]
@@ -308,7 +309,7 @@ def find_checkpoint(path: str | Path) -> Path:
     Raises:
       CheckpointError: The directory holds no checkpoint.
     """
-    path = Path(path)
+    path = to_path(path)
     # A directory with the name of a file is refused when it is opened.
     if not path.is_dir() or path.suffix == ".h5":
         return path

@@ -24,6 +24,7 @@ from distill.checkpoints.file_checks import list_datasets, read_finite
 from distill.settings.run import RunSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.hdf5_files import new_hdf5_file
+from distill.system.storage import to_path
 
 
 def convert(
@@ -83,7 +84,7 @@ def convert(
                     rescaled[name] if name in rescaled else read_finite(dataset)
                 )
     return lines + [
-        f"{path}: {Path(path).stat().st_size / 1e6:.1f} MB"
+        f"{path}: {to_path(path).stat().st_size / 1e6:.1f} MB"
         for path in (checkpoint, student_checkpoint)
     ]
 

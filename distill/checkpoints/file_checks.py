@@ -12,7 +12,6 @@ the object's header.
 
 import contextlib
 import math
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,8 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5o, h5s, h5t
 
 from distill.checkpoints.finite import is_finite
+from distill.system.hdf5_files import open_hdf5_file
+from distill.system.storage import to_path
 
 FORMAT = "distill-checkpoint-1"
 # Its header limits an HDF5 object's attribute to 64 KiB.
@@ -83,7 +84,7 @@ def open_checkpoint(path: str | Path) -> h5py.File:
     """
     size = _check_regular(path)
     try:
-        file = h5py.File(path, "r")
+        file = open_hdf5_file(path)
     except _DAMAGE_ERRORS as error:
         raise CheckpointError(
             f"{path} is no checkpoint: it is no whole HDF5 file."
@@ -144,7 +145,7 @@ def read_finite(dataset: h5py.Dataset) -> np.ndarray:
 
 def _check_regular(path: str | Path) -> int:
     try:
-        found = os.stat(path)
+        found = to_path(path).stat()
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no checkpoint {path}.") from error
     except (OSError, ValueError) as error:

@@ -3,6 +3,8 @@
 import difflib
 from pathlib import Path
 
+from distill.system.storage import to_path
+
 # In a checkout a link to the folder `configs` at the top.
 CONFIGS = (Path(__file__).parents[1] / "configs").resolve()
 
@@ -37,7 +39,7 @@ def find_file(name: str) -> Path:
     Raises:
       ValueError: There is neither.
     """
-    path = Path(name).expanduser()
+    path = to_path(name).expanduser()
     if path.exists() and not path.is_dir():
         return path
     try:

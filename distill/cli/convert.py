@@ -1,11 +1,10 @@
 """Copies the student out of a run's checkpoint."""
 
-from pathlib import Path
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.next_command import next_command
 from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.system.storage import to_path
 
 OWN_FLAGS = (
     Flag(
@@ -35,7 +34,7 @@ def main() -> None:
     student = FLAGS.student_checkpoint
     print(*convert(checkpoint, student, FLAGS.bias_alpha), sep="\n")
     trained = read_settings(student).training
-    directory = str(Path(student).parent / "finetuned")
+    directory = str(to_path(student).parent / "finetuned")
     command = next_command(
         "finetune",
         {"train_dir": directory, "student_checkpoint": student},

@@ -17,6 +17,7 @@ OWN_FLAGS = (
         "server",
         "Address of the servers; {host} stands for their own names.",
         default="http://{host}",
+        is_address=True,
     ),
     Flag("output_dir", "Directory of the files."),
 )

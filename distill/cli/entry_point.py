@@ -14,6 +14,7 @@ from distill.cli.settings_flags import Flag, define, exclude_files
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.signals import Terminated, end_by_signals
+from distill.system.storage import storage_reason
 from distill.system.write_errors import DISK_FULL_ERRNOS
 
 # The status of a program that SIGPIPE ends.
@@ -62,6 +63,7 @@ def run(
         if len(rest) > 1 and not words:
             raise ValueError(f"Not a flag: {rest[1]!r} (flags begin with --).")
         exclude_files()
+        _warn_of_memory(arguments)
         return rest
 
     end_by_signals()
@@ -71,6 +73,17 @@ def run(
     finally:
         _drop_output(sys.stdout)
         _drop_output(sys.stderr)
+
+
+def _warn_of_memory(arguments: Sequence[str]) -> None:
+    """Says that `ram://` does not outlive the process."""
+    for word in arguments:
+        if "ram://" in word:
+            print(
+                f"WARNING: {word}: ram:// is the memory of this process; what "
+                "is written there is gone at its end.",
+                file=sys.stderr,
+            )
 
 
 def _print_help(
@@ -97,6 +110,12 @@ def _clear_endings() -> Iterator[None]:
         if logging.get_verbosity() >= logging.DEBUG:
             raise
         _exit(f"ERROR: {_describe(error)}", 1)
+    except Exception as error:
+        # Libraries of cloud storage have errors of their own.
+        reason = storage_reason(error)
+        if reason is None or logging.get_verbosity() >= logging.DEBUG:
+            raise
+        _exit(f"ERROR: cloud storage: {reason}.", 1)
     except KeyboardInterrupt:
         _exit("Interrupted.", 130)
     except Terminated as error:
@@ -112,6 +131,9 @@ def _describe(error: Exception) -> str:
     """Returns an error's text; an error without a file is of the output."""
     if not isinstance(error, OSError) or error.filename is not None:
         return str(error)
+    if isinstance(error, FileNotFoundError) and error.errno is None:
+        # Libraries of cloud storage give the name alone.
+        return f"There is no {error}."
     if error.errno not in DISK_FULL_ERRNOS:
         return str(error)
     return f"standard output cannot be written: {error.strerror}."

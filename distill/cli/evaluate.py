@@ -8,6 +8,7 @@ from distill.cli import scoring
 from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
 from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.system.storage import to_path
 
 OWN_FLAGS = (
     Flag(
@@ -85,5 +86,5 @@ def main() -> None:
 def _events_dir() -> Path | None:
     folder = FLAGS.events_dir
     if folder is None and FLAGS.train_dir is not None:
-        folder = Path(FLAGS.train_dir) / "events"
-    return Path(folder) if folder else None
+        folder = str(to_path(FLAGS.train_dir) / "events")
+    return to_path(folder) if folder else None

@@ -4,13 +4,13 @@
 """
 
 import dataclasses
-from pathlib import Path
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
 from distill.cli.settings_flags import FLAGS, Flag
+from distill.system.storage import to_path
 
 OWN_FLAGS = (
     Flag(
@@ -111,7 +111,7 @@ def _infer_files(scored, reader, workers) -> None:
     if FLAGS.cascade_file is not None:
         sources["cascade"] = path_hash(FLAGS.cascade_file)
     sources |= {"sha256": path_hash(scored), "role": FLAGS.role}
-    results = InferenceFiles(Path(FLAGS.output_dir), sources, FLAGS.top_k)
+    results = InferenceFiles(to_path(FLAGS.output_dir), sources, FLAGS.top_k)
     results.prepare(reader.files)
     network = scoring.load_scored_network(scored, FLAGS.role, workers)
     files = reader.files[workers.rank :: workers.num_workers]

@@ -3,6 +3,7 @@
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
 from distill.settings.synthetic import SyntheticSettings
+from distill.system.storage import warn_of_records
 
 OWN_FLAGS = (
     Flag("output_dir", "Directory of the files."),
@@ -26,6 +27,7 @@ def main() -> None:
         )
     ]
 
+    warn_of_records(FLAGS.output_dir)
     start_tensorflow(gpu=-1)
     from distill.datasets.synthetic import write_synthetic_data
     from distill.reporting.console import print_shard

@@ -3,6 +3,7 @@
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
 from distill.settings.pack import PackSettings
+from distill.system.storage import warn_of_records
 
 OWN_FLAGS = (
     Flag(
@@ -26,6 +27,7 @@ def main() -> None:
     require("input", "output_dir")
     settings = read(PackSettings)
 
+    warn_of_records(FLAGS.output_dir)
     start_tensorflow(gpu=-1)
     from distill.datasets.array_sources import open_arrays
     from distill.datasets.pack import DATASET_FLAGS, write_records

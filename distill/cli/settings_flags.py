@@ -16,8 +16,11 @@ from absl import flags
 from distill.models.argument_checks import check_at_least, check_choice
 from distill.models.options import flag_name
 from distill.system.file_patterns import exclude
+from distill.system.storage import check_urls
 
 FLAGS = flags.FLAGS
+# The end of the names of flags whose files TensorFlow reads.
+_RECORD_FLAGS = "data_pattern"
 _WORDS = {int: "whole number", float: "number"}
 
 
@@ -31,6 +34,7 @@ class Flag:
       heading: Heading of `--help` under which the flag stands, one of
         `distill.cli.flag_groups.HEADINGS`.
       rare: Whether `--helpfull` alone shows it.
+      is_address: Whether its value is an address of the network, not a path.
       paper: Default with `--preset=paper`; None: the same.
     """
 
@@ -43,6 +47,7 @@ class Flag:
     heading: str = "Main"
     rare: bool = False
     paper: Any = None
+    is_address: bool = False
 
 
 def specs(
@@ -80,7 +85,15 @@ def field_specs(
             default = None
         minimum = field.metadata["minimum"]
         made.append(
-            Flag(prefix + name, text, field.type, default, choices, minimum)
+            Flag(
+                prefix + name,
+                text,
+                field.type,
+                default,
+                choices,
+                minimum,
+                is_address=field.metadata["is_address"],
+            )
         )
     return made
 
@@ -103,7 +116,9 @@ def under(
     ]
 
 
-def define(groups: Iterable[Iterable[Flag]]) -> None:
+def define(
+    groups: Iterable[Iterable[Flag]], values: flags.FlagValues = FLAGS
+) -> None:
     """Defines the flags of several groups."""
     for spec in itertools.chain.from_iterable(groups):
         kind = spec.kind
@@ -111,7 +126,7 @@ def define(groups: Iterable[Iterable[Flag]]) -> None:
         if isinstance(kind, types.UnionType):  # such as `int | None`
             (kind,) = set(typing.get_args(kind)) - {types.NoneType}
         if kind is bool:
-            flags.DEFINE_boolean(spec.name, spec.default, spec.help)
+            flags.DEFINE_boolean(spec.name, spec.default, spec.help, values)
             continue
         is_list = typing.get_origin(kind) is tuple
         if is_list:
@@ -122,6 +137,7 @@ def define(groups: Iterable[Iterable[Flag]]) -> None:
             spec.name,
             spec.default,
             spec.help,
+            values,
             serializer=serializer,
         )
 
@@ -137,6 +153,9 @@ class _Parser(flags.ArgumentParser):
         """Returns the value of a text, or a default as it is."""
         if not isinstance(argument, str):
             return argument
+        if self._kind is str and not self._spec.is_address:
+            records = self._spec.name.endswith(_RECORD_FLAGS)
+            check_urls(argument, records)
         if not self._is_list:
             return self._parse_one(argument)
         texts = [text.strip() for text in argument.split(",")]

@@ -22,6 +22,7 @@ from distill.study.plan import (
     unit_directory,
 )
 from distill.study.rows import Row, read_rows, write_flags
+from distill.system.storage import to_path
 
 TEACHER = "Teacher"
 
@@ -52,7 +53,7 @@ def study_plan(command: str) -> Study:
         for unit in _row_units(row, row.budgets or budgets, seed, teachers)
     ]
     return Study(
-        directory=Path(FLAGS.study_dir),
+        directory=to_path(FLAGS.study_dir),
         teachers=teachers,
         units=tuple(units),
         budgets=tuple(budgets),

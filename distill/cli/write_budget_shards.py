@@ -7,6 +7,7 @@ from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema, frame_budget
 from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.system.storage import warn_of_records
 
 OWN_FLAGS = (
     Flag(
@@ -34,6 +35,7 @@ def main() -> None:
     schema = data_schema()
     budget = frame_budget()
 
+    warn_of_records(FLAGS.output_dir)
     start_tensorflow(gpu=-1)
     from distill.data.files import find_files
     from distill.datasets.budget_shards import (
@@ -41,13 +43,12 @@ def main() -> None:
         KeptFrames,
         describe_sizes,
     )
-    from distill.datasets.shards import local_directory
     from distill.reporting.console import print_shard
     from distill.system.directory_lock import DirectoryLock
 
     settings = KeptFrames(schema, budget)
     files = find_files(FLAGS.input_data_pattern)
-    with DirectoryLock(local_directory(FLAGS.output_dir)):
+    with DirectoryLock(FLAGS.output_dir):
         shards = BudgetShards(settings, files, FLAGS.output_dir)
         started = time.monotonic()
         sizes = shards.write(print_shard, FLAGS.num_workers)

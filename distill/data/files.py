@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.system.file_patterns import match_patterns
+from distill.system.storage import check_urls
 
 
 def find_files(patterns: str) -> list[str]:
@@ -16,8 +17,10 @@ def find_files(patterns: str) -> list[str]:
       The files' names, sorted, each once.
 
     Raises:
-      ValueError: A glob matches no file.
+      ValueError: A glob matches no file, or TensorFlow does not read its
+        scheme.
     """
+    check_urls(patterns, records=True)
 
     def list_matches(pattern: str) -> list[str]:
         try:

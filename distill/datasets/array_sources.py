@@ -15,6 +15,8 @@ import numpy as np
 
 from distill.datasets.array_videos import ArrayVideo
 from distill.system.extras import import_extra
+from distill.system.hdf5_files import open_hdf5_file
+from distill.system.storage import join, local_copy, to_path
 
 # Names beside those of the features.
 _ID, _LABELS, _SPLIT, _PATH = "id", "labels", "split", "path"
@@ -51,7 +53,7 @@ class ArraySource:
         wanted = {*self.feature_names, _LABELS}
         try:
             # NumPy itself would leave a damaged file open.
-            with open(file, "rb") as opened:
+            with file.open("rb") as opened:
                 loaded = np.load(opened, allow_pickle=False)
                 if isinstance(loaded, np.ndarray):
                     return {self._single: loaded}
@@ -113,7 +115,7 @@ class Hdf5Source(ArraySource):
     def __iter__(self) -> Iterator[ArrayVideo]:
         """Yields the videos in the order of their names."""
         try:
-            file = h5py.File(self.path, "r")
+            file = open_hdf5_file(self.path)
         except OSError as error:
             raise ValueError(f"{self.path} cannot be read: {error}") from error
         with file:
@@ -161,7 +163,8 @@ class ParquetSource(ArraySource):
         """Yields the videos in the order of the rows."""
         parquet = import_extra("pyarrow.parquet", "parquet")
         try:
-            file = parquet.ParquetFile(self.path)
+            with local_copy(self.path) as local:
+                file = parquet.ParquetFile(local)
         except (OSError, ValueError) as error:
             raise ValueError(f"{self.path} cannot be read: {error}") from error
         with file:
@@ -249,7 +252,7 @@ class ManifestSource(ArraySource):
 
     def __iter__(self) -> Iterator[ArrayVideo]:
         """Yields the videos in the order of the lines."""
-        with open(self.path, newline="", encoding="utf-8-sig") as file:
+        with self.path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             try:
                 columns = list(reader.fieldnames or [])
@@ -299,7 +302,7 @@ class ManifestSource(ArraySource):
     ) -> dict[str, np.ndarray]:
         folder = self.path.parent
         if _PATH in row:
-            features = self._load(folder / row[_PATH])
+            features = self._load(join(folder, row[_PATH]))
             features.pop(_LABELS, None)
             return features
         names = self.feature_names or tuple(
@@ -307,7 +310,7 @@ class ManifestSource(ArraySource):
         )
         features = {}
         for name in names:
-            arrays = self._load(folder / row[name])
+            arrays = self._load(join(folder, row[name]))
             if len(arrays) != 1:
                 raise ValueError(
                     f"{folder / row[name]} holds the arrays {sorted(arrays)}, "
@@ -339,7 +342,7 @@ def open_arrays(
     Raises:
       ValueError: There is no such file, or its suffix is another.
     """
-    path = Path(path)
+    path = to_path(path)
     if not path.exists():
         raise ValueError(f"There is no {path}.")
     if path.is_dir():

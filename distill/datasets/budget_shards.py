@@ -32,7 +32,6 @@ from distill.data.records import BUDGET_KEY
 from distill.datasets.shards import (
     WholeVideo,
     check_replaced,
-    local_directory,
     read_whole_videos,
     write_shard,
 )
@@ -42,6 +41,7 @@ from distill.models.frame_selection import frame_spans
 from distill.settings.schema import DataSchema
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
+from distill.system.storage import to_path
 from distill.system.typed_json import read_dataclass
 
 # Keys of a record with a budget's frames: the name of the file it was made of
@@ -196,7 +196,7 @@ class BudgetShards:
       output_dir: Where the shards go; it holds shards of one budget only.
 
     Raises:
-      ValueError: `output_dir` is not local or holds shards of other settings,
+      ValueError: `output_dir` holds shards of other settings,
         two files have the same name, or files would be replaced that are read
         or that this did not write.
       BadRecordError: A file cannot be read, or all are empty.
@@ -206,7 +206,7 @@ class BudgetShards:
         self, settings: KeptFrames, files: list[str], output_dir: str | Path
     ) -> None:
         self.settings = settings
-        self.output_dir = local_directory(output_dir)
+        self.output_dir = to_path(output_dir)
         self.description = self.output_dir / "budget_shards.json"
         self.sources: dict[Path, str] = {}
         for file in files:

@@ -29,6 +29,7 @@ from distill.datasets.download_plan import (
 )
 from distill.models.argument_checks import check_at_least
 from distill.system.signals import Terminated
+from distill.system.storage import local_path
 from distill.system.write_errors import DISK_FULL_ERRNOS
 
 _CHUNK_BYTES = 1 << 18
@@ -278,7 +279,7 @@ class Download:
         patience: Patience | None = None,
     ) -> None:
         check_at_least(1, jobs=num_jobs)
-        self.directory = Path(directory)
+        self.directory = local_path("output_dir", directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self._patience = patience or Patience()
         plan = load_plan(source, self.directory, self._patience.timeout)

@@ -20,12 +20,12 @@ from distill.data.files import check_files, describe_files
 from distill.datasets.shards import (
     check_replaced,
     find_shards,
-    local_directory,
     read_whole_videos,
     write_shards,
 )
 from distill.settings.join import FRAMES_KEY, IDS_KEY, JoinSettings
 from distill.settings.schema import DataSchema
+from distill.system.storage import to_path
 
 
 class Clip(NamedTuple):
@@ -124,7 +124,7 @@ class JoinedVideos:
       output_dir: Where the videos' files go.
 
     Raises:
-      ValueError: `output_dir` is not local, or files would be replaced that
+      ValueError: Files files would be replaced that
         are inputs or not made of clips.
       BadRecordError: A record or file is bad, or there is no record.
     """
@@ -134,7 +134,7 @@ class JoinedVideos:
     ) -> None:
         self.settings = settings
         self.files = files
-        self.output_dir = local_directory(output_dir)
+        self.output_dir = to_path(output_dir)
         prefix = settings.output_prefix
         self.description = self.output_dir / f"joined_{prefix}.json"
         check_replaced(

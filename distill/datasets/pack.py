@@ -26,7 +26,6 @@ from distill.datasets.array_videos import (
     named_error,
 )
 from distill.datasets.shards import (
-    local_directory,
     shard_name,
     to_sequence_example,
 )
@@ -36,6 +35,7 @@ from distill.settings.class_names import CLASS_NAMES, write_class_names
 from distill.settings.pack import PackSettings
 from distill.settings.schema import DataSchema, check_quantisation_range
 from distill.system.atomic_files import replace_directory
+from distill.system.storage import UPLOADING, to_path
 
 DATASET_FLAGS = "dataset.cfg"
 _OWN_FILES = re.compile(
@@ -101,7 +101,7 @@ def write_records(
       videos: `(id, {name: numbers [frames, size]}, labels)` for each video, or
         an `ArrayVideo`. They are iterated twice, unless the classes are given
         (`class_names` or `num_classes`) and the range is fixed.
-      output_dir: A local directory.
+      output_dir: A directory.
       settings: Quantisation, splits and shards; None for the defaults.
       class_names: The name of every class; None to sort the names found.
       observe: Called with the number of videos written so far.
@@ -111,7 +111,7 @@ def write_records(
         message names the video. Nothing is written.
     """
     settings = settings or PackSettings()
-    directory = local_directory(output_dir).absolute()
+    directory = to_path(output_dir).absolute()
     _check_directory(directory)
     plan = _make_plan(videos, settings, class_names)
     found = ArrayFindings(settings)
@@ -155,7 +155,7 @@ def _check_directory(directory: Path) -> None:
     if not directory.is_dir():
         return
     for path in sorted(directory.iterdir()):
-        if not _OWN_FILES.fullmatch(path.name):
+        if not _OWN_FILES.fullmatch(path.name) and path.name != UPLOADING:
             raise ValueError(
                 f"{directory} would be replaced, but holds {path.name}, which "
                 "is not of a packed data set: give another output_dir."

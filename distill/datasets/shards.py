@@ -26,15 +26,7 @@ from distill.data.tfrecords import (
 )
 from distill.settings.schema import SEGMENT_FRAMES, DataSchema
 from distill.system.atomic_files import replace_atomically
-
-
-def local_directory(output_dir: str | Path) -> Path:
-    """Returns the path of an output directory, if it is of this machine."""
-    if "://" in str(output_dir):
-        raise ValueError(
-            f"output_dir must be a local directory, got {output_dir!r}."
-        )
-    return Path(output_dir)
+from distill.system.storage import place_of
 
 
 def check_replaced(
@@ -52,10 +44,9 @@ def check_replaced(
     Raises:
       ValueError: A file is an input, or of unknown origin.
     """
-    local = (Path(file.removeprefix("file://")) for file in inputs)
-    read = {path.resolve() for path in local}
+    read = set(map(place_of, inputs))
     for path in paths:
-        if path.resolve() in read:
+        if place_of(path) in read:
             reason = "it is one of the inputs"
         elif not is_known(path):
             reason = f"no {description.name} says what it is made of"

@@ -25,6 +25,7 @@ from distill.datasets.shards import (
 from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
 from distill.settings.schema import SEGMENT_FRAMES
 from distill.settings.synthetic import SyntheticSettings
+from distill.system.storage import to_path
 
 
 class Scene(NamedTuple):
@@ -195,13 +196,14 @@ def write_synthetic_data(
     Yields:
       Every shard's path and whether it was written now.
     """
+    directory = to_path(output_dir)
     make_world = functools.cache(lambda: SyntheticWorld(settings))
     return write_shards(
-        Path(output_dir),
+        directory,
         settings.split,
         settings.num_shards,
         settings.num_videos,
         lambda first, last: draw_records(make_world(), first, last),
-        Path(output_dir) / f"settings_{settings.split}.json",
+        directory / f"settings_{settings.split}.json",
         dataclasses.asdict(settings),
     )

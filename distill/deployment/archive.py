@@ -13,6 +13,7 @@ from distill.deployment.interface import CARD, artifact_rows, read_card
 from distill.models.argument_checks import check_choice
 from distill.settings.class_names import CLASS_NAMES
 from distill.system.atomic_files import replace_atomically
+from distill.system.storage import local_copy, to_path
 
 FLAGS_FILE = "model_flags.json"
 
@@ -23,7 +24,7 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
     Raises:
       ValueError: There is no such artifact, or the archive would be larger.
     """
-    directory = Path(directory)
+    directory = to_path(directory)
     card = read_card(directory, ["interface", "network"])
     names = list(artifact_rows(directory, card))
     check_choice("archive", artifact, names)
@@ -42,7 +43,8 @@ def write_archive(directory: str | Path, artifact: str, max_bytes: int) -> str:
             flags_file.write_text(text, encoding="utf-8")
         with tarfile.open(temporary, "w:gz") as archive:
             for name in (FLAGS_FILE, CARD, CLASS_NAMES, artifact):
-                archive.add(directory / name, name)
+                with local_copy(directory / name) as file:
+                    archive.add(file, name)
         size = temporary.stat().st_size
         if size > max_bytes:
             held = sorted((count_bytes(directory / n), n) for n in names)

@@ -8,6 +8,7 @@ from typing import Any
 
 from distill.deployment.interface import CARD
 from distill.reporting.machine import describe_machine
+from distill.system.storage import to_path
 
 _RUNTIMES = ("onnxruntime", "tf2onnx", "ai-edge-litert")
 _COLUMNS = (
@@ -24,7 +25,7 @@ _COLUMNS = (
 
 def path_hash(path: str | Path) -> str:
     """Returns the SHA-256 of a file, or of all names and files of a folder."""
-    path = Path(path)
+    path = to_path(path)
     if path.is_file():
         with path.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()

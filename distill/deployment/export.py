@@ -55,6 +55,7 @@ from distill.settings.class_names import (
 )
 from distill.settings.run_options import RunOptions
 from distill.system.atomic_files import replace_directory
+from distill.system.storage import to_path
 
 FORMAT = "distill-export-1"
 _CHECKED_RECORDS = 4
@@ -274,7 +275,7 @@ def export(
     total = reader.estimate_num_examples()
     with progress_bar("compared videos", total) as show:
         list(map(say, written.write(export_dir, kinds, show)))
-    return read_card(Path(export_dir), [])
+    return read_card(to_path(export_dir), [])
 
 
 def choose_network(checkpoint: str, role: str | None) -> str:

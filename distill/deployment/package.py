@@ -24,6 +24,7 @@ from distill.deployment.unpacking import unpacked
 from distill.models.argument_checks import check_choice
 from distill.settings.class_names import CLASS_NAMES
 from distill.system.atomic_files import replace_directory
+from distill.system.storage import local_copy, to_path
 
 README = "README.md"
 CONFIG = "config.json"
@@ -95,7 +96,7 @@ def write_package(
       ValueError: It is not an artifact of an export, the license is not an
         identifier, or the folder is not empty.
     """
-    directory = Path(directory)
+    directory = to_path(directory)
     if license_id and not re.fullmatch("[a-z0-9][a-z0-9.-]*", license_id):
         raise ValueError(
             "license must be an identifier of the hub, such as apache-2.0 or "
@@ -126,10 +127,10 @@ def _write_package(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise bad_card(source, f"no or wrong {error}") from error
     with replace_directory(directory) as folder:
-        copy = shutil.copytree if artifact.is_dir() else shutil.copy
-        copy(artifact, folder / artifact.name)
-        for name in (CLASS_NAMES, EXAMPLE):
-            shutil.copy(source / name, folder)
+        for name in (artifact.name, CLASS_NAMES, EXAMPLE):
+            with local_copy(source / name) as file:
+                copy = shutil.copytree if file.is_dir() else shutil.copy
+                copy(file, folder / name)
         cards.write_json(folder / CARD, card)
         cards.write_json(folder / CONFIG, config)
         (folder / README).write_text(readme, encoding="utf-8")

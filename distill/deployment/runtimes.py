@@ -16,6 +16,7 @@ from distill.deployment.interface import CARD, artifact_rows, read_card
 from distill.deployment.unpacking import is_archive
 from distill.system.captured_stderr import standard_error_kept_back
 from distill.system.extras import import_extra
+from distill.system.storage import local_copy, to_path
 
 Inputs = dict[str, np.ndarray]
 Runtime = Callable[[Inputs], np.ndarray]
@@ -102,11 +103,8 @@ _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {
 
 def is_artifact(path: str | Path) -> bool:
     """Returns whether a path looks like an artifact's, or its archive's."""
-    return (
-        Path(path).suffix in _BY_SUFFIX
-        or is_archive(path)
-        or Path(path).is_dir()
-    )
+    path = to_path(path)
+    return path.suffix in _BY_SUFFIX or is_archive(path) or path.is_dir()
 
 
 def find_network(path: str | Path) -> Path:
@@ -120,7 +118,7 @@ def find_network(path: str | Path) -> Path:
     Raises:
       ValueError: The directory holds no network.
     """
-    path = Path(path)
+    path = to_path(path)
     if not path.is_dir() or (path / "saved_model.pb").is_file():
         return path
     if (path / CARD).is_file():
@@ -141,18 +139,24 @@ def load_runtime(path: str | Path) -> Runtime:
       ValueError: The path is not an export artifact, the file is damaged, or
         its runtime is not installed.
     """
-    path = Path(path)
-    if (path / "saved_model.pb").is_file():
-        return _SavedModelRuntime(path)
+    path = to_path(path)
     if not path.exists():
         raise ValueError(f"There is no artifact {path}.")
-    if path.suffix not in _BY_SUFFIX or not path.is_file():
+    with local_copy(path) as local:
+        return _load(path, local)
+
+
+def _load(path: Path, local: Path) -> Runtime:
+    """Loads an artifact from its local copy."""
+    if (local / "saved_model.pb").is_file():
+        return _SavedModelRuntime(local)
+    if path.suffix not in _BY_SUFFIX or not local.is_file():
         raise ValueError(
             f"{path} is not an export artifact: a SavedModel's directory or a "
             f"file that ends in {', '.join(_BY_SUFFIX)}."
         )
     try:
-        return _BY_SUFFIX[path.suffix](path)
+        return _BY_SUFFIX[path.suffix](local)
     except Exception as error:
         # Each runtime has its own error classes for a damaged file.
         first_line = str(error).strip().split("\n")[0]

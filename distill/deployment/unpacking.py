@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from distill.deployment.interface import CARD, artifact_rows, read_card
+from distill.system.storage import local_copy, to_path
 from distill.system.write_errors import name_write_errors
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
@@ -43,15 +44,15 @@ def unpacked(path: str | Path) -> Iterator[Path]:
         and folders within it, or holds no artifact; the message names the
         archive and the member.
     """
-    path = Path(path)
+    path = to_path(path)
     if not is_archive(path) or path.is_dir():
         yield path
         return
     if not path.is_file():
         raise ValueError(f"There is no archive {path}.")
     with tempfile.TemporaryDirectory(prefix="distill-archive-") as name:
-        with name_write_errors(name):
-            _unpack(path, Path(name))
+        with name_write_errors(name), local_copy(path) as archive:
+            _unpack(archive, Path(name), str(path))
         try:
             yield _find_artifact(path, Path(name))
         except ValueError as error:
@@ -60,16 +61,19 @@ def unpacked(path: str | Path) -> Iterator[Path]:
             raise ValueError(str(error).replace(name, str(path))) from error
 
 
-def _unpack(path: Path, folder: Path) -> None:
-    """Writes the members of an archive into an empty folder."""
-    place = f"{path}"
+def _unpack(path: Path, folder: Path, title: str) -> None:
+    """Writes the members of an archive into an empty folder.
+
+    Errors name the archive by `title`.
+    """
+    place = title
     try:
         with (
             gzip.open(path) as contents,
             tarfile.open(fileobj=_bound(contents), mode="r:") as archive,
         ):
             for count, member in enumerate(archive, start=1):
-                place = f"{path}, member {member.name!r}"
+                place = f"{title}, member {member.name!r}"
                 _check_member(member, count)
                 target = folder / member.name
                 if member.isdir():
@@ -79,7 +83,7 @@ def _unpack(path: Path, folder: Path) -> None:
                 source = cast(IO[bytes], archive.extractfile(member))
                 with target.open("xb") as file:
                     shutil.copyfileobj(source, file)
-            place = f"{path}"
+            place = title
             _check_end(contents)
     except _DAMAGE as error:
         reason = str(error) or "it ends too early"

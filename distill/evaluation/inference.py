@@ -106,7 +106,7 @@ def write_shared_predictions(
         return
     with contextlib.ExitStack() as stack:
         files = [
-            stack.enter_context(open(own, encoding="utf-8")) for own in paths
+            stack.enter_context(own.open(encoding="utf-8")) for own in paths
         ]
         for file in files:
             file.readline()

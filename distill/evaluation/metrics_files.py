@@ -38,7 +38,9 @@ def read_named_scores(files: Sequence[str]) -> dict[str, dict[str, Any]]:
     scores = {}
     for entry in files:
         name, separator, file = entry.partition("=")
-        path, _, role = file.partition(":")
+        path, colon, role = file.rpartition(":")
+        if not colon or "/" in role:
+            path, role = file, ""
         if not separator or not path:
             raise ValueError(f"--metrics_files: {entry!r} is not NAME=FILE.")
         networks = _read_networks(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.reporting.event_files import EventFiles
+from distill.system.uploads import WorkingDirectory
 from distill.system.write_errors import name_write_errors
 
 SPLIT = "evaluation"
@@ -35,9 +36,11 @@ class ScoreEvents:
     """
 
     def __init__(self, directory: Path | None):
+        self._files: WorkingDirectory | None = None
         if directory is not None:
             with name_write_errors(directory):
-                directory.mkdir(parents=True, exist_ok=True)
+                self._files = WorkingDirectory(directory)
+                directory = self._files.local
         self._events = EventFiles(directory, [SPLIT])
 
     def __enter__(self) -> "ScoreEvents":
@@ -47,6 +50,8 @@ class ScoreEvents:
     def __exit__(self, *error: Any) -> None:
         """Closes the files."""
         self._events.close()
+        if self._files is not None:
+            self._files.close()
 
     def write(self, scores: Sequence[Mapping[str, Any]]) -> None:
         """Writes the scores of a checkpoint's networks, if they have a step.
@@ -61,3 +66,5 @@ class ScoreEvents:
                 by_epoch = {f"epoch/{tag}": x for tag, x in tagged.items()}
                 self._events.write_scalars(SPLIT, network["epoch"], by_epoch)
         self._events.flush()
+        if self._files is not None:
+            self._files.upload()

@@ -19,6 +19,7 @@ from distill.evaluation.prediction_files.segment_files import (
 )
 from distill.evaluation.shared_reading import SharedReading
 from distill.models.argument_checks import check_at_least
+from distill.system.storage import to_path
 
 
 class TopSegments:
@@ -163,7 +164,7 @@ def read_class_list(path: str | Path, num_classes: int) -> list[int]:
     Raises:
       ValueError: A line has no index below `num_classes`, or no line has one.
     """
-    lines = Path(path).read_text(encoding="utf-8").rstrip().splitlines()
+    lines = to_path(path).read_text(encoding="utf-8").rstrip().splitlines()
     classes = set()
     for number, line in enumerate(lines, start=1):
         word = line.partition(",")[0].strip()

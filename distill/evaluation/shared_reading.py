@@ -7,6 +7,7 @@ from typing import Any
 
 from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
+from distill.system.storage import to_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class SharedReading:
 
     def part_files(self, path: str | Path) -> list[Path]:
         """Returns the file beside a result that each worker writes first."""
-        path, count = Path(path), self.workers.num_workers
+        path, count = to_path(path), self.workers.num_workers
         return [
             path.with_name(f".{path.name}.{rank}-of-{count}.part")
             for rank in range(count)

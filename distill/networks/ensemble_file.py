@@ -4,13 +4,13 @@ import collections
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from distill.models.argument_checks import check_choice
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
+from distill.system.storage import join, relative_name, to_path
 from distill.system.typed_json import read_dataclass
 
 _FORMAT = "distill-ensemble-1"
@@ -78,7 +78,8 @@ class Ensemble:
     def write(self, path: str | Path) -> None:
         """Writes the members of weights above 0, atomically.
 
-        The checkpoints are stored relative to the directory of the file.
+        The checkpoints are stored relative to the directory of the file; by
+        their whole names where one of the two lies in cloud storage.
 
         Raises:
           ValueError: The name does not end in `.json`.
@@ -87,12 +88,12 @@ class Ensemble:
             raise ValueError(
                 f"The file of an ensemble must end in {_SUFFIX}, got {path}."
             )
-        directory = Path(path).parent.resolve()
+        directory = to_path(path).parent.resolve()
         members = []
         for member in self.used_members:
-            file = Path(member.checkpoint)
+            file = to_path(member.checkpoint)
             file = file.parent.resolve() / file.name
-            checkpoint = {"checkpoint": os.path.relpath(file, directory)}
+            checkpoint = {"checkpoint": relative_name(file, directory)}
             members.append(dataclasses.asdict(member) | checkpoint)
         fields = {"format": _FORMAT, "members": members}
         with replace_atomically(path) as temporary:
@@ -105,7 +106,7 @@ class Ensemble:
         Raises:
           ValueError: The file does not exist, or is not an ensemble.
         """
-        path = Path(path)
+        path = to_path(path)
         if not path.exists():
             raise ValueError(f"There is no ensemble {path}.")
         try:
@@ -117,7 +118,7 @@ class Ensemble:
             text = str(error).removesuffix(".")
             raise ValueError(f"{path} is not an ensemble: {text}.") from error
         found = (
-            Member(str(path.parent / m.checkpoint), m.role, m.weight)
+            Member(str(join(path.parent, m.checkpoint)), m.role, m.weight)
             for m in members
         )
         return cls(tuple(found))

@@ -9,6 +9,7 @@ from typing import Any
 
 from distill.models.frame_budget import FrameBudget
 from distill.settings.run import NetworkSettings, RunSettings
+from distill.system.storage import to_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,7 @@ def unit_directory(
     """Returns the directory of a unit of a study."""
     folder = "teachers" if budget is None else "runs"
     slug = re.sub(r"[^a-z0-9]+", "_", row.lower()).strip("_")
-    path = Path(study_directory) / folder / slug
+    path = to_path(study_directory) / folder / slug
     if budget is not None:
         path /= f"k{budget}"
     return path / f"seed{seed}"

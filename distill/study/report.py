@@ -21,6 +21,7 @@ from distill.study.plot_flaws import LATENCIES, find_flaw, has_spread
 from distill.study.plots import PLOT_NAMES, draw_plots
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import parse_json_object
+from distill.system.storage import to_path
 
 _TITLE = "Frame-budget study"
 # Title of the column and number format of each cost.
@@ -41,7 +42,7 @@ def rewrite_report(directory: str | Path) -> None:
     Raises:
       ValueError: The file is missing or does not hold a study's results.
     """
-    path = Path(directory) / "results.json"
+    path = to_path(directory) / "results.json"
     try:
         results = parse_json_object(path.read_text(encoding="utf-8"))
         summarize_study(results)
@@ -60,7 +61,7 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
     removed. Without matplotlib there are no plots, and the report says how to
     install it.
     """
-    directory = Path(directory)
+    directory = to_path(directory)
     summary = summarize_study(results)
     try:
         plots = draw_plots(summary)

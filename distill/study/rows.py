@@ -20,6 +20,7 @@ from typing import Any
 
 from distill.study.aggregate import MOST_HIGHLIGHTS
 from distill.study.plan import unit_directory
+from distill.system.storage import local_copy, to_path
 
 Flags = Mapping[str, Any]
 
@@ -143,13 +144,16 @@ def read_rows(file: str) -> list[Row]:
       ValueError: There is no such file, it fails or defines no `ROWS`, or two
         rows would have one directory.
     """
-    if not Path(file).is_file():
+    if not to_path(file).is_file():
         raise ValueError(f"There is no file of rows {file}.")
+    program = file
     try:
-        rows = runpy.run_path(file).get("ROWS")
+        with local_copy(file) as local:
+            program = str(local)
+            rows = runpy.run_path(program).get("ROWS")
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == file]
+        lines = [frame.lineno for frame in frames if frame.filename == program]
         line = f", line {lines[-1]}" if lines else ""
         raise ValueError(
             f"{file}{line}: {type(error).__name__}: {error}"

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from distill.settings.run_options import RunOptions
 from distill.settings.schema import DataSchema
 from distill.study.plan import Unit, stage_checkpoint
 from distill.system.atomic_files import replace_atomically
+from distill.system.storage import remove_directory
 from distill.training.loop import TrainingRun
 
 EVALUATION_BATCH = 1024
@@ -80,7 +80,7 @@ def _prepare(unit: Unit, say: Callable[[str], None]) -> bool:
     described = unit.directory / "unit.json"
     if described.exists() and described.read_text() != unit.describe_training():
         say(f"{unit.title}: its settings have changed; it starts anew")
-        shutil.rmtree(unit.directory)
+        remove_directory(unit.directory)
     is_new = not described.exists()
     if is_new:
         with replace_atomically(described) as temporary:
@@ -112,7 +112,7 @@ def _train_stage(unit: Unit, stage: int) -> bool:
         gc.collect()
     convert(require_checkpoints(train_dir)[-1], final)
     # The checkpoints of many runs would fill the disk.
-    shutil.rmtree(train_dir)
+    remove_directory(train_dir)
     return True
 
 

@@ -17,6 +17,7 @@ from distill.networks.loading import load_network
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.study.runner import EVALUATION_BATCH, read_videos
+from distill.system.storage import to_path
 from distill.training.loop import TrainingRun
 
 # Steps and seconds of one timing, at most. The first steps compile.
@@ -92,7 +93,7 @@ class StageTimer(contextlib.AbstractContextManager):
         )
 
     def _find_teacher(self, file: str) -> str:
-        if Path(file).exists():
+        if to_path(file).exists():
             return file
         teacher = self._teachers[file]
         key = repr(teacher.network("student"))

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distill.system.directory_lock import DirectoryLock
+from distill.system.storage import UPLOADING, is_remote, to_path
+from distill.system.uploads import uploaded_directory, uploaded_file
 from distill.system.write_errors import check_room, name_write_errors
 
 
@@ -24,6 +26,8 @@ def replace_atomically(path: str | Path, num_bytes: int = 0) -> Iterator[Path]:
     the same file removes it. The file is locked while it is written:
     `h5py.File` cannot open it, `distill.system.hdf5_files` can.
 
+    For cloud storage the temporary file is local and is uploaded whole.
+
     Args:
       path: The file to write; one of that name is replaced.
       num_bytes: Lower bound of its size, as far as that is known.
@@ -31,7 +35,11 @@ def replace_atomically(path: str | Path, num_bytes: int = 0) -> Iterator[Path]:
     Raises:
       WriteError: The file cannot be written, or there is no room for it.
     """
-    path = Path(path)
+    path = to_path(path)
+    if is_remote(path):
+        with uploaded_file(path, num_bytes) as temporary:
+            yield temporary
+        return
     with name_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         clear_leftovers(path.parent, path.name)
@@ -74,7 +82,12 @@ def _temporary_name(path: Path) -> Path:
 
 
 def clear_leftovers(directory: Path, name: str | None = None) -> None:
-    """Removes what killed writers of a file, or of any file, left behind."""
+    """Removes what killed writers of a file, or of any file, left behind.
+
+    They leave nothing in cloud storage.
+    """
+    if is_remote(directory):
+        return
     for leftover in _find_leftovers(directory, name, ".tmp"):
         with contextlib.suppress(OSError):
             descriptor = os.open(leftover, os.O_RDWR)
@@ -110,6 +123,8 @@ def replace_directory(
     """Gives a temporary directory that becomes `path` when the body ends.
 
     Only one process at a time replaces a directory; others are locked out.
+    In cloud storage nothing is locked, and the old directory is removed before
+    the new one is uploaded.
 
     Args:
       path: The directory; an old one is replaced if it is empty or holds the
@@ -122,16 +137,22 @@ def replace_directory(
         the directory at this moment.
       WriteError: It cannot be written.
     """
-    path = Path(path)
+    path = to_path(path)
     with DirectoryLock(path, path.with_name(f".{path.name}.lock")):
-        _clear_directories(path)
+        if not is_remote(path):
+            _clear_directories(path)
         is_empty = path.is_dir() and not any(path.iterdir())
-        is_ours = mark is not None and (path / mark).is_file()
+        marks = (mark, UPLOADING) if is_remote(path) else (mark,)
+        is_ours = any(m is not None and (path / m).is_file() for m in marks)
         if path.exists() and not (is_empty or is_ours):
             reason = "is not empty" if mark is None else f"holds no {mark}"
             raise ValueError(
                 f"{path} would be replaced, but {reason}: give a new directory."
             )
+        if is_remote(path):
+            with uploaded_directory(path, mark) as temporary:
+                yield temporary
+            return
         temporary = _temporary_name(path)
         try:
             with name_write_errors(path):

@@ -11,6 +11,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from distill.system.storage import is_remote, to_path
 from distill.system.write_errors import WriteError, name_write_errors
 
 LOCK_NAME = ".lock"
@@ -22,7 +23,8 @@ class DirectoryLock:
 
     The operating system locks a file: however the process ends, the kernel
     releases the lock. The file names its holder for people to read. A `with`
-    statement holds the lock for its body.
+    statement holds the lock for its body. Cloud storage has no locks: there
+    a warning is printed, and nothing is locked.
 
     Args:
       directory: The directory; it is made if it does not exist, and removed
@@ -31,10 +33,10 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: str | Path, file: Path | None = None):
-        self.directory = Path(directory)
+        self.directory = to_path(directory)
         self._file = file or self.directory / LOCK_NAME
         self._descriptor: int | None = None
-        self._made = False
+        self._made = self._warned = False
         self._finalizer: weakref.finalize | None = None
 
     def __enter__(self) -> "DirectoryLock":
@@ -62,6 +64,11 @@ class DirectoryLock:
           ValueError: Another process holds it.
           WriteError: The directory cannot be written.
         """
+        if is_remote(self.directory):
+            if not self._warned:
+                self._warn("cloud storage has no locks")
+            self._warned = True
+            return
         while self._descriptor is None:
             with name_write_errors(self._file.parent):
                 if not self._file.parent.exists():
@@ -81,17 +88,20 @@ class DirectoryLock:
                 message = self._describe_holder(descriptor)
                 os.close(descriptor)
                 raise ValueError(message) from error
-            print(
-                f"WARNING: {self.directory}: its file system has no locks "
-                f"({error.strerror}); nothing keeps a second run out of it.",
-                flush=True,
-            )
+            self._warn(f"its file system has no locks ({error.strerror})")
         if not self._has_its_name(descriptor):
             return False
         self._descriptor = descriptor
         self._finalizer = weakref.finalize(self, os.close, descriptor)
         self._describe(descriptor)
         return True
+
+    def _warn(self, reason: str) -> None:
+        print(
+            f"WARNING: {self.directory}: {reason}; nothing keeps a second run "
+            "out of it.",
+            flush=True,
+        )
 
     def _has_its_name(self, descriptor: int) -> bool:
         try:

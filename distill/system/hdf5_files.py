@@ -1,4 +1,4 @@
-"""New HDF5 files that raise the error of a write once.
+"""HDF5 files: of cloud storage too, and with the error of a write once.
 
 When a write of the HDF5 library fails, every attempt to close the file fails
 again. Here its writes go through Python: after the first error all further
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+
+from distill.system.storage import is_remote, local_copy, to_path
 
 
 class _NewFile(io.FileIO):
@@ -39,6 +41,36 @@ class _NewFile(io.FileIO):
             yield
         except OSError as error:
             self.error = self.error or error
+
+
+class _Download(io.FileIO):
+    """A local copy of a file; h5py takes its name from `repr`."""
+
+    def __init__(self, path: Path, name: str):
+        super().__init__(path)
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __del__(self) -> None:
+        # h5py does not close what it was given.
+        self.close()
+
+
+def open_hdf5_file(path: str | Path) -> h5py.File:
+    """Opens an HDF5 file for reading.
+
+    A file of cloud storage is downloaded, and the copy ends with the file.
+
+    Raises:
+      OSError: It cannot be read, or is no whole HDF5 file.
+    """
+    path = to_path(path)
+    if not is_remote(path):
+        return h5py.File(path, "r")
+    with local_copy(path) as copy:
+        return h5py.File(_Download(copy, str(path)), "r")
 
 
 @contextlib.contextmanager

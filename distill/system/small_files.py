@@ -4,9 +4,13 @@ Their content is data of unknown origin: it is refused, with a reason, before
 it could take memory or time.
 """
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any, NoReturn
+
+from distill.system.storage import to_path
 
 MOST_BYTES = 1_000_000
 
@@ -22,8 +26,12 @@ def read_small_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
       FileNotFoundError: There is no such file.
       ValueError: It is no regular file, too large, or no UTF-8 text.
     """
-    path = Path(path)
-    if path.exists() and not path.is_file():
+    path = to_path(path)
+    if not path.exists():
+        # Libraries of cloud storage do not name the file in their error.
+        code = errno.ENOENT
+        raise FileNotFoundError(code, os.strerror(code), str(path))
+    if not path.is_file():
         raise ValueError(f"{path} is no regular file")
     with path.open("rb") as file:
         contents = file.read(most_bytes + 1)

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from distill.system.storage import is_remote, storage_reason, to_path
+
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 # Only writing can raise them, whichever library words the message.
 _DISK_ERROR_TEXTS = tuple(map(os.strerror, (*DISK_FULL_ERRNOS, errno.EROFS)))
@@ -29,13 +31,14 @@ def name_write_errors(path: str | Path) -> Iterator[None]:
 
     Other errors, such as those of reading another file, are not changed.
     """
-    path = Path(path)
+    path = to_path(path)
     try:
         yield
     except (WriteError, ValueError):
         raise
     except Exception as error:
-        reason = _find_reason(path, error)
+        find = _find_remote_reason if is_remote(path) else _find_reason
+        reason = find(path, error)
         if reason is None:
             raise
         raise WriteError(f"{path} cannot be written: {reason}.") from error
@@ -56,6 +59,13 @@ def _find_reason(path: Path, error: Exception) -> str | None:
     return reason
 
 
+def _find_remote_reason(path: Path, error: Exception) -> str | None:
+    """Returns why a file cannot be written to cloud storage."""
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).rstrip(".")
+    return storage_reason(error)
+
+
 def _belongs_to(file: str | bytes | int, path: Path) -> bool:
     """Returns whether a file is `path`, temporary for it, or in or above it."""
     named, wanted = os.path.abspath(str(file)), os.path.abspath(path)
@@ -67,7 +77,7 @@ def _belongs_to(file: str | bytes | int, path: Path) -> bool:
 
 def check_room(path: str | Path, num_bytes: int) -> None:
     """Raises a WriteError unless a file's disk has room for so many bytes."""
-    free = free_bytes(Path(path))
+    free = free_bytes(to_path(path))
     if 0 <= free < num_bytes:
         raise WriteError(
             f"{path} cannot be written: it takes {_format(num_bytes)}, "
@@ -77,6 +87,8 @@ def check_room(path: str | Path, num_bytes: int) -> None:
 
 def free_bytes(path: Path) -> int:
     """Returns the room on a path's file system; -1 if it is unknown."""
+    if is_remote(path):
+        return -1
     while not path.exists() and path != path.parent:
         path = path.parent
     try:

@@ -4,7 +4,6 @@ import dataclasses
 import math
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -13,6 +12,7 @@ from distill.evaluation.evaluate import device_name
 from distill.networks.network import Network
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
+from distill.system.storage import to_path
 from distill.system.write_errors import free_bytes
 from distill.training.distiller import Distiller
 from distill.training.run_display import MOST_COLUMNS
@@ -87,7 +87,7 @@ class RunHeader:
             )
         # One more is written before the oldest is removed.
         needed = (self._num_kept + 1) * self.checkpoint_bytes
-        free = free_bytes(Path(self.options.train_dir))
+        free = free_bytes(to_path(self.options.train_dir))
         if 0 <= free < needed:
             yield (
                 f"The checkpoints need {_megabytes(needed)}, "

@@ -16,6 +16,7 @@ from distill.evaluation.score_events import tag_scores
 from distill.metrics.accumulator import VideoMetrics
 from distill.reporting.event_files import EventFiles
 from distill.system.atomic_files import replace_atomically
+from distill.system.uploads import WorkingDirectory
 from distill.system.write_errors import name_write_errors
 from distill.training.run_display import RunDisplay, StepState
 
@@ -75,7 +76,8 @@ class RunLog:
 
     A logged step and an evaluation go to `log.jsonl` as an object a line, and
     to TensorBoard as scalars. A run that was killed may have left lines of
-    steps after its last checkpoint; they are dropped.
+    steps after its last checkpoint; they are dropped. Cloud storage gets the
+    files at each checkpoint and at the end.
 
     Args:
       directory: The run's directory; None for workers other than the chief,
@@ -94,11 +96,11 @@ class RunLog:
         epoch_is_done: bool = True,
     ):
         self._display = display
-        self._path, events = Path(os.devnull), None
+        self._path, events, self._files = Path(os.devnull), None, None
         if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._path = directory / LOG_NAME
-            events = directory / "events"
+            self._files = WorkingDirectory(directory, LOG_NAME)
+            self._path = self._files.local / LOG_NAME
+            events = self._files.local / "events"
         self._events = EventFiles(events, ("", "train", "validation"))
         if directory is not None:
             _drop_later_lines(self._path, first_step, epoch_is_done)
@@ -118,6 +120,8 @@ class RunLog:
         with name_write_errors(self._path):
             self._file.close()
         self._events.close()
+        if self._files is not None:
+            self._files.close()
 
     def say(self, message: str) -> None:
         """Prints a message."""
@@ -262,10 +266,12 @@ class RunLog:
         self._since = time.perf_counter()
 
     def flush(self) -> None:
-        """Writes all buffered lines to disk."""
+        """Writes all buffered lines to disk, or to cloud storage."""
         with name_write_errors(self._path):
             self._file.flush()
         self._events.flush()
+        if self._files is not None:
+            self._files.upload()
 
     def _write(self, line: dict[str, Any]) -> None:
         with name_write_errors(self._path):

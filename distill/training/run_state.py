@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import dataclasses
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from distill.checkpoints.progress import Progress
 from distill.settings.run import RunSettings, changed_settings
 from distill.system.atomic_files import clear_leftovers, replace_atomically
 from distill.system.directory_lock import DirectoryLock
+from distill.system.storage import make_directory, remove_directory, to_path
 from distill.training.run_log import LOG_NAME
 from distill.training.training_step import VariableGroups
 
@@ -62,7 +62,7 @@ class RunState:
         is_writer: bool = True,
     ):
         self.settings = settings
-        self.directory = Path(directory)
+        self.directory = to_path(directory)
         self.groups = groups
         self.keep_checkpoints = keep_checkpoints
         self.progress = Progress()
@@ -100,14 +100,14 @@ class RunState:
         removed = [path for path in files if path.exists()]
         for path in removed:
             if path.is_dir():
-                shutil.rmtree(path)
+                remove_directory(path)
             else:
                 path.unlink()
         return [path.name for path in removed]
 
     def prepare_directory(self) -> None:
         """Clears interrupted writes and writes the run's settings."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_directory(self.directory)
         clear_leftovers(self.directory)
         with replace_atomically(self.directory / SETTINGS_NAME) as temporary:
             temporary.write_text(self.settings.to_json() + "\n")

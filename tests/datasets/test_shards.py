@@ -24,6 +24,7 @@ from distill.models.frame_budget import FrameBudget
 from distill.settings.join import JoinSettings
 from distill.settings.schema import make_schema
 from distill.settings.synthetic import SyntheticSettings
+from distill.system.storage import local_copy
 from tests.data import spoiled_records as spoiled
 from tests.data.record_files import (
     FRAME_SCHEMA,
@@ -363,9 +364,20 @@ def test_files_of_unknown_origin_are_never_replaced(writer, files, tmp_path):
 
 
 @rewriters
-def test_output_elsewhere_than_on_this_machine_is_refused(writer, files):
-    with pytest.raises(ValueError, match="output_dir must be a local dir"):
-        writer.write(files, "gs://bucket/folder")
+def test_output_of_an_unknown_scheme_is_refused(writer, files):
+    with pytest.raises(ValueError, match="nosuch:// is not supported"):
+        writer.write(files, "nosuch://bucket/folder")
+
+
+@every_writer
+def test_shards_in_cloud_storage_are_those_on_disk(writer, files, tmp_path):
+    folder = f"ram://{tmp_path.name}"
+    names = writer.write(files, tmp_path / "local").keys()
+    for is_new in (True, False):
+        assert writer.write(files, folder) == dict.fromkeys(names, is_new)
+    with local_copy(folder) as copy:
+        for path in (tmp_path / "local").iterdir():
+            assert (copy / path.name).read_bytes() == path.read_bytes()
 
 
 @rewriters

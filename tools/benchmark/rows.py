@@ -4,7 +4,6 @@ import dataclasses
 import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from distill.reporting.console import print_table
@@ -99,7 +98,6 @@ def write_report(path: str, content: Mapping[str, Any]) -> None:
         "machine": describe_machine(),
         **content,
     }
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(report, indent=2) + "\n")
     print(f"wrote {path}")

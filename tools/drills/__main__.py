@@ -11,6 +11,7 @@ from absl import flags
 from distill.cli.entry_point import run, start_tensorflow
 from distill.cli.settings_flags import specs
 from distill.models.options import option
+from distill.system.storage import local_path
 from tools.drills.processes import Processes
 from tools.drills.stages import Stage, choose_stages
 
@@ -44,7 +45,7 @@ def main() -> int:
     processes = Processes(FLAGS.warm_start)
     start_tensorflow(gpu=-1)
     if FLAGS.work_dir is not None:
-        return _run(Path(FLAGS.work_dir), processes, stages)
+        return _run(local_path("work_dir", FLAGS.work_dir), processes, stages)
     with tempfile.TemporaryDirectory(prefix="distill-drills-") as directory:
         return _run(Path(directory), processes, stages)
 

@@ -33,7 +33,9 @@ class LoadSettings:
       ValueError: A value is out of its range, or the URL has another form.
     """
 
-    url: str = option("http://127.0.0.1:8501", "Address of the service.")
+    url: str = option(
+        "http://127.0.0.1:8501", "Address of the service.", is_address=True
+    )
     model_name: str = option("student", "The model's name in the service.")
     num_clients: int = option(8, "Clients, a connection each.", minimum=1)
     num_requests: int = option(

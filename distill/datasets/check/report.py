@@ -16,8 +16,10 @@ from distill.datasets.check.plots import PLOT_FILES, draw_plots
 from distill.reporting import page
 from distill.reporting.console import print_table
 from distill.system.atomic_files import replace_atomically
+from distill.system.storage import is_remote, to_path
 
 _TITLE = "Check of the data"
+_PROBE = ".writable"
 
 
 def make_directory(directory: str | Path) -> None:
@@ -26,14 +28,20 @@ def make_directory(directory: str | Path) -> None:
     Raises:
       ValueError: It cannot be written to.
     """
-    path = Path(directory)
+    path = to_path(directory)
     try:
+        if is_remote(path):
+            with replace_atomically(path / _PROBE):
+                pass
+            (path / _PROBE).unlink()
+            return
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
         raise ValueError(
-            f"--output_dir={directory} cannot be written to: {error.strerror}."
+            f"--output_dir={directory} cannot be written to: "
+            f"{error.strerror or error}."
         ) from error
 
 
@@ -44,7 +52,7 @@ def write_report(found: DataFindings, directory: str | Path) -> list[str]:
     replaced. Without matplotlib there are no plots, and the report says how to
     install it. Returns the names of the files.
     """
-    directory = Path(directory)
+    directory = to_path(directory)
     try:
         plots = draw_plots(found.splits)
     except ImportError:

@@ -8,9 +8,7 @@ line.
 import contextlib
 import dataclasses
 import functools
-import glob
 import itertools
-import os
 import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any, Protocol, TextIO, TypeVar
 from distill.models.argument_checks import check_at_least
 from distill.system.atomic_files import replace_atomically
 from distill.system.file_patterns import match_patterns
+from distill.system.storage import list_files, to_path
 
 PREDICTION_HEADER = "VideoId,LabelConfidencePairs"
 LABEL_HEADER = "VideoId,Labels"
@@ -85,15 +84,13 @@ def new_csv(path: str | Path, header: str) -> Iterator[TextIO]:
 
 
 def match_files(patterns: str, flag: str) -> list[str]:
-    """Lists the local files that match any of several globs, sorted.
+    """Lists the files that match any of several globs, sorted.
 
     Raises:
       ValueError: A glob matches no file; the message names the flag.
     """
     try:
-        return match_patterns(
-            patterns, lambda p: list(filter(os.path.isfile, glob.glob(p)))
-        )
+        return match_patterns(patterns, list_files)
     except ValueError as error:
         raise ValueError(f"--{flag}: {error}") from error
 
@@ -149,7 +146,9 @@ def read_once(
     """
     seen: set[str] = set()
     for path in files:
-        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+        with to_path(path).open(
+            encoding="utf-8", errors="backslashreplace"
+        ) as file:
             read_line = functools.partial(file.readline, _MOST_CHARACTERS + 1)
             first = read_line()
             lines: Iterator[tuple[int, str]]

@@ -23,6 +23,7 @@ from distill.evaluation.prediction_files.weight_fitting import sigmoid
 from distill.models.argument_checks import check_choice
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
+from distill.system.storage import to_path
 from distill.system.typed_json import is_of_type, read_dataclass
 
 FITTED_METHODS = ("weights", "class_weights", "stacking")
@@ -110,7 +111,7 @@ class FittedWeights:
         Raises:
           ValueError: The file does not exist, or does not hold such weights.
         """
-        if not Path(path).exists():
+        if not to_path(path).exists():
             raise ValueError(f"There is no file of fitted weights {path}.")
         try:
             fields = read_json_object(path, _MOST_BYTES)

@@ -23,6 +23,7 @@ from distill.evaluation.prediction_files.files import (
     parse_prediction,
     split_line,
 )
+from distill.system.storage import local_copy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,12 @@ class MatchedPredictions:
     def __init__(self, files: Sequence[str | Path]):
         with contextlib.ExitStack() as opened:
             self.sources = [
-                IndexedPredictions(path, opened.enter_context(open(path, "rb")))
+                IndexedPredictions(
+                    path,
+                    opened.enter_context(
+                        opened.enter_context(local_copy(path)).open("rb")
+                    ),
+                )
                 for path in files
             ]
             for other in self.sources[1:]:

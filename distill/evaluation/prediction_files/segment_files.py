@@ -21,6 +21,7 @@ from distill.evaluation.prediction_files.files import (
     to_scores,
 )
 from distill.models.argument_checks import check_at_least
+from distill.system.storage import to_path
 
 SEGMENTS_HEADER = "Class,Segments"
 SCORED_HEADER = "Class,SegmentScorePairs"
@@ -59,7 +60,9 @@ class RankedSegments:
 
 def read_header(path: str | Path) -> str:
     """Returns the first line of a file, or its first characters."""
-    with open(path, encoding="utf-8", errors="backslashreplace") as file:
+    with to_path(path).open(
+        encoding="utf-8", errors="backslashreplace"
+    ) as file:
         return file.readline(80).rstrip("\n")
 
 
