@@ -31,6 +31,8 @@ TOOLS = [
 SCRIPTS = [*(verb for verb in VERBS if verb != "launch_workers"), *TOOLS]
 # Its words are names of configs.
 WITHOUT_WORDS = [script for script in SCRIPTS if script != "configs"]
+# Words that come before the flags.
+FIRST_WORDS = {"tools.backends": ("train",)}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -51,7 +53,8 @@ def test_help_needs_no_tensorflow_and_explains_every_flag(script):
 
 @pytest.mark.parametrize("script", WITHOUT_WORDS)
 def test_argument_that_is_no_flag_is_refused(script):
-    done = run_script(script, "train_dir", driver=NO_TENSORFLOW, status=1)
+    words = (*FIRST_WORDS.get(script, ()), "train_dir")
+    done = run_script(script, *words, driver=NO_TENSORFLOW, status=1)
     text = done.stdout + done.stderr
     assert "Not a flag: 'train_dir' (flags begin with --)." in text
     assert "Traceback" not in text
@@ -131,7 +134,10 @@ def test_a_verb_defines_the_flags_it_uses_alone():
         for flag in root.iter("flag")
         if flag.findtext("key") == "yes"
     }
-    assert own == {"checkpoint", "train_dir", "student_checkpoint"}
+    assert own == {
+        *("checkpoint", "train_dir", "student_checkpoint"),
+        "bias_alpha",
+    }
 
 
 @pytest.mark.parametrize(
