@@ -85,6 +85,15 @@ def restore_arguments(
     return {**before_it_was_a_setting(get_entry(name).config), **stored}
 
 
+def complete_arguments(
+    name: str, arguments: Mapping[str, ArgumentValue]
+) -> dict[str, ArgumentValue]:
+    """Returns all arguments of a model: those given over its own defaults."""
+    choice = "video_level_classifier_model"
+    chosen = {choice: arguments[choice]} if choice in arguments else {}
+    return {**resolve_arguments(name, chosen), **arguments}
+
+
 def read_configs(
     name: str, arguments: Mapping[str, ArgumentValue]
 ) -> tuple[ModelConfig, str, ModelConfig]:

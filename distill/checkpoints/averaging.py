@@ -129,8 +129,10 @@ def _common_settings(
 ) -> RunSettings:
     """Returns the last file's settings; the others agree in what matters."""
     *others, last = (stored_settings(file) for file in files)
+    whole = last.with_all_arguments()
     for path, settings in zip(checkpoints, others, strict=False):
-        for name, change in changed_settings(settings, last).items():
+        changed = changed_settings(settings.with_all_arguments(), whole)
+        for name, change in changed.items():
             if name.split(".")[0] in ("data", "teacher", "student"):
                 raise CheckpointError(
                     f"{path} and {checkpoints[-1]} differ in {name}: {change}. "

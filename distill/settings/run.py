@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from distill.models.argument_checks import check_choice
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
-from distill.models.registry import restore_arguments
+from distill.models.registry import complete_arguments, restore_arguments
 from distill.settings.schema import DataSchema
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.system.small_files import parse_json_object
@@ -216,15 +216,25 @@ class RunSettings:
             unknown or of a wrong type, or the settings contradict each other.
         """
         settings = read_dataclass(cls, parse_json_object(text))
+        return settings._with_arguments(restore_arguments)
+
+    def with_all_arguments(self) -> "RunSettings":
+        """Returns the settings with the defaults of arguments that lack.
+
+        Checkpoints of earlier versions lack those that are new.
+        """
+        return self._with_arguments(complete_arguments)
+
+    def _with_arguments(self, change: Callable) -> "RunSettings":
+        """Returns the settings with other arguments of the networks."""
         networks = {
             role: dataclasses.replace(
-                network,
-                arguments=restore_arguments(network.model, network.arguments),
+                network, arguments=change(network.model, network.arguments)
             )
             for role in ("teacher", "student")
-            if (network := getattr(settings, role)) is not None
+            if (network := getattr(self, role)) is not None
         }
-        return dataclasses.replace(settings, **networks)
+        return dataclasses.replace(self, **networks)
 
 
 def changed_settings(old: RunSettings, new: RunSettings) -> dict[str, str]:

@@ -118,7 +118,10 @@ class RunState:
         Raises:
           ValueError: A setting changed that must stay the same.
         """
-        changed = changed_settings(read_settings(checkpoint), self.settings)
+        changed = changed_settings(
+            read_settings(checkpoint).with_all_arguments(),
+            self.settings.with_all_arguments(),
+        )
         fixed = [
             f"{name}: {change}"
             for name, change in changed.items()

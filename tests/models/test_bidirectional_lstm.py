@@ -107,3 +107,9 @@ def test_maxima_over_real_frames_of_alternating_layers_are_read(
         pooled[index] = frames.max(axis=0)
     embedding = dense_relu(pooled, *model.hidden.denses)
     assert_classified(model, model(videos), embedding, atol=1e-4)
+
+
+def test_a_model_saved_before_the_published_form_keeps_its_own():
+    config = make_model(BiLstmModel, **SIZES).get_config()
+    assert config["config"].pop("published_form") is True
+    assert BiLstmModel.from_config(config).config.published_form is False

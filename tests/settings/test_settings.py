@@ -6,6 +6,7 @@ import json
 import pytest
 
 from distill.models.frame_budget import FrameBudget
+from distill.models.registry import resolve_arguments
 from distill.settings.run import (
     AutoencoderSettings,
     NetworkSettings,
@@ -62,6 +63,29 @@ def test_settings_survive_json(fields):
     assert isinstance(again.teacher_checkpoints, tuple)
     if again.student is not None:
         assert isinstance(again.student.budget, FrameBudget)
+
+
+def test_settings_of_an_earlier_version_keep_what_their_network_did():
+    """BiLstmModel had another form before that was a setting."""
+    network = NetworkSettings("BiLstmModel", {"hidden_size": 7})
+    stored = make_settings(**ALONE | {"student": network}).to_json()
+    arguments = RunSettings.from_json(stored).student.arguments
+    assert arguments == {"hidden_size": 7, "published_form": False}
+    network = NetworkSettings("BiLstmModel", {"published_form": True})
+    stored = make_settings(**ALONE | {"student": network}).to_json()
+    arguments = RunSettings.from_json(stored).student.arguments
+    assert arguments == {"published_form": True}
+
+
+def test_settings_with_all_arguments_have_the_defaults_of_those_that_lack():
+    given = {"lstm_cells": 16, "video_level_classifier_model": "LogisticModel"}
+    old = make_settings(student=NetworkSettings("LstmModel", given))
+    new = NetworkSettings("LstmModel", resolve_arguments("LstmModel", given))
+    new = make_settings(student=new)
+    assert "student.arguments.logistic_l2" in changed_settings(old, new)
+    whole = old.with_all_arguments()
+    assert changed_settings(whole, new.with_all_arguments()) == {}
+    assert whole.student.arguments["batch_norm_epsilon"] == 0.001
 
 
 def test_json_names_every_field_as_the_dataclass_does():
