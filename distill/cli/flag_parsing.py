@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from distill.cli.config_files import find_file
-from distill.cli.reference_flags import translate
+from distill.cli.reference_flags import RENAMED, translate
 from distill.cli.verbs import all_flags
 
 FLAGS = flags.FLAGS
@@ -170,7 +170,8 @@ def _describe_unknown(name: str) -> str:
         return difflib.SequenceMatcher(None, flag, name).ratio()
 
     # Of equally near flags the one that the help names first.
-    nearest = max([*FLAGS, "flagfile"], key=similarity)
+    renamed = [theirs for theirs, ours in RENAMED.items() if ours in FLAGS]
+    nearest = max([*FLAGS, "flagfile", *renamed], key=similarity)
     hint = (
         f"did you mean --{nearest}?"
         if similarity(nearest) >= _LEAST_SIMILARITY

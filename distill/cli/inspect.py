@@ -1,5 +1,6 @@
 """Prints what a checkpoint holds: settings, progress, variables, norms."""
 
+from distill.cli.entry_point import start_tensorflow
 from distill.cli.settings_flags import FLAGS, Flag, require
 
 OWN_FLAGS = (
@@ -15,6 +16,7 @@ FLAG_GROUPS = (OWN_FLAGS,)
 def main() -> None:
     """Prints the settings, then a row for each variable."""
     require("checkpoint")
+    start_tensorflow(gpu=-1)
 
     from distill.checkpoints.checkpoint import find_checkpoint
     from distill.checkpoints.inspection import describe_checkpoint

@@ -146,6 +146,7 @@ def test_a_verb_defines_the_flags_it_uses_alone():
         ("lerning_rate", "base_learning_rate"),
         ("batch-sise", "batch_size"),
         ("epochs", "num_epochs"),
+        ("iteratons", "iterations"),
         # absl lists all flags that begin so.
         ("student", "student_views"),
     ],
