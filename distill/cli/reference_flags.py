@@ -3,6 +3,7 @@
 # Their name: ours.
 RENAMED = {
     "alpha": "label_loss_alpha",
+    "bagging": "bootstrap",
     "check_point": "checkpoint",
     "checkpoint_file": "checkpoint",
     "csv_output_file": "output_file",
