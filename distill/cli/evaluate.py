@@ -1,7 +1,7 @@
 """Scores a checkpoint, every new one as it appears, or an artifact."""
 
 from collections.abc import Iterable
-from pathlib import Path
+from typing import Any
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
@@ -9,6 +9,7 @@ from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
 from distill.cli.settings_flags import FLAGS, Flag, require
 from distill.system.storage import to_path
+from distill.system.write_errors import WriteError
 
 OWN_FLAGS = (
     Flag(
@@ -54,7 +55,6 @@ def main() -> None:
     workers = start_workers()
     from distill.checkpoints.checkpoint import follow
     from distill.evaluation.metrics_files import print_scores, write_metrics
-    from distill.evaluation.score_events import ScoreEvents
 
     networks = ("teacher", "student") if FLAGS.role == "both" else (FLAGS.role,)
     if FLAGS.run_once:
@@ -65,7 +65,7 @@ def main() -> None:
             raise ValueError("--run_once=false is for one process.")
         chosen = map(str, follow(FLAGS.train_dir, FLAGS.poll_seconds))
     sharing = scoring.sharing(workers)
-    with ScoreEvents(_events_dir() if workers.is_chief else None) as events:
+    with _open_events(workers.is_chief) as events:
         for checkpoint in chosen:
             with workers.exit_barrier():
                 scores = [
@@ -83,8 +83,17 @@ def main() -> None:
                 write_flags(FLAGS.metrics_file)
 
 
-def _events_dir() -> Path | None:
-    folder = FLAGS.events_dir
-    if folder is None and FLAGS.train_dir is not None:
-        folder = str(to_path(FLAGS.train_dir) / "events")
-    return to_path(folder) if folder else None
+def _open_events(is_chief: bool) -> Any:
+    """Returns the `ScoreEvents`; without a place that can be written, none."""
+    from distill.evaluation.score_events import ScoreEvents
+
+    if not is_chief or (FLAGS.events_dir or FLAGS.train_dir) is None:
+        return ScoreEvents(None)
+    if FLAGS.events_dir is not None:
+        folder = FLAGS.events_dir
+        return ScoreEvents(to_path(folder) if folder else None)
+    try:
+        return ScoreEvents(to_path(FLAGS.train_dir) / "events")
+    except WriteError as error:
+        print(f"NOTE: no events of TensorBoard: {error}")
+        return ScoreEvents(None)

@@ -227,3 +227,22 @@ def test_run_once_false_scores_every_new_checkpoint(
         *(("epoch/student_gap", epoch) for epoch in (1, 2)),
     }
     check_events(events, json.loads(metrics_file.read_text()), epoch=2)
+
+
+def test_a_run_that_cannot_be_written_is_scored_without_events(
+    video_level_videos, fast_run, tmp_path
+):
+    shutil.copy(fast_run / "checkpoint-00000010.h5", tmp_path)
+    (tmp_path / "events").write_text("no folder")
+    flags = [
+        f"--train_dir={tmp_path}",
+        f"--eval_data_pattern={video_level_videos}/validate-*.tfrecord",
+        "--gpu=-1",
+    ]
+    done = run_script("evaluate", *flags)
+    assert f"NOTE: no events of TensorBoard: {tmp_path}/events" in done.stdout
+    assert "GAP@20" in done.stdout
+    done = run_script(
+        "evaluate", *flags, f"--events_dir={tmp_path}/events", status=1
+    )
+    assert f"{tmp_path}/events" in done.stderr
