@@ -174,26 +174,31 @@ def evaluate(
         network = load_scored_network(
             path, role, *options, reader.schema.segment_labels
         )
-    return _score(
-        path, role, reader, network=network, top_k=top_k, sharing=sharing
+    return score_with_bar(
+        path, role, reader, role, network=network, top_k=top_k, sharing=sharing
     )
 
 
-def _score(
-    path: str, role: str, reader: VideoReader, **options: Any
+def score_with_bar(
+    path: str,
+    role: str,
+    reader: VideoReader,
+    title: str,
+    *,
+    sharing: SharedReading = ALONE,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Returns the scores; shows a bar on a terminal meanwhile."""
-    num_workers = options["sharing"].workers.num_workers
-    total = reader.estimate_num_examples() // num_workers
+    """Scores by `evaluate_checkpoint`; shows a bar on a terminal meanwhile."""
+    total = reader.estimate_num_examples() // sharing.workers.num_workers
     count = 0
-    with progress_bar(f"{role}: videos", total) as show:
+    with progress_bar(f"{title}: videos", total) as show:
 
         def observe(videos: Any) -> None:
             nonlocal count
             count += len(videos.ids)
             show(count)
 
-        options["observe"] = observe
+        options |= {"observe": observe, "sharing": sharing}
         if is_artifact(path):
             return evaluate_artifact(path, reader, **options)
         return evaluate_checkpoint(path, role, reader, **options)

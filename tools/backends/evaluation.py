@@ -15,11 +15,10 @@ import numpy as np
 import tensorflow as tf
 
 from distill.data.pipeline import VideoReader
-from distill.evaluation.evaluate import evaluate_checkpoint
+from distill.deployment.scoring import score_with_bar
 from distill.models.frame_budget import ALL_FRAMES
 from distill.models.raw_video_model import RawVideoModel
 from distill.networks.network import Network, Videos, input_shapes
-from distill.reporting.console import progress_bar
 from tools.backends.process import BackendProcess
 
 MODEL_NAME = "model.keras"
@@ -116,30 +115,14 @@ def evaluate_on_backends(
         for backend in backends:
             with BackendProcess(backend, gpu) as process:
                 process.call("load", path)
-                scores = _evaluate(
-                    backend,
+                scores = score_with_bar(
+                    checkpoint,
+                    role,
                     reader,
-                    checkpoint=checkpoint,
-                    role=role,
+                    backend,
                     network=BackendNetwork.of(network, process),
                     top_k=top_k,
                 )
                 device = process.call("device")
             found.append(scores | {"backend": backend, "device": device})
     return found
-
-
-def _evaluate(
-    backend: str, reader: VideoReader, **options: Any
-) -> dict[str, Any]:
-    """Returns the scores; shows a bar on a terminal meanwhile."""
-    count = 0
-    total = reader.estimate_num_examples()
-    with progress_bar(f"{backend}: videos", total) as show:
-
-        def observe(videos: Any) -> None:
-            nonlocal count
-            count += len(videos.ids)
-            show(count)
-
-        return evaluate_checkpoint(reader=reader, observe=observe, **options)

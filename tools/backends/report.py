@@ -11,6 +11,7 @@ from distill.reporting import page
 from distill.reporting.console import print_table
 from distill.reporting.machine import describe_machine
 from distill.system.atomic_files import replace_atomically
+from distill.system.storage import to_path
 from tools.backends.curves import draw_losses
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def write_training_report(
         "training.md": _markdown(settings, found, plot).encode(),
     }
     for name, contents in files.items():
-        with replace_atomically(Path(directory) / name) as temporary:
+        with replace_atomically(to_path(directory) / name) as temporary:
             temporary.write_bytes(contents)
 
 

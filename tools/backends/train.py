@@ -4,13 +4,12 @@ Compares losses, final scores, times and memory. Flags are those of `distill
 train --regime=labels`; dropout is off. The report is written to --output_dir.
 """
 
-from pathlib import Path
-
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import run_settings
 from distill.cli.settings_flags import FLAGS, Flag, require
 from distill.system.extras import import_extra
+from distill.system.storage import make_directory, to_path
 from tools.backends.flags import BACKENDS, chosen_backends
 
 # The settings that `ModelRunner.prepare_training` and the reader use.
@@ -45,7 +44,7 @@ def main() -> None:
     settings, backends = run_settings("labels"), chosen_backends()
     import_extra("matplotlib", "study")
     # A directory that cannot be made is an error before the training.
-    Path(FLAGS.output_dir).mkdir(parents=True, exist_ok=True)
+    make_directory(to_path(FLAGS.output_dir))
     start_tensorflow(gpu=-1)  # of this process, which reads
     from tools.backends.report import print_training, write_training_report
     from tools.backends.training import compare_training, make_readers
