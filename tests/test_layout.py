@@ -164,6 +164,7 @@ LOCAL_NAMES = {
     "distill/reporting/event_files.py": {"Path(os.devnull)"},
     "distill/training/run_log.py": {"Path(os.devnull)"},
     # Tools work in temporary folders; the drills' own must be local.
+    "tools/attacks/__main__.py": {"Path(directory)"},
     "tools/backends/comparison.py": {"Path(folder)"},
     "tools/backends/evaluation.py": {"Path(folder)"},
     "tools/backends/process.py": {"Path(__file__)"},

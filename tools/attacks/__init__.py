@@ -1,0 +1,1 @@
+"""Attacks: damaged files, failing calls, lost workers and bad clients."""
