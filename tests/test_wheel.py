@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hang_guard import HANG_SECONDS
+
 ROOT = Path(__file__).parents[1]
 TRAIN = (
     "--feature_sizes=6,2",
@@ -160,7 +162,9 @@ def test_train_predict_and_serve_beside_packages_of_the_same_names(user):
                 f"{address.split('/v1')[0].strip()}/v1/models/student:predict",
                 body.encode(),
             )
-            with urllib.request.urlopen(request, timeout=100) as answer:
+            with urllib.request.urlopen(
+                request, timeout=HANG_SECONDS
+            ) as answer:
                 (predictions,) = json.load(answer)["predictions"]
             assert predictions
         finally:

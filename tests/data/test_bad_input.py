@@ -33,6 +33,7 @@ from tests.data.spoiled_records import (
     narrow_frame,
     spoil_record,
 )
+from tests.hang_guard import HANG_SECONDS
 
 SAME_NAMES = dataclasses.replace(
     VIDEO_SCHEMA, feature_names=FRAME_SCHEMA.feature_names
@@ -293,7 +294,7 @@ for name in {unreadable!r}:
             cwd=Path(__file__).parents[2],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=HANG_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
         pytest.fail(f"reading does not end; so far it said {error.stdout}")

@@ -10,7 +10,6 @@ import collections
 import gzip
 import re
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -33,7 +32,6 @@ from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA, draw_rated_videos
 
 ALL_SCHEMAS = SCHEMAS | {"segments": SCHEMA}
-SECONDS_A_FILE = 60
 # TensorFlow's parser overlooks some lengths within a message, of few records.
 MOST_OVERLOOKED = 0.02
 LINE = re.compile(
@@ -64,14 +62,12 @@ def read_skipping(level, records, need_labels, folder, capsys):
     reader = VideoReader(
         ALL_SCHEMAS[level], [file], 16, need_labels, on_bad_record="skip"
     )
-    start = time.monotonic()
     read = []
     try:
         read = unbatch(reader.read_once())
     except BadRecordError as error:
         if not str(error).startswith("No good "):
             raise
-    assert time.monotonic() - start < SECONDS_A_FILE
     counts, named = collections.Counter(), {}
     for line in capsys.readouterr().out.splitlines():
         count, reason, where, number, said = LINE.fullmatch(line).groups()

@@ -21,6 +21,8 @@ from importlib import import_module
 from multiprocessing import forkserver
 from pathlib import Path
 
+from tests.hang_guard import HANG_SECONDS
+
 _IMPORTED = ["tensorflow", "keras", "distill.training.run"]
 
 
@@ -39,12 +41,11 @@ def run_in_fork(
     words: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
-    most_seconds: float,
 ) -> subprocess.CompletedProcess:
     """Runs `python -m distill WORDS` to its end.
 
     Raises:
-      TimeoutExpired: It took longer.
+      TimeoutExpired: It hangs.
     """
 
     def run(files):
@@ -52,11 +53,11 @@ def run_in_fork(
             target=_run, args=(words, folder, dict(environment), files)
         )
         process.start()
-        process.join(most_seconds)
+        process.join(HANG_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
-            raise subprocess.TimeoutExpired(words, most_seconds)
+            raise subprocess.TimeoutExpired(words, HANG_SECONDS)
         return process.exitcode
 
     return _complete(words, run)
@@ -100,22 +101,21 @@ def run_without_tensorflow(
     words: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
-    most_seconds: float,
 ) -> subprocess.CompletedProcess:
     """Runs `python -m distill WORDS` to its end, without TensorFlow.
 
     Raises:
-      TimeoutExpired: It took longer.
+      TimeoutExpired: It hangs.
     """
     server = _start_light_server()
 
     def run(files):
         request = words, str(folder), dict(environment), list(map(str, files))
         print(json.dumps(request), file=server.stdin, flush=True)
-        if not select.select([server.stdout], [], [], most_seconds)[0]:
+        if not select.select([server.stdout], [], [], HANG_SECONDS)[0]:
             _start_light_server.cache_clear()
             server.kill()
-            raise subprocess.TimeoutExpired(words, most_seconds)
+            raise subprocess.TimeoutExpired(words, HANG_SECONDS)
         return int(server.stdout.readline())
 
     return _complete(words, run)

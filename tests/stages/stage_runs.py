@@ -8,7 +8,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from distill.settings.run_options import RunOptions
 from distill.settings.schema import DataSchema
 from distill.settings.training import DistillationSettings, TrainingSettings
 from distill.training.loop import TrainingRun
+from tests.hang_guard import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURE_SIZES = (12, 4)
@@ -306,7 +306,6 @@ def run_script(
     *flags: str,
     driver: str = "",
     status: int | None = 0,
-    most_seconds: float = 120,
 ) -> subprocess.CompletedProcess:
     """Runs an entry point to its end and checks its exit status.
 
@@ -315,12 +314,12 @@ def run_script(
     runs = {"": run_in_fork, NO_TENSORFLOW: run_without_tensorflow}
     if driver in runs and not name.startswith("tools."):
         words = [name, *map(str, flags)]
-        done = runs[driver](words, ROOT, _environment(), most_seconds)
+        done = runs[driver](words, ROOT, _environment())
         assert status in (None, done.returncode), done.stdout + done.stderr
         return done
     with start_script(name, *flags, driver=driver) as process:
         try:
-            output, errors = process.communicate(timeout=most_seconds)
+            output, errors = process.communicate(timeout=HANG_SECONDS)
         except BaseException:
             process.kill()
             raise
@@ -351,17 +350,3 @@ def error_line(done: subprocess.CompletedProcess) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("ERROR: ")
     return line
-
-
-def wait_until(
-    condition: Callable[[], Any], process: subprocess.Popen, seconds=60.0
-) -> Any:
-    """Returns the first true value of a condition, asked 100 times a second."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    raise TimeoutError(f"Nothing came in {seconds} s.")

@@ -15,8 +15,9 @@ from stage_runs import (
     run_script,
     start_script,
     to_flags,
-    wait_until,
 )
+
+from tests.hang_guard import HANG_SECONDS, wait_until
 
 
 def check_flags(videos, output_dir, **changes):
@@ -107,7 +108,7 @@ def test_ctrl_c_and_a_killed_process_end_the_check(role, videos, tmp_path):
             os.killpg(process.pid, signal.SIGINT)
         else:
             os.kill(child, signal.SIGKILL)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=HANG_SECONDS)
     if role == "all":
         assert (process.returncode, errors) == (130, "Interrupted.\n")
     else:

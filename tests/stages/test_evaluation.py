@@ -9,7 +9,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import stage_runs
 import tensorflow as tf
 from stage_runs import (
     NUM_VALIDATE_VIDEOS,
@@ -32,6 +31,7 @@ from distill.evaluation.evaluate import (
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from tests import plain_metrics
+from tests.hang_guard import HANG_SECONDS, wait_until
 
 METRICS = {"gap", "hit_at_one", "perr", "mean_average_precision", "loss"}
 NUM_PARAMETERS = 4 * 16 + (16 * 24 + 6 * 24 + 24) + (12 * 24 + 6 * 24 + 24)
@@ -206,12 +206,12 @@ def test_run_once_false_scores_every_new_checkpoint(
     ]
     with start_script("evaluate", *flags) as process:
         try:
-            stage_runs.wait_until(lambda: scored_step() == 5, process)
+            wait_until(lambda: scored_step() == 5, process)
             shutil.copy(fast_run / names[1], tmp_path / "new.h5")
             (tmp_path / "new.h5").rename(train_dir / names[1])
-            stage_runs.wait_until(lambda: scored_step() == 10, process)
+            wait_until(lambda: scored_step() == 10, process)
             process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=HANG_SECONDS)
         finally:
             process.kill()
     assert process.returncode == 130

@@ -3,6 +3,8 @@
 import pytest
 from stage_runs import NO_TENSORFLOW, ROOT, error_line, run_script, start_script
 
+from tests.hang_guard import HANG_SECONDS
+
 # Runs this checkout from another directory.
 HERE = f"{NO_TENSORFLOW}; sys.path.insert(0, {str(ROOT)!r})"
 
@@ -37,7 +39,7 @@ def test_wrong_line_of_a_flagfile_is_named(tmp_path, text, message):
 def run_from(directory, *words):
     """Runs the command from another directory; returns all it prints."""
     with start_script(*words, driver=HERE, cwd=directory) as process:
-        return "".join(process.communicate(timeout=100))
+        return "".join(process.communicate(timeout=HANG_SECONDS))
 
 
 @pytest.mark.parametrize("folder", ["", "configs/"])

@@ -4,7 +4,6 @@ import contextlib
 import random
 import re
 import shutil
-import time
 from pathlib import Path
 
 import h5py
@@ -272,21 +271,19 @@ def is_refused(read, path):
     "count", [150, pytest.param(1_500, marks=pytest.mark.slow)]
 )
 def test_a_damaged_checkpoint_is_read_or_refused(count, good, tmp_path):
-    """Quickly and in little memory, whichever byte is damaged."""
+    """In little memory, whichever byte is damaged."""
     path, whole = tmp_path / "checkpoint.h5", good.read_bytes()
     generator = np.random.default_rng(count)
     refusals = 0
     with memory_grows_by_at_most(2 * MOST_GROWTH):
         for _ in range(count):
             path.write_bytes(damage_bytes(whole, generator))
-            start = time.monotonic()
             for read in (
                 lambda: load_network(path, "student"),
                 lambda: read_progress(path),
                 lambda: convert(path, tmp_path / "student.h5"),
             ):
                 refusals += is_refused(read, path)
-            assert time.monotonic() - start < 5
     assert count / 2 < refusals < 3 * count
 
 

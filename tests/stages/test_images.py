@@ -14,6 +14,7 @@ import stage_runs
 from stage_runs import DATA_FLAGS, ROOT, to_flags
 
 from distill.networks.loading import load_network
+from tests.hang_guard import HANG_SECONDS
 
 # Run in the serving image: the example's predictions by both runtimes.
 PREDICT = """
@@ -148,7 +149,9 @@ def test_the_serving_image_predicts_and_serves_without_tensorflow(
             request = urllib.request.Request(
                 f"{place}:predict", json.dumps(body).encode()
             )
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(
+                request, timeout=HANG_SECONDS
+            ) as answer:
                 (row,) = json.load(answer)["predictions"]
         finally:
             service.terminate()

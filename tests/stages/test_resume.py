@@ -30,6 +30,7 @@ from stored_files import (
 
 from distill.settings.run_options import RunOptions
 from distill.training.loop import TrainingRun
+from tests.hang_guard import HANG_SECONDS, wait_until
 
 LAST = "checkpoint-00000015.h5"
 
@@ -156,11 +157,11 @@ def test_signalled_script_exits_with_status_1(
     log = tmp_path / "log.jsonl"
     with start_script("train", *flags) as process:
         try:
-            stage_runs.wait_until(
+            wait_until(
                 lambda: log.exists() and log.stat().st_size > 2000, process
             )
             process.send_signal(kind)
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=HANG_SECONDS)
         finally:
             process.kill()
     assert process.returncode == 1

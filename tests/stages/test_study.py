@@ -13,13 +13,13 @@ from stage_runs import (
     start_script,
     to_flags,
     validation_reader,
-    wait_until,
 )
 
 from distill.checkpoints.checkpoint import read_settings
 from distill.evaluation.evaluate import evaluate_network
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
+from tests.hang_guard import HANG_SECONDS, wait_until
 
 NAMES = ["No teacher", "Serial", "Two stages", "All budgets"]
 NO_TEACHER = 'row("No teacher", regime="labels"),'
@@ -72,8 +72,8 @@ def study(videos, tmp_path_factory):
     directory = tmp_path_factory.mktemp("study")
     flags = study_flags(videos, directory)
     # The time of each kind of training is measured first.
-    first = run_script("study", *flags, "--max_runs=4", most_seconds=300)
-    second = run_script("study", *flags, most_seconds=300)
+    first = run_script("study", *flags, "--max_runs=4")
+    second = run_script("study", *flags)
     again = run_script("study", *flags)
     return directory, [done.stdout for done in (first, second, again)]
 
@@ -201,7 +201,7 @@ def test_signal_stops_a_study_and_it_goes_on(study, videos, tmp_path):
     process = start_script("study", *flags)
     wait_until(done.exists, process)
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 1, output + errors
     assert "run the same command to go on" in output
     run_script("study", *flags)

@@ -15,12 +15,13 @@ import pytest
 
 from distill.system.directory_lock import LOCK_NAME, DirectoryLock
 from distill.system.write_errors import WriteError
+from tests.hang_guard import HANG_SECONDS
 
-HOLD = """
+HOLD = f"""
 import subprocess, sys
 from distill.system.directory_lock import DirectoryLock
 with DirectoryLock(sys.argv[1]):
-    child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    child = subprocess.Popen(["sleep", "{HANG_SECONDS}"], close_fds=False)
     print(child.pid, flush=True)
     sys.stdin.read()
 """

@@ -11,6 +11,7 @@ from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
 from distill.training.streams import EpochReader
 from tests.data.record_files import VIDEO_SCHEMA, Video, write_records
+from tests.hang_guard import HANG_SECONDS
 
 FILE_SIZES = (7, 0, 12, 3, 9)
 NUM_RECORDS = sum(FILE_SIZES)
@@ -32,9 +33,9 @@ class ThreadWorkers(Workers):
 
     def sum(self, values):
         self.shared[self.rank] = np.array(values)
-        self.barrier.wait(30)
+        self.barrier.wait(HANG_SECONDS)
         total = np.sum(self.shared, axis=0)
-        self.barrier.wait(30)
+        self.barrier.wait(HANG_SECONDS)
         return total
 
 
@@ -55,7 +56,7 @@ def run_threads(functions):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANG_SECONDS)
     if errors:
         raise errors[0]
     return results

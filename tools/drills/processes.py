@@ -19,7 +19,7 @@ _PRELOADED = [
     "distill.evaluation.evaluate",
     "distill.deployment.export",
 ]
-_TIMEOUT_SECONDS = 300.0
+_TIMEOUT_SECONDS = 1800.0
 
 
 class Processes:
@@ -95,7 +95,7 @@ def wait_for(
     """Waits for a condition; returns False if the process ends before.
 
     Raises:
-      TimeoutError: Neither happens in five minutes.
+      TimeoutError: Neither happens in half an hour.
     """
     end = time.monotonic() + _TIMEOUT_SECONDS
     while time.monotonic() < end:
