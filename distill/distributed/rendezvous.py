@@ -90,7 +90,10 @@ def _gather(port: int, addresses: Sequence[str], clock: _Clock) -> None:
                 stack.enter_context(connection)
                 connection.settimeout(_RETRY_SECONDS * 10)
                 received = _receive_rank(connection, len(addresses))
-                if received is not None:
+                if received is None:
+                    # A worker that was too slow comes again.
+                    connection.close()
+                else:
                     connected[received] = connection
             missing = [
                 address
