@@ -8,6 +8,10 @@ import pytest
 from fake_predictor import PREDICT, constant, expected, fake_predictor, running
 
 from distill.serving.batching import Batcher
+from tests.hang_guard import HANG_SECONDS, until
+
+# Seconds or milliseconds.
+FOR_EVER = 1e9
 
 
 def instances(*values):
@@ -35,9 +39,11 @@ def talk(bodies, predictor, **options):
 def test_concurrent_requests_share_calls_and_get_their_own_answers():
     predictor = fake_predictor()
     bodies = [instances(*range(v, v + 1 + v % 3)) for v in range(14, 54)]
-    answers = talk(bodies, predictor, batch_delay_ms=50.0)
+    # 81 videos: three full batches.
+    options = {"max_batch_size": 27, "batch_delay_ms": FOR_EVER}
+    answers = talk(bodies, predictor, **options)
     calls = predictor._runtime.calls
-    assert len(calls) <= 5
+    assert calls == [27] * 3
     assert sum(calls) == sum(1 + v % 3 for v in range(14, 54))
     for value, answer in zip(range(14, 54), answers, strict=True):
         assert means_of(answer) == list(range(value, value + 1 + value % 3))
@@ -53,9 +59,9 @@ def test_a_request_larger_than_a_batch_is_split_and_keeps_its_order():
 def test_a_full_batch_does_not_wait():
     async def run():
         async with Batcher(
-            lambda v: np.zeros([len(v), 2]), 3, 60, 9
+            lambda v: np.zeros([len(v), 2]), 3, FOR_EVER, 9
         ) as batcher:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(HANG_SECONDS):
                 return await batcher.predict([np.zeros(1)] * 3)
 
     assert asyncio.run(run()).shape == (3, 2)
@@ -65,7 +71,8 @@ def test_a_failing_batch_fails_its_requests_alone():
     predictor = fake_predictor()
     bodies = [instances(value) for value in (1, 13, 2, 3)]
     bodies.append({"instances": [{"frames": [[1]]}]})
-    answers = talk(bodies, predictor, max_batch_size=2, batch_delay_ms=50.0)
+    options = {"max_batch_size": 2, "batch_delay_ms": FOR_EVER}
+    answers = talk(bodies, predictor, **options)
     assert [a.status_code for a in answers] == [500, 500, 200, 200, 400]
     assert means_of(answers[3]) == [3]
 
@@ -77,14 +84,17 @@ def test_a_full_queue_is_answered_503_and_empties_again():
     async def run():
         async with running(
             predictor, max_queue=4, max_batch_size=2, batch_delay_ms=0.0
-        ) as (client, _):
+        ) as (client, service):
             held = []
-            for value in (21, 22, 23):  # 2 at the model, 4 wait
+            for number, value in enumerate((21, 22, 23)):
                 body = instances(value, value)
                 held.append(
                     asyncio.create_task(client.post(PREDICT, json=body))
                 )
-                await asyncio.sleep(0.05)
+                # 2 at the model, 4 wait.
+                await until(lambda: predictor._runtime.calls == [2])
+                waiting = service.batcher._waiting
+                await until(lambda n=number, w=waiting: len(w) == 2 * n)
             refused = await client.post(PREDICT, json=instances(24))
             health = await client.get("/healthz")  # the loop is free meanwhile
             gate.set()
@@ -106,16 +116,17 @@ def test_videos_of_cancelled_requests_are_left_out():
 
     def predict(videos):
         calls.append([int(video[0]) for video in videos])
-        gate.wait(10)
+        gate.wait(HANG_SECONDS)
         return np.zeros([len(videos), 2])
 
     async def run():
         async with Batcher(predict, 4, 0.0, 9) as batcher:
             tasks = []
-            for value in (1, 2, 3):
+            for number, value in enumerate((1, 2, 3)):
                 videos = [np.full(1, value)]
                 tasks.append(asyncio.create_task(batcher.predict(videos)))
-                await asyncio.sleep(0.05)
+                await until(lambda: calls == [[1]])
+                await until(lambda n=number: len(batcher._waiting) == n)
             tasks[1].cancel()
             gate.set()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -126,9 +137,9 @@ def test_videos_of_cancelled_requests_are_left_out():
 
 def test_waiting_videos_are_cancelled_at_the_end():
     async def run():
-        async with Batcher(lambda v: v, 4, 60, 9) as batcher:
+        async with Batcher(lambda v: v, 4, FOR_EVER, 9) as batcher:
             task = asyncio.create_task(batcher.predict([np.zeros(1)]))
-            await asyncio.sleep(0.01)
+            await until(lambda: len(batcher._waiting) == 1)
         with pytest.raises(asyncio.CancelledError):
             await task
 

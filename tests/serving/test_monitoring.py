@@ -11,6 +11,8 @@ from fake_predictor import PREDICT, ask, constant, fake_predictor, running
 from prometheus_client.parser import text_string_to_metric_families
 from server_process import server
 
+from tests.hang_guard import until
+
 
 def body_of(num_videos):
     return {"instances": [{"frames": constant(1)}] * num_videos}
@@ -59,12 +61,13 @@ def test_metrics_have_the_length_of_the_queue():
 
     async def talk():
         options = {"max_batch_size": 2, "batch_delay_ms": 0.0}
-        async with running(predictor, **options) as (client, _):
+        async with running(predictor, **options) as (client, service):
             held = []
             for num_videos in (2, 3):  # 2 at the model, 3 wait
                 request = client.post(PREDICT, json=body_of(num_videos))
                 held.append(asyncio.create_task(request))
-                await asyncio.sleep(0.05)
+                await until(lambda: predictor._runtime.calls == [2])
+            await until(lambda: len(service.batcher._waiting) == 3)
             during = await client.get("/metrics")
             gate.set()
             await asyncio.gather(*held)

@@ -17,6 +17,7 @@ from fake_predictor import (
 
 from distill.serving import bodies
 from distill.settings.service import ServiceOptions
+from tests.hang_guard import until
 
 GOOD = {"frames": constant(1)}
 GOODS = {"instances": [GOOD]}
@@ -219,28 +220,29 @@ def test_a_fault_beside_the_predictions_gives_json_too():
 def test_a_body_that_stalls_times_out(monkeypatch):
     monkeypatch.setattr(bodies, "_READ_SECONDS", 0.1)
 
-    async def slow():
+    async def stall():
         yield b"{"
-        await asyncio.sleep(1)
-        yield b"}"
+        await asyncio.Event().wait()
 
-    answer = ask("POST", PREDICT, content=slow())
+    answer = ask("POST", PREDICT, content=stall())
     check_error(answer, 408, "The body took over 0 seconds.")
 
 
 def test_bodies_have_a_common_limit():
     body = json.dumps(one(constant(1))).encode()
+    begun = []
 
-    async def slow():
+    async def halves():
+        begun.append(0)
         yield body[:40]
-        await asyncio.sleep(0.3)
+        await until(lambda: len(begun) == 40)
         yield body[40:]
 
     async def talk():
         # 16 bodies of 80 bytes: 32 halves.
         async with running(fake_predictor(), max_body_bytes=80) as (client, _):
             return await asyncio.gather(
-                *(client.post(PREDICT, content=slow()) for _ in range(40))
+                *(client.post(PREDICT, content=halves()) for _ in range(40))
             )
 
     assert len(body) <= 80
