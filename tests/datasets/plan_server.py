@@ -5,11 +5,12 @@ import hashlib
 import http.server
 import json
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+
+from tests.hang_guard import HANG_SECONDS
 
 PARTITION = "2/frame/train"
 PLAN_PATH = "/2/download_plans/frame_train.json"
@@ -24,7 +25,7 @@ class PlanServer(http.server.ThreadingHTTPServer):
         last for ever if it begins with `always `.
       served: Bytes of the contents sent, by file.
       requests: Of each file the `Range` headers that came, None for none.
-      seconds_a_piece: Pause before every kilobyte of a slow file.
+      resumed: Ends all silence.
     """
 
     daemon_threads = True
@@ -35,7 +36,7 @@ class PlanServer(http.server.ThreadingHTTPServer):
         self.faults: dict[str, list[str]] = {}
         self.served: Counter[str] = Counter()
         self.requests: dict[str, list[str | None]] = defaultdict(list)
-        self.seconds_a_piece = 0.02
+        self.resumed = threading.Event()
         hashes = {n: hashlib.md5(c).hexdigest() for n, c in files.items()}
         self.plan = json.dumps({"files": hashes}).encode()
 
@@ -102,13 +103,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault.startswith("cut"):
             part = part[: len(part) // 2]
         for offset in range(0, len(part), 1024):
-            if fault == "slow":
-                time.sleep(self.server.seconds_a_piece)
-            if fault == "silent" and offset:
-                time.sleep(60)
             piece = part[offset : offset + 1024]
             self.wfile.write(piece)
             self.server.served[name] += len(piece)
+            if fault == f"silent after {offset + len(piece)}":
+                self.server.resumed.wait(HANG_SECONDS)
 
 
 @contextlib.contextmanager
@@ -126,6 +125,7 @@ def serve_files(count: int, size: int = 5000) -> Iterator[PlanServer]:
     try:
         yield server
     finally:
+        server.resumed.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,12 @@ from distill.datasets.download_plan import (
     parse_plan,
 )
 from tests.datasets.plan_server import PARTITION, serve_files
+from tests.hang_guard import HANG_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
-QUICK = Patience(timeout=5, attempts=3, hash_attempts=2, first_wait=0.01)
+# A server that says nothing for so long is given up.
+SILENCE_SECONDS = 3.0
+QUICK = Patience(HANG_SECONDS, attempts=3, hash_attempts=2, first_wait=0.01)
 
 
 @pytest.fixture
@@ -104,13 +106,15 @@ def test_files_known_to_be_right_are_not_read_again(
         (["cut", "ignore range"], [None, "bytes=2500-"]),
         (["corrupt"], [None, None]),
         (["503", "429"], [None, None, None]),
-        (["silent"], [None, "bytes=1024-"]),
+        (["silent after 1024"], [None, "bytes=1024-"]),
     ],
     ids=["cut", "without ranges", "corrupt", "busy", "silent"],
 )
 def test_a_file_with_passing_faults_is_fetched(server, tmp_path, faults, asked):
     server.faults["trainab.tfrecord"] = faults
-    patience = dataclasses.replace(QUICK, timeout=1)
+    patience = QUICK
+    if faults[0].startswith("silent"):
+        patience = dataclasses.replace(QUICK, timeout=SILENCE_SECONDS)
     result, _ = download(server, tmp_path, patience=patience)
     assert not result.failed
     assert_all_there(server, tmp_path)
@@ -181,12 +185,14 @@ def test_a_full_disk_ends_the_download_and_is_named(
     server, tmp_path, monkeypatch
 ):
     def write(file, chunk):
-        if "train0001" in str(file.name) and os.fstat(file.fileno()).st_size:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        file.write(chunk)
+        if "train0000" in str(file.name):
+            file.write(chunk)
+            return
+        file.write(chunk[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(downloads, "write_all", write)
-    server.faults["trainab.tfrecord"] = ["slow"]
+    monkeypatch.setattr(downloads, "_SECONDS_TO_END", HANG_SECONDS)
     result, _ = download(server, tmp_path, jobs=1)
     assert list(result.failed) == ["train0001.tfrecord"]
     assert "No space left on device; " in str(result.failed)
@@ -338,13 +344,12 @@ def start_download(server, directory, *flags):
 
 def wait_for_part(process, directory, size):
     """Waits until a file is there in part."""
-    for _ in range(2000):
+
+    def is_there():
         parts = [path.stat().st_size for path in directory.glob(".*.part")]
-        if parts and min(parts) >= size:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    raise TimeoutError
+        return parts and min(parts) >= size
+
+    wait_until(is_there, process)
 
 
 @pytest.mark.parametrize(
@@ -353,11 +358,11 @@ def wait_for_part(process, directory, size):
 )
 def test_a_download_that_was_ended_is_continued(kind, status, tmp_path):
     with serve_files(1, size=60_000) as server:
-        server.faults["trainaa.tfrecord"] = ["slow"]
+        server.faults["trainaa.tfrecord"] = ["silent after 10240"]
         with start_download(server, tmp_path) as process:
             wait_for_part(process, tmp_path, 10_000)
             process.send_signal(kind)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=HANG_SECONDS)
         assert process.returncode == status, errors
         assert "Traceback" not in errors
         if status > 0:
@@ -367,7 +372,7 @@ def test_a_download_that_was_ended_is_continued(kind, status, tmp_path):
         assert 10_000 <= size < 60_000
         before = server.served["trainaa.tfrecord"]
         with start_download(server, tmp_path) as process:
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=HANG_SECONDS)
         assert process.returncode == 0, errors
         assert server.requests["trainaa.tfrecord"] == [None, f"bytes={size}-"]
         assert server.served["trainaa.tfrecord"] - before >= 60_000 - size
@@ -378,7 +383,7 @@ def test_a_download_that_was_ended_is_continued(kind, status, tmp_path):
 def test_what_failed_is_listed_and_the_exit_status_says_so(server, tmp_path):
     server.faults["trainab.tfrecord"] = ["always 404"]
     with start_download(server, tmp_path, "--jobs=3") as process:
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 1
     assert "6 of the 6 files of 2/frame/train; " in output
     assert "0 files were there, 5 were fetched (0.0 MB), 1 failed" in output
@@ -393,7 +398,7 @@ def run_bash(directory, **variables):
         cwd="/",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
 
 

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +33,7 @@ from tests.data.record_files import (
     write_records,
 )
 from tests.datasets.written_shards import contents_of, write_files
+from tests.hang_guard import HANG_SECONDS
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = dataclasses.replace(FRAME_SCHEMA, max_frames=6)
@@ -181,17 +182,21 @@ def test_interrupted_writing_leaves_whole_shards_and_goes_on(
 ):
     written = list(writer.write(files, tmp_path / "whole"))
     hooked, calls = getattr(writer.module, writer.hook), []
+    stopped = threading.Event()
 
     def interrupt(*arguments):
         calls.append(0)
         if len(calls) == writer.interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.5)  # The thread that waits has to hear of it.
+            # The thread that waits for this one hears of it.
+            assert stopped.wait(HANG_SECONDS)
         return hooked(*arguments)
 
     folder = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(writer.module, writer.hook, interrupt)
+        events = types.SimpleNamespace(Event=lambda: stopped)
+        patch.setattr(budget_shards, "threading", events)
         # A program in the background would ignore the signal.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:

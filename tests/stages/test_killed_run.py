@@ -8,13 +8,12 @@ and compared with an uninterrupted one, bit for bit. The drills
 import re
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import stage_runs
-from stage_runs import run_script, start_script
+from stage_runs import run_script
 from stored_files import (
     assert_same_checkpoint,
     assert_same_datasets,
@@ -53,6 +52,37 @@ def replace_or_die(source, target):
 os.replace = replace_or_die
 """
 
+# Dies in the first step after the first new checkpoint, before its end.
+DIE_IN_STEP = """
+import os, signal
+import distill.training.loop
+run = distill.training.loop.TrainingRun
+train_step, replace, written = run._train_step, os.replace, []
+def note_and_replace(source, target):
+    replace(source, target)
+    written.extend(["checkpoint-"] * ("checkpoint-" in str(target)))
+def train_step_and_die(*arguments):
+    train_step(*arguments)
+    if written:
+        os.kill(os.getpid(), signal.SIGKILL)
+os.replace = note_and_replace
+run._train_step = train_step_and_die
+"""
+
+# Dies when the run has said where it goes on, before any step.
+DIE_IN_RESUMING = """
+import os, signal
+from distill.training.run_display import RunDisplay
+say = RunDisplay.say
+def say_and_die(display, message):
+    say(display, message)
+    if message.startswith("going on from"):
+        os.kill(os.getpid(), signal.SIGKILL)
+RunDisplay.say = say_and_die
+"""
+
+DRIVERS = (DIE_IN_WRITE, DIE_IN_STEP, DIE_IN_RESUMING, DIE_BEFORE_RENAME)
+
 
 def killed_run_flags(videos: Path) -> list[str]:
     """Returns the flags of the joint run that is killed, and of its twin."""
@@ -90,49 +120,12 @@ def killed_run(videos, tmp_path_factory) -> KilledRun:
     directory = root / "run"
     flags = [*killed_run_flags(videos), f"--train_dir={directory}"]
     copies = []
-
-    def keep_copy():
+    for driver in DRIVERS:
+        run_script("train", *flags, driver=driver, status=-signal.SIGKILL)
         copies.append(root / f"after_kill_{len(copies)}")
         shutil.copytree(directory, copies[-1])
-
-    run_script("train", *flags, driver=DIE_IN_WRITE, status=-signal.SIGKILL)
-    keep_copy()
-    kill_while_it_trains(flags, directory)
-    keep_copy()
-    kill_while_it_resumes(flags)
-    keep_copy()
-    run_script(
-        "train", *flags, driver=DIE_BEFORE_RENAME, status=-signal.SIGKILL
-    )
-    keep_copy()
     done = run_script("train", *flags)
     return KilledRun(directory, copies, done.stdout)
-
-
-def kill_while_it_trains(flags: list[str], directory: Path) -> None:
-    """Kills training a moment after it wrote its first new checkpoint."""
-    before = checkpoint_steps(directory)
-    with start_script("train", *flags) as process:
-        try:
-            stage_runs.wait_until(
-                lambda: checkpoint_steps(directory) != before, process
-            )
-            time.sleep(0.07)
-        finally:
-            process.kill()
-    assert process.returncode == -signal.SIGKILL
-
-
-def kill_while_it_resumes(flags: list[str]) -> None:
-    """Kills training when it says where it goes on, before any step."""
-    with start_script("train", *flags) as process:
-        try:
-            for line in process.stdout:
-                if line.startswith("going on from"):
-                    break
-        finally:
-            process.kill()
-    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.slow

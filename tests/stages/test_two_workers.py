@@ -15,6 +15,7 @@ from stored_files import checkpoint_steps, read_datasets, read_log
 from distill.checkpoints.checkpoint import read_progress
 from distill.distributed.launcher import free_ports, worker_config
 from distill.distributed.workers import Workers
+from tests.hang_guard import HANG_SECONDS
 
 pytestmark = pytest.mark.nightly
 LAST = "checkpoint-00000010.h5"
@@ -35,7 +36,9 @@ def start(program, *arguments, **environment):
 
 def finish(processes):
     """Waits for processes; returns what they printed."""
-    outputs = [process.communicate(timeout=400)[0] for process in processes]
+    outputs = [
+        process.communicate(timeout=HANG_SECONDS)[0] for process in processes
+    ]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output[-3000:]
     return outputs
@@ -223,6 +226,7 @@ def assert_same_predictions(found, expected):
         np.testing.assert_allclose(scores[0][video], expected_scores, atol=2e-6)
 
 
-def test_the_chief_may_end_after_the_others():
-    outputs = run_two("leaving_program.py")
+def test_the_chief_may_end_after_the_others(tmp_path):
+    os.mkfifo(tmp_path / "gathered")
+    outputs = run_two("leaving_program.py", tmp_path / "gathered")
     assert "the chief has ended" in outputs[0]
