@@ -96,3 +96,52 @@ def test_help_shows_the_script_s_flags_without_importing_tensorflow(script):
     }
     assert "absl.flags" in imported
     assert not {"tensorflow", "keras", "numpy"} & imported
+
+
+# Calls that take a time limit as their last argument.
+WAITS = {"acquire", "communicate", "join", "result", "settimeout", "wait"}
+WAITS |= {"timeout", "wait_for"}
+CLOCKS = {"monotonic", "monotonic_ns", "perf_counter", "process_time"}
+
+
+def find_time_limits(tree):
+    """Yields the lines of time limits in numbers and of measured times."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        limits = [k.value for k in node.keywords if k.arg == "timeout"]
+        if name in WAITS:
+            limits += node.args[-1:]
+        numbers = [
+            each.value
+            for each in limits
+            if isinstance(each, ast.Constant)
+            and isinstance(each.value, int | float)
+        ]
+        if name in CLOCKS or any(numbers):
+            yield node.lineno
+
+
+def test_time_limits_are_found():
+    source = """
+thread.join(20)
+path.join("a")
+process.communicate(timeout=HANG_SECONDS)
+urlopen(request, timeout=1.5)
+start = time.monotonic()
+lock.acquire(True, timeout=3)
+"""
+    assert list(find_time_limits(ast.parse(source))) == [2, 5, 6, 7]
+
+
+def test_the_tests_have_one_time_limit():
+    """HANG_SECONDS of tests/hang_guard.py; nothing passes or fails by speed."""
+    found = {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if path.name != "hang_guard.py" and (
+            lines := list(find_time_limits(tree))
+        ):
+            found[path.name] = lines
+    assert not found
