@@ -1,6 +1,7 @@
 """Drills: kill a stage, check its files, run it again, compare."""
 
 import dataclasses
+import functools
 import random
 import shutil
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,12 @@ from distill.distributed.launcher import free_ports, worker_config
 from tools.drills.comparison import find_broken, find_differences
 from tools.drills.folder import final_name, leftovers, results
 from tools.drills.moments import MOMENTS, Moment, Timing, draw_moment, measure
-from tools.drills.processes import Processes
+from tools.drills.processes import Processes, wait_for
 from tools.drills.stages import Stage, with_needs
 
 # One drill in so many kills the second run as well.
 _DRILLS_A_SECOND_KILL = 3
 _ENDED = "it had ended"
-_TIMEOUT_OF_WORKERS = 60.0
 _MAX_DRILLS_A_KILL = 20
 
 
@@ -170,27 +170,29 @@ class Drills:
     ) -> list[str]:
         """Waits for all processes to end; returns the workers' problems.
 
-        A worker that still waits for the killed one at the rendezvous is ended
-        here.
+        A worker that waits for the killed one at the rendezvous says so after
+        some time and is ended here.
         """
         problems = []
         for index, process in enumerate(running):
             if process is chosen or not stage.are_workers:
                 process.join()
                 continue
-            process.join(_TIMEOUT_OF_WORKERS)
-            output = self._output_file(stage, index).read_text()
-            if process.is_alive():
+            output = self._output_file(stage, index)
+            waits = functools.partial(_waits, process, output)
+            if wait_for(process, waits, poll_seconds=0.1):
                 process.kill()
                 process.join()
-                if " waits for " not in output:
-                    problems.append(f"worker {index} did not end")
-            elif process.exitcode and "another worker is gone" not in output:
+            elif process.exitcode and "another worker is gone" not in (
+                output.read_text()
+            ):
                 problems.append(f"worker {index} does not say why it ended")
         return problems
 
     def _start(self, stage: Stage, directory: Path) -> list[BaseProcess]:
         directory.mkdir(parents=True, exist_ok=True)
+        for index in range(len(stage.commands)):
+            self._output_file(stage, index).write_text("")
         return [
             self._processes.start(
                 command.fill(directory, self._undisturbed),
@@ -218,6 +220,11 @@ class Drills:
                     f"{last[0]}"
                 )
         return problems
+
+
+def _waits(process: BaseProcess, output: Path) -> bool:
+    """Returns whether a worker waits for another one, to judge by its words."""
+    return process.is_alive() and " waits for " in output.read_text()
 
 
 def _environments(stage: Stage) -> list[dict[str, str]]:
