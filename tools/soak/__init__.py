@@ -1,0 +1,1 @@
+"""Soak tests: serving and training under faults for an hour or more."""
