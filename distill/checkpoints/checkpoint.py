@@ -4,7 +4,8 @@ Groups `teacher/`, `student/`, `optimizer/`, `random_state/` and, where
 embeddings differ in width, `projection/` hold one dataset a variable, named
 by a stable path such as `student/lower/lstm_0/kernel`. `teacher_ema/` and
 `student_ema/` hold the EMA of the weights, where it is the run's result. The
-file's attributes hold the run's settings and progress.
+file's attributes hold the run's settings, its progress and, where a run goes
+on from the file, what it has read.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ import numpy as np
 
 from distill.checkpoints.file_checks import (
     FORMAT,
+    INPUTS,
     MOST_TEXT_BYTES,
     CheckpointError,
     open_checkpoint,
@@ -29,6 +31,7 @@ from distill.checkpoints.file_checks import (
     read_text,
 )
 from distill.checkpoints.finite import NonFiniteError, is_finite
+from distill.checkpoints.inputs import RunInputs
 from distill.checkpoints.progress import parse_progress
 from distill.settings.run import RunSettings
 from distill.system.atomic_files import replace_atomically
@@ -98,8 +101,11 @@ def write_checkpoint(
     groups: Mapping[str, Mapping[str, keras.Variable]],
     settings: RunSettings,
     progress: Mapping[str, Any],
+    inputs: RunInputs | None = None,
 ) -> None:
     """Writes variables by group and name: whole or not at all.
+
+    `inputs` are the files that the run has read; None: they are not stored.
 
     Raises:
       NonFiniteError: A variable holds a value that is NaN or infinite; the
@@ -115,7 +121,7 @@ def write_checkpoint(
         replace_atomically(path, num_bytes) as temporary,
         new_hdf5_file(temporary) as file,
     ):
-        write_attributes(file, settings, progress)
+        write_attributes(file, settings, progress, inputs)
         for group, variables in groups.items():
             file.create_group(group)
             for name, variable in variables.items():
@@ -129,7 +135,10 @@ def write_checkpoint(
 
 
 def write_attributes(
-    file: h5py.File, settings: RunSettings, progress: Mapping[str, Any]
+    file: h5py.File,
+    settings: RunSettings,
+    progress: Mapping[str, Any],
+    inputs: RunInputs | None = None,
 ) -> None:
     """Writes a checkpoint's attributes, texts of fixed length.
 
@@ -141,6 +150,8 @@ def write_attributes(
         "settings": settings.to_json(),
         "progress": json.dumps(dict(progress)),
     }
+    if inputs is not None:
+        texts[INPUTS] = inputs.to_json()
     for name, text in texts.items():
         contents = text.encode()
         if len(contents) > MOST_TEXT_BYTES:
@@ -188,6 +199,20 @@ def read_progress(path: str | Path) -> dict[str, Any]:
 def stored_progress(file: h5py.File) -> dict[str, Any]:
     """Returns the progress that an open checkpoint holds."""
     return dataclasses.asdict(_parse(file, "progress", parse_progress))
+
+
+def read_inputs(path: str | Path) -> RunInputs | None:
+    """Returns what the run of a checkpoint has read.
+
+    It is None where the file does not say so: of an earlier version, say.
+
+    Raises:
+      CheckpointError: The file is no checkpoint, or this text is invalid.
+    """
+    with open_checkpoint(path) as file:
+        if INPUTS not in file.attrs:
+            return None
+        return _parse(file, INPUTS, RunInputs.from_json)
 
 
 def _parse(file: h5py.File, name: str, parse: Callable[[str], Any]) -> Any:
@@ -301,6 +326,19 @@ def choose_checkpoint(
     if directory is None:
         raise CheckpointError("Give a value to --checkpoint or --train_dir.")
     return require_checkpoints(directory)[-1]
+
+
+def initial_settings(
+    checkpoint: str | Path, directory: str | Path | None
+) -> Path | str:
+    """Returns the file whose settings a run that starts from one takes over.
+
+    That is the checkpoint itself; where it is gone, the newest checkpoint of
+    the run, whose directory holds all that it took over.
+    """
+    if directory is None or to_path(checkpoint).exists():
+        return checkpoint
+    return next(reversed(list_checkpoints(directory)), checkpoint)
 
 
 def find_checkpoint(path: str | Path) -> Path:

@@ -1,13 +1,13 @@
 """Checks of a checkpoint's file before anything of it is read.
 
 A checkpoint is data of unknown origin. The toolkit writes groups of contiguous
-datasets of plain numbers, each under one name, and three attributes, texts of
-fixed length. All else that HDF5 can hold (links to other places or files,
-filters, chunks, virtual datasets, objects) is refused here, before memory is
-taken for it. So is every type of variable length: its values lie in heaps
-whose damaged sizes the HDF5 library follows without an end or into all memory
-("HDF5 File Format Specification", III.E), while the type alone is read from
-the object's header.
+datasets of plain numbers, each under one name, and three or four attributes,
+texts of fixed length. All else that HDF5 can hold (links to other places or
+files, filters, chunks, virtual datasets, objects) is refused here, before
+memory is taken for it. So is every type of variable length: its values lie in
+heaps whose damaged sizes the HDF5 library follows without an end or into all
+memory ("HDF5 File Format Specification", III.E), while the type alone is read
+from the object's header.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from distill.system.storage import to_path
 FORMAT = "distill-checkpoint-1"
 # Its header limits an HDF5 object's attribute to 64 KiB.
 MOST_TEXT_BYTES = 64_000
+INPUTS = "inputs"
 _ATTRIBUTES = ("format", "settings", "progress")
 _NUMBERS = (
     h5t.IEEE_F32LE,
@@ -55,6 +56,10 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint, or not the one that is needed."""
 
 
+class CheckpointGoneError(CheckpointError):
+    """There is no file of that name, or none any more."""
+
+
 class _RefusedError(Exception):
     """The reason why a file is refused."""
 
@@ -68,11 +73,19 @@ def refuse_damage(path: str | Path) -> Iterator[None]:
         raise
     except _RefusedError as error:
         raise CheckpointError(f"{path} is no checkpoint: {error}.") from error
+    except FileNotFoundError as error:
+        raise _gone(path) from error
     except _DAMAGE_ERRORS as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise CheckpointError(
             f"{path} is no checkpoint: it is damaged ({reason})."
         ) from error
+
+
+def _gone(path: str | Path) -> CheckpointGoneError:
+    return CheckpointGoneError(
+        f"{path} is gone: it was removed while it was to be read."
+    )
 
 
 def open_checkpoint(path: str | Path) -> h5py.File:
@@ -85,6 +98,8 @@ def open_checkpoint(path: str | Path) -> h5py.File:
     size = _check_regular(path)
     try:
         file = open_hdf5_file(path)
+    except FileNotFoundError as error:
+        raise _gone(path) from error
     except _DAMAGE_ERRORS as error:
         raise CheckpointError(
             f"{path} is no checkpoint: it is no whole HDF5 file."
@@ -147,7 +162,7 @@ def _check_regular(path: str | Path) -> int:
     try:
         found = to_path(path).stat()
     except FileNotFoundError as error:
-        raise CheckpointError(f"There is no checkpoint {path}.") from error
+        raise CheckpointGoneError(f"There is no checkpoint {path}.") from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is no checkpoint: {error}.") from error
     if not stat.S_ISREG(found.st_mode):
@@ -157,12 +172,15 @@ def _check_regular(path: str | Path) -> int:
 
 def _check_attributes(root: h5g.GroupID) -> None:
     """Checks the file's attributes by their types; reads no value."""
-    if h5a.get_num_attrs(root) > len(_ATTRIBUTES):
-        raise _RefusedError(f"it has more than {len(_ATTRIBUTES)} attributes")
+    known: tuple[str, ...] = _ATTRIBUTES
+    if h5a.exists(root, INPUTS.encode()):
+        known += (INPUTS,)
+    if h5a.get_num_attrs(root) > len(known):
+        raise _RefusedError(f"it has more than {len(known)} attributes")
     for index in range(h5a.get_num_attrs(root)):
         attribute = h5a.open(root, index=index)
         name = attribute.name.decode("utf-8", "surrogateescape")
-        if name not in _ATTRIBUTES:
+        if name not in known:
             raise _RefusedError(f"it has the attribute {name!a}")
         kind = attribute.get_type()
         if (

@@ -19,10 +19,14 @@ def main() -> int:
     require("train_data_pattern", "train_dir", "student_checkpoint")
 
     workers = experiment.start_run()
+    from distill.checkpoints.checkpoint import initial_settings
     from distill.networks.stored_settings import read_validated_settings
     from distill.training.encoders import keep_encoder
 
-    trained = read_validated_settings(FLAGS.student_checkpoint, "student")
+    source = FLAGS.student_checkpoint
+    if not FLAGS.start_new_model:
+        source = initial_settings(source, FLAGS.train_dir)
+    trained = read_validated_settings(source, "student")
     settings = keep_encoder(
         experiment.finetuning_settings(trained),
         FLAGS.encoder_checkpoint,

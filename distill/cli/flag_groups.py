@@ -231,6 +231,7 @@ TRAINING = [
         "Run",
         specs(RunOptions, skip=(*_SCORED, "checkpoint_every_epoch", "quiet")),
         rare=(
+            "accept_changed_files",
             "checkpoint_every_steps",
             "checkpoint_every_minutes",
             "export_model_steps",

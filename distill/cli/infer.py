@@ -10,6 +10,7 @@ from distill.cli import scoring
 from distill.cli.entry_point import write_flags
 from distill.cli.experiment import start_workers
 from distill.cli.settings_flags import FLAGS, Flag
+from distill.system.digests import path_hash
 from distill.system.storage import to_path
 
 OWN_FLAGS = (
@@ -101,7 +102,6 @@ def _infer_videos(scored, reader, workers) -> None:
 
 
 def _infer_files(scored, reader, workers) -> None:
-    from distill.deployment.card import path_hash
     from distill.evaluation.inference import InferenceFiles
     from distill.reporting.console import progress_bar
 

@@ -23,6 +23,9 @@ def main() -> int:
     from distill.training.encoders import with_encoder
 
     settings = with_encoder(
-        settings, FLAGS.encoder_checkpoint, FLAGS.freeze_encoder
+        settings,
+        FLAGS.encoder_checkpoint,
+        FLAGS.freeze_encoder,
+        None if FLAGS.start_new_model else FLAGS.train_dir,
     )
     return experiment.train(settings, workers)

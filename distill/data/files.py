@@ -63,6 +63,21 @@ def check_files(files: list[str], sizes: dict[str, int] | None = None) -> None:
             )
 
 
+def file_size(file: str) -> int:
+    """Returns the bytes of a file; BadRecordError if it cannot be read."""
+    try:
+        return tf.io.gfile.stat(file).length
+    except tf.errors.OpError as error:
+        raise BadRecordError(f"{file} cannot be read: {error.message}.") from (
+            error
+        )
+
+
+def name_of(file: str) -> str:
+    """Returns a file's name without its folder."""
+    return file.rsplit("/", 1)[-1]
+
+
 def describe_files(files: list[str]) -> str:
     """Returns the number of files and the names of the first three."""
     first = ", ".join(files[:3])

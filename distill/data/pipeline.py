@@ -22,7 +22,7 @@ from distill.data.bad_records import (
     find_bad_record,
 )
 from distill.data.bootstrap import repeat_drawn
-from distill.data.files import check_files, describe_files
+from distill.data.files import check_files, describe_files, file_size
 from distill.data.frame_draws import (
     EVALUATION_KEY,
     draw_for_videos,
@@ -85,7 +85,10 @@ class VideoReader:
     share: float = 1.0
     min_frames: int = 1
     bootstrap_key: str | None = None
-    _sizes: dict[str, int] = dataclasses.field(default_factory=dict, init=False)
+    # A reader of some of the files, made by `dataclasses.replace`, shares them.
+    _sizes: dict[str, int] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
     _num_short: list[int] = dataclasses.field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -165,9 +168,22 @@ class VideoReader:
         draw_key = epoch_key(seed, epoch)
         yield from self._read(files, shuffle, draw_key, position)
 
+    def file_sizes(self) -> dict[str, int]:
+        """Returns the bytes of every file by name, in the files' order.
+
+        They are those at the first look: each pass compares them again.
+        """
+        for file in self.files:
+            if file not in self._sizes:
+                self._sizes[file] = file_size(file)
+        return {file: self._sizes[file] for file in self.files}
+
     def estimate_num_records(self) -> int:
         """Estimates the number of records by the mean size of the first."""
-        return round(self.share * estimate_num_records(self.files))
+        return round(self.share * self._estimate_in_files())
+
+    def _estimate_in_files(self) -> int:
+        return estimate_num_records(self.files, sum(self.file_sizes().values()))
 
     def estimate_num_examples(self) -> int:
         """Estimates the number of records, or of segments if it reads those."""
@@ -194,7 +210,7 @@ class VideoReader:
             return self.estimate_num_records()
         counts = _first_records(self.files).map(count).ignore_errors()
         mean = np.mean(list(counts.as_numpy_iterator()) or [0])
-        examples = round(estimate_num_records(self.files) * mean)
+        examples = round(self._estimate_in_files() * mean)
         return round(self.share * examples)
 
     def _read(
@@ -384,15 +400,19 @@ class VideoReader:
             )
 
 
-def estimate_num_records(files: list[str]) -> int:
-    """Estimates the number of records by the mean size of the first 64."""
+def estimate_num_records(files: list[str], num_bytes: int | None = None) -> int:
+    """Estimates the number of records by the mean size of the first 64.
+
+    `num_bytes` are those of all files; None to ask for them here.
+    """
     sizes = [
         len(each.numpy()) + FRAMING_BYTES for each in _first_records(files)
     ]
     if not sizes:
         return 0
-    total = sum(tf.io.gfile.stat(file).length for file in files)
-    return round(total * len(sizes) / sum(sizes))
+    if num_bytes is None:
+        num_bytes = sum(map(file_size, files))
+    return round(num_bytes * len(sizes) / sum(sizes))
 
 
 def _first_records(files: list[str]) -> tf.data.Dataset:

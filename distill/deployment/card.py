@@ -1,6 +1,5 @@
 """An export's card: its source, its cost and its scores."""
 
-import hashlib
 import json
 from importlib import metadata
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 from distill.deployment.interface import CARD
 from distill.reporting.machine import describe_machine
-from distill.system.storage import to_path
 
 _RUNTIMES = ("onnxruntime", "tf2onnx", "ai-edge-litert")
 _COLUMNS = (
@@ -21,18 +19,6 @@ _COLUMNS = (
     ("milliseconds_at_1", "ms per video, batch 1", "{:.3f}"),
     ("milliseconds_at_64", "batch 64", "{:.3f}"),
 )
-
-
-def path_hash(path: str | Path) -> str:
-    """Returns the SHA-256 of a file, or of all names and files of a folder."""
-    path = to_path(path)
-    if path.is_file():
-        with path.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path)}\n{path_hash(file)}\n".encode())
-    return digest.hexdigest()
 
 
 def environment() -> dict[str, str]:

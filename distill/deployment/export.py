@@ -55,6 +55,7 @@ from distill.settings.class_names import (
 )
 from distill.settings.run_options import RunOptions
 from distill.system.atomic_files import replace_directory
+from distill.system.digests import path_hash
 from distill.system.storage import to_path
 
 FORMAT = "distill-export-1"
@@ -186,7 +187,7 @@ class Export:
             "interface": self.interface.to_json(),
             "source": {
                 "checkpoint": self.checkpoint,
-                "sha256": cards.path_hash(self.checkpoint),
+                "sha256": path_hash(self.checkpoint),
                 "role": role,
                 "step": step,
             },

@@ -15,6 +15,11 @@ class RunOptions:
     start_new_model: bool = option(
         False, "Remove an earlier run in --train_dir first."
     )
+    accept_changed_files: bool = option(
+        False,
+        "Resume with other training files than before. The epoch begins anew "
+        "with those of now.",
+    )
     log_every_steps: int = option(10, "Steps between log lines.", minimum=1)
     histogram_every_steps: int = option(
         0,

@@ -2,13 +2,20 @@
 
 import dataclasses
 
-from distill.checkpoints.checkpoint import CheckpointError, read_settings
+from distill.checkpoints.checkpoint import (
+    CheckpointError,
+    initial_settings,
+    read_settings,
+)
 from distill.networks.stored_settings import read_validated_settings
 from distill.settings.run import RunSettings
 
 
 def with_encoder(
-    settings: RunSettings, checkpoint: str | None, freeze_encoder: bool | None
+    settings: RunSettings,
+    checkpoint: str | None,
+    freeze_encoder: bool | None,
+    train_dir: str | None = None,
 ) -> RunSettings:
     """Puts an autoencoder's encoder before the networks of a run.
 
@@ -16,6 +23,8 @@ def with_encoder(
       settings: The run's settings without it.
       checkpoint: Of an autoencoder; None returns the settings as they are.
       freeze_encoder: Whether training leaves its weights alone; None for yes.
+      train_dir: Directory of the run. If it goes on, it needs the
+        autoencoder's file no more.
 
     Raises:
       CheckpointError: The file holds no autoencoder, or its features differ.
@@ -25,10 +34,15 @@ def with_encoder(
         if freeze_encoder is not None:
             raise ValueError("--freeze_encoder needs --encoder_checkpoint.")
         return settings
-    trained = read_settings(checkpoint)
-    if trained.autoencoder is None:
+    source = initial_settings(checkpoint, train_dir)
+    trained = read_settings(source)
+    if source != checkpoint:
+        sizes = trained.network("student").encoder_sizes
+    elif trained.autoencoder is None:
         raise CheckpointError(f"{checkpoint} holds no autoencoder.")
-    read_validated_settings(checkpoint, "autoencoder")
+    else:
+        read_validated_settings(checkpoint, "autoencoder")
+        sizes = trained.autoencoder.encoder_sizes
     old, new = trained.data.feature_sizes, settings.data.feature_sizes
     if old != new:
         raise CheckpointError(
@@ -36,7 +50,7 @@ def with_encoder(
             f"are {new}."
         )
     encoder = {
-        "encoder_sizes": trained.autoencoder.encoder_sizes,
+        "encoder_sizes": sizes,
         "freeze_encoder": freeze_encoder is not False,
     }
     networks = {

@@ -34,6 +34,7 @@ from distill.training.optimizers import learning_rate
 from distill.training.run_callbacks import RunCallbacks
 from distill.training.run_display import RunDisplay
 from distill.training.run_header import RunHeader
+from distill.training.run_inputs import RunFiles
 from distill.training.run_log import RunLog
 from distill.training.run_state import RunState
 from distill.training.streams import EpochReader, StepBatch
@@ -104,13 +105,6 @@ class TrainingRun:
         keras.utils.set_random_seed(training.seed)
         with self.workers.scope():
             self.trainer = build_trainer(settings)
-        self.state = RunState(
-            settings,
-            options.train_dir,
-            self.trainer.groups,
-            options.keep_checkpoints,
-            self.workers.is_chief,
-        )
         self.plan = MicroBatchPlan(
             training.accumulate_steps,
             self.workers.num_replicas,
@@ -134,6 +128,14 @@ class TrainingRun:
                 "against labels, not for an autoencoder."
             )
         self.epochs = EpochReader(self.reader, self.workers, options.shard_by)
+        self.state = RunState(
+            settings,
+            options.train_dir,
+            self.trainer.groups,
+            RunFiles(settings, self.reader, self.validation, options.top_k),
+            options.keep_checkpoints,
+            self.workers.is_chief,
+        )
         with self.state.keep_locked():
             self._start_or_resume()
         if options.eval_data_pattern and self.validation is None:
@@ -159,7 +161,13 @@ class TrainingRun:
         self.messages = (
             load_initial_weights(self.settings, self.trainer)
             if newest is None
-            else self.state.resume(newest)
+            else self.state.resume(newest, self.options.accept_changed_files)
+        )
+        self.workers.check_equal(
+            self.state.files.inputs.number(),
+            "The workers read different files: names and sizes of the data, "
+            "and the contents of other files, must be the same on all "
+            "machines.",
         )
         self.workers.check_equal(
             self.progress.step,

@@ -13,16 +13,24 @@ from distill.checkpoints.checkpoint import (
     checkpoint_path,
     list_checkpoints,
     load_variables,
+    read_inputs,
     read_progress,
     read_settings,
     write_checkpoint,
 )
 from distill.checkpoints.finite import NonFiniteError, check_finite
+from distill.checkpoints.inputs import NamesAndSizes, RunInputs
 from distill.checkpoints.progress import Progress
 from distill.settings.run import RunSettings, changed_settings
 from distill.system.atomic_files import clear_leftovers, replace_atomically
 from distill.system.directory_lock import DirectoryLock
 from distill.system.storage import make_directory, remove_directory, to_path
+from distill.training.run_inputs import (
+    RunFiles,
+    compare_files,
+    compare_measures,
+    read_listed,
+)
 from distill.training.run_log import LOG_NAME
 from distill.training.training_step import VariableGroups
 
@@ -48,6 +56,7 @@ class RunState:
       settings: All that defines the result.
       directory: The run's directory; the first write makes it.
       groups: The variables by group of a checkpoint and name.
+      files: The files that the run reads.
       keep_checkpoints: Number of the newest checkpoints to keep; 0 keeps all.
       is_writer: Whether this process writes the directory, as the chief does.
         A process that only reads takes no lock.
@@ -58,12 +67,14 @@ class RunState:
         settings: RunSettings,
         directory: str | Path,
         groups: VariableGroups,
+        files: RunFiles,
         keep_checkpoints: int = 0,
         is_writer: bool = True,
     ):
         self.settings = settings
         self.directory = to_path(directory)
         self.groups = groups
+        self.files = files
         self.keep_checkpoints = keep_checkpoints
         self.progress = Progress()
         self.saved_step: int | None = None
@@ -106,41 +117,127 @@ class RunState:
         return [path.name for path in removed]
 
     def prepare_directory(self) -> None:
-        """Clears interrupted writes and writes the run's settings."""
+        """Clears interrupted writes; writes the run's settings and files."""
         make_directory(self.directory)
         clear_leftovers(self.directory)
+        self.files.write(self.directory)
         with replace_atomically(self.directory / SETTINGS_NAME) as temporary:
             temporary.write_text(self.settings.to_json() + "\n")
 
-    def resume(self, checkpoint: Path) -> list[str]:
+    def resume(
+        self, checkpoint: Path, accept_changed_files: bool = False
+    ) -> list[str]:
         """Loads a checkpoint; returns lines for the log.
 
+        Args:
+          checkpoint: The newest of the run.
+          accept_changed_files: Whether the training files may be others than
+            before; the epoch then begins anew.
+
         Raises:
-          ValueError: A setting changed that must stay the same.
+          ValueError: A setting or a file changed that must stay the same.
         """
-        changed = changed_settings(
-            read_settings(checkpoint).with_all_arguments(),
-            self.settings.with_all_arguments(),
-        )
-        fixed = [
-            f"{name}: {change}"
-            for name, change in changed.items()
-            if name.startswith(_FIXED_SECTIONS) or name in _FIXED_SETTINGS
-        ]
-        if fixed:
-            raise ValueError(
-                f"{checkpoint} was written with other settings "
-                f"({'; '.join(fixed)}). Use them again, another --train_dir, "
-                "or --start_new_model."
-            )
+        old = read_inputs(checkpoint)
+        changed = self._changed_settings(checkpoint, old)
         self._load(checkpoint)
-        return [
+        lines = [
             f"going on from {checkpoint}: step {self.progress.step}, "
             f"{self.progress.epoch} epochs done"
         ] + [
             f"setting changed since then: {name}: {change}"
             for name, change in changed.items()
         ]
+        if old is None:
+            return [
+                *lines,
+                "the checkpoint, of an earlier version, does not say what "
+                "files it has read: they are not compared",
+            ]
+        files = self.files
+        replaced = files.replaced(old, fixed=False)
+        lines += [f"changed since then: {change}" for change in replaced]
+        lines += files.gone(old)
+        lines += self._compare_training_files(
+            checkpoint, old, accept_changed_files
+        )
+        lines += self._compare_measures(old)
+        files.continue_from(old)
+        return lines
+
+    def _changed_settings(
+        self, checkpoint: Path, old: RunInputs | None
+    ) -> dict[str, str]:
+        """Returns the settings that have changed, and may do so."""
+        changed = changed_settings(
+            read_settings(checkpoint).with_all_arguments(),
+            self.settings.with_all_arguments(),
+        )
+        moved = set() if old is None else self.files.same_settings(old)
+        fixed = [
+            f"{name}: {change}"
+            for name, change in changed.items()
+            if (name.startswith(_FIXED_SECTIONS) or name in _FIXED_SETTINGS)
+            and name not in moved
+        ]
+        if old is not None:
+            fixed += self.files.replaced(old, fixed=True)
+        if fixed:
+            raise ValueError(
+                f"{checkpoint} was written with other settings "
+                f"({'; '.join(fixed)}). Use them again, another --train_dir, "
+                "or --start_new_model."
+            )
+        return changed
+
+    def _compare_training_files(
+        self, checkpoint: Path, old: RunInputs, accept: bool
+    ) -> list[str]:
+        """Returns a line on training files that have changed, if any."""
+        listed = read_listed(self.directory, "train_files", old.train_files)
+        changes = compare_files(old.train_files, listed, self.files.train)
+        if changes is None:
+            return []
+        is_within_epoch = any(self.progress.positions)
+        if not accept and (is_within_epoch or not changes.only_new):
+            where = "amid an epoch, " if is_within_epoch else ""
+            raise ValueError(
+                f"{checkpoint} was written {where}with other training files "
+                f"({changes.text}). Use them again, another --train_dir, or "
+                "--accept_changed_files to go on with those of now"
+                f"{', the epoch begun anew' * is_within_epoch}."
+            )
+        self.progress.positions = ()
+        epoch = f"epoch {self.progress.epoch + 1} begins"
+        return [
+            f"training files changed since then ({changes.text}): {epoch}"
+            f"{' anew' * is_within_epoch} with those of now"
+        ]
+
+    def _compare_measures(self, old: RunInputs) -> list[str]:
+        """Forgets a best score that the next one cannot be compared with."""
+        progress, new = self.progress, self.files.inputs.measure
+        if progress.best_gap is None or new is None:
+            return []
+        listed: NamesAndSizes = []
+        if old.measure is not None:
+            files = old.measure.files
+            listed = read_listed(self.directory, "validation_files", files)
+        changes = compare_measures(
+            old.measure, new, (listed, self.files.validation)
+        )
+        if changes:
+            reason = f"the validation changed since then ({changes})"
+        elif not (self.directory / BEST_NAME).exists():
+            reason = f"{BEST_NAME} is gone"
+        else:
+            return []
+        line = (
+            f"{reason}: the best GAP, {progress.best_gap:.4f} of epoch "
+            f"{progress.best_epoch}, is forgotten; the next validation writes "
+            f"{BEST_NAME} and begins the count of --patience"
+        )
+        progress.best_gap, progress.best_epoch = None, 0
+        return [line]
 
     def _load(self, checkpoint: Path) -> None:
         for group, variables in self.groups.items():
@@ -201,7 +298,8 @@ class RunState:
         if self._lock is not None:
             self._lock.check()
             progress = dataclasses.asdict(self.progress)
-            write_checkpoint(path, groups, self.settings, progress)
+            inputs = self.files.inputs
+            write_checkpoint(path, groups, self.settings, progress, inputs)
 
     def recover(self, error: NonFiniteError, on_nan: str) -> str:
         """Loads the last checkpoint's weights and skips the batches since.
@@ -229,7 +327,9 @@ class RunState:
         reached = self.progress
         self._load(newest)
         self.progress = dataclasses.replace(
-            self.progress, epoch=reached.epoch, positions=reached.positions
+            reached,
+            step=self.progress.step,
+            examples_seen=self.progress.examples_seen,
         )
         return (
             f"{error} Going back to {newest}, and on without the batches since."
