@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from distill.data.bad_records import name_video
+from distill.data.files import name_of
 from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import (
     Prediction,
@@ -152,8 +153,9 @@ def choose_shard(files: list[str], shard: str | None) -> list[str]:
 class InferenceFiles:
     """A directory with a CSV file of predictions for every input file.
 
-    A CSV file has the name of its input. A directory holds the `top_k` classes
-    of one `source`: the identity of a network, as JSON values.
+    A CSV file has the name of its input, whose size a hidden file beside it
+    notes. A directory holds the `top_k` classes of one `source`: the identity
+    of a network, as JSON values.
     """
 
     directory: Path
@@ -195,22 +197,46 @@ class InferenceFiles:
 
     def path(self, file: str) -> Path:
         """Returns the CSV file of an input file."""
-        name = file.rsplit("/", 1)[-1].removesuffix(".tfrecord")
+        name = name_of(file).removesuffix(".tfrecord")
         return self.directory / f"{name}.csv"
 
     def write(
         self, network: ScoredNetwork, reader: VideoReader
     ) -> Iterator[str]:
-        """Writes the missing CSV files; yields a message for each input."""
+        """Writes the missing CSV files; yields a message for each input.
+
+        Raises:
+          ValueError: A CSV file was made of an input of another size.
+        """
         self.prepare(reader.files)
-        for file in reader.files:
+        for file, size in reader.file_sizes().items():
             path = self.path(file)
             if path.exists():
-                yield f"kept {path}"
+                yield f"kept {path}{self._check_input(path, file, size)}"
                 continue
+            # First, so that no CSV file lacks it.
+            with replace_atomically(_input_note(path)) as temporary:
+                temporary.write_text(json.dumps({"bytes": size}) + "\n")
             one_file = dataclasses.replace(reader, files=[file])
             counts = write_predictions(
                 path, predict_videos(network, one_file), self.top_k
             )
             count = max(counts, default=0)
             yield f"wrote the predictions of {count} videos to {path}"
+
+    def _check_input(self, path: Path, file: str, size: int) -> str:
+        """Returns words on an input that is not known; ValueError if other."""
+        try:
+            written = read_json_object(_input_note(path)).get("bytes")
+        except FileNotFoundError:
+            return " (of an earlier version; its input is not compared)"
+        if written != size:
+            raise ValueError(
+                f"{path} holds predictions of a {file} of {written} bytes, not "
+                f"of {size}: remove it, or give another --output_dir."
+            )
+        return ""
+
+
+def _input_note(path: Path) -> Path:
+    return path.with_name(f".{path.name}.input.json")
