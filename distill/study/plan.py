@@ -46,6 +46,11 @@ class Unit:
         return self.stages[-1].network("student")
 
     @property
+    def teacher_files(self) -> set[str]:
+        """The files of its trained teachers."""
+        return {f for stage in self.stages for f in stage.teacher_checkpoints}
+
+    @property
     def checkpoint(self) -> Path:
         """The file of its trained network."""
         return stage_checkpoint(self.directory, len(self.stages) - 1)

@@ -87,7 +87,9 @@ class Estimate:
         ](list)
         for unit in (*study.teachers, *study.units):
             result = read_result(unit)
-            if result is None:
+            untrained = {str(other.checkpoint) for other in self.todo}
+            # Its teachers may become others.
+            if result is None or untrained & unit.teacher_files:
                 self.todo.append(unit)
             else:
                 self.finish(unit, result)

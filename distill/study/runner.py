@@ -1,5 +1,7 @@
 """Running a unit of a study, which can be stopped at any moment."""
 
+import dataclasses
+import functools
 import gc
 import json
 import time
@@ -11,7 +13,8 @@ import keras
 
 from distill.checkpoints.checkpoint import require_checkpoints
 from distill.checkpoints.conversion import convert
-from distill.data.files import find_files
+from distill.checkpoints.inputs import FileList
+from distill.data.files import file_size, find_files, name_of
 from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import evaluate_network
 from distill.networks.loading import load_network
@@ -19,13 +22,18 @@ from distill.settings.run_options import RunOptions
 from distill.settings.schema import DataSchema
 from distill.study.plan import Unit, stage_checkpoint
 from distill.system.atomic_files import replace_atomically
-from distill.system.storage import remove_directory
+from distill.system.digests import path_hash
+from distill.system.small_files import read_json_object
+from distill.system.storage import remove_directory, to_path
 from distill.training.loop import TrainingRun
 
 EVALUATION_BATCH = 1024
 _NEVER = 10**9
 # It exists once a unit is done.
 _RESULT = "result.json"
+_INPUTS = "inputs.json"
+# Entries of the inputs on which the weights depend.
+_OF_TRAINING = ("training files", "teachers")
 _CHECKPOINT_MINUTES = 3.0
 
 
@@ -35,13 +43,61 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
+def describe_inputs(unit: Unit) -> dict[str, Any]:
+    """Returns the files on which a unit's result depends, as JSON values.
+
+    Of data these are the names without folders, and the sizes; of teachers
+    that are trained already the SHA-256.
+    """
+    patterns = {s.training.train_data_pattern for s in unit.stages}
+    teachers = [to_path(file) for file in sorted(unit.teacher_files)]
+    return {
+        "training files": [_list_data(p) for p in sorted(patterns)],
+        "validation files": [_list_data(unit.eval_data_pattern)],
+        "teachers": [
+            _hash_file(path, path.stat().st_size, path.stat().st_mtime)
+            for path in teachers
+            if path.is_file()
+        ],
+    }
+
+
+@functools.lru_cache
+def _list_data(pattern: str) -> dict[str, Any]:
+    sizes = [(name_of(file), file_size(file)) for file in find_files(pattern)]
+    return dataclasses.asdict(FileList.of(sizes))
+
+
+@functools.lru_cache
+def _hash_file(path: Path, size: int, changed: float) -> str:
+    """Returns the SHA-256 of a file as it was at a time."""
+    return path_hash(path)
+
+
+def _has_same_inputs(unit: Unit, result: dict[str, Any]) -> bool:
+    old = result.get("inputs")
+    if old is None:
+        # Results of earlier versions do not say what they were made of.
+        return True
+    try:
+        return old == describe_inputs(unit)
+    except ValueError:
+        # Data that are gone take no result with them.
+        return True
+
+
 def read_result(unit: Unit) -> dict[str, Any] | None:
-    """Returns the result of a unit; None unless these settings are done."""
+    """Returns a unit's result; None unless it is of these settings and files.
+
+    Data files that are gone are not missed.
+    """
     try:
         result = json.loads((unit.directory / _RESULT).read_text())
     except FileNotFoundError:
         return None
-    return result if result["described"] == unit.describe() else None
+    if result["described"] != unit.describe():
+        return None
+    return result if _has_same_inputs(unit, result) else None
 
 
 def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
@@ -55,8 +111,13 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
       `seconds` of training, None for a resumed one, and `evaluation_seconds`;
       or None if a signal stopped the training.
     """
+    done = read_result(unit)
+    if done is not None:
+        # Its teachers were trained again, and are the same.
+        return done
     start = time.perf_counter()
-    is_new = _prepare(unit, say)
+    inputs = describe_inputs(unit)
+    is_new = _prepare(unit, inputs, say)
     for stage in range(len(unit.stages)):
         if not _train_stage(unit, stage):
             return None
@@ -70,19 +131,32 @@ def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:
         "seconds": seconds if is_new else None,
         "evaluation_seconds": time.perf_counter() - start - seconds,
         "described": unit.describe(),
+        "inputs": inputs,
     }
     write_json(unit.directory / _RESULT, result)
     return result
 
 
-def _prepare(unit: Unit, say: Callable[[str], None]) -> bool:
+def _prepare(
+    unit: Unit, inputs: dict[str, Any], say: Callable[[str], None]
+) -> bool:
     """Removes files of other settings; returns whether the unit is new."""
     described = unit.directory / "unit.json"
-    if described.exists() and described.read_text() != unit.describe_training():
-        say(f"{unit.title}: its settings have changed; it starts anew")
-        remove_directory(unit.directory)
+    noted = unit.directory / _INPUTS
+    if described.exists():
+        what = ""
+        if described.read_text() != unit.describe_training():
+            what = "settings"
+        elif noted.exists():
+            old = read_json_object(noted)
+            changed = [n for n in _OF_TRAINING if old.get(n) != inputs[n]]
+            what = " and ".join(changed)
+        if what:
+            say(f"{unit.title}: its {what} have changed; it starts anew")
+            remove_directory(unit.directory)
     is_new = not described.exists()
     if is_new:
+        write_json(noted, inputs)
         with replace_atomically(described) as temporary:
             temporary.write_text(unit.describe_training())
     return is_new
