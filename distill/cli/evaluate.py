@@ -54,6 +54,7 @@ def main() -> None:
 
     workers = start_workers()
     from distill.checkpoints.checkpoint import follow
+    from distill.checkpoints.file_checks import CheckpointGoneError
     from distill.evaluation.metrics_files import print_scores, write_metrics
 
     networks = ("teacher", "student") if FLAGS.role == "both" else (FLAGS.role,)
@@ -67,11 +68,18 @@ def main() -> None:
     sharing = scoring.sharing(workers)
     with _open_events(workers.is_chief) as events:
         for checkpoint in chosen:
-            with workers.exit_barrier():
-                scores = [
-                    scoring.score(checkpoint, role, sharing)
-                    for role in networks
-                ]
+            try:
+                with workers.exit_barrier():
+                    scores = [
+                        scoring.score(checkpoint, role, sharing)
+                        for role in networks
+                    ]
+            except CheckpointGoneError as error:
+                if FLAGS.run_once:
+                    raise
+                # The run keeps its newest checkpoints alone.
+                print(f"skipped: {error}", flush=True)
+                continue
             if not workers.is_chief:
                 continue
             print_scores(scores)

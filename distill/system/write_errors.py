@@ -12,10 +12,28 @@ from distill.system.storage import is_remote, storage_reason, to_path
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 # Only writing can raise them, whichever library words the message.
 _DISK_ERROR_TEXTS = tuple(map(os.strerror, (*DISK_FULL_ERRNOS, errno.EROFS)))
+# Errors whose names do not say what to do.
+_ADVICE = {
+    errno.EXDEV: "the two lie on different file systems, as at a mount point: "
+    "give a name in a folder that lies on one",
+    errno.ENOTEMPTY: "another process writes there: give another directory, "
+    "or run the command again once it has ended",
+    errno.EBUSY: "it is in use, perhaps as a mount point: give another name",
+    errno.ETXTBSY: "it is a program that runs: end it, or give another name",
+    errno.ESTALE: "its network file system was exported anew: mount it again, "
+    "then run the command again",
+    errno.ENAMETOOLONG: "give a shorter one; while it is written it has 18 "
+    "more characters",
+    errno.ELOOP: "its links lead in a circle: give another name",
+    errno.EMFILE: "`ulimit -n` sets the most of a process",
+    errno.ENFILE: "the machine has no more: end other programs",
+    errno.EMLINK: "the folder holds as many as its file system can: give "
+    "another one",
+}
 _FILE_ERRNOS = (
     *(*DISK_FULL_ERRNOS, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EFBIG, errno.ESTALE),
-    *(errno.EEXIST, errno.ENAMETOOLONG, errno.ENODEV, errno.ENXIO),
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EFBIG, errno.EEXIST),
+    *(errno.ENODEV, errno.ENXIO, *_ADVICE),
 )
 # Below this, an error without a reason is taken for that of a full disk.
 _NO_ROOM_BYTES = 65536
@@ -49,7 +67,7 @@ def _find_reason(path: Path, error: Exception) -> str | None:
     reason = None
     if isinstance(error, OSError) and error.errno in _FILE_ERRNOS:
         if error.filename is None or _belongs_to(error.filename, path):
-            reason = os.strerror(error.errno)
+            reason = _word(error)
     elif not isinstance(error, OSError) or error.errno is None:
         reason = next((r for r in _DISK_ERROR_TEXTS if r in str(error)), None)
         if reason is None and 0 <= free_bytes(path) < _NO_ROOM_BYTES:
@@ -57,6 +75,18 @@ def _find_reason(path: Path, error: Exception) -> str | None:
     if reason in _DISK_ERROR_TEXTS[:2]:
         return f"{reason}; {_format(free_bytes(path))} are free there"
     return reason
+
+
+def _word(error: OSError) -> str:
+    """Returns a file's error in words, with what to do about it."""
+    number = error.errno or 0
+    reason = os.strerror(number)
+    if error.filename2 is not None and number in _ADVICE:
+        reason += f" in renaming {error.filename} to {error.filename2}"
+    advice = _ADVICE.get(number)
+    if number == errno.EEXIST and error.filename is not None:
+        advice = f"{error.filename} is no folder: give another name"
+    return reason if advice is None else f"{reason} ({advice})"
 
 
 def _find_remote_reason(path: Path, error: Exception) -> str | None:

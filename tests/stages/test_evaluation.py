@@ -22,6 +22,9 @@ from stage_runs import (
 )
 from stored_files import read_records, read_scalars, true_labels
 
+from distill.checkpoints import file_checks
+from distill.checkpoints.file_checks import CheckpointGoneError
+from distill.deployment.scoring import evaluate
 from distill.distributed.devices import choose_devices
 from distill.evaluation.evaluate import (
     evaluate_checkpoint,
@@ -30,6 +33,7 @@ from distill.evaluation.evaluate import (
 )
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
+from distill.system.hdf5_files import open_hdf5_file
 from tests import plain_metrics
 from tests.hang_guard import HANG_SECONDS, wait_until
 
@@ -190,7 +194,10 @@ def test_run_once_false_scores_every_new_checkpoint(
     names = ["checkpoint-00000005.h5", "checkpoint-00000010.h5"]
     train_dir, metrics_file = tmp_path / "run", tmp_path / "metrics.json"
     train_dir.mkdir()
-    shutil.copy(fast_run / names[0], train_dir)
+    # As a checkpoint that the run removes once it has newer ones.
+    gone = train_dir / "checkpoint-00000003.h5"
+    gone.symlink_to(tmp_path / "removed")
+    printed = tmp_path / "printed"
 
     def scored_step():
         if metrics_file.exists():
@@ -204,19 +211,28 @@ def test_run_once_false_scores_every_new_checkpoint(
         "--poll_seconds=0.05",
         "--gpu=-1",
     ]
-    with start_script("evaluate", *flags) as process:
+    with (
+        printed.open("w") as output,
+        start_script("evaluate", *flags, stdout=output) as process,
+    ):
         try:
+            wait_until(lambda: "skipped" in printed.read_text(), process)
+            gone.unlink()
+            shutil.copy(fast_run / names[0], tmp_path / "new.h5")
+            (tmp_path / "new.h5").rename(train_dir / names[0])
             wait_until(lambda: scored_step() == 5, process)
             shutil.copy(fast_run / names[1], tmp_path / "new.h5")
             (tmp_path / "new.h5").rename(train_dir / names[1])
             wait_until(lambda: scored_step() == 10, process)
             process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=HANG_SECONDS)
+            _, errors = process.communicate(timeout=HANG_SECONDS)
         finally:
             process.kill()
     assert process.returncode == 130
     assert errors == "Interrupted.\n"
-    lines = output.splitlines()
+    lines = printed.read_text().splitlines()
+    skipped = [line for line in lines if line.startswith("skipped")]
+    assert skipped == [f"skipped: There is no checkpoint {gone}."]
     assert [x for x in lines if x.startswith(str(train_dir))] == [
         str(train_dir / name) for name in names
     ]
@@ -227,6 +243,30 @@ def test_run_once_false_scores_every_new_checkpoint(
         *(("epoch/student_gap", epoch) for epoch in (1, 2)),
     }
     check_events(events, json.loads(metrics_file.read_text()), epoch=2)
+
+
+@pytest.mark.parametrize("opened", [1, 2, 3, 4])
+def test_a_checkpoint_that_is_removed_meanwhile_is_gone_not_damaged(
+    video_level_videos, fast_run, tmp_path, monkeypatch, opened
+):
+    """Between the look at the file and its opening, whichever it is."""
+    checkpoint = Path(
+        shutil.copy(fast_run / "checkpoint-00000010.h5", tmp_path)
+    )
+    calls = []
+
+    def remove_and_open(path):
+        calls.append(path)
+        if len(calls) == opened:
+            checkpoint.unlink()
+        return open_hdf5_file(path)
+
+    monkeypatch.setattr(file_checks, "open_hdf5_file", remove_and_open)
+    with pytest.raises(CheckpointGoneError) as error:
+        evaluate(str(checkpoint), f"{video_level_videos}/validate-*")
+    assert str(error.value) == (
+        f"{checkpoint} is gone: it was removed while it was to be read."
+    )
 
 
 def test_a_run_that_cannot_be_written_is_scored_without_events(
