@@ -1,6 +1,8 @@
 """Predictions as CSV: one file for all videos, or a file for each input."""
 
 import dataclasses
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +248,29 @@ def test_finished_files_are_kept_and_missing_ones_made(
     assert [line.split()[0] for line in lines] == ["wrote", "kept", "kept"]
     assert {path: path.stat().st_mtime_ns for path in others} == kept
     assert first.read_text() == written[first.name]
+
+
+def test_predictions_of_an_input_that_has_changed_are_not_kept(
+    videos, artifact, tmp_path
+):
+    data = Path(shutil.copytree(videos, tmp_path / "data"))
+    results = InferenceFiles(tmp_path / "csv", {"sha256": "a"}, top_k=4)
+    network = ArtifactNetwork(artifact)
+    list(results.write(network, validation_reader(data)))
+    path, other, _ = sorted(data.glob("validate-*.tfrecord"))
+    before = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(other.read_bytes())
+    csv = tmp_path / "csv" / f"{path.stem}.csv"
+    message = f"{csv} holds predictions of a {path} of {before} bytes, not of "
+    with pytest.raises(ValueError, match=re.escape(message)):
+        list(results.write(network, validation_reader(data)))
+    # A directory of an earlier version does not say what it was made of.
+    for note in (tmp_path / "csv").glob(".*.input.json"):
+        note.unlink()
+    first, *_ = results.write(network, validation_reader(data))
+    words = "(of an earlier version; its input is not compared)"
+    assert first == f"kept {csv} {words}"
 
 
 def test_one_directory_takes_one_model_and_names_that_differ(tmp_path):

@@ -79,6 +79,9 @@ def one_process(videos, tmp_path_factory):
     directory = tmp_path_factory.mktemp("one_process")
     for name, steps in (("joint", 2), ("finetuned", 2), ("batch_norm", 1)):
         worker_runs.train(name, videos, directory, accumulate_steps=steps)
+    worker_runs.train(
+        "batch_norm", videos, directory / "in_two_steps", accumulate_steps=2
+    )
     return directory
 
 
@@ -92,7 +95,10 @@ def directory_of_two(request):
 
 @pytest.mark.parametrize("run", ["joint", "finetuned"])
 def test_two_train_the_weights_of_one(directory_of_two, one_process, run):
-    """Bit for bit, with dropout, mixup and EMA, of equal micro-batches."""
+    """Bit for bit, with dropout, mixup and EMA, of equal micro-batches.
+
+    None of these networks has a batch normalisation.
+    """
     found = read_datasets(directory_of_two / run / LAST)
     expected = read_datasets(one_process / run / LAST)
     assert found.keys() == expected.keys()
@@ -111,6 +117,19 @@ def test_batch_statistics_are_those_of_the_whole_batch(
         np.testing.assert_allclose(
             found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name
         )
+
+
+def test_batch_statistics_of_accumulation_steps_are_their_own(
+    directory_of_two, one_process
+):
+    """So two do not train as one process with two accumulation steps."""
+    run = one_process / "in_two_steps" / "batch_norm"
+    found = read_datasets(directory_of_two / "batch_norm" / LAST, "student")
+    others = read_datasets(run / LAST, "student")
+    (name,) = (n for n in found if n.endswith("moving_variance"))
+    assert np.max(np.abs(found[name] / others[name] - 1)) > 1e-3
+    changed = {n for n in found if found[n].tobytes() != others[n].tobytes()}
+    assert changed == found.keys()
 
 
 def test_losses_and_validation_are_logged_for_all_workers(

@@ -9,9 +9,10 @@ from distill.models.frame_budget import FrameBudget
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.schema import make_schema
 from distill.settings.training import DistillationSettings, TrainingSettings
+from distill.study import runner
 from distill.study.plan import Study, Unit
 from distill.study.progress import Estimate, Parts
-from distill.study.runner import write_json
+from distill.study.runner import describe_inputs, read_result, write_json
 from distill.study.stage_timer import StageTime
 
 # By the frames of a training.
@@ -155,3 +156,72 @@ def test_a_kind_that_is_done_may_be_timed_as_a_stage(make_unit):
 def test_a_signal_ends_the_timing(make_unit):
     estimate = Estimate(make_study(make_unit(10), make_unit(2)))
     assert estimate.measure(FakeTimer({}), caught=["SIGTERM"]) == 0
+
+
+def finish(unit):
+    """Writes a unit's result, as `run_unit` does."""
+    result = {"seconds": 30.0, "described": unit.describe()}
+    unit.directory.mkdir(exist_ok=True)
+    result["inputs"] = describe_inputs(unit)
+    write_json(unit.directory / "result.json", result)
+
+
+@pytest.fixture
+def forget():
+    """Returns a function that forgets the files as they were."""
+
+    def clear():
+        runner._list_data.cache_clear()
+
+    clear()
+    return clear
+
+
+@pytest.mark.parametrize("name", ["train", "validate"])
+def test_a_result_of_other_data_is_none(make_unit, tmp_path, forget, name):
+    unit = make_unit(1)
+    finish(unit)
+    assert read_result(unit)["seconds"] == 30
+    data = tmp_path / name
+    data.write_bytes(2 * data.read_bytes())
+    forget()
+    assert read_result(unit) is None
+    data.unlink()
+    forget()
+    # It cannot be made again, so it stays.
+    assert read_result(unit)["seconds"] == 30
+
+
+def test_a_result_of_another_teacher_is_none(make_unit):
+    teacher = make_unit(10)
+    unit = make_unit(2, teachers=[teacher])
+    finish(teacher)
+    teacher.checkpoint.write_text("first")
+    finish(unit)
+    assert Estimate(make_study(teacher, unit)).todo == []
+    teacher.checkpoint.write_text("another")
+    assert read_result(unit) is None
+    assert Estimate(make_study(teacher, unit)).todo == [unit]
+
+
+def test_students_of_a_teacher_that_is_not_done_are_not_done(make_unit):
+    teacher, others = make_unit(10), make_unit(2)
+    unit = make_unit(2, teachers=[teacher])
+    for each in (teacher, others, unit):
+        finish(each)
+    (teacher.directory / "result.json").unlink()
+    study = make_study(teacher, others, unit)
+    assert Estimate(study).todo == [teacher, unit]
+
+
+def test_a_unit_of_other_data_starts_anew(make_unit, tmp_path, forget):
+    unit, lines = make_unit(1), []
+    assert runner._prepare(unit, describe_inputs(unit), lines.append)
+    assert not runner._prepare(unit, describe_inputs(unit), lines.append)
+    data = tmp_path / "train"
+    data.write_bytes(2 * data.read_bytes())
+    forget()
+    assert runner._prepare(unit, describe_inputs(unit), lines.append)
+    assert lines == [
+        "labels, k=1, seed 0: its training files have changed; it starts anew"
+    ]
