@@ -49,11 +49,12 @@ class EventFiles:
         metadata = _metadata("scalars")
         with (
             name_write_errors(self._directory),
-            self._writers[split].as_default(step=step),
+            self._writers[split].as_default(step=_uncached(step)),
         ):
             for name, value in values.items():
                 if isinstance(value, float):
-                    tf.summary.write(name, value, metadata=metadata)
+                    number = _uncached(value)
+                    tf.summary.write(name, number, metadata=metadata)
 
     def write_histograms(
         self, split: str, step: int, values: Mapping[str, np.ndarray]
@@ -65,7 +66,7 @@ class EventFiles:
         metadata = _metadata("histograms")
         with (
             name_write_errors(self._directory),
-            self._writers[split].as_default(step=step),
+            self._writers[split].as_default(step=_uncached(step)),
         ):
             for name, array in values.items():
                 finite = array[np.isfinite(array)].astype(np.float64)
@@ -95,6 +96,15 @@ class EventFiles:
         with name_write_errors(self._directory):
             for writer in self._writers.values():
                 writer.close()
+
+
+def _uncached(number: int | float) -> np.ndarray:
+    """Returns a number as an array.
+
+    TensorFlow keeps each Python number that it is given for ever.
+    """
+    kind = np.int64 if isinstance(number, int) else np.float32
+    return np.asarray(number, kind)
 
 
 def _metadata(plugin: str, content: bytes = b"") -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from distill.distributed.tracing import BatchPolymorphicFunction
@@ -141,8 +142,9 @@ class Trainer(abc.ABC):
           Scalar terms of the whole batch's loss and their sum `loss`, by name;
           the predictions of this process's micro-batches, in order.
         """
-        self.optimizer.learning_rate.assign(learning_rate)
-        self.progress.assign(progress)
+        # TensorFlow keeps each Python number that it is given for ever.
+        self.optimizer.learning_rate.assign(np.float32(learning_rate))
+        self.progress.assign(np.float32(progress))
         if len(micro_batches) > 1 and not self._gradient_sums:
             self._gradient_sums = self._make_gradient_sums()
         total: Terms = {}

@@ -1,6 +1,7 @@
 """From a run's settings to its networks, weights, groups and reading."""
 
 import dataclasses
+import sys
 
 import keras
 import numpy as np
@@ -27,6 +28,7 @@ from tests.training.tiny_networks import (
     TRAINING,
     make_batch,
     make_network,
+    make_pair_distiller,
     make_teacher,
     network_settings,
     numpy_inputs,
@@ -350,3 +352,15 @@ def test_without_a_half_life_there_is_no_ema(half_life):
     assert list(trainer.results) == ["teacher", "student"]
     for role, network in trainer.results.items():
         assert (network is trainer.networks[role]) == (not half_life)
+
+
+def test_rates_and_places_of_steps_are_not_kept(monkeypatch):
+    """TensorFlow would keep each Python number for ever."""
+    trainer = make_pair_distiller()
+    monkeypatch.setattr(trainer, "_graph", lambda *kind: lambda _: ({}, [], []))
+    rate, place = 0.1 / 7, 0.3 / 7
+    before = sys.getrefcount(rate), sys.getrefcount(place)
+    trainer.step([[]], rate, place)
+    assert (sys.getrefcount(rate), sys.getrefcount(place)) == before
+    assert float(trainer.optimizer.learning_rate) == np.float32(rate)
+    assert float(trainer.progress) == np.float32(place)
