@@ -175,6 +175,8 @@ LOCAL_NAMES = {
     "tools/drills/folder.py": None,
     "tools/predictions/measurement.py": None,
     "tools/process_memory.py": {"Path(f'/proc/{pid}/status')"},
+    "tools/soak/killed_run.py": {"shutil.rmtree(folder, ignore_errors=True)"},
+    "tools/soak/train.py": {"Path(directory)"},
 }
 
 

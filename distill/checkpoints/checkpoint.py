@@ -210,9 +210,14 @@ def read_inputs(path: str | Path) -> RunInputs | None:
       CheckpointError: The file is no checkpoint, or this text is invalid.
     """
     with open_checkpoint(path) as file:
-        if INPUTS not in file.attrs:
-            return None
-        return _parse(file, INPUTS, RunInputs.from_json)
+        return stored_inputs(file)
+
+
+def stored_inputs(file: h5py.File) -> RunInputs | None:
+    """Returns what the run of an open checkpoint has read, if it says so."""
+    if INPUTS not in file.attrs:
+        return None
+    return _parse(file, INPUTS, RunInputs.from_json)
 
 
 def _parse(file: h5py.File, name: str, parse: Callable[[str], Any]) -> Any:

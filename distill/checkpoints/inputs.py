@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from distill.system.small_files import parse_json_object
 from distill.system.typed_json import read_dataclass
@@ -25,6 +25,13 @@ class FileList:
     num_files: int
     num_bytes: int
     sha256: str
+
+    def __str__(self) -> str:
+        """Describes the list in a few words."""
+        return (
+            f"{self.num_files} files of {self.num_bytes:,} bytes, SHA-256 of "
+            f"the list {self.sha256[:12]}"
+        )
 
     @classmethod
     def of(cls, files: Iterable[tuple[str, int]]) -> "FileList":
@@ -68,6 +75,14 @@ class RunInputs:
         """Returns a whole number below 2**60 that follows from all fields."""
         digest = hashlib.sha256(self.to_json().encode()).hexdigest()
         return int(digest[:15], 16)
+
+    def by_name(self) -> Iterator[tuple[str, str]]:
+        """Yields a name and a text for each file or list of files."""
+        yield "train_files", str(self.train_files)
+        yield from self.digests.items()
+        if self.measure is not None:
+            yield "validation_files", str(self.measure.files)
+            yield "top_k", str(self.measure.top_k)
 
     def to_json(self) -> str:
         """Returns the fields as a JSON object."""

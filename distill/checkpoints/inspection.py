@@ -5,7 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.checkpoints.checkpoint import stored_progress, stored_settings
+from distill.checkpoints.checkpoint import (
+    stored_inputs,
+    stored_progress,
+    stored_settings,
+)
 from distill.checkpoints.file_checks import (
     list_datasets,
     open_checkpoint,
@@ -65,6 +69,7 @@ def describe_checkpoint(path: str | Path) -> CheckpointSummary:
     with open_checkpoint(path) as file:
         stored = stored_settings(file).by_name()
         progress = stored_progress(file)
+        inputs = stored_inputs(file)
         with refuse_damage(path):
             variables = [
                 _summarise(name, dataset[()])
@@ -80,6 +85,10 @@ def describe_checkpoint(path: str | Path) -> CheckpointSummary:
         for name, value in progress.items()
         if value is not None
     ]
+    if inputs is not None:
+        settings += [
+            (f"inputs.{name}", text) for name, text in inputs.by_name()
+        ]
     return CheckpointSummary(settings, variables)
 
 

@@ -1,6 +1,8 @@
 """Going on with other files than before: data, teachers, initial weights."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +16,6 @@ from stage_runs import train_in_process, video_level_settings
 from stored_files import (
     assert_same_checkpoint,
     checkpoint_steps,
-    read_datasets,
     read_log,
     read_records,
 )
@@ -24,6 +25,7 @@ from distill.checkpoints.checkpoint import (
     read_inputs,
     read_progress,
 )
+from distill.checkpoints.inspection import describe_checkpoint
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.settings.training import DistillationSettings
@@ -357,11 +359,16 @@ def test_a_rollback_keeps_the_best_score(shards, tmp_path):
     assert (run.progress.best_gap, run.progress.step) == (0.5, 0)
 
 
-def test_weights_of_the_checkpoint_do_not_depend_on_the_list(shards, validated):
-    """The list of files is text beside the weights."""
-    path = validated / "checkpoint-00000010.h5"
-    assert all(not name.startswith("inputs") for name in read_datasets(path))
-    inputs = read_inputs(path)
-    sizes = [os.path.getsize(p) for p in shards.glob("train-*")]
-    assert inputs.train_files.num_files == NUM_FILES
-    assert inputs.train_files.num_bytes == sum(sizes)
+def test_a_checkpoint_says_what_its_run_has_read(shards, validated):
+    found = dict(
+        describe_checkpoint(validated / "checkpoint-00000010.h5").settings
+    )
+    for split, name in (("train", "train"), ("validate", "validation")):
+        files = sorted(shards.glob(f"{split}-*"))
+        sizes = [[path.name, os.path.getsize(path)] for path in files]
+        digest = hashlib.sha256(json.dumps(sizes).encode()).hexdigest()[:12]
+        assert found[f"inputs.{name}_files"] == (
+            f"4 files of {sum(size for _, size in sizes):,} bytes, SHA-256 of "
+            f"the list {digest}"
+        )
+    assert found["inputs.top_k"] == "20"
