@@ -1,5 +1,6 @@
 """Cascades of a study: each is calibrated, scored and timed once."""
 
+import functools
 import itertools
 import json
 from typing import Any
@@ -17,10 +18,18 @@ from distill.networks.network import video_inputs
 from distill.reporting.timing import median_seconds
 from distill.study.aggregate import COMPARED_METRICS
 from distill.study.plan import CascadePlan, Study, Unit
-from distill.study.runner import read_result, read_videos, write_json
+from distill.study.runner import (
+    has_same_inputs,
+    list_data,
+    read_result,
+    read_videos,
+    write_json,
+)
 
 _BATCH_SIZE = 64
 _TIMED_BATCHES = 30
+# Of a file: what its result was made of.
+_NOTES = {"described", "inputs"}
 
 
 def gather_cascade(plan: CascadePlan, study: Study) -> dict[str, Any]:
@@ -40,13 +49,17 @@ def _run(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
     """Returns the result of a unit's cascade, from its file if it is there."""
     # Files of earlier versions hold times from decoded frames.
     described = repr(("from records", plan, unit.describe()))
+    calibration = functools.partial(list_data, plan.calibration_data_pattern)
     path = unit.directory / f"cascade_{plan.mean_frames:g}.json"
     if path.exists():
         kept = json.loads(path.read_text())
-        if kept.pop("described") == described:
-            return kept
+        if kept["described"] == described and has_same_inputs(
+            kept, calibration
+        ):
+            return {n: value for n, value in kept.items() if n not in _NOTES}
+    notes = {"described": described, "inputs": calibration()}
     result = _measure(plan, unit)
-    write_json(path, result | {"described": described})
+    write_json(path, result | notes)
     return result
 
 

@@ -52,8 +52,8 @@ def describe_inputs(unit: Unit) -> dict[str, Any]:
     patterns = {s.training.train_data_pattern for s in unit.stages}
     teachers = [to_path(file) for file in sorted(unit.teacher_files)]
     return {
-        "training files": [_list_data(p) for p in sorted(patterns)],
-        "validation files": [_list_data(unit.eval_data_pattern)],
+        "training files": [list_data(p) for p in sorted(patterns)],
+        "validation files": [list_data(unit.eval_data_pattern)],
         "teachers": [
             _hash_file(path, path.stat().st_size, path.stat().st_mtime)
             for path in teachers
@@ -63,7 +63,8 @@ def describe_inputs(unit: Unit) -> dict[str, Any]:
 
 
 @functools.lru_cache
-def _list_data(pattern: str) -> dict[str, Any]:
+def list_data(pattern: str) -> dict[str, Any]:
+    """Returns what a `FileList` says of data files, noted once a process."""
     sizes = [(name_of(file), file_size(file)) for file in find_files(pattern)]
     return dataclasses.asdict(FileList.of(sizes))
 
@@ -74,15 +75,19 @@ def _hash_file(path: Path, size: int, changed: float) -> str:
     return path_hash(path)
 
 
-def _has_same_inputs(unit: Unit, result: dict[str, Any]) -> bool:
+def has_same_inputs(
+    result: dict[str, Any], describe: Callable[[], dict[str, Any]]
+) -> bool:
+    """Returns whether a result is not known to be of other files.
+
+    Results of earlier versions do not say what they were made of, and data
+    that are gone take no result with them. `describe` returns what the files
+    of now are, or raises a ValueError.
+    """
     old = result.get("inputs")
-    if old is None:
-        # Results of earlier versions do not say what they were made of.
-        return True
     try:
-        return old == describe_inputs(unit)
+        return old is None or old == describe()
     except ValueError:
-        # Data that are gone take no result with them.
         return True
 
 
@@ -97,7 +102,8 @@ def read_result(unit: Unit) -> dict[str, Any] | None:
         return None
     if result["described"] != unit.describe():
         return None
-    return result if _has_same_inputs(unit, result) else None
+    is_same = has_same_inputs(result, lambda: describe_inputs(unit))
+    return result if is_same else None
 
 
 def run_unit(unit: Unit, say: Callable[[str], None]) -> dict[str, Any] | None:

@@ -9,8 +9,8 @@ from distill.models.frame_budget import FrameBudget
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.settings.schema import make_schema
 from distill.settings.training import DistillationSettings, TrainingSettings
-from distill.study import runner
-from distill.study.plan import Study, Unit
+from distill.study import cascades, runner
+from distill.study.plan import CascadePlan, Study, Unit
 from distill.study.progress import Estimate, Parts
 from distill.study.runner import describe_inputs, read_result, write_json
 from distill.study.stage_timer import StageTime
@@ -171,7 +171,7 @@ def forget():
     """Returns a function that forgets the files as they were."""
 
     def clear():
-        runner._list_data.cache_clear()
+        runner.list_data.cache_clear()
 
     clear()
     return clear
@@ -225,3 +225,23 @@ def test_a_unit_of_other_data_starts_anew(make_unit, tmp_path, forget):
     assert lines == [
         "labels, k=1, seed 0: its training files have changed; it starts anew"
     ]
+
+
+def test_a_cascade_calibrated_on_other_data_is_measured_again(
+    make_unit, tmp_path, forget, monkeypatch
+):
+    unit, calls = make_unit(1), []
+    unit.directory.mkdir()
+    plan = CascadePlan("labels", (1,), 1.0, f"{tmp_path}/train")
+
+    def measure(*arguments):
+        calls.append(arguments)
+        return {"gap": 0.5, "mean_frames": len(calls)}
+
+    monkeypatch.setattr(cascades, "_measure", measure)
+    first = {"gap": 0.5, "mean_frames": 1}
+    assert cascades._run(plan, unit) == cascades._run(plan, unit) == first
+    data = tmp_path / "train"
+    data.write_bytes(2 * data.read_bytes())
+    forget()
+    assert cascades._run(plan, unit) == {"gap": 0.5, "mean_frames": 2}
