@@ -232,8 +232,8 @@ class InferenceFiles:
             return " (of an earlier version; its input is not compared)"
         if written != size:
             raise ValueError(
-                f"{path} holds predictions of a {file} of {written} bytes, not "
-                f"of {size}: remove it, or give another --output_dir."
+                f"{path} was made of a file of {written} bytes, but {file} has "
+                f"{size}: remove it, or give another --output_dir."
             )
         return ""
 

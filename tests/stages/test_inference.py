@@ -262,7 +262,7 @@ def test_predictions_of_an_input_that_has_changed_are_not_kept(
     with path.open("ab") as file:
         file.write(other.read_bytes())
     csv = tmp_path / "csv" / f"{path.stem}.csv"
-    message = f"{csv} holds predictions of a {path} of {before} bytes, not of "
+    message = f"{csv} was made of a file of {before} bytes, but {path} has "
     with pytest.raises(ValueError, match=re.escape(message)):
         list(results.write(network, validation_reader(data)))
     # A directory of an earlier version does not say what it was made of.
