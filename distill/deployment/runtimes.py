@@ -5,6 +5,7 @@ A runtime takes a batch from `VideoInterface.to_batch` and returns float32
 runtime imports its own libraries alone.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -43,12 +44,22 @@ class ModelRuntime:
         return predictions.numpy()
 
 
+def _says_more_than_of_gradients(record: logging.LogRecord) -> bool:
+    """Returns whether a message is not that a file holds no gradients."""
+    return "unsaved custom gradients" not in str(record.msg)
+
+
 class _SavedModelRuntime:
     def __init__(self, path: Path):
         import tensorflow as tf
 
-        # The signature does not keep the weights alive.
-        self._model = tf.saved_model.load(str(path))
+        log = logging.getLogger("absl")
+        log.addFilter(_says_more_than_of_gradients)
+        try:
+            # The signature does not keep the weights alive.
+            self._model = tf.saved_model.load(str(path))
+        finally:
+            log.removeFilter(_says_more_than_of_gradients)
         self._run = self._model.signatures["serving_default"]
         self._tensor = tf.constant
 

@@ -207,4 +207,10 @@ def write_saved_model(
 ) -> None:
     """Writes a SavedModel's directory; `ServingModule` has the arguments."""
     module = ServingModule(model, interface, top_k, half_weights)
-    tf.saved_model.save(module, str(path), signatures=module.signatures())
+    tf.saved_model.save(
+        module,
+        str(path),
+        signatures=module.signatures(),
+        # TensorFlow keeps the gradients of all that a process ever loads.
+        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+    )
