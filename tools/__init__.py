@@ -1,1 +1,1 @@
-"""The workshop: benchmark, drills, load test, comparison of backends."""
+"""The workshop: benchmark, drills, attacks, load and soak tests, backends."""

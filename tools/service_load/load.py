@@ -157,7 +157,7 @@ class _Run:
         while (request := self._take()) is not None:
             start = time.perf_counter()
             try:
-                status, body = _ask(connection, request)
+                status, body = ask(connection, request)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 self._note(request, None, repr(error), 0.0)
@@ -209,9 +209,10 @@ class _Run:
             self._result.memory[moment] = memory
 
 
-def _ask(
+def ask(
     connection: http.client.HTTPConnection, request: LoadRequest
 ) -> tuple[int, bytes]:
+    """Returns the status and the body of the answer to a request."""
     connection.request(
         request.method, request.path, request.body, request.headers
     )
