@@ -20,7 +20,7 @@ FLAG_GROUPS = (OWN_FLAGS, specs(ServiceOptions), groups.GPU)
 
 
 def main() -> int:
-    """Serves --artifact until SIGTERM or SIGINT."""
+    """Serves --artifact until SIGTERM or SIGINT; SIGHUP loads it again."""
     require("artifact")
     from distill.system.extras import import_extra
 
@@ -33,7 +33,7 @@ def main() -> int:
     load = functools.partial(load_predictor, FLAGS.artifact, FLAGS.gpu)
     say = functools.partial(announce, listener, options, FLAGS.artifact)
     if options.workers == 1:
-        serve(load(), options, listener, lambda server: say())
+        serve(load, options, listener, lambda server: say())
         return 0
     from distill.serving.workers import serve_in_workers
 
@@ -44,7 +44,12 @@ def load_predictor(artifact: str, gpu: int | None) -> "Predictor":
     """Loads a network; starts TensorFlow where its file needs that."""
     name = artifact.removesuffix(".gz").removesuffix(".tar")
     if not name.removesuffix(".tgz").endswith((".onnx", ".tflite")):
-        start_tensorflow(gpu)
+        _start_tensorflow_once(gpu)
     from distill.predictor import Predictor
 
     return Predictor.load(artifact)
+
+
+@functools.cache
+def _start_tensorflow_once(gpu: int | None) -> None:
+    start_tensorflow(gpu)

@@ -68,9 +68,9 @@ def model_status(stopping: bool) -> dict[str, Any]:
 
 
 def model_metadata(
-    predictor: "Predictor", model_name: str, top_k: int
+    predictor: "Predictor", model_name: str, top_k: int, loaded_at: str
 ) -> dict[str, Any]:
-    """Returns the model's signature and its predictor's description."""
+    """Returns the model's signature, description and time of loading."""
     width = predictor.num_features
     if predictor.frame_features:
         inputs = {
@@ -98,7 +98,7 @@ def model_metadata(
         },
         "metadata": {
             "signature_def": {"signature_def": {SIGNATURE: signature}},
-            "model": predictor.describe(),
+            "model": predictor.describe() | {"loaded_at": loaded_at},
         },
     }
 

@@ -9,12 +9,15 @@ from collections.abc import Callable
 
 import numpy as np
 
+Predict = Callable[[list[np.ndarray]], np.ndarray]
+
 
 @dataclasses.dataclass(frozen=True)
 class _Waiting:
-    """A video, the future of its prediction, and when it began to wait."""
+    """A video, its model, its future prediction, and when it began to wait."""
 
     video: np.ndarray
+    predict: Predict
     result: asyncio.Future
     since: float
 
@@ -24,23 +27,28 @@ class Batcher:
 
     A batch starts when it is full, or when its first video has waited for the
     delay, in seconds; videos keep their order. The model takes videos to
-    `[videos, classes]`. `note_waiting` is told the number of waiting videos
-    when it changes. Use it as an async context manager in the event loop.
+    `[videos, classes]`. Another model may be set at any time: a request is
+    predicted by the one that was there when it came. `note_waiting` is told
+    the number of waiting videos when it changes. Use it as an async context
+    manager in the event loop.
+
+    Attributes:
+      model: Predicts the videos of the requests to come.
     """
 
     _task: asyncio.Task
 
     def __init__(
         self,
-        predict: Callable[[list[np.ndarray]], np.ndarray],
+        model: Predict,
         max_batch_size: int,
         batch_delay: float,
         max_queue: int,
         note_waiting: Callable[[int], None] = lambda number: None,
     ):
+        self.model = model
         self.max_queue = max_queue
         self.predicting = False
-        self._predict = predict
         self._max_batch_size = max_batch_size
         self._batch_delay = batch_delay
         self._note_waiting = note_waiting
@@ -72,8 +80,11 @@ class Batcher:
         if len(self._waiting) + len(videos) > self.max_queue:
             raise asyncio.QueueFull
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        waiting = [_Waiting(v, loop.create_future(), now) for v in videos]
+        now, model = loop.time(), self.model
+        waiting = [
+            _Waiting(video, model, loop.create_future(), now)
+            for video in videos
+        ]
         self._waiting.extend(waiting)
         self._note_waiting(len(self._waiting))
         self._changed.set()
@@ -84,9 +95,8 @@ class Batcher:
     async def _run(self) -> None:
         while True:
             await self._wait_for_batch()
-            batch = self._take()
-            if batch:
-                await self._predict_batch(batch)
+            # No name holds the batch, nor its model, any longer than needed.
+            await self._predict_batch(self._take())
 
     async def _wait_for_batch(self) -> None:
         while not self._waiting:
@@ -104,6 +114,8 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < self._max_batch_size:
+            if batch and self._waiting[0].predict is not batch[0].predict:
+                break
             waiting = self._waiting.popleft()
             if not waiting.result.done():
                 batch.append(waiting)
@@ -111,10 +123,14 @@ class Batcher:
         return batch
 
     async def _predict_batch(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
         videos = [waiting.video for waiting in batch]
         loop = asyncio.get_running_loop()
         try:
-            rows = await loop.run_in_executor(self._thread, self._call, videos)
+            rows = await loop.run_in_executor(
+                self._thread, self._call, batch[0].predict, videos
+            )
         except Exception as error:
             for waiting in batch:
                 if not waiting.result.done():
@@ -124,10 +140,10 @@ class Batcher:
             if not waiting.result.done():
                 waiting.result.set_result(row)
 
-    def _call(self, videos: list[np.ndarray]) -> np.ndarray:
+    def _call(self, predict: Predict, videos: list[np.ndarray]) -> np.ndarray:
         self.predicting = True
         try:
-            rows = np.asarray(self._predict(videos))
+            rows = np.asarray(predict(videos))
             if len(rows) != len(videos) or not np.isfinite(rows).all():
                 raise RuntimeError(
                     f"The model gave an array {rows.shape} for {len(videos)} "

@@ -9,22 +9,50 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
+from distill.serving.connections import PROGRESS_BYTES
+
 CLOSE = {"Connection": "close"}
-_BODIES_HELD = 16
+BODIES_HELD = 16
 _READ_SECONDS = 60.0
+# A body that is given up where others need its memory has stalled so long.
+_STALLED_SECONDS = 1.0
 _LINGER_BYTES = 2**20
 _LINGER_SECONDS = 1.0
 
 
-class BodyReader:
-    """Reads bodies within a limit; all that are held may have 16 times it."""
+class _Body:
+    """A body that is being read; `since` is the time of its last progress."""
 
-    def __init__(self, max_body_bytes: int):
+    def __init__(self, start: float):
+        self.content = bytearray()
+        self.since = start
+        self.limit = asyncio.timeout_at(None)
+        self.is_given_up = False
+        self._noted = 0
+
+    def add(self, chunk: bytes, now: float) -> None:
+        self.content += chunk
+        if len(self.content) >= self._noted + PROGRESS_BYTES:
+            self._noted, self.since = len(self.content), now
+
+
+class BodyReader:
+    """Reads bodies within a limit; all that are held may have 16 times it.
+
+    A body that makes no progress for a time-out, in seconds, is refused, and
+    earlier where others need the memory.
+    """
+
+    def __init__(self, max_body_bytes: int, timeout: float):
         self._max_body_bytes = max_body_bytes
+        self._timeout = timeout
+        # Bodies up to this size are always read.
+        self._small = min(PROGRESS_BYTES, max_body_bytes // BODIES_HELD)
         self._held = 0
+        self._reading: set[_Body] = set()
 
     @contextlib.asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
+    async def read(self, request: Request) -> AsyncIterator[bytearray]:
         """Yields a request's body, which counts as held until the exit.
 
         Raises:
@@ -41,31 +69,59 @@ class BodyReader:
         # Uvicorn answers 400 to a length that is not a number.
         if int(request.headers.get("content-length", 0)) > self._max_body_bytes:
             raise self._too_long()
-        chunks: list[bytes] = []
-        held = 0
+        body = _Body(asyncio.get_running_loop().time())
+        self._reading.add(body)
         try:
-            async with asyncio.timeout(_READ_SECONDS):
-                async for chunk in request.stream():
-                    held += len(chunk)
-                    self._held += len(chunk)
-                    if held > self._max_body_bytes:
-                        raise self._too_long()
-                    if self._held > _BODIES_HELD * self._max_body_bytes:
-                        raise HTTPException(
-                            503,
-                            "Too many requests are being read; try later.",
-                            CLOSE | {"Retry-After": "1"},
-                        )
-                    chunks.append(chunk)
-            yield b"".join(chunks)
+            async with body.limit:
+                await self._fill(body, request)
+            self._reading.remove(body)
+            yield body.content
         except TimeoutError as error:
-            raise HTTPException(
-                408, f"The body took over {_READ_SECONDS:.0f} seconds.", CLOSE
-            ) from error
+            if body.is_given_up:
+                raise _no_room() from error
+            raise HTTPException(408, self._slowness(body), CLOSE) from error
         except ClientDisconnect as error:
             raise HTTPException(400, "The body was cut off.", CLOSE) from error
         finally:
-            self._held -= held
+            self._reading.discard(body)
+            self._held -= len(body.content)
+
+    async def _fill(self, body: _Body, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _READ_SECONDS
+        body.limit.reschedule(min(end, body.since + self._timeout))
+        async for chunk in request.stream():
+            before = body.since
+            body.add(chunk, loop.time())
+            self._held += len(chunk)
+            if body.since > before:
+                body.limit.reschedule(min(end, body.since + self._timeout))
+            if len(body.content) > self._max_body_bytes:
+                raise self._too_long()
+            if self._is_over() and len(body.content) > self._small:
+                self._give_up_stalled(loop.time())
+                if self._is_over():
+                    raise _no_room()
+
+    def _is_over(self) -> bool:
+        return self._held > BODIES_HELD * self._max_body_bytes
+
+    def _give_up_stalled(self, now: float) -> None:
+        """Drops bodies that have stalled, the longest first, to make room."""
+        for body in sorted(self._reading, key=lambda each: each.since):
+            if not self._is_over() or body.since > now - _STALLED_SECONDS:
+                break
+            self._held -= len(body.content)
+            body.content.clear()
+            self._reading.remove(body)
+            body.is_given_up = True
+            body.limit.reschedule(now)
+
+    def _slowness(self, body: _Body) -> str:
+        now = asyncio.get_running_loop().time()
+        if now - body.since < self._timeout:
+            return f"The body took over {_READ_SECONDS:.0f} seconds."
+        return f"The body stalled for {self._timeout:g} seconds."
 
     def _too_long(self) -> HTTPException:
         return HTTPException(
@@ -73,6 +129,14 @@ class BodyReader:
             f"The body is longer than {self._max_body_bytes} bytes.",
             CLOSE,
         )
+
+
+def _no_room() -> HTTPException:
+    return HTTPException(
+        503,
+        "Too many requests are being read; try later.",
+        CLOSE | {"Retry-After": "1"},
+    )
 
 
 class ClosingResponse(JSONResponse):

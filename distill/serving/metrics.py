@@ -25,6 +25,7 @@ class ServiceMetrics:
     Attributes:
       batch_videos: Histogram of the videos of a call of the model.
       queue_videos: Gauge of the videos that wait for the model.
+      connections: Gauge of the open connections.
     """
 
     def __init__(self, max_batch_size: int):
@@ -61,6 +62,42 @@ class ServiceMetrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        self.connections = Gauge(
+            "distill_connections",
+            "Open connections.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._closed = Counter(
+            "distill_connections_closed",
+            "Connections that were closed for their clients' slowness: after "
+            "a time-out, at the limit of connections, or of memory.",
+            ["reason"],
+            registry=registry,
+        )
+        self._reloads = Counter(
+            "distill_reloads",
+            "Reloads of the artifact by result, ok or failed.",
+            ["result"],
+            registry=registry,
+        )
+        self._loaded = Gauge(
+            "distill_model_loaded_timestamp_seconds",
+            "When the model was loaded; of several processes the first time.",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self._loaded.set_to_current_time()
+
+    def count_closed(self, reason: str) -> None:
+        """Counts a connection that was closed for its client's slowness."""
+        self._closed.labels(reason).inc()
+
+    def count_reload(self, has_worked: bool) -> None:
+        """Counts a reload of the artifact."""
+        self._reloads.labels("ok" if has_worked else "failed").inc()
+        if has_worked:
+            self._loaded.set_to_current_time()
 
     def count_request(
         self, path: str, status: int, num_videos: int, seconds: float

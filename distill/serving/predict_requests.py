@@ -30,7 +30,9 @@ class PredictRequest:
     full: bool
 
 
-def read_request(body: bytes, predictor: "Predictor") -> PredictRequest:
+def read_request(
+    body: bytes | bytearray, predictor: "Predictor"
+) -> PredictRequest:
     """Reads a predict request.
 
     Args:

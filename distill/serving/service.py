@@ -3,9 +3,11 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import datetime
+import functools
 import http
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +19,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from distill.serving import answers, predict_requests
-from distill.serving.batching import Batcher
-from distill.serving.bodies import BodyReader, ClosingResponse
+from distill.serving.batching import Batcher, Predict
+from distill.serving.bodies import BODIES_HELD, BodyReader, ClosingResponse
+from distill.serving.connections import PROGRESS_BYTES
 from distill.serving.metrics import CONTENT_TYPE, ServiceMetrics
+from distill.serving.predict_requests import PredictRequest
 from distill.serving.request_monitor import RequestMonitor
 from distill.settings.service import ServiceOptions
 
@@ -30,6 +34,16 @@ _LOG = logging.getLogger("distill.serving")
 # Bytes and numbers below which handing over to a thread costs more than work.
 _SMALL_BODY = 32 * 1024
 _SMALL_ANSWER = 4096
+# About, as JSON holds a float32.
+_BYTES_OF_NUMBER = 12
+_WHAT_CLIENTS_SEE = (
+    "frame_features",
+    "num_features",
+    "frame_type",
+    "max_frames",
+    "quantisation_range",
+    "num_classes",
+)
 
 
 class Service:
@@ -39,21 +53,30 @@ class Service:
       app: The ASGI application.
       stopping: Whether the service is about to stop.
       batcher: Its `predicting` says whether the model is running.
+      metrics: The service's counts.
+      loaded_at: When the model was loaded, in UTC.
+      unread_bytes: Returns the bytes of answers that clients have yet to
+        read; beyond its argument it may drop those of clients that stall.
     """
 
     def __init__(self, predictor: "Predictor", options: ServiceOptions):
         self.options = options
         self.stopping = False
         self._predictor = predictor
-        self._bodies = BodyReader(options.max_body_bytes)
-        self._metrics = ServiceMetrics(options.max_batch_size)
+        self.loaded_at = _now()
+        self._bodies = BodyReader(
+            options.max_body_bytes, options.client_timeout_seconds
+        )
+        self.metrics = ServiceMetrics(options.max_batch_size)
         self.batcher = Batcher(
-            self._predict_videos,
+            self._model_of(predictor),
             options.max_batch_size,
             options.batch_delay_ms / 1000,
             options.max_queue,
-            self._metrics.queue_videos.set,
+            self.metrics.queue_videos.set,
         )
+        self.unread_bytes: Callable[[int], int] = lambda most: 0
+        self._rendering_bytes = 0
         self._parsers = concurrent.futures.ThreadPoolExecutor(2, "parser")
         handlers: dict[Any, Callable] = {
             HTTPException: self._answer_error,
@@ -63,11 +86,38 @@ class Service:
         paths = [route.path for route in routes]
         self.app = Starlette(
             routes=routes,
-            middleware=[Middleware(RequestMonitor, self._metrics, paths)],
+            middleware=[Middleware(RequestMonitor, self.metrics, paths)],
             lifespan=self._lifespan,
             exception_handlers=handlers,
         )
         self.app.router.redirect_slashes = False
+
+    def replace(self, predictor: "Predictor") -> None:
+        """Lets another model predict the requests to come.
+
+        Raises:
+          ValueError: It reads other videos than the present one, or has other
+            classes.
+        """
+        present = self._predictor.interface
+        for name in _WHAT_CLIENTS_SEE:
+            old, new = (
+                getattr(interface.schema, name)
+                for interface in (present, predictor.interface)
+            )
+            if old != new:
+                raise ValueError(
+                    f"{predictor.name} has {name} {new} instead of {old}; "
+                    "restart the service to change that."
+                )
+        if predictor.class_names != present.class_names:
+            raise ValueError(
+                f"{predictor.name} has other class names than the model that "
+                "serves; restart the service to change them."
+            )
+        self._predictor = predictor
+        self.loaded_at = _now()
+        self.batcher.model = self._model_of(predictor)
 
     def _routes(self) -> list[Route]:
         model = f"/v1/models/{self.options.model_name}"
@@ -97,7 +147,7 @@ class Service:
         return JSONResponse({"status": "ok"})
 
     async def _render_metrics(self, request: Request) -> Response:
-        return Response(self._metrics.render(), media_type=CONTENT_TYPE)
+        return Response(self.metrics.render(), media_type=CONTENT_TYPE)
 
     async def _status(self, request: Request) -> Response:
         return JSONResponse(answers.model_status(self.stopping))
@@ -105,7 +155,10 @@ class Service:
     async def _metadata(self, request: Request) -> Response:
         return JSONResponse(
             answers.model_metadata(
-                self._predictor, self.options.model_name, self.options.top_k
+                self._predictor,
+                self.options.model_name,
+                self.options.top_k,
+                self.loaded_at,
             )
         )
 
@@ -143,27 +196,64 @@ class Service:
                 f"The request has {num_videos} videos; at most "
                 f"{self.options.max_queue} are taken.",
             )
+        with self._room_for_answer(asked):
+            content = await self._predict_content(asked)
+        return Response(content, media_type="application/json")
+
+    @contextlib.contextmanager
+    def _room_for_answer(self, asked: PredictRequest) -> Iterator[None]:
+        """Counts a large answer's bytes until it is rendered.
+
+        Raises:
+          HTTPException: Too many bytes of large answers are being rendered, or
+            wait for their clients to read them.
+        """
+        size = _BYTES_OF_NUMBER * self._count_numbers(asked)
+        if size > PROGRESS_BYTES:
+            most = BODIES_HELD * self.options.max_body_bytes
+            held = self._rendering_bytes + self.unread_bytes(most)
+            if held and held + size > most:
+                raise HTTPException(
+                    503,
+                    "Too many answers wait to be read; try later.",
+                    {"Retry-After": "1"},
+                )
+        self._rendering_bytes += size
+        try:
+            yield
+        finally:
+            self._rendering_bytes -= size
+
+    def _count_numbers(self, asked: PredictRequest) -> int:
+        """Returns how many numbers an answer holds, about."""
+        num_classes = self._predictor.num_classes
+        top_k = min(self.options.top_k, num_classes)
+        return len(asked.videos) * (num_classes if asked.full else top_k)
+
+    async def _predict_content(self, asked: PredictRequest) -> bytes:
         try:
             probabilities = await self.batcher.predict(asked.videos)
         except asyncio.QueueFull as error:
             raise HTTPException(
                 503, "The queue is full; try later.", {"Retry-After": "1"}
             ) from error
-        top_k = self.options.top_k
-        size = num_videos * (probabilities.shape[1] if asked.full else top_k)
-        content = await self._run(
-            size < _SMALL_ANSWER,
+        return await self._run(
+            self._count_numbers(asked) < _SMALL_ANSWER,
             answers.render_predictions,
             probabilities,
             asked,
             self._predictor.class_names,
-            top_k,
+            self.options.top_k,
         )
-        return Response(content, media_type="application/json")
 
-    def _predict_videos(self, videos: list[np.ndarray]) -> np.ndarray:
-        self._metrics.batch_videos.observe(len(videos))
-        return self._predictor.probabilities(videos)
+    def _model_of(self, predictor: "Predictor") -> Predict:
+        return functools.partial(self._predict_videos, predictor)
+
+    def _predict_videos(
+        self, predictor: "Predictor", videos: list[np.ndarray]
+    ) -> np.ndarray:
+        self.metrics.batch_videos.observe(len(videos))
+        return predictor.probabilities(videos)
 
     async def _run(self, is_small: bool, function: Callable, *args: Any) -> Any:
         """Calls a function here if its work is small, else in a thread."""
@@ -200,3 +290,8 @@ class Service:
         return JSONResponse(
             {"error": "The server's log says what failed."}, 500
         )
+
+
+def _now() -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    return now.isoformat(" ", "seconds").removesuffix("+00:00") + " UTC"

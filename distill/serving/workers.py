@@ -8,9 +8,10 @@ import signal
 import socket
 import sys
 import tempfile
+import types
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # A fork would copy the locks of the model's threads without the threads.
 _PROCESSES = multiprocessing.get_context("spawn")
 _TICK_SECONDS = 0.1
+_HELD_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 
 
 def serve_in_workers(
@@ -36,8 +38,8 @@ def serve_in_workers(
     """Answers requests in several processes until SIGTERM or SIGINT.
 
     A worker that ends by itself is replaced. At the signal every worker stops
-    as `serve` does; a second signal skips the delay. Workers whose supervisor
-    is killed stop too.
+    as `serve` does; a second signal skips the delay. At SIGHUP every worker
+    loads the model again. Workers whose supervisor is killed stop too.
 
     Args:
       load: Loads the model, in each worker; it can be pickled.
@@ -62,9 +64,19 @@ def serve_in_workers(
             for worker in workers:
                 worker.wait()
             signals: list[int] = []
-            with signals_handled_by(lambda number, _: signals.append(number)):
+            reloads: list[int] = []
+
+            def take(number: int, frame: types.FrameType | None) -> None:
+                (reloads if number == signal.SIGHUP else signals).append(number)
+
+            # Under nohup SIGHUP is ignored until here.
+            signal.signal(signal.SIGHUP, take)
+            with signals_handled_by(take):
                 when_ready()
                 while not signals:
+                    if reloads:
+                        reloads.clear()
+                        _reload(workers)
                     for index, worker in enumerate(workers):
                         if worker.has_ended():
                             mark_process_dead(worker.process.pid, directory)
@@ -77,6 +89,13 @@ def serve_in_workers(
                 worker.process.kill()
                 worker.process.join()
     return int(any(worker.process.exitcode for worker in workers))
+
+
+def _reload(workers: Sequence["_Worker"]) -> None:
+    """Lets workers load the model again, once they answer requests."""
+    for worker in workers:
+        if worker.process.is_alive():
+            os.kill(cast(int, worker.process.pid), signal.SIGHUP)
 
 
 def _stop(workers: Sequence["_Worker"], signals: Sequence[int]) -> None:
@@ -128,12 +147,12 @@ class _Worker:
             target=_work, args=(load, options, listener, theirs)
         )
         self._is_ready = False
-        # The supervisor reports a Ctrl-C while a worker loads.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        # The supervisor reports a Ctrl-C while a worker loads. A reload waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_SIGNALS)
         try:
             self.process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_SIGNALS)
         theirs.close()
 
     def wait(self) -> None:
@@ -197,9 +216,9 @@ def _work(
             server.begin_stop()
 
         loop.add_reader(pipe.fileno(), stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_SIGNALS)
 
     try:
-        serve(load(), options, listener, report)
+        serve(load, options, listener, report)
     except (ValueError, OSError) as error:
         tell(str(error))

@@ -24,6 +24,19 @@ class ServiceOptions:
     max_queue: int = option(
         1024, "Videos that may wait; beyond: status 503.", minimum=1
     )
+    max_connections: int | None = option(
+        None,
+        "Open connections of a process; beyond, the one that waits longest for "
+        "its client is closed. Default: 1000, or fewer where `ulimit -n` is "
+        "low.",
+        minimum=1,
+    )
+    client_timeout_seconds: float = option(
+        20.0,
+        "Seconds for a request's head, and for each 64 KiB of a body or of "
+        "reading an answer.",
+        minimum=0.1,
+    )
     workers: int = option(
         1,
         "Processes that answer, each with its own copy of the model.",

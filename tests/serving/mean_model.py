@@ -11,8 +11,8 @@ from distill.deployment.interface import CARD, CLASS_NAMES
 WEIGHTS = np.linspace(-2, 2, NUM_CLASSES).astype(np.float32)
 
 
-def write_mean_model(path, max_frames=MAX_FRAMES, width=WIDTH):
-    """Writes an ONNX file: sigmoid(mean of a video / 255 * WEIGHTS)."""
+def write_mean_model(path, max_frames=MAX_FRAMES, width=WIDTH, weights=WEIGHTS):
+    """Writes an ONNX file: sigmoid(mean of a video / 255 * weights)."""
     onnx = pytest.importorskip("onnx", reason="comes with the extra onnx")
     pytest.importorskip("onnxruntime", reason="comes with the extra onnx")
     kinds, node = onnx.TensorProto, onnx.helper.make_node
@@ -37,7 +37,7 @@ def write_mean_model(path, max_frames=MAX_FRAMES, width=WIDTH):
         [
             constant(np.array([1, 2]), "axes"),
             constant(np.array([1]), "last"),
-            constant(WEIGHTS / width / 255, "weights"),
+            constant(weights / width / 255, "weights"),
         ],
     )
     opset = [onnx.helper.make_opsetid("", 18)]
@@ -51,6 +51,6 @@ def write_mean_model(path, max_frames=MAX_FRAMES, width=WIDTH):
     (path.parent / CLASS_NAMES).write_text("\n".join(["index,name", *names]))
 
 
-def predict_mean(frames):
+def predict_mean(frames, weights=WEIGHTS):
     """Returns the model's probabilities `[classes]` of a video's bytes."""
-    return 1 / (1 + np.exp(-WEIGHTS * np.mean(frames) / 255))
+    return 1 / (1 + np.exp(-weights * np.mean(frames) / 255))
