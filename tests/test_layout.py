@@ -175,7 +175,11 @@ LOCAL_NAMES = {
     "tools/drills/folder.py": None,
     "tools/predictions/measurement.py": None,
     "tools/process_memory.py": {"Path(f'/proc/{pid}/status')"},
+    "tools/service_load/student.py": None,
     "tools/soak/killed_run.py": {"shutil.rmtree(folder, ignore_errors=True)"},
+    "tools/soak/serve.py": {
+        *("Path(directory)", "Path(f'/proc/{pid}/task/{pid}/children')"),
+    },
     "tools/soak/train.py": {"Path(directory)"},
 }
 
