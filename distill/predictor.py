@@ -7,16 +7,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from distill.deployment.interface import (
-    VideoInterface,
-    read_interface,
-)
-from distill.deployment.runtimes import (
-    ModelRuntime,
-    Runtime,
-    find_network,
-    load_runtime,
-)
+from distill.deployment.artifact_runtime import load_artifact
+from distill.deployment.interface import VideoInterface
+from distill.deployment.runtimes import ModelRuntime, Runtime, find_network
 from distill.deployment.unpacking import unpacked
 from distill.metrics.ranking import top_classes
 from distill.settings.class_names import choose_class_names
@@ -55,6 +48,7 @@ class Predictor:
         *,
         role: str = "student",
         class_names_file: str | Path | None = None,
+        trust_artifact: bool = False,
     ) -> "Predictor":
         """Loads a network.
 
@@ -68,16 +62,17 @@ class Predictor:
           class_names_file: For a checkpoint, a CSV file with the names of the
             classes (`read_class_names`); None to name them by their indexes.
             An artifact has its own names.
+          trust_artifact: Whether an artifact is loaded without the check that
+            refuses what no export holds. A SavedModel is a program.
 
         Raises:
-          ValueError: The path is not a checkpoint, ensemble or artifact, or
-            the file is damaged.
+          ValueError: The path is not a checkpoint, ensemble or artifact, the
+            file is damaged, or the check refuses it.
         """
         path = find_network(path)
         if path.suffix not in _CHECKPOINTS:
             with unpacked(path) as artifact:
-                runtime: Runtime = load_runtime(artifact)
-                interface = read_interface(artifact.parent)
+                runtime, interface = load_artifact(artifact, trust_artifact)
             return cls(runtime, interface, path.name)
         # This imports TensorFlow, which artifacts may not need.
         from distill.networks.loading import load_network

@@ -149,6 +149,9 @@ LOCAL_NAMES = {
         *("Path(name)", "os.listdir(folder)"),
         "tarfile.open(fileobj=_bound(contents), mode='r:')",
     },
+    "distill/deployment/artifact_checks/keras_file.py": {
+        *("zipfile.ZipFile(path)", "h5py.File(weights, 'r')"),
+    },
     "distill/deployment/export.py": {"np.savez(folder / EXAMPLE, **arrays)"},
     "distill/deployment/interface.py": {"Path(name)"},
     "distill/deployment/package.py": {"Path(card['data']['pattern'])"},

@@ -13,7 +13,7 @@ from the object's header.
 import contextlib
 import math
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,8 @@ class CheckpointGoneError(CheckpointError):
     """There is no file of that name, or none any more."""
 
 
-class _RefusedError(Exception):
-    """The reason why a file is refused."""
+class UnsafeHdf5Error(Exception):
+    """The reason why an HDF5 file is refused."""
 
 
 @contextlib.contextmanager
@@ -71,7 +71,7 @@ def refuse_damage(path: str | Path) -> Iterator[None]:
         yield
     except CheckpointError:
         raise
-    except _RefusedError as error:
+    except UnsafeHdf5Error as error:
         raise CheckpointError(f"{path} is no checkpoint: {error}.") from error
     except FileNotFoundError as error:
         raise _gone(path) from error
@@ -115,7 +115,7 @@ def open_checkpoint(path: str | Path) -> h5py.File:
                     f"{path} is an HDF5 file, but no checkpoint of this "
                     "toolkit."
                 )
-            _check_objects(file, size)
+            check_objects(file, size)
         stack.pop_all()
     return file
 
@@ -124,7 +124,7 @@ def read_text(file: h5py.File, name: str) -> str:
     """Returns the text of an attribute; CheckpointError if there is none."""
     with refuse_damage(file.filename):
         if name not in file.attrs:
-            raise _RefusedError(f"its attribute {name!r} is missing")
+            raise UnsafeHdf5Error(f"its attribute {name!r} is missing")
         return file.attrs[name].decode("utf-8")
 
 
@@ -176,42 +176,61 @@ def _check_attributes(root: h5g.GroupID) -> None:
     if h5a.exists(root, INPUTS.encode()):
         known += (INPUTS,)
     if h5a.get_num_attrs(root) > len(known):
-        raise _RefusedError(f"it has more than {len(known)} attributes")
+        raise UnsafeHdf5Error(f"it has more than {len(known)} attributes")
     for index in range(h5a.get_num_attrs(root)):
         attribute = h5a.open(root, index=index)
         name = attribute.name.decode("utf-8", "surrogateescape")
         if name not in known:
-            raise _RefusedError(f"it has the attribute {name!a}")
+            raise UnsafeHdf5Error(f"it has the attribute {name!a}")
         kind = attribute.get_type()
         if (
             kind.get_class() != h5t.STRING
             or kind.is_variable_str()
             or attribute.get_space().get_simple_extent_type() != h5s.SCALAR
         ):
-            raise _RefusedError(
+            raise UnsafeHdf5Error(
                 f"its attribute {name!r} is no text of fixed length"
             )
         if kind.get_size() > MOST_TEXT_BYTES:
-            raise _RefusedError(
+            raise UnsafeHdf5Error(
                 f"its attribute {name!r} has {kind.get_size():,} bytes, more "
                 f"than {MOST_TEXT_BYTES:,}"
             )
 
 
-def _check_objects(file: h5py.File, size: int) -> None:
-    """Checks every group and dataset; reads no value."""
+def check_objects(
+    file: h5py.File, size: int, group_attributes: Collection[str] = ()
+) -> None:
+    """Checks every group and dataset of an HDF5 file; reads no value.
+
+    Args:
+      file: The open file.
+      size: Its bytes.
+      group_attributes: Names of attributes that a group may have.
+
+    Raises:
+      UnsafeHdf5Error: It holds links, values that are not in it, or else what
+        no writer of weights needs.
+    """
     if file.userblock_size:
-        raise _RefusedError("it begins with a user block")
+        raise UnsafeHdf5Error("it begins with a user block")
     num_bytes = 0
     for name, item in _walk(file.id):
-        if h5a.get_num_attrs(item):
-            raise _RefusedError(f"{name} has attributes")
+        allowed = group_attributes if isinstance(item, h5g.GroupID) else ()
+        if not set(_attribute_names(item)) <= set(allowed):
+            raise UnsafeHdf5Error(f"{name} has attributes")
         if isinstance(item, h5d.DatasetID):
             if "/" not in name:
-                raise _RefusedError(f"{name} is a dataset, not a group")
+                raise UnsafeHdf5Error(f"{name} is a dataset, not a group")
             num_bytes += _check_dataset(name, item, size)
     if num_bytes > size:
-        raise _RefusedError("its datasets lie over one another")
+        raise UnsafeHdf5Error("its datasets lie over one another")
+
+
+def _attribute_names(item: Any) -> Iterator[str]:
+    for index in range(h5a.get_num_attrs(item)):
+        name = h5a.open(item, index=index).name
+        yield name.decode("utf-8", "surrogateescape")
 
 
 def _walk(root: h5g.GroupID) -> Iterator[tuple[str, Any]]:
@@ -221,23 +240,27 @@ def _walk(root: h5g.GroupID) -> Iterator[tuple[str, Any]]:
     while waiting:
         prefix, group = waiting.pop()
         if len(seen) + group.get_num_objs() > _MOST_OBJECTS:
-            raise _RefusedError(f"it holds more than {_MOST_OBJECTS:,} objects")
+            raise UnsafeHdf5Error(
+                f"it holds more than {_MOST_OBJECTS:,} objects"
+            )
         if prefix.count("/") >= _MOST_DEPTH:
-            raise _RefusedError(f"its groups lie deeper than {_MOST_DEPTH}")
+            raise UnsafeHdf5Error(f"its groups lie deeper than {_MOST_DEPTH}")
         for raw_name in group:
             name = raw_name.decode("utf-8", "surrogateescape")
             if not name.isprintable() or name in (".", ".."):
-                raise _RefusedError(f"it holds the name {name!a}")
+                raise UnsafeHdf5Error(f"it holds the name {name!a}")
             name = prefix + name
             if group.links.get_info(raw_name).type != h5py.h5l.TYPE_HARD:
-                raise _RefusedError(
+                raise UnsafeHdf5Error(
                     f"{name} is a link to another place or file"
                 )
             item = h5o.open(group, raw_name)
             if not isinstance(item, h5g.GroupID | h5d.DatasetID):
-                raise _RefusedError(f"{name} is neither a group nor a dataset")
+                raise UnsafeHdf5Error(
+                    f"{name} is neither a group nor a dataset"
+                )
             if _address(item) in seen:
-                raise _RefusedError(
+                raise UnsafeHdf5Error(
                     f"{name} is a second name of another object"
                 )
             seen.add(_address(item))
@@ -253,17 +276,17 @@ def _address(item: Any) -> int:
 def _check_dataset(name: str, dataset: h5d.DatasetID, size: int) -> int:
     """Returns the bytes of a dataset's values, which lie in the file."""
     if not any(dataset.get_type() == kind for kind in _NUMBERS):
-        raise _RefusedError(f"{name} holds no plain numbers")
+        raise UnsafeHdf5Error(f"{name} holds no plain numbers")
     space = dataset.get_space()
     if space.get_simple_extent_type() not in (h5s.SCALAR, h5s.SIMPLE):
-        raise _RefusedError(f"{name} has no shape")
+        raise UnsafeHdf5Error(f"{name} has no shape")
     stored = dataset.get_create_plist()
     if (
         stored.get_layout() != h5d.CONTIGUOUS
         or stored.get_nfilters()
         or stored.get_external_count()
     ):
-        raise _RefusedError(
+        raise UnsafeHdf5Error(
             f"{name} must be stored in one piece, in this file, uncompressed"
         )
     num_bytes = math.prod(space.shape) * dataset.get_type().get_size()
@@ -273,7 +296,7 @@ def _check_dataset(name: str, dataset: h5d.DatasetID, size: int) -> int:
         or dataset.get_storage_size() != num_bytes
         or start + num_bytes > size
     ):
-        raise _RefusedError(
+        raise UnsafeHdf5Error(
             f"{name} has the shape {space.shape}, but its values are not in "
             "the file"
         )

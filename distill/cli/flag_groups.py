@@ -6,6 +6,7 @@ from distill.cli.settings_flags import Flag, field_specs, specs, under
 from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.models.presets import PRESETS, SMALL, taught_budget
+from distill.settings.artifact import ArtifactOptions
 from distill.settings.run_options import STRATEGIES, RunOptions
 from distill.settings.schema import FRAME_LEVEL, DataSchema
 from distill.settings.training import (
@@ -291,6 +292,7 @@ EVALUATION_FILES = [
     *under("Data", specs(RunOptions, "eval_data_pattern")),
     *EXCLUDED_FILES,
 ]
+TRUST = under("Network", specs(ArtifactOptions))
 SCORING = [
     Flag(
         "role",
@@ -306,6 +308,7 @@ SCORING = [
         "archive, .tar.gz or .tgz.",
         heading="Network",
     ),
+    *TRUST,
     *under("Run", specs(RunOptions, "top_k")),
 ]
 SHARING = under("Run", specs(RunOptions, "shard_by"), rare=None)

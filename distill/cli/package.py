@@ -1,5 +1,6 @@
 """Writes a folder of an exported network for Hugging Face's model hub."""
 
+from distill.cli import flag_groups as groups
 from distill.cli.settings_flags import FLAGS, Flag, require
 
 OWN_FLAGS = (
@@ -14,7 +15,7 @@ OWN_FLAGS = (
         "folder names no license.",
     ),
 )
-FLAG_GROUPS = (OWN_FLAGS,)
+FLAG_GROUPS = (OWN_FLAGS, groups.TRUST)
 
 
 def main() -> None:
@@ -22,5 +23,7 @@ def main() -> None:
     require("artifact", "output_dir")
     from distill.deployment.package import write_package
 
-    write_package(FLAGS.artifact, FLAGS.output_dir, FLAGS.license)
+    write_package(
+        FLAGS.artifact, FLAGS.output_dir, FLAGS.license, FLAGS.trust_artifact
+    )
     print(f"{FLAGS.output_dir}: {FLAGS.artifact} with its card")

@@ -39,6 +39,7 @@ def load_scored_network(
             scored_budget(role),
             FLAGS.cascade_file,
             segments,
+            FLAGS.trust_artifact,
         )
 
 
@@ -55,6 +56,7 @@ def score(path: str, role: str, sharing: Any) -> dict[str, Any]:
         mixed_precision=FLAGS.mixed_precision,
         cascade_file=FLAGS.cascade_file,
         sharing=sharing,
+        trust_artifact=FLAGS.trust_artifact,
         **reading_options(path),
     )
 

@@ -16,7 +16,7 @@ OWN_FLAGS = (
     Flag("host", "Address to listen at.", default="127.0.0.1"),
     Flag("port", "Port to listen at; 0: a free one.", int, 8501),
 )
-FLAG_GROUPS = (OWN_FLAGS, specs(ServiceOptions), groups.GPU)
+FLAG_GROUPS = (OWN_FLAGS, groups.TRUST, specs(ServiceOptions), groups.GPU)
 
 
 def main() -> int:
@@ -30,7 +30,9 @@ def main() -> int:
     from distill.serving.server import announce, open_socket, serve
 
     listener = open_socket(FLAGS.host, FLAGS.port)
-    load = functools.partial(load_predictor, FLAGS.artifact, FLAGS.gpu)
+    load = functools.partial(
+        load_predictor, FLAGS.artifact, FLAGS.gpu, FLAGS.trust_artifact
+    )
     say = functools.partial(announce, listener, options, FLAGS.artifact)
     if options.workers == 1:
         serve(load, options, listener, lambda server: say())
@@ -40,14 +42,16 @@ def main() -> int:
     return serve_in_workers(load, options, listener, say)
 
 
-def load_predictor(artifact: str, gpu: int | None) -> "Predictor":
+def load_predictor(
+    artifact: str, gpu: int | None, trust_artifact: bool = False
+) -> "Predictor":
     """Loads a network; starts TensorFlow where its file needs that."""
     name = artifact.removesuffix(".gz").removesuffix(".tar")
     if not name.removesuffix(".tgz").endswith((".onnx", ".tflite")):
         _start_tensorflow_once(gpu)
     from distill.predictor import Predictor
 
-    return Predictor.load(artifact)
+    return Predictor.load(artifact, trust_artifact=trust_artifact)
 
 
 @functools.cache

@@ -7,9 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from distill.data.pipeline import VideoReader
+from distill.deployment.artifact_runtime import load_artifact
 from distill.deployment.comparison import to_arrays
-from distill.deployment.interface import CARD, read_card, read_interface
-from distill.deployment.runtimes import load_runtime
+from distill.deployment.interface import CARD, read_card
 from distill.deployment.unpacking import unpacked
 from distill.evaluation.evaluate import (
     describe_frames_needed,
@@ -24,18 +24,19 @@ class ArtifactNetwork:
 
     Args:
       path: The artifact, beside its card, or an archive of both.
+      trust_artifact: Whether it is loaded without the check.
 
     Raises:
-      ValueError: The path is not an export artifact, or it is damaged.
+      ValueError: The path is not an export artifact, it is damaged, or the
+        check refuses it.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, trust_artifact: bool = False):
         with unpacked(path) as artifact:
-            self._load(artifact)
+            self._load(artifact, trust_artifact)
 
-    def _load(self, path: Path) -> None:
-        self._runtime = load_runtime(path)
-        self.interface = read_interface(path.parent)
+    def _load(self, path: Path, trust_artifact: bool) -> None:
+        self._runtime, self.interface = load_artifact(path, trust_artifact)
         self.schema = self.interface.schema
         self.budget = self.interface.reading_budget
         card = read_card(path.parent, ["network", "source"])

@@ -166,6 +166,7 @@ class Export:
                     "format": kind.format,
                     "precision": kind.precision,
                     "bytes": count_bytes(folder / kind.name),
+                    "sha256": path_hash(folder / kind.name),
                 }
                 | compared[kind.name]
                 | times[kind.name]

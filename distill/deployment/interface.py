@@ -19,6 +19,8 @@ EXAMPLE = "example.npz"
 # Values outside the range are clipped, as `distill pack` does. A video with
 # this share of them has another scale.
 _REFUSED_SHARE = 0.5
+# Of a video: a day at one frame a second, of 2,000 features, has fewer.
+_MOST_VALUES = 2**28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +216,11 @@ def read_interface(directory: Path) -> VideoInterface:
             read_dataclass(kind, fields.get(key), f"interface.{key}")
             for key, kind in (("schema", DataSchema), ("budget", FrameBudget))
         )
+        if max(schema.max_frames, 1) * schema.num_features > _MOST_VALUES:
+            raise ValueError(
+                f"a video of {schema.max_frames} frames of "
+                f"{schema.num_features} features is too large"
+            )
     except ValueError as error:
         raise bad_card(directory, error) from error
     try:

@@ -20,6 +20,7 @@ from distill.deployment.interface import (
     read_card,
     read_interface,
 )
+from distill.deployment.runtimes import require_checked
 from distill.deployment.unpacking import unpacked
 from distill.models.argument_checks import check_choice
 from distill.settings.class_names import CLASS_NAMES
@@ -79,7 +80,10 @@ _RUNTIMES = {"onnx": _ONNX, "litert": _LITERT}
 
 
 def write_package(
-    artifact: str | Path, directory: str | Path, license_id: str | None = None
+    artifact: str | Path,
+    directory: str | Path,
+    license_id: str | None = None,
+    trust_artifact: bool = False,
 ) -> None:
     """Writes an artifact with its card as a folder for the hub, or nothing.
 
@@ -91,10 +95,11 @@ def write_package(
       artifact: An artifact in the directory of an export, or its archive.
       directory: The folder to write; it must be new or empty.
       license_id: The hub's identifier of the license, such as `apache-2.0`.
+      trust_artifact: Whether the artifact is taken without its check.
 
     Raises:
-      ValueError: It is not an artifact of an export, the license is not an
-        identifier, or the folder is not empty.
+      ValueError: It is not an artifact of an export, the check refuses it, the
+        license is not an identifier, or the folder is not empty.
     """
     directory = to_path(directory)
     if license_id and not re.fullmatch("[a-z0-9][a-z0-9.-]*", license_id):
@@ -103,17 +108,21 @@ def write_package(
             f"cc-by-4.0, got {license_id!r}."
         )
     with unpacked(artifact) as held:
-        _write_package(held, directory, license_id)
+        _write_package(held, directory, license_id, trust_artifact)
 
 
 def _write_package(
-    artifact: Path, directory: Path, license_id: str | None
+    artifact: Path,
+    directory: Path,
+    license_id: str | None,
+    trust_artifact: bool,
 ) -> None:
     source = artifact.parent
     card = read_card(source, ["network", "data"])
     rows = artifact_rows(source, card)
     row = rows[check_choice("artifact", artifact.name, rows)]
     interface = read_interface(source)
+    require_checked(artifact, trust_artifact)
     card["artifacts"] = [row]
     try:
         readme = "".join(

@@ -5,14 +5,21 @@ A runtime takes a batch from `VideoInterface.to_batch` and returns float32
 runtime imports its own libraries alone.
 """
 
+import contextlib
+import functools
 import logging
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from distill.deployment.artifact_checks.check import (
+    check_artifact,
+    first_line,
+)
 from distill.deployment.interface import CARD, artifact_rows, read_card
 from distill.deployment.unpacking import is_archive
 from distill.system.captured_stderr import standard_error_kept_back
@@ -21,6 +28,10 @@ from distill.system.storage import local_copy, to_path
 
 Inputs = dict[str, np.ndarray]
 Runtime = Callable[[Inputs], np.ndarray]
+
+_SIGNATURE = "serving_default"
+# ONNX Runtime tells standard error of every error that it raises.
+_FATAL = 4
 
 
 class ModelRuntime:
@@ -60,12 +71,23 @@ class _SavedModelRuntime:
             self._model = tf.saved_model.load(str(path))
         finally:
             log.removeFilter(_says_more_than_of_gradients)
-        self._run = self._model.signatures["serving_default"]
+        signatures = getattr(self._model, "signatures", {})
+        if _SIGNATURE not in signatures:
+            held = ", ".join(sorted(signatures)) or "none"
+            raise ValueError(f"no signature {_SIGNATURE}; it has {held}")
+        self._run = signatures[_SIGNATURE]
         self._tensor = tf.constant
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         tensors = {key: self._tensor(inputs[key]) for key in inputs}
-        return self._run(**tensors)["predictions"].numpy()
+        return _predictions(self._run(**tensors)).numpy()
+
+
+def _predictions(outputs: Mapping[str, Any]) -> Any:
+    """Returns the output of a signature that is read."""
+    if "predictions" not in outputs:
+        raise ValueError(f"no output 'predictions'; it has {sorted(outputs)}")
+    return outputs["predictions"]
 
 
 def _load_keras(path: Path) -> Runtime:
@@ -79,11 +101,33 @@ def _load_keras(path: Path) -> Runtime:
     )
 
 
+@functools.cache
+def _limit_onnx_memory() -> None:
+    """Lets all sessions take half of the memory: a graph may ask for any."""
+    import onnxruntime
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = {"max_mem": memory // 2}
+    onnxruntime.create_and_register_allocator(
+        onnxruntime.OrtMemoryInfo(
+            "Cpu",
+            onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+            0,
+            onnxruntime.OrtMemType.DEFAULT,
+        ),
+        onnxruntime.OrtArenaCfg(limits),
+    )
+
+
 class _OnnxRuntime:
     def __init__(self, path: Path):
         onnxruntime = import_extra("onnxruntime", "onnx")
+        _limit_onnx_memory()
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.log_severity_level = _FATAL
         self._session = onnxruntime.InferenceSession(
-            str(path), providers=["CPUExecutionProvider"]
+            str(path), options, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
@@ -97,12 +141,12 @@ class _LiteRtRuntime:
         with standard_error_kept_back():
             model = interpreter.Interpreter(str(path))
             model.allocate_tensors()
-        self._run = model.get_signature_runner("serving_default")
+        self._run = model.get_signature_runner(_SIGNATURE)
         self._lock = threading.Lock()
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         with self._lock:  # one interpreter runs one batch at a time
-            return self._run(**inputs)["predictions"].copy()
+            return _predictions(self._run(**inputs)).copy()
 
 
 _BY_SUFFIX: dict[str, Callable[[Path], Runtime]] = {
@@ -140,35 +184,47 @@ def find_network(path: str | Path) -> Path:
     return find_checkpoint(path)
 
 
-def load_runtime(path: str | Path) -> Runtime:
-    """Loads an artifact into its runtime.
+def load_runtime(path: str | Path, trust_artifact: bool = False) -> Runtime:
+    """Loads an artifact into its runtime, once it is checked.
 
     Args:
       path: A `.onnx`, `.tflite` or `.keras` file, or a SavedModel's directory.
+      trust_artifact: Whether it is loaded without the check.
 
     Raises:
-      ValueError: The path is not an export artifact, the file is damaged, or
-        its runtime is not installed.
+      ValueError: The path is not an export artifact, the check refuses it, it
+        is damaged, or its runtime is not installed.
     """
     path = to_path(path)
+    with _checked_copy(path, trust_artifact) as local:
+        load = _SavedModelRuntime if local.is_dir() else _BY_SUFFIX[path.suffix]
+        try:
+            return load(local)
+        except Exception as error:
+            # Each runtime has its own error classes for a damaged file.
+            raise ValueError(
+                f"{path} cannot be loaded: {first_line(error)}."
+            ) from error
+
+
+def require_checked(path: str | Path, trust_artifact: bool = False) -> None:
+    """Checks an artifact as `load_runtime` does, and does not load it."""
+    with _checked_copy(to_path(path), trust_artifact):
+        pass
+
+
+@contextlib.contextmanager
+def _checked_copy(path: Path, trust_artifact: bool) -> Iterator[Path]:
+    """Yields the local copy of an artifact that the check does not refuse."""
     if not path.exists():
         raise ValueError(f"There is no artifact {path}.")
     with local_copy(path) as local:
-        return _load(path, local)
-
-
-def _load(path: Path, local: Path) -> Runtime:
-    """Loads an artifact from its local copy."""
-    if (local / "saved_model.pb").is_file():
-        return _SavedModelRuntime(local)
-    if path.suffix not in _BY_SUFFIX or not local.is_file():
-        raise ValueError(
-            f"{path} is not an export artifact: a SavedModel's directory or a "
-            f"file that ends in {', '.join(_BY_SUFFIX)}."
-        )
-    try:
-        return _BY_SUFFIX[path.suffix](local)
-    except Exception as error:
-        # Each runtime has its own error classes for a damaged file.
-        first_line = str(error).strip().split("\n")[0]
-        raise ValueError(f"{path} cannot be loaded: {first_line}") from error
+        is_file = local.is_file() and path.suffix in _BY_SUFFIX
+        if not is_file and not (local / "saved_model.pb").is_file():
+            raise ValueError(
+                f"{path} is not an export artifact: a SavedModel's directory "
+                f"or a file that ends in {', '.join(_BY_SUFFIX)}."
+            )
+        if not trust_artifact:
+            check_artifact(path, local)
+        yield local

@@ -91,6 +91,7 @@ def load_scored_network(
     budget: FrameBudget | None = None,
     cascade_file: str | None = None,
     segments: bool = False,
+    trust_artifact: bool = False,
 ) -> Any:
     """Loads a file's network, to be scored or exported.
 
@@ -101,6 +102,7 @@ def load_scored_network(
       budget: The frames that the network sees; None for those of before.
       cascade_file: File of a cascade, as which a student is run.
       segments: Whether it is given segments, not whole videos.
+      trust_artifact: Whether an artifact is loaded without its check.
 
     Raises:
       ValueError: The file holds no such network, or an option is not for it.
@@ -111,7 +113,7 @@ def load_scored_network(
                 f"{path}: an artifact sees the frames it was exported for; for "
                 "other frames, or a cascade, export anew or give a checkpoint."
             )
-        return ArtifactNetwork(path)
+        return ArtifactNetwork(path, trust_artifact)
     network = load_network(path, role, precision, budget, segments)
     if cascade_file is None:
         return network
@@ -131,6 +133,7 @@ def evaluate(
     mixed_precision: str = TrainingSettings.mixed_precision,
     cascade_file: str | None = None,
     sharing: SharedReading = ALONE,
+    trust_artifact: bool = False,
     **reading: Any,
 ) -> dict[str, Any]:
     """Scores a network on videos with labels, as `distill evaluate` does.
@@ -146,6 +149,7 @@ def evaluate(
       mixed_precision: `float32` or `bfloat16`, of the computation.
       cascade_file: File of a cascade, as which a student is run.
       sharing: The division among the workers of a distributed evaluation.
+      trust_artifact: Whether an artifact is loaded without its check.
       **reading: `batch_size` (default 256), `on_bad_record` (`fail`, the
         default, or `skip`), `min_frames` (videos of fewer are left out,
         default 1) and `data`, the `DataSchema` of the records where their keys
@@ -172,7 +176,7 @@ def evaluate(
     with sharing.workers.scope():
         options = (mixed_precision, frame_budget, cascade_file)
         network = load_scored_network(
-            path, role, *options, reader.schema.segment_labels
+            path, role, *options, reader.schema.segment_labels, trust_artifact
         )
     return score_with_bar(
         path, role, reader, role, network=network, top_k=top_k, sharing=sharing

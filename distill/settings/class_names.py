@@ -51,11 +51,11 @@ def read_class_names(
         raise ValueError(f"{file}, line {reader.line_num}: {error}.") from error
     if num_classes is None:
         num_classes = max(names, default=0) + 1
-    missing = [index for index in range(num_classes) if index not in names]
-    if missing:
+    missing = (index for index in range(num_classes) if index not in names)
+    for index in missing:
         raise ValueError(
             f"{file} names {len(names)} of {num_classes} classes; class "
-            f"{missing[0]} has no name."
+            f"{index} has no name."
         )
     return tuple(names[index] for index in range(num_classes))
 

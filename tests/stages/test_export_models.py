@@ -7,7 +7,11 @@ import tensorflow as tf
 from distill.deployment.artifacts import choose_kinds
 from distill.deployment.converted_formats import quiet_converters
 from distill.deployment.interface import VideoInterface
-from distill.deployment.runtimes import ModelRuntime, load_runtime
+from distill.deployment.runtimes import (
+    ModelRuntime,
+    load_runtime,
+    require_checked,
+)
 from distill.models import registry
 from distill.models.frame_budget import (
     ALL_FRAMES,
@@ -125,3 +129,20 @@ def test_means_of_parts_are_converted(selection, tmp_path):
 def test_every_kind_of_budget_is_converted(budget, tmp_path):
     network = make_network("FrameLevelLogisticModel", BUDGETS[budget])
     check_conversions(network, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_no_check_refuses_an_export_of_any_model(name, tmp_path):
+    """A SavedModel, which is a program, and the classes of `.keras`."""
+    network = make_network(name)
+    interface = VideoInterface(
+        network.schema, network.budget, numbered_classes(CLASSES)
+    )
+    model = ModelRuntime(network.raw_model()).model
+    ModelRuntime(model)(make_inputs(interface))
+    for kind in choose_kinds(["saved_model", "keras"], ["float32", "float16"]):
+        path = tmp_path / kind.name
+        with quiet_converters():
+            kind.write(path, model, interface, 5)
+        require_checked(path)

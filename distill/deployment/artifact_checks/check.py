@@ -1,0 +1,78 @@
+"""The check of an artifact before its runtime sees it."""
+
+import importlib
+import re
+from pathlib import Path
+
+from distill.deployment.artifact_checks.refusal import RefusedError
+from distill.deployment.interface import CARD, artifact_rows, read_card
+from distill.system.digests import path_hash
+
+# Each is imported where its format is, because it imports what that needs.
+_CHECKS = {
+    "": ("saved_model", "check_saved_model"),
+    ".keras": ("keras_file", "check_keras"),
+    ".onnx": ("onnx_file", "check_onnx"),
+    ".tflite": ("litert_file", "check_litert"),
+}
+_PACKAGE = "distill.deployment.artifact_checks"
+_SHOWN = 400
+
+
+def check_artifact(path: Path, local: Path) -> None:
+    """Checks that an artifact is what an export writes.
+
+    Args:
+      path: The artifact, a SavedModel's directory or a file.
+      local: Its local copy.
+
+    Raises:
+      ValueError: It is damaged, another one than its card describes, or holds
+        what exports do not; in one line.
+    """
+    module, function = _CHECKS["" if local.is_dir() else path.suffix]
+    try:
+        _check_digest(path, local)
+        getattr(importlib.import_module(f"{_PACKAGE}.{module}"), function)(
+            local
+        )
+    except RefusedError as error:
+        raise ValueError(
+            f"{path} cannot be loaded: {error}. (--trust_artifact skips this "
+            "check.)"
+        ) from error
+    except ValueError as error:
+        if str(error).startswith(str(path.parent / CARD)):
+            raise
+        raise _damaged(path, error) from error
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def _check_digest(path: Path, local: Path) -> None:
+    """Checks the SHA-256 that the card, if there is one, has of an artifact."""
+    if not (path.parent / CARD).is_file():
+        return
+    row = artifact_rows(path.parent, read_card(path.parent, []))
+    expected = row.get(path.name, {}).get("sha256")
+    if expected is not None and path_hash(local) != expected:
+        raise RefusedError(
+            f"it is damaged, or another one than its {CARD} describes: its "
+            "SHA-256 differs"
+        )
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} cannot be loaded: it is damaged ({first_line(error)})."
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Returns the line of an error that says what is wrong."""
+    lines = (line.strip() for line in str(error).splitlines())
+    heads = ("Graph execution error", "Detected at node", "Exception enc", "<")
+    told = [line for line in lines if line and not line.startswith(heads)]
+    text = told[0] if told else type(error).__name__
+    text = re.sub(r"\{\{.*?\}\} ?", "", text)  # TensorFlow's names of nodes
+    return text[:_SHOWN].removesuffix(".")
