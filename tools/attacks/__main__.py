@@ -22,7 +22,7 @@ from tools.attacks.attempt import TITLES, Attack, Attempt, summarize
 FLAGS = flags.FLAGS
 
 # Each module has a function `attack`.
-ATTACKS: tuple[str, ...] = ("clients",)
+ATTACKS: tuple[str, ...] = ("artifacts", "clients")
 
 
 @dataclasses.dataclass(frozen=True)
