@@ -168,6 +168,9 @@ LOCAL_NAMES = {
     "distill/training/run_log.py": {"Path(os.devnull)"},
     # Tools work in temporary folders; the drills' own must be local.
     "tools/attacks/__main__.py": {"Path(directory)"},
+    "tools/attacks/artifact_damage.py": None,
+    "tools/attacks/artifact_trial.py": None,
+    "tools/attacks/artifacts.py": None,
     "tools/backends/comparison.py": {"Path(folder)"},
     "tools/backends/evaluation.py": {"Path(folder)"},
     "tools/backends/process.py": {"Path(__file__)"},

@@ -126,8 +126,12 @@ class _OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.log_severity_level = _FATAL
+        # At an error the fallback prints, and tries the same again.
         self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            str(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,
         )
 
     def __call__(self, inputs: Inputs) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
@@ -22,6 +23,8 @@ def try_artifact(path: str, video: str, result: Connection) -> None:
     folder = Path(path).parent
     os.chdir(folder)
     tempfile.tempdir = str(folder / "temporary")
+    printed = os.memfd_create("printed")
+    os.dup2(printed, 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -44,6 +47,9 @@ def try_artifact(path: str, video: str, result: Connection) -> None:
             outcome = f"fault: not one line with the path: {error!r}"
     except Exception as error:
         outcome = f"fault: {error!r:.200}"
+    sys.stdout.flush()
+    if size := os.fstat(printed).st_size:
+        outcome = f"fault: it printed {os.pread(printed, size, 0)!r:.200}"
     taken = peak_bytes() - before
     if taken > MOST_NEW_BYTES:
         outcome = f"fault: {taken:,} bytes in {time.monotonic() - start:.0f} s"
