@@ -34,6 +34,8 @@ _IN_ANY_ORDER = (
     "variables.data-00000-of-00001",
     "card.md",
 )
+# Texts that may name their directory.
+NAMING = (".json", ".jsonl", ".flags", ".cfg")
 # These change during a run; they are compared at its end.
 _GROWING = ("best.h5", "log.jsonl", "settings.json")
 
@@ -118,13 +120,13 @@ def read_content(path: Path, directory: Path) -> Any:
     if path.suffix == ".npz":
         with np.load(path) as arrays:
             return {name: arrays[name].tobytes() for name in arrays}
-    if path.suffix in (".json", ".jsonl"):
-        lines = path.read_text().replace(str(directory), "")
-        texts = [lines] if path.suffix == ".json" else lines.splitlines()
-        return [_without_times(json.loads(text)) for text in texts]
-    if path.suffix == ".flags":
-        return path.read_text().replace(str(directory), "")
-    return path.read_bytes()
+    if path.suffix not in NAMING:
+        return path.read_bytes()
+    text = path.read_text().replace(str(directory), "")
+    if path.suffix not in (".json", ".jsonl"):
+        return text
+    texts = [text] if path.suffix == ".json" else text.splitlines()
+    return [_without_times(json.loads(text)) for text in texts]
 
 
 def _read_hdf5(file: Path | io.BytesIO) -> dict[str, tuple]:

@@ -1,10 +1,13 @@
 """Processes to kill: the command `distill`, run as a user runs it."""
 
+import atexit
 import multiprocessing
 import os
 import runpy
 import sys
 import time
+import unittest.mock
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -28,14 +31,17 @@ class Processes:
     Args:
       warm: Fork processes from one that has imported TensorFlow, instead of
         starting each afresh, which takes seconds.
+      library: Shared library that warm processes load before all others.
     """
 
-    def __init__(self, warm: bool = True):
+    def __init__(self, warm: bool = True, library: Path | None = None):
         self._context: SpawnContext | ForkServerContext
+        self._started: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+        atexit.register(self._kill_all)
         if warm:
             self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(_PRELOADED)
-            _start_server()
+            _start_server({"LD_PRELOAD": str(library)} if library else {})
         else:
             self._context = multiprocessing.get_context("spawn")
 
@@ -44,6 +50,7 @@ class Processes:
         words: Sequence[str],
         output: Path,
         environment: Mapping[str, str] | None = None,
+        prepare: Callable[[], None] | None = None,
     ) -> BaseProcess:
         """Starts a command.
 
@@ -51,24 +58,31 @@ class Processes:
           words: A verb of `distill` and its flags.
           output: File for what it prints.
           environment: Additional environment variables.
+          prepare: Called in the process before the command; a function that
+            can be pickled.
         """
         process = self._context.Process(
             target=_run,
-            args=(words, str(output), dict(environment or {})),
-            # Ends with the drills.
-            daemon=True,
+            args=(words, str(output), dict(environment or {}), prepare),
         )
         process.start()
+        self._started.add(process)
         return process
 
+    def _kill_all(self) -> None:
+        """Ends what still runs; daemons could not have children."""
+        for process in self._started:
+            process.kill()
 
-def _start_server() -> None:
+
+def _start_server(environment: Mapping[str, str]) -> None:
     """Starts the server without the messages of its imports."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        forkserver.ensure_running()
+        with unittest.mock.patch.dict(os.environ, environment):
+            forkserver.ensure_running()
     finally:
         os.dup2(kept, 2)
         os.close(nowhere)
@@ -76,7 +90,10 @@ def _start_server() -> None:
 
 
 def _run(
-    words: Sequence[str], output: str, environment: Mapping[str, str]
+    words: Sequence[str],
+    output: str,
+    environment: Mapping[str, str],
+    prepare: Callable[[], None] | None,
 ) -> None:
     """Runs `python -m distill` in this process."""
     os.environ.update(environment)
@@ -84,6 +101,8 @@ def _run(
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     sys.argv = ["distill", *words]
+    if prepare is not None:
+        prepare()
     runpy.run_module("distill", None, "__main__", True)
 
 

@@ -15,7 +15,8 @@ class Command:
     Attributes:
       words: The verb and its flags, as a shell reads them. `{out}` stands for
         the stage's own directory, `{from}` for the directory of the
-        undisturbed runs, which holds a directory for each stage by name.
+        undisturbed runs, which holds a directory for each stage by name, and
+        for the `inputs` that no stage makes.
     """
 
     words: str
@@ -49,15 +50,23 @@ def _stage(name: str, *words: str, needs: Iterable[str] = ()) -> Stage:
 
 
 _LAYOUT = "--feature_sizes=12,4 --num_classes=8 --max_frames=20"
-_TRAINING = (
+_TRAINING_RUN = (
     f"{_LAYOUT} --train_data_pattern={{from}}/data/train-*.tfrecord "
     "--train_dir={out} --gpu=-1 --batch_size=16 --seed=3 "
     "--shuffle_buffer_size=20 --log_every_steps=1 --checkpoint_every_steps=1 "
-    "--keep_checkpoints=0 --model=PooledNetworkModel --hidden_sizes=6 "
+    "--keep_checkpoints=0"
+)
+_TRAINING = (
+    f"{_TRAINING_RUN} --model=PooledNetworkModel --hidden_sizes=6 "
     "--every_n=4 --dropout=0.3"
 )
 _SCORING = "--gpu=-1 --eval_data_pattern={from}/data/validate-*.tfrecord"
 _INFERENCE = f"{_SCORING} --checkpoint={{from}}/finetune/best.h5"
+_BOTH = (
+    "--predictions={from}/infer/predictions.csv,"
+    "{from}/ensemble_predictions/predictions.csv"
+)
+_LABELS = "--labels={from}/labels/labels.csv"
 
 PIPELINE = (
     _stage(
@@ -114,6 +123,101 @@ PIPELINE = (
         f"export {_INFERENCE} --export_dir={{out}}/export",
         "--formats=saved_model,keras --precisions=float32",
         needs=["data", "finetune"],
+    ),
+    _stage(
+        "autoencoder",
+        f"train_autoencoder {_TRAINING_RUN} --encoder_sizes=6,4 --num_epochs=1",
+        needs=["data"],
+    ),
+    _stage(
+        "pack",
+        "pack --input={from}/inputs/arrays.h5 --output_dir={out}/packed",
+        "--num_shards=2 --validate_fraction=0.3",
+    ),
+    _stage(
+        "budget_shards",
+        f"write_budget_shards {_LAYOUT} --output_dir={{out}} --every_n=4",
+        "--input_data_pattern={from}/data/validate-*.tfrecord",
+        needs=["data"],
+    ),
+    _stage(
+        "join",
+        f"join_clips {_LAYOUT} --output_dir={{out}} --output_prefix=train",
+        "--input_data_pattern={from}/data/train-*.tfrecord --num_clips=2",
+        needs=["data"],
+    ),
+    _stage(
+        "check",
+        f"check_data {_LAYOUT} --output_dir={{out}}/report --num_processes=1",
+        "--train_data_pattern={from}/data/train-*.tfrecord",
+        needs=["data"],
+    ),
+    _stage(
+        "labels",
+        f"write_labels {_LAYOUT} --output_file={{out}}/labels.csv",
+        "--input_data_pattern={from}/data/validate-*.tfrecord",
+        needs=["data"],
+    ),
+    _stage(
+        "ensemble",
+        f"ensemble {_SCORING} --ensemble_file={{out}}/ensemble.json",
+        "--checkpoints={from}/finetune/best.h5,{from}/convert/student.h5",
+        "--search_weights --metrics_file={out}/metrics.json",
+        needs=["data", "convert", "finetune"],
+    ),
+    _stage(
+        "ensemble_predictions",
+        f"infer {_SCORING} --checkpoint={{from}}/ensemble/ensemble.json",
+        "--output_file={out}/predictions.csv",
+        needs=["data", "ensemble"],
+    ),
+    _stage(
+        "cascade",
+        "calibrate_cascade --checkpoint={from}/finetune/best.h5 --gpu=-1",
+        "--calibration_data_pattern={from}/data/validate-*.tfrecord",
+        "--cascade_file={out}/cascade.json --cascade_budgets=1,3",
+        "--mean_frames=2",
+        needs=["data", "finetune"],
+    ),
+    _stage(
+        "fit",
+        f"fit_weights {_BOTH} {_LABELS}",
+        "--output_file={out}/weights.json --metrics_file={out}/metrics.json",
+        needs=["labels", "infer", "ensemble_predictions"],
+    ),
+    _stage(
+        "combine",
+        f"average_predictions {_BOTH} --output_file={{out}}/mean.csv",
+        "--fitted={from}/fit/weights.json --allow_fitted_videos",
+        needs=["fit"],
+    ),
+    _stage(
+        "score",
+        f"score_predictions {_LABELS} --metrics_file={{out}}/metrics.json",
+        "--predictions={from}/infer/predictions.csv",
+        needs=["labels", "infer"],
+    ),
+    _stage(
+        "json_lines",
+        "convert_predictions --predictions={from}/inputs/predictions.jsonl",
+        "--output_file={out}/converted.csv",
+    ),
+    Stage(
+        "segments",
+        tuple(
+            Command(
+                f"infer {_INFERENCE} --segment_labels --output_file="
+                f"{{out}}/segments_{i}.csv --shard={i},2"
+            )
+            for i in range(2)
+        ),
+        ("data", "finetune"),
+    ),
+    _stage(
+        "merge",
+        "merge_segments --predictions={from}/segments/segments_*.csv",
+        "--output_file={out}/segments.csv",
+        needs=["segments"],
     ),
 )
 
