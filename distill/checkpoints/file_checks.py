@@ -22,7 +22,7 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5o, h5s, h5t
 
 from distill.checkpoints.finite import is_finite
-from distill.system.hdf5_files import open_hdf5_file
+from distill.system.hdf5_files import DAMAGE_ERRORS, hdf5_reason, open_hdf5_file
 from distill.system.storage import to_path
 
 FORMAT = "distill-checkpoint-1"
@@ -40,16 +40,6 @@ _NUMBERS = (
 )
 _MOST_OBJECTS = 20_000
 _MOST_DEPTH = 32
-# Errors that h5py raises while it reads a damaged file.
-_DAMAGE_ERRORS = (
-    AttributeError,
-    KeyError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 class CheckpointError(ValueError):
@@ -75,10 +65,9 @@ def refuse_damage(path: str | Path) -> Iterator[None]:
         raise CheckpointError(f"{path} is no checkpoint: {error}.") from error
     except FileNotFoundError as error:
         raise _gone(path) from error
-    except _DAMAGE_ERRORS as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise CheckpointError(
-            f"{path} is no checkpoint: it is damaged ({reason})."
+    except DAMAGE_ERRORS as error:
+        raise _unreadable(path, error) or CheckpointError(
+            f"{path} is no checkpoint: it is damaged ({hdf5_reason(error)})."
         ) from error
 
 
@@ -86,6 +75,13 @@ def _gone(path: str | Path) -> CheckpointGoneError:
     return CheckpointGoneError(
         f"{path} is gone: it was removed while it was to be read."
     )
+
+
+def _unreadable(path: str | Path, error: Exception) -> CheckpointError | None:
+    """Returns the error of a file that the system does not read."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    return CheckpointError(f"{path} cannot be read: {hdf5_reason(error)}.")
 
 
 def open_checkpoint(path: str | Path) -> h5py.File:
@@ -100,8 +96,8 @@ def open_checkpoint(path: str | Path) -> h5py.File:
         file = open_hdf5_file(path)
     except FileNotFoundError as error:
         raise _gone(path) from error
-    except _DAMAGE_ERRORS as error:
-        raise CheckpointError(
+    except DAMAGE_ERRORS as error:
+        raise _unreadable(path, error) or CheckpointError(
             f"{path} is no checkpoint: it is no whole HDF5 file."
         ) from error
     with contextlib.ExitStack() as stack:

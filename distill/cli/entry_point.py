@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
@@ -141,7 +142,8 @@ def _describe(error: Exception) -> str:
 
 def _exit(line: str, status: int) -> None:
     with contextlib.suppress(OSError):
-        print(line, file=sys.stderr)
+        # Libraries and file names may bring lines of their own.
+        print(re.sub(r"\s*\n\s*", " ", line), file=sys.stderr)
     sys.exit(status)
 
 

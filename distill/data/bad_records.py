@@ -21,6 +21,7 @@ from distill.data.tfrecords import (
 from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.settings.schema import DataSchema
+from distill.system.write_errors import operation_words
 
 # TensorFlow's parser raises for a record that is no message; where the
 # record's bytes are no text, TensorFlow fails to put them into its own message.
@@ -291,9 +292,7 @@ def _find_in_file(
     except tf.errors.DataLossError:
         return describe_corruption(file, number)
     except tf.errors.OpError as error:
-        # The words behind the name of TensorFlow's operation.
-        reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
-        return f"{file} cannot be read: {reason}."
+        return f"{file} cannot be read: {operation_words(error)}."
     if number == count_readable(file):
         return describe_corruption(file, number)
     return None

@@ -46,6 +46,7 @@ from distill.data.tfrecords import (
 from distill.models.argument_checks import check_at_least, check_choice
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.settings.schema import DataSchema
+from distill.system.write_errors import operation_words
 
 ON_BAD_RECORD = ("fail", "skip")
 _MAX_SEED = 2**31
@@ -380,7 +381,9 @@ class VideoReader:
             yield from dataset
         except PARSER_ERRORS as error:
             problem = find_bad_record(self.files, self._expected)
-            raise BadRecordError(problem or str(error)) from error
+            raise BadRecordError(
+                problem or f"{operation_words(error)}."
+            ) from error
 
     def _check_records(self, batch: Parsed) -> None:
         reasons = batch.pop("reason").numpy()

@@ -3,6 +3,7 @@
 Each source can be iterated several times and holds one video in memory.
 """
 
+import contextlib
 import csv
 import zipfile
 import zlib
@@ -15,7 +16,8 @@ import numpy as np
 
 from distill.datasets.array_videos import ArrayVideo
 from distill.system.extras import import_extra
-from distill.system.hdf5_files import open_hdf5_file
+from distill.system.hdf5_files import DAMAGE_ERRORS, hdf5_reason, open_hdf5_file
+from distill.system.named_reads import open_bytes, open_text
 from distill.system.storage import join, local_copy, to_path
 
 # Names beside those of the features.
@@ -24,6 +26,10 @@ _ID, _LABELS, _SPLIT, _PATH = "id", "labels", "split", "path"
 _UNNAMED = "frames"
 _ARRAY_SUFFIXES = (".npy", ".npz")
 _ROWS_AT_ONCE = 16
+# No filter of HDF5 makes numbers smaller; a dataset of a false size would take
+# all memory.
+_MOST_COMPRESSION = 1_100
+_SMALL_BYTES = 1_000_000
 
 
 class ArraySource:
@@ -53,7 +59,7 @@ class ArraySource:
         wanted = {*self.feature_names, _LABELS}
         try:
             # NumPy itself would leave a damaged file open.
-            with file.open("rb") as opened:
+            with open_bytes(file) as opened:
                 loaded = np.load(opened, allow_pickle=False)
                 if isinstance(loaded, np.ndarray):
                     return {self._single: loaded}
@@ -105,6 +111,30 @@ class ArrayFolder(ArraySource):
             yield ArrayVideo(name, features, labels, place=str(file))
 
 
+@contextlib.contextmanager
+def _named_damage(place: str | Path) -> Iterator[None]:
+    """Turns errors of h5py into a ValueError that names the place."""
+    try:
+        yield
+    except DAMAGE_ERRORS as error:
+        raise ValueError(
+            f"{place} cannot be read: {hdf5_reason(error)}."
+        ) from error
+
+
+def _values(item: Any) -> Any:
+    """Returns the values of a dataset, if they can be in the file."""
+    if not isinstance(item, h5py.Dataset):
+        raise ValueError(f"{item.name} is no dataset")
+    most = _MOST_COMPRESSION * item.id.get_storage_size()
+    if item.nbytes > max(most, _SMALL_BYTES):
+        raise ValueError(
+            f"{item.name} would have {item.nbytes:,} bytes, more than the file "
+            "can hold"
+        )
+    return item[()]
+
+
 class Hdf5Source(ArraySource):
     """An HDF5 file with a dataset, or a group of datasets, a video.
 
@@ -114,38 +144,34 @@ class Hdf5Source(ArraySource):
 
     def __iter__(self) -> Iterator[ArrayVideo]:
         """Yields the videos in the order of their names."""
-        try:
+        with _named_damage(self.path):
             file = open_hdf5_file(self.path)
-        except OSError as error:
-            raise ValueError(f"{self.path} cannot be read: {error}") from error
         with file:
-            for name in file:
+            with _named_damage(self.path):
+                names = list(file)
+            for name in names:
                 place = f"{self.path}, {name!r}"
-                try:
+                with _named_damage(place):
                     arrays, attributes = self._read(file[name])
-                except (KeyError, OSError, TypeError) as error:
-                    raise ValueError(
-                        f"{place} cannot be read: {error}"
-                    ) from error
+                    split = attributes.get(_SPLIT, "")
+                    if isinstance(split, bytes):
+                        split = split.decode()
                 labels = arrays.pop(_LABELS, attributes.get(_LABELS))
                 if labels is None:
                     raise ValueError(
                         f"{place} has no {_LABELS!r}, an attribute or a "
                         "dataset of its group."
                     )
-                split = attributes.get(_SPLIT, "")
-                if isinstance(split, bytes):
-                    split = split.decode()
                 yield ArrayVideo(name, arrays, labels, split, place)
 
     def _read(self, item: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns the arrays and the attributes of a video."""
         attributes = dict(item.attrs)
         if isinstance(item, h5py.Dataset):
-            return {self._single: item[()]}, attributes
+            return {self._single: _values(item)}, attributes
         wanted = {*self.feature_names, _LABELS}
         arrays = {
-            name: dataset[()]
+            name: _values(dataset)
             for name, dataset in item.items()
             if not self.feature_names or name in wanted
         }
@@ -252,7 +278,7 @@ class ManifestSource(ArraySource):
 
     def __iter__(self) -> Iterator[ArrayVideo]:
         """Yields the videos in the order of the lines."""
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
+        with open_text(self.path, "utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             try:
                 columns = list(reader.fieldnames or [])

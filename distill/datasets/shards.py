@@ -26,6 +26,7 @@ from distill.data.tfrecords import (
 )
 from distill.settings.schema import SEGMENT_FRAMES, DataSchema
 from distill.system.atomic_files import replace_atomically
+from distill.system.named_reads import read_text
 from distill.system.storage import place_of
 
 
@@ -200,7 +201,7 @@ def write_shards(
       Every shard's path and whether it was written now.
     """
     text = json.dumps(described, indent=2) + "\n"
-    if not description.exists() or description.read_text() != text:
+    if not description.exists() or read_text(description) != text:
         for path in find_shards(directory, prefix):
             path.unlink()
         with replace_atomically(description) as temporary:

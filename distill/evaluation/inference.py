@@ -32,6 +32,7 @@ from distill.evaluation.prediction_files.segment_files import RATINGS_HEADER
 from distill.evaluation.shared_reading import SharedReading
 from distill.metrics.ranking import top_classes
 from distill.system.atomic_files import replace_atomically
+from distill.system.named_reads import open_text
 from distill.system.small_files import read_json_object
 
 _DESCRIPTION = "inference.json"
@@ -106,9 +107,7 @@ def write_shared_predictions(
     if not workers.is_chief:
         return
     with contextlib.ExitStack() as stack:
-        files = [
-            stack.enter_context(own.open(encoding="utf-8")) for own in paths
-        ]
+        files = [stack.enter_context(open_text(own)) for own in paths]
         for file in files:
             file.readline()
         with new_csv(path, PREDICTION_HEADER) as joined:

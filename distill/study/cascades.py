@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import json
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +20,7 @@ from distill.study.plan import CascadePlan, Study, Unit
 from distill.study.runner import (
     has_same_inputs,
     list_data,
+    read_json,
     read_result,
     read_videos,
     write_json,
@@ -52,7 +52,7 @@ def _run(plan: CascadePlan, unit: Unit) -> dict[str, Any]:
     calibration = functools.partial(list_data, plan.calibration_data_pattern)
     path = unit.directory / f"cascade_{plan.mean_frames:g}.json"
     if path.exists():
-        kept = json.loads(path.read_text())
+        kept = read_json(path, "described")
         if kept["described"] == described and has_same_inputs(
             kept, calibration
         ):

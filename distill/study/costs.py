@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from distill.networks.network import Network, build_network, video_inputs
 from distill.reporting.timing import time_calls
 from distill.settings.schema import DataSchema
 from distill.study.plan import Unit
+from distill.study.runner import read_json
 
 _BATCH_SIZES = (1, 64)
 _REPEATS = 30
@@ -26,7 +26,7 @@ class Costs:
     """Costs of students with fresh weights, `all` of which a file keeps."""
 
     def __init__(self, path: Path):
-        self.all = json.loads(path.read_text()) if path.exists() else {}
+        self.all = read_json(path) if path.exists() else {}
 
     def measure(self, unit: Unit, k: int) -> dict[str, Any]:
         """Returns the costs of a unit's student that is scored with k frames.

@@ -23,6 +23,7 @@ from distill.settings.schema import DataSchema
 from distill.study.plan import Unit, stage_checkpoint
 from distill.system.atomic_files import replace_atomically
 from distill.system.digests import path_hash
+from distill.system.named_reads import read_text
 from distill.system.small_files import read_json_object
 from distill.system.storage import remove_directory, to_path
 from distill.training.loop import TrainingRun
@@ -35,12 +36,32 @@ _INPUTS = "inputs.json"
 # Entries of the inputs on which the weights depend.
 _OF_TRAINING = ("training files", "teachers")
 _CHECKPOINT_MINUTES = 3.0
+_MOST_BYTES = 100_000_000
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file, whole or not at all."""
     with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path, *fields: str) -> dict[str, Any]:
+    """Returns the object of a file that `write_json` wrote.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: It is damaged, or lacks one of the fields.
+    """
+    try:
+        value = read_json_object(path, _MOST_BYTES)
+        for field in fields:
+            if field not in value:
+                raise ValueError(f"the field {field} is missing")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged: {error}. Remove it: the study makes it again."
+        ) from error
+    return value
 
 
 def describe_inputs(unit: Unit) -> dict[str, Any]:
@@ -97,7 +118,7 @@ def read_result(unit: Unit) -> dict[str, Any] | None:
     Data files that are gone are not missed.
     """
     try:
-        result = json.loads((unit.directory / _RESULT).read_text())
+        result = read_json(unit.directory / _RESULT, "described")
     except FileNotFoundError:
         return None
     if result["described"] != unit.describe():
@@ -151,10 +172,10 @@ def _prepare(
     noted = unit.directory / _INPUTS
     if described.exists():
         what = ""
-        if described.read_text() != unit.describe_training():
+        if read_text(described) != unit.describe_training():
             what = "settings"
         elif noted.exists():
-            old = read_json_object(noted)
+            old = read_json(noted)
             changed = [n for n in _OF_TRAINING if old.get(n) != inputs[n]]
             what = " and ".join(changed)
         if what:

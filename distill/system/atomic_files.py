@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from distill.system.directory_lock import DirectoryLock
+from distill.system.directory_lock import DirectoryLock, close_lock
 from distill.system.storage import UPLOADING, is_remote, to_path
 from distill.system.uploads import uploaded_directory, uploaded_file
 from distill.system.write_errors import check_room, name_write_errors
@@ -56,7 +56,7 @@ def replace_atomically(path: str | Path, num_bytes: int = 0) -> Iterator[Path]:
             temporary.unlink()
         raise
     finally:
-        os.close(descriptor)
+        close_lock(descriptor)
 
 
 def _open_temporary(path: Path) -> tuple[Path, int]:
@@ -74,7 +74,7 @@ def _open_temporary(path: Path) -> tuple[Path, int]:
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
         # Another process removed it as a leftover before it was locked.
-        os.close(descriptor)
+        close_lock(descriptor)
 
 
 def _temporary_name(path: Path) -> Path:
@@ -95,7 +95,7 @@ def clear_leftovers(directory: Path, name: str | None = None) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 leftover.unlink()
             finally:
-                os.close(descriptor)
+                close_lock(descriptor)
 
 
 def _find_leftovers(

@@ -18,6 +18,16 @@ LOCK_NAME = ".lock"
 _LOCK_HELD_ERRNOS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
+def close_lock(descriptor: int) -> None:
+    """Closes a file that was opened to be locked.
+
+    Nothing depends on what was written to it, so no error of it matters; the
+    descriptor is closed in any case.
+    """
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
 class DirectoryLock:
     """Locks a directory for the one process that writes it.
 
@@ -77,7 +87,7 @@ class DirectoryLock:
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                 descriptor = os.open(self._file, flags, 0o666)
             if not self._lock(descriptor):
-                os.close(descriptor)
+                close_lock(descriptor)
 
     def _lock(self, descriptor: int) -> bool:
         """Locks an open file; returns False if it was removed meanwhile."""
@@ -86,13 +96,13 @@ class DirectoryLock:
         except OSError as error:
             if error.errno in _LOCK_HELD_ERRNOS:
                 message = self._describe_holder(descriptor)
-                os.close(descriptor)
+                close_lock(descriptor)
                 raise ValueError(message) from error
             self._warn(f"its file system has no locks ({error.strerror})")
         if not self._has_its_name(descriptor):
             return False
         self._descriptor = descriptor
-        self._finalizer = weakref.finalize(self, os.close, descriptor)
+        self._finalizer = weakref.finalize(self, close_lock, descriptor)
         self._describe(descriptor)
         return True
 

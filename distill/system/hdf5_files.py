@@ -6,13 +6,28 @@ writes are dropped, the file is closed, and then the error is raised.
 """
 
 import contextlib
+import errno
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 
 from distill.system.storage import is_remote, local_copy, to_path
+
+# Errors that h5py raises while it reads a damaged file.
+DAMAGE_ERRORS = (
+    AttributeError,
+    KeyError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+# Errors of `flock` on file systems without locks, such as some NFS mounts.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class _NewFile(io.FileIO):
@@ -62,15 +77,28 @@ def open_hdf5_file(path: str | Path) -> h5py.File:
     """Opens an HDF5 file for reading.
 
     A file of cloud storage is downloaded, and the copy ends with the file.
+    The file is locked against writers where its file system has locks.
 
     Raises:
       OSError: It cannot be read, or is no whole HDF5 file.
     """
     path = to_path(path)
     if not is_remote(path):
-        return h5py.File(path, "r")
+        try:
+            return h5py.File(path, "r")
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return h5py.File(path, "r", locking=False)
     with local_copy(path) as copy:
         return h5py.File(_Download(copy, str(path)), "r")
+
+
+def hdf5_reason(error: Exception) -> str:
+    """Returns the reason of an error of h5py in a few words of one line."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error).strip().split("\n")[0].rstrip(".")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, NoReturn
 
+from distill.system.named_reads import open_bytes
 from distill.system.storage import to_path
 
 MOST_BYTES = 1_000_000
@@ -33,7 +34,7 @@ def read_small_text(path: str | Path, most_bytes: int = MOST_BYTES) -> str:
         raise FileNotFoundError(code, os.strerror(code), str(path))
     if not path.is_file():
         raise ValueError(f"{path} is no regular file")
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         contents = file.read(most_bytes + 1)
     if len(contents) > most_bytes:
         raise ValueError(f"it is larger than {most_bytes:,} bytes")

@@ -30,11 +30,15 @@ _ADVICE = {
     errno.EMLINK: "the folder holds as many as its file system can: give "
     "another one",
 }
+# Errors that are taken for those of the file that is written, if they name no
+# other.
 _FILE_ERRNOS = (
     *(*DISK_FULL_ERRNOS, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EFBIG, errno.EEXIST),
-    *(errno.ENODEV, errno.ENXIO, *_ADVICE),
+    *(errno.ENODEV, errno.ENXIO, errno.EINTR, *_ADVICE),
 )
+# TensorFlow's errors hold a path and one of these.
+_FILE_ERROR_TEXTS = tuple(map(os.strerror, _FILE_ERRNOS))
 # Below this, an error without a reason is taken for that of a full disk.
 _NO_ROOM_BYTES = 65536
 
@@ -65,11 +69,20 @@ def name_write_errors(path: str | Path) -> Iterator[None]:
 def _find_reason(path: Path, error: Exception) -> str | None:
     """Returns why a file cannot be written; None for an unrelated error."""
     reason = None
-    if isinstance(error, OSError) and error.errno in _FILE_ERRNOS:
-        if error.filename is None or _belongs_to(error.filename, path):
+    if isinstance(error, OSError) and error.errno is not None:
+        if (
+            error.errno in _FILE_ERRNOS
+            if error.filename is None
+            else _belongs_to(error.filename, path)
+        ):
             reason = _word(error)
-    elif not isinstance(error, OSError) or error.errno is None:
-        reason = next((r for r in _DISK_ERROR_TEXTS if r in str(error)), None)
+    else:
+        text = str(error)
+        is_named = _names(text, path)
+        texts = _FILE_ERROR_TEXTS if is_named else _DISK_ERROR_TEXTS
+        reason = next((r for r in texts if r in text), None)
+        if reason is None and is_named and _is_of_tensorflow(error):
+            reason = operation_words(error)
         if reason is None and 0 <= free_bytes(path) < _NO_ROOM_BYTES:
             reason = _DISK_ERROR_TEXTS[0]
     if reason in _DISK_ERROR_TEXTS[:2]:
@@ -103,6 +116,21 @@ def _belongs_to(file: str | bytes | int, path: Path) -> bool:
     return wanted.startswith(named) or named.startswith(
         (wanted, os.path.join(folder, f".{name}."))
     )
+
+
+def _is_of_tensorflow(error: Exception) -> bool:
+    return type(error).__module__.startswith("tensorflow.")
+
+
+def operation_words(error: Exception) -> str:
+    """Returns the words of TensorFlow's error without its operation."""
+    text = str(error).splitlines()[0]
+    return text.rpartition("}} ")[2].partition(" [Op:")[0].rstrip(".")
+
+
+def _names(text: str, path: Path) -> bool:
+    """Returns whether a text names a file, or one that is temporary for it."""
+    return str(path) in text or str(path.with_name(f".{path.name}.")) in text
 
 
 def check_room(path: str | Path, num_bytes: int) -> None:

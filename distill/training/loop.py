@@ -24,6 +24,7 @@ from distill.evaluation.shared_reading import SharedReading
 from distill.settings.run import RunSettings
 from distill.settings.run_options import RunOptions
 from distill.system.signals import catch_signals
+from distill.training.agreement import check_agreement
 from distill.training.initial_weights import load_initial_weights
 from distill.training.micro_batches import (
     Batch,
@@ -102,6 +103,7 @@ class TrainingRun:
     def _build(self) -> None:
         settings, options = self.settings, self.options
         training = settings.training
+        check_agreement(self.workers, settings, options)
         keras.utils.set_random_seed(training.seed)
         with self.workers.scope():
             self.trainer = build_trainer(settings)

@@ -16,6 +16,7 @@ from distill.evaluation.score_events import tag_scores
 from distill.metrics.accumulator import VideoMetrics
 from distill.reporting.event_files import EventFiles
 from distill.system.atomic_files import replace_atomically
+from distill.system.named_reads import open_text
 from distill.system.uploads import WorkingDirectory
 from distill.system.write_errors import name_write_errors
 from distill.training.run_display import RunDisplay, StepState
@@ -279,14 +280,22 @@ class RunLog:
             self._file.flush()
 
 
+def _read_lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with open_text(path, errors="replace") as file:
+        return file.read().splitlines()
+
+
 def _drop_later_lines(path: Path, first_step: int, epoch_is_done: bool) -> None:
     """Removes lines of steps that the run will make again."""
     kept = []
-    for text in path.read_text().splitlines() if path.exists() else ():
+    for text in _read_lines(path):
         try:
             line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
+            _ = line["kind"], line["step"] + 0
+        except (ValueError, RecursionError, TypeError, KeyError):
+            continue  # damaged
         # The validation of an epoch comes before its last checkpoint.
         repeated = line["kind"] == "evaluation" and not epoch_is_done
         if line["step"] < first_step + (not repeated):

@@ -496,6 +496,22 @@ def write_hdf5(folder, **labels):
     return folder / "a.h5"
 
 
+def write_false_size(folder):
+    """Writes a dataset of eight terabytes, of which none is stored."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        file.create_dataset("v", (10**6, 10**6), "f8", chunks=(1, 10**6))
+    return folder / "a.h5"
+
+
+def damage_groups(folder):
+    """Writes groups and spoils the signatures of all their names."""
+    path = folder / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["v/x"] = np.zeros((2, 3))
+    path.write_bytes(path.read_bytes().replace(b"SNOD", b"\1\2\3\4"))
+    return path
+
+
 BAD_SOURCES = {
     "missing": (lambda folder: folder / "no.h5", "There is no .*no.h5"),
     "empty folder": (lambda folder: folder, "holds no .npy or .npz file"),
@@ -527,6 +543,15 @@ BAD_SOURCES = {
     "HDF5 of a bad label": (
         lambda folder: write_hdf5(folder, labels=0.5),
         "a.h5, 'v': the label 0.5 is neither",
+    ),
+    "HDF5 of damaged groups": (damage_groups, "a.h5 cannot be read: Unable to"),
+    "HDF5 of a false size": (
+        write_false_size,
+        "a.h5, 'v' cannot be read: /v would have 8,000,000,000,000 bytes",
+    ),
+    "HDF5 of a split that is no text": (
+        lambda folder: write_hdf5(folder, labels=1, split=np.bytes_(b"\xff")),
+        "a.h5, 'v' cannot be read: 'utf-8' codec",
     ),
     "no Parquet": (
         lambda folder: write_text(folder, "a.parquet", "x"),

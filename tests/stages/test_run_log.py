@@ -165,6 +165,20 @@ def test_reopened_log_drops_lines_of_steps_that_are_made_again(tmp_path):
     assert (tmp_path / "log.jsonl").read_text() == kept
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"\xff\xfe", b"5", b"[1]", b"{}", b'{"kind": "step", "step": "6"}'),
+        *(b'{"kind": "step"}', b"[" * 100_000, b'{"step": 1}'),
+    ],
+)
+def test_reopened_log_drops_damaged_lines(line, tmp_path):
+    kept = b'{"kind": "step", "step": 4}\n'
+    (tmp_path / "log.jsonl").write_bytes(line + b"\n" + kept)
+    with RunLog(tmp_path, 5, RunDisplay(5, 10)):
+        assert (tmp_path / "log.jsonl").read_bytes() == kept
+
+
 def test_tensorboard_holds_the_scalars_of_every_line(joint_run):
     expected = {
         (name, line["step"]): value

@@ -4,8 +4,10 @@ import errno
 import os
 
 import pytest
+import tensorflow as tf
 
 from distill.system.atomic_files import replace_atomically, replace_directory
+from distill.system.directory_lock import DirectoryLock
 from distill.system.write_errors import WriteError, name_write_errors
 
 ADVICE = {
@@ -21,6 +23,7 @@ ADVICE = {
     errno.EMLINK: "give another one",
 }
 # The reason says it all.
+REASONS = [errno.EIO, errno.EACCES, errno.ENOENT]
 PLAIN = (errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
@@ -106,3 +109,73 @@ def test_errors_of_other_files_are_not_changed(tmp_path):
     ):
         raise error
     assert raised.value is error
+
+
+@pytest.mark.parametrize("code", REASONS)
+@pytest.mark.parametrize("name", ["a.bin", ".a.bin.0a1b2c.tmp"])
+def test_an_error_of_tensorflow_is_that_of_the_file_it_names(
+    code, name, tmp_path
+):
+    words = f"{tmp_path / name}; {os.strerror(code)}"
+    message = f"a.bin cannot be written: {os.strerror(code)}.$"
+    with (
+        pytest.raises(WriteError, match=message),
+        name_write_errors(tmp_path / "a.bin"),
+    ):
+        raise tf.errors.UnknownError(None, None, words)
+
+
+def test_tensorflow_s_error_of_another_file_is_not_changed(tmp_path):
+    words = f"{tmp_path}/other; {os.strerror(errno.ENOENT)}"
+    with (
+        pytest.raises(tf.errors.NotFoundError),
+        name_write_errors(tmp_path / "a.bin"),
+    ):
+        raise tf.errors.NotFoundError(None, None, words)
+
+
+def test_events_that_cannot_be_written_are_named(tmp_path):
+    (tmp_path / "events").write_text("no directory")
+    with (
+        pytest.raises(WriteError, match="events cannot be written: "),
+        name_write_errors(tmp_path / "events"),
+    ):
+        tf.summary.create_file_writer(str(tmp_path / "events/train"))
+
+
+@pytest.mark.parametrize("code", REASONS)
+def test_a_failing_rename_names_the_file_that_stays(
+    code, tmp_path, monkeypatch
+):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail(old, new):
+        raise OSError(code, os.strerror(code), str(old), None, str(new))
+
+    monkeypatch.setattr(os, "replace", fail)
+    message = f"^{path} cannot be written: {os.strerror(code)}.$"
+    with (
+        pytest.raises(WriteError, match=message),
+        replace_atomically(path) as t,
+    ):
+        t.write_text("new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_of_closing_a_lock_changes_nothing(tmp_path, monkeypatch):
+    lock = DirectoryLock(tmp_path)
+    lock.acquire()
+    close = os.close
+
+    def fail(descriptor):
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", fail)
+        lock.__exit__()
+    with DirectoryLock(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from distill.evaluation.prediction_files.files import (
     to_scores,
 )
 from distill.models.argument_checks import check_at_least
-from distill.system.storage import to_path
+from distill.system.named_reads import open_bytes
 
 
 def convert_predictions(
@@ -41,7 +41,7 @@ def convert_predictions(
     seen: set[str] = set()
     with new_csv(output, PREDICTION_HEADER) as written:
         for path in files:
-            with to_path(path).open("rb") as lines:
+            with open_bytes(path) as lines:
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
                         with at_line(path, number):

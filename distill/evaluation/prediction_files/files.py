@@ -17,7 +17,8 @@ from typing import Any, Protocol, TextIO, TypeVar
 from distill.models.argument_checks import check_at_least
 from distill.system.atomic_files import replace_atomically
 from distill.system.file_patterns import match_patterns
-from distill.system.storage import list_files, to_path
+from distill.system.named_reads import open_text
+from distill.system.storage import list_files
 
 PREDICTION_HEADER = "VideoId,LabelConfidencePairs"
 LABEL_HEADER = "VideoId,Labels"
@@ -146,9 +147,7 @@ def read_once(
     """
     seen: set[str] = set()
     for path in files:
-        with to_path(path).open(
-            encoding="utf-8", errors="backslashreplace"
-        ) as file:
+        with open_text(path, errors="backslashreplace") as file:
             read_line = functools.partial(file.readline, _MOST_CHARACTERS + 1)
             first = read_line()
             lines: Iterator[tuple[int, str]]

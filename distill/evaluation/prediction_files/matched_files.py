@@ -23,6 +23,7 @@ from distill.evaluation.prediction_files.files import (
     parse_prediction,
     split_line,
 )
+from distill.system.named_reads import open_bytes
 from distill.system.storage import local_copy
 
 
@@ -111,7 +112,7 @@ class MatchedPredictions:
                 IndexedPredictions(
                     path,
                     opened.enter_context(
-                        opened.enter_context(local_copy(path)).open("rb")
+                        open_bytes(opened.enter_context(local_copy(path)))
                     ),
                 )
                 for path in files

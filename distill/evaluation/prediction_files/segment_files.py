@@ -21,7 +21,7 @@ from distill.evaluation.prediction_files.files import (
     to_scores,
 )
 from distill.models.argument_checks import check_at_least
-from distill.system.storage import to_path
+from distill.system.named_reads import open_text
 
 SEGMENTS_HEADER = "Class,Segments"
 SCORED_HEADER = "Class,SegmentScorePairs"
@@ -60,9 +60,7 @@ class RankedSegments:
 
 def read_header(path: str | Path) -> str:
     """Returns the first line of a file, or its first characters."""
-    with to_path(path).open(
-        encoding="utf-8", errors="backslashreplace"
-    ) as file:
+    with open_text(path, errors="backslashreplace") as file:
         return file.readline(80).rstrip("\n")
 
 
