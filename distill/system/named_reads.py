@@ -9,7 +9,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, TextIO, cast
 
 from distill.system.storage import is_remote, to_path
 
@@ -41,11 +41,11 @@ class _NamedReads(io.FileIO):
             raise OSError(error.errno, reason, str(self.name)) from error
 
 
-def open_bytes(path: str | Path) -> IO[bytes]:
+def open_bytes(path: str | Path) -> BinaryIO:
     """Opens a file to read its bytes; every OSError names it."""
     path = to_path(path)
     if is_remote(path):
-        return path.open("rb")
+        return cast(BinaryIO, path.open("rb"))
     return io.BufferedReader(_NamedReads(path))
 
 
@@ -54,7 +54,7 @@ def open_text(
     encoding: str = "utf-8",
     errors: str = "strict",
     newline: str | None = None,
-) -> IO[str]:
+) -> TextIO:
     """Opens a file to read its text; every OSError names it."""
     return io.TextIOWrapper(open_bytes(path), encoding, errors, newline)
 

@@ -157,6 +157,8 @@ def check_drills(tmp_path, num_kills, *flags):
 
 @pytest.mark.nightly
 def test_every_stage_killed_at_random_ends_as_the_undisturbed_one(tmp_path):
-    output = check_drills(tmp_path, 13, "--seed=1")
+    # Four minutes on an idle machine.
+    number = 3 * len(PIPELINE) // 2
+    output = check_drills(tmp_path, number, "--seed=1")
     for stage in PIPELINE:
         assert f" {stage.name} | " in output

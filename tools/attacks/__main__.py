@@ -22,7 +22,7 @@ from tools.attacks.attempt import TITLES, Attack, Attempt, summarize
 FLAGS = flags.FLAGS
 
 # Each module has a function `attack`.
-ATTACKS: tuple[str, ...] = ("artifacts", "clients")
+ATTACKS = ("artifacts", "calls", "clients", "files", "workers")
 
 
 @dataclasses.dataclass(frozen=True)
