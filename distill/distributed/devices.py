@@ -1,11 +1,12 @@
 """The devices and processes that compute, by flags and TF_CONFIG."""
 
+import contextlib
 import faulthandler
 import json
 import os
 import signal
-import sys
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -94,19 +95,43 @@ def _start_multi_worker(addresses: Sequence[str], rank: int) -> Workers:
     rendezvous(addresses, rank)
     handler = signal.getsignal(signal.SIGTERM)
     with Workers(rank=rank, num_workers=num_workers).report_lost_worker():
-        # TensorFlow waits here for all workers without running any Python
-        # code: a thread ends the process if it waits too long.
-        faulthandler.dump_traceback_later(
-            _CONNECTING_SECONDS, exit=True, file=sys.stdout
-        )
         try:
-            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            with ended_after(
+                _CONNECTING_SECONDS,
+                f"ERROR: worker {rank} of {num_workers}: another worker is "
+                "gone or cannot be reached: they came to the rendezvous, but "
+                f"did not connect within {_CONNECTING_SECONDS} seconds; start "
+                "all workers again.",
+            ):
+                strategy = tf.distribute.MultiWorkerMirroredStrategy()
         finally:
-            faulthandler.cancel_dump_traceback_later()
             # TensorFlow has replaced the handler.
             signal.signal(signal.SIGTERM, handler)
     num_replicas = strategy.num_replicas_in_sync // num_workers
     return Workers(strategy, rank, num_workers, num_replicas)
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float, line: str) -> Iterator[None]:
+    """Ends the process with a line and status 1 if the body takes longer.
+
+    TensorFlow waits for workers without letting any Python code run, be it
+    of a signal or of a thread. A thread of `faulthandler` needs none: what it
+    prints before it ends the process wakes a shell, which prints the line, to
+    standard output: entry points keep back standard error meanwhile.
+    """
+    reading, writing = os.pipe()
+    shell = subprocess.Popen(
+        ["sh", "-c", 'read -r _ && echo "$1"', "sh", line], stdin=reading
+    )
+    os.close(reading)
+    faulthandler.dump_traceback_later(seconds, exit=True, file=writing)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        os.close(writing)
+        shell.wait()
 
 
 def read_cluster(text: str) -> tuple[list[str], int]:

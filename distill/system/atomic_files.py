@@ -1,6 +1,7 @@
 """Files and directories that are written whole or not at all."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -112,6 +113,10 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems of networks sync no directories.
+        if error.errno != errno.EINVAL or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

@@ -58,6 +58,14 @@ class _NewFile(io.FileIO):
             self.error = self.error or error
 
 
+class _ReadFile(h5py.File):
+    """A file that is read: an error of closing it loses nothing."""
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, RuntimeError):
+            super().close()
+
+
 class _Download(io.FileIO):
     """A local copy of a file; h5py takes its name from `repr`."""
 
@@ -85,11 +93,11 @@ def open_hdf5_file(path: str | Path) -> h5py.File:
     path = to_path(path)
     if not is_remote(path):
         try:
-            return h5py.File(path, "r")
+            return _ReadFile(path, "r")
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            return h5py.File(path, "r", locking=False)
+            return _ReadFile(path, "r", locking=False)
     with local_copy(path) as copy:
         return h5py.File(_Download(copy, str(path)), "r")
 

@@ -83,7 +83,7 @@ def test_a_checkpoint_that_cannot_be_read_is_not_called_damaged(
     def fail(*arguments, **options):
         raise OSError(code, "errno and words of the HDF5 library")
 
-    monkeypatch.setattr(hdf5_files.h5py, "File", fail)
+    monkeypatch.setattr(hdf5_files, "_ReadFile", fail)
     words = f"^{path} cannot be read: {os.strerror(code)}.$"
     with pytest.raises(CheckpointError, match=words):
         open_checkpoint(path)
@@ -103,6 +103,20 @@ def test_hdf5_files_are_read_where_the_file_system_has_no_locks(
             raise OSError(code, "unable to lock file")
         return opened(*arguments, locking=False)
 
-    monkeypatch.setattr(hdf5_files.h5py, "File", fail_to_lock)
+    monkeypatch.setattr(hdf5_files, "_ReadFile", fail_to_lock)
     with open_hdf5_file(path) as file:
         assert file["values"][()].tolist() == [1, 2]
+
+
+def test_an_error_of_closing_an_hdf5_file_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["values"] = [1, 2]
+
+    def fail(self):
+        raise RuntimeError("Can't decrement id ref count (errno = 4)")
+
+    with open_hdf5_file(path) as file, monkeypatch.context() as patched:
+        patched.setattr(h5py.File, "close", fail)
+        assert file["values"][()].tolist() == [1, 2]
+        file.close()

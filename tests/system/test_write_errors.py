@@ -1,5 +1,6 @@
 """Errors of writing: one line with the path, the reason and what to do."""
 
+import contextlib
 import errno
 import os
 
@@ -179,3 +180,24 @@ def test_an_error_of_closing_a_lock_changes_nothing(tmp_path, monkeypatch):
     with DirectoryLock(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_file_system_may_be_unable_to_sync_directories(
+    code, tmp_path, monkeypatch
+):
+    sync = os.fsync
+
+    def fail(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(code, os.strerror(code))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    fails = pytest.raises(WriteError, match="Input/output error")
+    with (
+        contextlib.nullcontext() if code == errno.EINVAL else fails,
+        replace_atomically(tmp_path / "a.txt") as temporary,
+    ):
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"

@@ -32,7 +32,7 @@ _MOST_GROWTH = 4 << 30
 # Words of an error of files that do not fit one another.
 _COMPARISONS = (
     *("no label file has it", "have no prediction", "is not among the"),
-    *("Give a value to --", "give another output_dir or remove them"),
+    *("Give a value to --", "give another "),
 )
 _FLAGFILE = "inputs/labels.cfg"
 
