@@ -20,7 +20,7 @@ from distill.distributed.launcher import (
     worker_config,
 )
 from distill.distributed.workers import WorkerLostError, Workers
-from tests.hang_guard import HANG_SECONDS
+from tests.hang_guard import HANG_SECONDS, wait_until
 
 
 def config(kind="worker", index=0, **jobs):
@@ -37,13 +37,11 @@ def test_a_process_that_runs_no_python_code_ends_with_a_line(tmp_path):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), 1)
         with ended_after(0.2, "ERROR: worker 1 of 2: it's gone."):
             # With the interpreter's lock, unlike `ctypes.CDLL`.
-            ctypes.PyDLL(None).sleep(60)
+            ctypes.PyDLL(None).sleep(HANG_SECONDS)
         os._exit(0)
     _, status = os.waitpid(process, 0)
     assert os.waitstatus_to_exitcode(status) == 1
-    end = time.monotonic() + 60
-    while not path.read_text() and time.monotonic() < end:
-        time.sleep(0.01)
+    wait_until(path.read_text)
     assert path.read_text() == "ERROR: worker 1 of 2: it's gone.\n"
 
 

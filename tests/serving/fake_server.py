@@ -19,6 +19,6 @@ if "--artifact=fake.onnx" in sys.argv:
     if not frame_features:
         sys.argv.remove("--video_level")
     signal.signal(signal.SIGUSR1, lambda *_: RELEASED.set())
-    predictor.Predictor.load = lambda path: fake_predictor(frame_features)
+    predictor.Predictor.load = lambda path, **_: fake_predictor(frame_features)
 sys.argv.insert(1, "serve")
 runpy.run_module("distill", {}, "__main__", True)

@@ -17,6 +17,7 @@ from test_monitoring import read_metrics
 from distill.predictor import Predictor
 from distill.serving.batching import Batcher
 from distill.serving.reloading import load_checked
+from tests.hang_guard import HANG_SECONDS
 from tools.service_load.steady_clients import SteadyClients
 
 OTHER = WEIGHTS[::-1] / 2
@@ -26,13 +27,15 @@ def best_of(port, value):
     """Returns the best probability of a video of one value."""
     body = json.dumps({"instances": [{"frames": [[value] * WIDTH]}]})
     place = f"http://127.0.0.1:{port}{PREDICT}"
-    with urllib.request.urlopen(place, body.encode(), timeout=60) as answer:
+    with urllib.request.urlopen(
+        place, body.encode(), timeout=HANG_SECONDS
+    ) as answer:
         return json.load(answer)["predictions"][0]["probabilities"][0]
 
 
 def read(port, path):
     place = f"http://127.0.0.1:{port}{path}"
-    with urllib.request.urlopen(place, timeout=60) as answer:
+    with urllib.request.urlopen(place, timeout=HANG_SECONDS) as answer:
         return answer.read().decode()
 
 
@@ -40,7 +43,7 @@ def test_a_request_is_predicted_by_the_model_that_was_there_when_it_came():
     gate = threading.Event()
 
     def old(videos):
-        gate.wait(60)
+        gate.wait(HANG_SECONDS)
         return np.zeros([len(videos), 2])
 
     def new(videos):
@@ -139,7 +142,7 @@ def test_sighup_loads_the_new_artifact_or_keeps_the_old_one(tmp_path, workers):
         after = json.loads(read(port, "/v1/models/student/metadata"))
         found = read_metrics(read(port, "/metrics"))
         process.terminate()
-        assert process.communicate(timeout=60) == ("", "")
+        assert process.communicate(timeout=HANG_SECONDS) == ("", "")
         assert process.returncode == 0
     times = [m["metadata"]["model"]["loaded_at"] for m in (before, after)]
     assert times[0] <= times[1]
