@@ -6,7 +6,9 @@ which allocates no weights, and compared with the shapes in the file.
 """
 
 import collections
+import io
 import math
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,8 @@ from distill.system.small_files import MOST_BYTES, parse_json_object
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MEMBERS = {_CONFIG, _WEIGHTS, "metadata.json"}
 _OWN = "distill.models"
+# What comes before the name of a member, in the format of zip archives.
+_HEAD, _HEAD_BYTES = b"PK\x03\x04", 30
 _MOST_DEPTH = 64
 _MOST_ITEMS = 5_000
 # Small models have sizes, such as frames, above their number of weights.
@@ -40,7 +44,8 @@ def check_keras(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             _check_members(archive, path.stat().st_size)
             config = parse_json_object(archive.read(_CONFIG).decode("utf-8"))
-            with archive.open(_WEIGHTS) as weights:
+            with path.open("rb") as file:
+                weights = _StoredMember(file, archive.getinfo(_WEIGHTS))
                 stored = _stored_shapes(weights)
     except zipfile.BadZipFile as error:
         raise RefusedError(f"it is no zip archive, or damaged ({error})") from (
@@ -55,6 +60,47 @@ def check_keras(path: Path) -> None:
             f"{shapes[0]} one of them has {expected[shapes[0]]}, the file "
             f"{stored[shapes[0]]}"
         )
+
+
+class _StoredMember(io.RawIOBase):
+    """An uncompressed member of an archive.
+
+    The zipfile module reads all that lies between two places.
+    """
+
+    def __init__(self, file: IO[bytes], member: zipfile.ZipInfo):
+        super().__init__()
+        file.seek(member.header_offset)
+        head = file.read(_HEAD_BYTES)
+        if not head.startswith(_HEAD):
+            raise zipfile.BadZipFile(f"no {member.filename}")
+        # The head ends with the lengths of a name and of an extra field.
+        self._start = file.tell() + sum(struct.unpack("<HH", head[-4:]))
+        self._file = file
+        self._size = member.file_size
+        self._place = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place}
+        self._place = base.get(whence, self._size) + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        count = max(min(len(buffer), self._size - self._place), 0)
+        self._file.seek(self._start + self._place)
+        contents = self._file.read(count)
+        buffer[: len(contents)] = contents
+        self._place += len(contents)
+        return len(contents)
 
 
 def _check_members(archive: zipfile.ZipFile, size: int) -> None:
@@ -76,7 +122,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
         raise RefusedError(f"its {_CONFIG} is larger than {MOST_BYTES:,} bytes")
 
 
-def _stored_shapes(weights: IO[bytes]) -> _Shapes:
+def _stored_shapes(weights: io.RawIOBase) -> _Shapes:
     """Returns how many datasets of each shape a file of weights holds."""
     size = weights.seek(0, 2)
     shapes: _Shapes = collections.Counter()
