@@ -249,7 +249,9 @@ class Files:
             path.write_bytes(original)
         output = self._runner.output(stage, 0)
         compares = any(words in output for words in _COMPARISONS)
-        named = [] if compares else [path.name]
+        # A flag of a flagfile is as good as one of the command line.
+        is_flags = reader.kind is FLAGFILE
+        named = [] if compares or is_flags else [path.name]
         problem = find_bad_ending(status, output, named)
         is_whole = damaged == original or reader.kind.is_legal(
             damaged, original
