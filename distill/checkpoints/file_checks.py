@@ -22,7 +22,12 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5o, h5s, h5t
 
 from distill.checkpoints.finite import is_finite
-from distill.system.hdf5_files import DAMAGE_ERRORS, hdf5_reason, open_hdf5_file
+from distill.system.hdf5_files import (
+    DAMAGE_ERRORS,
+    hdf5_reason,
+    open_hdf5_file,
+    system_errno,
+)
 from distill.system.storage import to_path
 
 FORMAT = "distill-checkpoint-1"
@@ -79,7 +84,7 @@ def _gone(path: str | Path) -> CheckpointGoneError:
 
 def _unreadable(path: str | Path, error: Exception) -> CheckpointError | None:
     """Returns the error of a file that the system does not read."""
-    if not isinstance(error, OSError) or error.errno is None:
+    if system_errno(error) is None:
         return None
     return CheckpointError(f"{path} cannot be read: {hdf5_reason(error)}.")
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,10 +103,20 @@ def open_hdf5_file(path: str | Path) -> h5py.File:
         return h5py.File(_Download(copy, str(path)), "r")
 
 
+def system_errno(error: Exception) -> int | None:
+    """Returns the number of the system's error behind one of h5py, if any."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    # The HDF5 library names it in the text of every class of error.
+    found = re.search(r"\berrno = (\d+)", str(error))
+    return int(found[1]) if found else None
+
+
 def hdf5_reason(error: Exception) -> str:
     """Returns the reason of an error of h5py in a few words of one line."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno)
+    code = system_errno(error)
+    if code is not None:
+        return os.strerror(code)
     return str(error).strip().split("\n")[0].rstrip(".")
 
 

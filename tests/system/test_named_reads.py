@@ -6,7 +6,11 @@ import os
 import h5py
 import pytest
 
-from distill.checkpoints.file_checks import CheckpointError, open_checkpoint
+from distill.checkpoints.file_checks import (
+    CheckpointError,
+    open_checkpoint,
+    refuse_damage,
+)
 from distill.datasets.array_sources import open_arrays
 from distill.evaluation.prediction_files.conversion import convert_predictions
 from distill.evaluation.prediction_files.files import (
@@ -120,3 +124,15 @@ def test_an_error_of_closing_an_hdf5_file_loses_nothing(tmp_path, monkeypatch):
         patched.setattr(h5py.File, "close", fail)
         assert file["values"][()].tolist() == [1, 2]
         file.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Unable (time = Mon\n, errno = 5, error", "read: Input/output error"),
+        ("bad symbol table", r"it is damaged \(bad symbol table\)"),
+    ],
+)
+def test_the_system_s_error_is_found_in_any_error_of_h5py(text, words):
+    with pytest.raises(CheckpointError, match=words), refuse_damage("a.h5"):
+        raise RuntimeError(text)
