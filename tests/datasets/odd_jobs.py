@@ -14,3 +14,13 @@ class Doer:
         if job == "fail":
             os._exit(3)
         return job.upper()
+
+
+def pid_of(job: str) -> str:
+    """Returns a job and the number of the process that does it."""
+    return f"{job} {os.getpid()}"
+
+
+def make_pid_of():
+    """Returns the function that does the jobs."""
+    return pid_of

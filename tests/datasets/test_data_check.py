@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -427,3 +429,21 @@ def test_a_directory_that_cannot_be_written_is_refused_first(tmp_path):
 def test_reasons_are_those_of_reading():
     reasons = set(file_check.records.REASONS)
     assert not reasons & {file_check.UNREADABLE, file_check.DAMAGED}
+
+
+def test_processes_end_with_a_parent_that_is_killed():
+    code = (
+        "import os, signal\n"
+        "from distill.datasets.check.processes import map_in_processes\n"
+        "from tests.datasets.odd_jobs import make_pid_of\n"
+        "if __name__ == '__main__':\n"
+        "    done = map_in_processes(make_pid_of, ['a', 'b', 'c'], 1)\n"
+        "    print(next(done)[1], flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # Both processes hold the pipe: its end comes when both have ended.
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=100
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout.startswith(b"a ")

@@ -6,9 +6,11 @@ the parent alone, which ends them.
 
 import contextlib
 import itertools
+import multiprocessing
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -132,8 +134,17 @@ def _interrupts_blocked() -> Iterator[None]:
 
 def _prepare(pickled_make_work: bytes) -> None:
     global _work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with standard_error_kept_back():
         _work = pickle.loads(pickled_make_work)()
+
+
+def _end_with_parent() -> None:
+    """Ends this process, which else would wait for jobs, if the parent dies."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _do(job: Any) -> Any:
