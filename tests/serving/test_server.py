@@ -164,7 +164,7 @@ def test_answers_do_not_wait_for_the_clients_acknowledgement():
     with open_socket("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         serve(
-            fake_predictor(),
+            fake_predictor,
             ServiceOptions(top_k=3),
             listener,
             lambda running: tasks.append(

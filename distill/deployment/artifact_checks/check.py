@@ -53,8 +53,9 @@ def _check_digest(path: Path, local: Path) -> None:
     """Checks the SHA-256 that the card, if there is one, has of an artifact."""
     if not (path.parent / CARD).is_file():
         return
-    row = artifact_rows(path.parent, read_card(path.parent, []))
-    expected = row.get(path.name, {}).get("sha256")
+    card = read_card(path.parent, [])
+    rows = artifact_rows(path.parent, card) if "artifacts" in card else {}
+    expected = rows.get(path.name, {}).get("sha256")
     if expected is not None and path_hash(local) != expected:
         raise RefusedError(
             f"it is damaged, or another one than its {CARD} describes: its "
