@@ -1,12 +1,9 @@
 """The devices and processes that compute, by flags and TF_CONFIG."""
 
-import contextlib
-import faulthandler
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -14,6 +11,7 @@ from distill.distributed.rendezvous import rendezvous
 from distill.distributed.workers import Workers
 from distill.models.argument_checks import check_choice
 from distill.settings.run_options import STRATEGIES
+from distill.system.deadline import ended_after
 
 _CONNECTING_SECONDS = 45
 _FORM = (
@@ -109,29 +107,6 @@ def _start_multi_worker(addresses: Sequence[str], rank: int) -> Workers:
             signal.signal(signal.SIGTERM, handler)
     num_replicas = strategy.num_replicas_in_sync // num_workers
     return Workers(strategy, rank, num_workers, num_replicas)
-
-
-@contextlib.contextmanager
-def ended_after(seconds: float, line: str) -> Iterator[None]:
-    """Ends the process with a line and status 1 if the body takes longer.
-
-    TensorFlow waits for workers without letting any Python code run, be it
-    of a signal or of a thread. A thread of `faulthandler` needs none: what it
-    prints before it ends the process wakes a shell, which prints the line, to
-    standard output: entry points keep back standard error meanwhile.
-    """
-    reading, writing = os.pipe()
-    shell = subprocess.Popen(
-        ["sh", "-c", 'read -r _ && echo "$1"', "sh", line], stdin=reading
-    )
-    os.close(reading)
-    faulthandler.dump_traceback_later(seconds, exit=True, file=writing)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-        os.close(writing)
-        shell.wait()
 
 
 def read_cluster(text: str) -> tuple[list[str], int]:

@@ -49,6 +49,7 @@ from tests.data.spoiled_records import (
     spoil_record,
 )
 from tests.datasets.odd_jobs import Doer
+from tests.hang_guard import HANG_SECONDS
 from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA as SEGMENT_SCHEMA
 from tests.segment_records import draw_rated_videos
@@ -443,7 +444,7 @@ def test_processes_end_with_a_parent_that_is_killed():
     )
     # Both processes hold the pipe: its end comes when both have ended.
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, timeout=100
+        [sys.executable, "-c", code], capture_output=True, timeout=HANG_SECONDS
     )
     assert done.returncode == -signal.SIGKILL
     assert done.stdout.startswith(b"a ")

@@ -1,8 +1,6 @@
 """Ranks by TF_CONFIG and flags, lost workers, and launched ones."""
 
-import ctypes
 import json
-import os
 import signal
 
 import numpy as np
@@ -10,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from distill.distributed.devices import (
-    ended_after,
     read_cluster,
     start_workers,
 )
@@ -20,35 +17,13 @@ from distill.distributed.launcher import (
     worker_config,
 )
 from distill.distributed.workers import WorkerLostError, Workers
-from tests.hang_guard import HANG_SECONDS, wait_until
+from tests.hang_guard import HANG_SECONDS
 
 
 def config(kind="worker", index=0, **jobs):
     jobs = jobs or {"worker": ["a:1", "b:2"]}
     task = {"type": kind, "index": index}
     return json.dumps({"cluster": jobs, "task": task})
-
-
-def test_a_process_that_runs_no_python_code_ends_with_a_line(tmp_path):
-    """As one that waits in TensorFlow for a worker that is gone."""
-    path = tmp_path / "output"
-    process = os.fork()
-    if not process:
-        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), 1)
-        with ended_after(0.2, "ERROR: worker 1 of 2: it's gone."):
-            # With the interpreter's lock, unlike `ctypes.CDLL`.
-            ctypes.PyDLL(None).sleep(HANG_SECONDS)
-        os._exit(0)
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == 1
-    wait_until(path.read_text)
-    assert path.read_text() == "ERROR: worker 1 of 2: it's gone.\n"
-
-
-def test_a_process_that_is_in_time_goes_on(capfd):
-    with ended_after(60, "ERROR: too late."):
-        pass
-    assert capfd.readouterr() == ("", "")
 
 
 def test_ranks_begin_with_the_chief():
