@@ -213,14 +213,12 @@ class InferenceFiles:
             if path.exists():
                 yield f"kept {path}{self._check_input(path, file, size)}"
                 continue
-            # First, so that no CSV file lacks it.
-            with replace_atomically(_input_note(path)) as temporary:
-                temporary.write_text(json.dumps({"bytes": size}) + "\n")
             one_file = dataclasses.replace(reader, files=[file])
-            counts = write_predictions(
-                path, predict_videos(network, one_file), self.top_k
-            )
-            count = max(counts, default=0)
+            with _noted_input(path, size):
+                counts = write_predictions(
+                    path, predict_videos(network, one_file), self.top_k
+                )
+                count = max(counts, default=0)
             yield f"wrote the predictions of {count} videos to {path}"
 
     def _check_input(self, path: Path, file: str, size: int) -> str:
@@ -235,6 +233,20 @@ class InferenceFiles:
                 f"{size}: remove it, or give another --output_dir."
             )
         return ""
+
+
+@contextlib.contextmanager
+def _noted_input(path: Path, size: int) -> Iterator[None]:
+    """Notes the size of a CSV file's input while the body writes the file."""
+    note = _input_note(path)
+    # First, so that no CSV file lacks it.
+    with replace_atomically(note) as temporary:
+        temporary.write_text(json.dumps({"bytes": size}) + "\n")
+    try:
+        yield
+    finally:
+        if not path.exists():
+            note.unlink(missing_ok=True)
 
 
 def _input_note(path: Path) -> Path:

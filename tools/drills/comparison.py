@@ -21,11 +21,13 @@ from distill.checkpoints.checkpoint import (
 )
 from tools.drills.folder import results
 
-# Times, and the size of a SavedModel: the order of its graph varies. Of a
-# SavedModel the floating-point variables are compared; an exported network does
-# not use the states of random generators. card.md repeats card.json in words.
+# Times, and sizes and digests of exports: the order of their graphs varies. Of
+# a SavedModel the floating-point variables are compared; an exported network
+# does not use the states of random generators. card.md repeats card.json in
+# words.
 _IGNORED_KEYS = re.compile(
     r"examples_per_second|share_waiting|milliseconds_at_\d+|seconds|bytes"
+    r"|sha256"
 )
 _VARIABLES = "variables.index"
 _IN_ANY_ORDER = (
