@@ -76,6 +76,11 @@ def test_damage_is_noticed_by_the_card_s_digest(
 
 @pytest.mark.parametrize("name", ARTIFACTS)
 def test_a_card_without_digests_is_read(name, folder):
+    check_example(folder, name)
+
+
+def check_example(folder, name):
+    """Checks what an artifact predicts of the export's own example."""
     example = np.load(folder / "example.npz")
     video = example["frames"][0, : example["num_frames"][0]]
     predictor = distill.Predictor.load(folder / name)
@@ -251,7 +256,7 @@ def test_a_foreign_keras_file_is_refused(changes, reason, folder):
 
 def test_a_rewritten_keras_file_is_read(folder):
     change_keras(folder)
-    distill.Predictor.load(folder / "model.keras")
+    check_example(folder, "model.keras")
 
 
 def test_a_litert_file_of_other_operations_is_refused(folder):

@@ -216,9 +216,7 @@ class Files:
         for stage in with_needs(choose_stages(sorted(names))):
             directory = self._runner.undisturbed / stage.name
             running = self._runner.start(stage, directory)
-            problems = self._runner.finish(stage, running)
-            if problems:
-                raise ValueError(f"Undisturbed: {'; '.join(problems)}")
+            self._runner.finish_undisturbed(stage, running)
         (labels,) = choose_stages(["labels"])
         _, *flags = labels.commands[0].fill(
             Path("unused"), self._runner.undisturbed

@@ -79,9 +79,7 @@ class Team:
         directory = self._runner.undisturbed / stage.name
         if not directory.exists():
             running = self._runner.start(stage, directory)
-            problems = self._runner.finish(stage, running)
-            if problems:
-                raise ValueError(f"Undisturbed: {'; '.join(problems)}")
+            self._runner.finish_undisturbed(stage, running)
         return directory
 
     def _begin(self, stage: Stage) -> tuple[Path, Path]:
@@ -94,28 +92,32 @@ class Team:
     def kill(self) -> Attempt:
         """Kills a worker after one of the steps."""
         stage = _stage(self._rng.choice([2, 2, 3]))
-        expected, directory = self._begin(stage)
+        _, directory = self._begin(stage)
         running = self._runner.start(stage, directory)
         step, rank = self._draw_step(), self._rng.randrange(len(running))
         _wait_for_step(running[0], directory, step)
-        running[rank].kill()
-        problems = self._judge_lost(stage, running, rank)
-        problems += find_broken(directory, expected)
-        problems += self._run_again(stage, directory, expected)
-        return _attempt(stage, f"kill {rank} after step {step}", problems)
+        return self._kill(stage, running, rank, f"step {step}")
 
     def kill_at_start(self) -> Attempt:
         """Kills a worker while they start; the other may wait for it."""
         stage = _stage(2)
-        expected, directory = self._begin(stage)
+        _, directory = self._begin(stage)
         running = self._runner.start(stage, directory)
         seconds, rank = 4 * self._rng.random(), self._rng.randrange(2)
         time.sleep(seconds)
+        return self._kill(stage, running, rank, f"{seconds:.1f} s")
+
+    def _kill(
+        self, stage: Stage, running: list[BaseProcess], rank: int, moment: str
+    ) -> Attempt:
+        """Kills a worker and judges what is left."""
         running[rank].kill()
         problems = self._judge_lost(stage, running, rank)
+        expected = self._runner.undisturbed / stage.name
+        directory = self._runner.disturbed(stage)
         problems += find_broken(directory, expected)
         problems += self._run_again(stage, directory, expected)
-        return _attempt(stage, f"kill {rank} after {seconds:.1f} s", problems)
+        return _attempt(stage, f"kill {rank} after {moment}", problems)
 
     def freeze(self) -> Attempt:
         """Stops a worker for longer than the heartbeat; it wakes, or not."""

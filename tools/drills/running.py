@@ -98,6 +98,18 @@ class StageRunner:
                 )
         return problems
 
+    def finish_undisturbed(
+        self, stage: Stage, running: list[BaseProcess]
+    ) -> None:
+        """Waits for processes that nothing disturbs.
+
+        Raises:
+          ValueError: One of them fails.
+        """
+        problems = self.finish(stage, running)
+        if problems:
+            raise ValueError(f"Undisturbed: {'; '.join(problems)}")
+
     def wait_for_others(
         self, stage: Stage, running: list[BaseProcess], chosen: BaseProcess
     ) -> list[str]:
