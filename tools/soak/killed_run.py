@@ -42,8 +42,6 @@ _TRAINING = (
     f"--checkpoint_every_minutes={10 / 60:.4f} --model=PooledNetworkModel "
     "--hidden_sizes=6 --every_n=4 --dropout=0.3"
 )
-# The rest is for the undisturbed run, which loses no step.
-_SHARE_OF_KILLS = 0.6
 _LONGEST_LIFE = 40.0
 _LAST_STEPS = 50
 _SIGNALS = (signal.SIGKILL,) * 8 + (signal.SIGTERM, signal.SIGINT)
@@ -111,10 +109,10 @@ class TrainingSoak:
             folder.mkdir(parents=True)
 
     def run(self, seconds: float) -> Iterator[str]:
-        """Yields a line for each process, within about so many seconds."""
+        """Yields a line for each process; kills them for so many seconds."""
         start = time.monotonic()
         self._finish(self._start(_DATA, self._killed))
-        end = start + _SHARE_OF_KILLS * seconds
+        end = start + seconds
         while time.monotonic() < end and not self._stands_still():
             self._lives.append(life := self._kill_once(end))
             self._check_files()

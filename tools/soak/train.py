@@ -25,7 +25,12 @@ FLAGS = flags.FLAGS
 class TrainSoakSettings:
     """Settings of the soak test of training."""
 
-    minutes: float = option(60.0, "Minutes of the whole test.", minimum=0.5)
+    minutes: float = option(
+        60.0,
+        "Minutes under kills. The undisturbed run, which loses no step, takes "
+        "up to as long after them.",
+        minimum=0.5,
+    )
     seed: int = option(0, "Seed of the kills.")
     work_dir: str | None = option(
         None, "Directory of the runs. Default: a temporary one."
