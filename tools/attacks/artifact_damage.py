@@ -1,71 +1,31 @@
 """Damage to the files of an export, drawn at random."""
 
-import json
 import random
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-# The largest of a block that is inserted, removed or copied.
-_BLOCK = 64
-_VALUES: tuple[Any, ...] = (
-    *(None, True, -1, 0, 10**12, 1e308, "", "x" * 5000, [], {}),
-    *([[]], {"class_name": "Lambda"}, "../../outside", "1,1,1,1,1,1,1,1"),
-)
+from tools.attacks.damage import BYTES, JSON, Damage, change_value
+
+# Changes a file; returns what was done.
+FileDamage = Callable[[Path, random.Random], str]
 _OPERATIONS = ("WriteFile", "ReadFile", "PyFunc", "PrintV2", "Fill", "While")
 
 
-def flip_bytes(contents: bytes, rng: random.Random) -> bytes:
-    """Changes one byte or some."""
-    changed = bytearray(contents)
-    for _ in range(rng.choice((1, 1, 4, 30))):
-        changed[rng.randrange(len(changed))] ^= rng.randrange(1, 256)
-    return bytes(changed)
+def damage_with(damages: Sequence[Damage]) -> FileDamage:
+    """Returns a function that damages a file by one of several damages."""
+
+    def damage(path: Path, rng: random.Random) -> str:
+        """Damages a file; returns what was done."""
+        chosen = rng.choice(damages)
+        path.write_bytes(chosen(path.read_bytes(), rng))
+        return f"{chosen.__name__} of {path.name}"
+
+    return damage
 
 
-def cut(contents: bytes, rng: random.Random) -> bytes:
-    """Cuts the end off."""
-    return contents[: rng.randrange(len(contents))]
-
-
-def insert_block(contents: bytes, rng: random.Random) -> bytes:
-    """Inserts bytes."""
-    place = rng.randrange(len(contents))
-    return contents[:place] + rng.randbytes(_BLOCK) + contents[place:]
-
-
-def remove_block(contents: bytes, rng: random.Random) -> bytes:
-    """Removes bytes."""
-    place = rng.randrange(len(contents))
-    return contents[:place] + contents[place + rng.randrange(1, _BLOCK) :]
-
-
-def copy_block(contents: bytes, rng: random.Random) -> bytes:
-    """Writes some bytes over others."""
-    start, end = (rng.randrange(len(contents)) for _ in range(2))
-    block = contents[start : start + rng.randrange(1, _BLOCK)]
-    return contents[:end] + block + contents[end + len(block) :]
-
-
-DAMAGE: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    *(flip_bytes, cut, insert_block, remove_block, copy_block),
-)
-
-
-def damage_bytes(path: Path, rng: random.Random) -> str:
-    """Damages a file; returns what was done."""
-    deed = rng.choice(DAMAGE)
-    path.write_bytes(deed(path.read_bytes(), rng))
-    return f"{deed.__name__} of {path.name}"
-
-
-def change_json(path: Path, rng: random.Random) -> str:
-    """Changes a value of a JSON file; returns what was done."""
-    text, deed = _change_text(path.read_text(), rng)
-    path.write_text(text)
-    return f"{deed} of {path.name}"
+damage_bytes, damage_json = damage_with(BYTES), damage_with(JSON)
 
 
 def change_keras(path: Path, rng: random.Random) -> str:
@@ -76,8 +36,8 @@ def change_keras(path: Path, rng: random.Random) -> str:
     kind = zipfile.ZIP_STORED
     names = sorted(members)
     if deed == "value":
-        text, deed = _change_text(members["config.json"].decode(), rng)
-        members["config.json"] = text.encode()
+        config = members["config.json"]
+        members["config.json"] = change_value(config, rng)
     elif deed == "swap":
         one, other = rng.sample(names, 2)
         members[one], members[other] = members[other], members[one]
@@ -87,7 +47,7 @@ def change_keras(path: Path, rng: random.Random) -> str:
         del members[rng.choice(names)]
     elif deed == "weights":
         weights = members["model.weights.h5"]
-        members["model.weights.h5"] = rng.choice(DAMAGE)(weights, rng)
+        members["model.weights.h5"] = rng.choice(BYTES)(weights, rng)
     else:
         kind = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(path, "w", kind) as archive:
@@ -136,21 +96,3 @@ def change_archive(path: Path, rng: random.Random) -> str:
     outside.unlink()
     path.with_suffix(".new").replace(path)
     return f"member outside of {path.name}"
-
-
-def _change_text(text: str, rng: random.Random) -> tuple[str, str]:
-    """Returns JSON with one value changed, and what was done."""
-    held = json.loads(text)
-    places: list[tuple[Any, Any]] = []
-    waiting = [held]
-    while waiting:
-        item = waiting.pop()
-        keys = item if isinstance(item, dict) else range(len(item))
-        for key in keys:
-            places.append((item, key))
-            if isinstance(item[key], dict | list):
-                waiting.append(item[key])
-    item, key = rng.choice(places)
-    value = rng.choice(_VALUES)
-    item[key] = value
-    return json.dumps(held), f"{key}={str(value)[:20]}"

@@ -5,7 +5,7 @@ import multiprocessing
 import random
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tools.attacks import artifact_damage as damage
@@ -28,7 +28,7 @@ _MOST_SECONDS = 60
 _VARIABLES = "saved_model/variables/variables"
 _SHARED = ("card.json", "class_names.csv")
 # By target: the artifact that is loaded, and what may be done to which file.
-_Deed = tuple[Callable[[Path, random.Random], str], str]
+_Deed = tuple[damage.FileDamage, str]
 _TARGETS: dict[str, tuple[str, tuple[_Deed, ...]]] = {
     "SavedModel": (
         "saved_model",
@@ -54,7 +54,7 @@ _TARGETS: dict[str, tuple[str, tuple[_Deed, ...]]] = {
         "model.onnx",
         (
             (damage.damage_bytes, "card.json"),
-            (damage.change_json, "card.json"),
+            (damage.damage_json, "card.json"),
             (damage.damage_bytes, "class_names.csv"),
         ),
     ),
