@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"models", "system", "metrics"},
     {"settings", "losses", "reporting"},
-    {"data", "checkpoints", "distributed"},
-    {"networks"},
+    {"data", "checkpoints", "distributed", "video"},
+    {"networks", "extraction"},
     {"evaluation"},
     {"training", "deployment", "datasets"},
     {"study", "predictor"},

@@ -1,0 +1,1 @@
+"""Video files: their frames and their sound, decoded in another process."""

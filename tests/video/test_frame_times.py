@@ -1,0 +1,140 @@
+"""The frames that are taken of a video follow from their times."""
+
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from distill.settings.video import VideoSettings
+from distill.video.decoder import BadVideoError, VideoFile
+from distill.video.timeline import Timeline
+from tests.video.drawn_videos import (
+    SIZE,
+    draw_video,
+    number_in,
+    picture_of,
+    turn_right,
+)
+
+RATES = random.Random(0)
+STEADY = range(0, 20_000, 40)
+VARIABLE = np.cumsum(
+    [0, *RATES.choices([7, 20, 33, 40, 41, 200, 1_500], k=300)]
+).tolist()
+CASES = {
+    "steady.mp4": (STEADY, "libx264", {"g": "50", "bf": "3"}),
+    "variable.mp4": (VARIABLE, "libx264", {"g": "30", "bf": "2"}),
+    "open_gop.mkv": (
+        VARIABLE,
+        "libx264",
+        {"g": "30", "bf": "2", "x264-params": "open-gop=1"},
+    ),
+    "late.ts": ([t + 5_000 for t in VARIABLE], "libx264", {"g": "30"}),
+    "variable.flv": (VARIABLE, "libx264", {"g": "30", "bf": "2"}),
+    "packed.avi": (STEADY, "mpeg4", {"g": "30", "bf": "2"}),
+    "one_key.webm": (STEADY, "libvpx", {"g": "9999", "deadline": "realtime"}),
+    "one_frame.mp4": ([0], "libx264", {}),
+    "steady.gif": (range(0, 4_000, 40), "gif", {}),
+}
+
+
+def expected_numbers(times, rate=1.0):
+    """Returns the frame that is shown at each multiple of 1 / rate."""
+    since = [time - times[0] for time in times]
+    count = int(since[-1] * rate // 1000) + 1
+    shown = [1000 * n / Fraction(str(rate)) for n in range(count)]
+    return [max(i for i, t in enumerate(since) if t <= s) for s in shown]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Returns a function that draws a case's video once."""
+    folder = tmp_path_factory.mktemp("drawn")
+
+    def draw(name):
+        times, codec, options = CASES[name]
+        path = folder / name
+        if not path.exists():
+            form = "rgb8" if codec == "gif" else "yuv420p"
+            draw_video(path, times, codec, options.items(), pix_fmt=form)
+        return path
+
+    return draw
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.4, 2.5])
+@pytest.mark.parametrize("name", CASES)
+def test_each_frame_is_the_last_that_is_not_later(name, rate, drawn):
+    video = VideoFile(drawn(name), VideoSettings(frames_per_second=rate))
+    frames = video.frames(range(video.num_frames), SIZE, SIZE)
+    expected = expected_numbers(list(CASES[name][0]), rate)
+    assert [number_in(frame) for frame in frames] == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_few_frames_are_those_of_all_bit_for_bit(name, drawn):
+    video = VideoFile(drawn(name), VideoSettings())
+    every = list(video.frames(range(video.num_frames), 24, 20))
+    for numbers in (range(3, len(every), 10), [len(every) - 1], [0], []):
+        few = list(video.frames(numbers, 24, 20))
+        assert len(few) == len(numbers)
+        for number, frame in zip(numbers, few, strict=True):
+            np.testing.assert_array_equal(frame, every[number])
+
+
+def test_what_lies_before_a_key_frame_is_not_decoded(drawn, tmp_path):
+    av = pytest.importorskip("av", reason="comes with the extra video")
+    whole = drawn("steady.mp4")
+    with av.open(str(whole)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        keys = [
+            p.pos
+            for p in packets
+            if p.is_keyframe and p.pts * p.time_base <= 19
+        ]
+    assert len(keys) > 3
+    key = keys[-1]
+    contents = bytearray(whole.read_bytes())
+    for packet in packets:
+        if packet.pos < key:
+            end = packet.pos + packet.size
+            contents[packet.pos : end] = bytes(packet.size)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(contents)
+    video = VideoFile(damaged, VideoSettings())
+    (frame,) = video.frames([19], SIZE, SIZE)
+    assert number_in(frame) == 475
+    with pytest.raises(BadVideoError, match=r"FFmpeg: Invalid data|decoded"):
+        list(video.frames([5], SIZE, SIZE))
+
+
+def test_a_turned_video_is_shown_upright(tmp_path):
+    path = draw_video(
+        tmp_path / "a.mp4", STEADY[:50], options={"g": "9"}.items()
+    )
+    turn_right(path)
+    first, second = VideoFile(path, VideoSettings()).frames([0, 1], 32, 48)
+    assert first.shape == (48, 32, 3)
+    assert number_in(np.rot90(second)) == 25
+    assert number_in(second) != 25
+    assert number_in(picture_of(25)) == 25
+
+
+def test_packets_without_order_give_a_rising_timeline():
+    line = Timeline.of_packets([4, 0, 2, 2, 6], [4, 0], Fraction(1, 2))
+    assert (line.times.tolist(), line.keys.tolist()) == ([0, 2, 4, 6], [0, 4])
+    assert (line.seconds, line.count(1), line.count(0.5)) == (3, 4, 2)
+    assert line.times_of([0, 1, 3], 1) == [0, 2, 6]
+    assert [line.key_before(t) for t in (-1, 0, 3, 4, 9)] == [None, 0, 0, 4, 4]
+    with pytest.raises(IndexError, match="There are 4 frames, not 4"):
+        line.times_of([4], 1)
+    with pytest.raises(ValueError, match="no frame"):
+        Timeline.of_packets([], [], Fraction(1, 2))
+
+
+def test_a_rate_is_the_fraction_that_it_stands_for():
+    # 0.1 as a float is a little more, and frame 10 would come too late.
+    line = Timeline.of_packets(range(0, 100_001, 100), [0], Fraction(1, 1000))
+    assert line.count(0.1) == 11
+    assert line.times_of(range(11), 0.1) == list(range(0, 100_001, 10_000))
