@@ -5,11 +5,14 @@ which `pyproject.toml` pins the project; try them again before it is raised.
 Each function says why no public name serves.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
+from keras.src.utils import file_utils
 
 
 def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -69,3 +72,34 @@ def adam_moments(
     state: Any = optimizer
     index = state._get_variable_index(variable)
     return state._momentums[index], state._velocities[index]
+
+
+@contextlib.contextmanager
+def application_files(
+    find: Callable[[Path, str, str | None], Path],
+) -> Iterator[None]:
+    """Asks a function for the weights that applications would download.
+
+    `keras.applications` downloads what is missing or has another hash, and no
+    public name tells which file it wants.
+
+    Args:
+      find: Called with the place where Keras keeps a file, the URL that it
+        would download, and the file's MD5 or SHA-256, or None; returns the
+        path of the file.
+    """
+
+    def get_file(fname, origin, cache_subdir, file_hash=None, **_):
+        place = Path(file_utils.config.keras_home(), cache_subdir, fname)
+        return str(find(place, origin, file_hash))
+
+    kept, file_utils.get_file = file_utils.get_file, get_file
+    try:
+        yield
+    finally:
+        file_utils.get_file = kept
+
+
+def has_hash(path: Path, file_hash: str) -> bool:
+    """Returns whether a file has an MD5 or SHA-256, as Keras checks it."""
+    return file_utils.validate_file(str(path), file_hash)

@@ -1,0 +1,1 @@
+"""Features of a video's frames and sound, by networks of images and sound."""
