@@ -1,0 +1,1 @@
+"""Features of frames and sound: networks, PCA, and what joins them."""
