@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from distill.deployment.artifact_checks.check import first_line
 from distill.deployment.interface import VideoInterface, read_interface
 from distill.deployment.runtimes import Inputs, Runtime, load_runtime
+from distill.system.error_lines import first_line
 
 # Artifacts predict batches of any size; one of another program may not.
 _TRIED_VIDEOS = 2

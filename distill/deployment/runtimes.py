@@ -16,13 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from distill.deployment.artifact_checks.check import (
-    check_artifact,
-    first_line,
-)
+from distill.deployment.artifact_checks.check import check_artifact
 from distill.deployment.interface import CARD, artifact_rows, read_card
 from distill.deployment.unpacking import is_archive
 from distill.system.captured_stderr import standard_error_kept_back
+from distill.system.error_lines import first_line
 from distill.system.extras import import_extra
 from distill.system.storage import local_copy, to_path
 

@@ -1,12 +1,12 @@
 """The check of an artifact before its runtime sees it."""
 
 import importlib
-import re
 from pathlib import Path
 
 from distill.deployment.artifact_checks.refusal import RefusedError
 from distill.deployment.interface import CARD, artifact_rows, read_card
 from distill.system.digests import path_hash
+from distill.system.error_lines import first_line
 
 # Each is imported where its format is, because it imports what that needs.
 _CHECKS = {
@@ -16,7 +16,6 @@ _CHECKS = {
     ".tflite": ("litert_file", "check_litert"),
 }
 _PACKAGE = "distill.deployment.artifact_checks"
-_SHOWN = 400
 
 
 def check_artifact(path: Path, local: Path) -> None:
@@ -67,13 +66,3 @@ def _damaged(path: Path, error: Exception) -> ValueError:
     return ValueError(
         f"{path} cannot be loaded: it is damaged ({first_line(error)})."
     )
-
-
-def first_line(error: Exception) -> str:
-    """Returns the line of an error that says what is wrong."""
-    lines = (line.strip() for line in str(error).splitlines())
-    heads = ("Graph execution error", "Detected at node", "Exception enc", "<")
-    told = [line for line in lines if line and not line.startswith(heads)]
-    text = told[0] if told else type(error).__name__
-    text = re.sub(r"\{\{.*?\}\} ?", "", text)  # TensorFlow's names of nodes
-    return text[:_SHOWN].removesuffix(".")
