@@ -1,1 +1,1 @@
-"""Features of a video's frames and sound, by networks of images and sound."""
+"""Features of frames and sound: networks, PCA, and what joins them."""
