@@ -9,7 +9,6 @@ from distill.extraction.log_mel import NUM_BANDS, PATCH_WINDOWS
 from distill.extraction.network_files import (
     FileNetwork,
     Program,
-    keras_program,
     load_file,
     load_program,
 )
@@ -94,6 +93,8 @@ def load_audio_network(name: str) -> AudioNetwork:
 
 
 def _load_weights(path: Path) -> Program:
+    from distill.extraction.keras_programs import keras_program
+
     return keras_program(load_vggish(path))
 
 

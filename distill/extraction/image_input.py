@@ -1,10 +1,11 @@
 """The image input of a network: its layout, size and scale of pixels."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
+
+from distill.extraction.network_files import Program
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
@@ -32,6 +33,7 @@ class ImageInput:
       rescale: Brings pixels to it, as those of `SCALES` do.
       dtype: NumPy's name of the type of its pixels.
       channels_first: Whether it takes `[n, 3, h, w]`, not `[n, h, w, 3]`.
+      any_size: Whether it also scales images of any other size itself.
     """
 
     size: tuple[int, int]
@@ -40,6 +42,7 @@ class ImageInput:
     rescale: Rescale
     dtype: str = "float32"
     channels_first: bool = False
+    any_size: bool = False
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """Returns uint8 images `[n, h, w, 3]` in the network's form."""
@@ -78,45 +81,37 @@ class ImageInput:
 
 
 def read_image_input(
-    shape: Sequence[Any],
-    dtype: Any,
-    *,
-    scale: str,
-    default_scale: str,
-    size: int,
+    program: Program, scale: str, default_scale: str, size: int
 ) -> ImageInput:
-    """Returns the form of an input that a network describes.
+    """Returns the images that a program reads.
 
     Args:
-      shape: The sizes of its axes; what is no whole number may be any.
-      dtype: Its type, as NumPy knows it.
+      program: A network of one input.
       scale: Name of the scale that the user states; empty for the default.
       default_scale: The default of floats, empty for none; that of uint8 is
         `bytes`.
       size: Height and width that the user states; 0 for the network's own.
 
     Raises:
-      ValueError: It takes no images, or what is stated does not fit.
+      ValueError: It reads no images, or what is stated does not fit.
     """
-    dtype = np.dtype(dtype)
-    sizes = [each if isinstance(each, int) else None for each in shape]
-    if dtype != np.uint8 and dtype.kind != "f":
-        raise ValueError(f"its input is {dtype}: images are floats or uint8")
-    if len(sizes) != 4 or _COLOURS not in (sizes[1], sizes[3]):
-        shown = ", ".join(str(each or "?") for each in sizes)
+    shape, dtype = program.input_shape, program.input_type
+    shown = f"{dtype} [{', '.join(str(each or 'any') for each in shape)}]"
+    is_image = len(shape) == 4 and _COLOURS in (shape[1], shape[3])
+    if not is_image or not dtype.startswith(("float", "uint8")):
         raise ValueError(
-            f"its input is [{shown}]: images are [n, 3, height, width] or "
-            "[n, height, width, 3]"
+            f"it reads {shown}, not images: floats or uint8 "
+            "[n, 3, height, width] or [n, height, width, 3]"
         )
-    channels_first = sizes[1] == _COLOURS
-    height, width = sizes[2:] if channels_first else sizes[1:3]
+    channels_first = shape[1] == _COLOURS
+    height, width = shape[2:] if channels_first else shape[1:3]
     scale = _choose_scale(scale, default_scale, dtype)
     return ImageInput(
         size=_choose_size(height, width, size),
-        batch_size=sizes[0],
+        batch_size=shape[0],
         scale=scale,
         rescale=SCALES[scale],
-        dtype=dtype.name,
+        dtype=dtype,
         channels_first=channels_first,
     )
 
@@ -136,9 +131,9 @@ def _choose_size(
     return found
 
 
-def _choose_scale(stated: str, default: str, dtype: np.dtype) -> str:
+def _choose_scale(stated: str, default: str, dtype: str) -> str:
     """Returns the name of the scale of the pixels."""
-    if dtype == np.uint8:
+    if dtype == "uint8":
         if stated not in ("", "bytes"):
             raise ValueError(f"it takes bytes, and image_scale is {stated!r}")
         return "bytes"

@@ -4,99 +4,70 @@ Weights, graphs and models are programs, or as powerful: load only files of
 your own, or of people whom you trust. Nothing is downloaded.
 """
 
-import contextlib
-import dataclasses
-import importlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import numpy as np
 
-from distill.extraction.image_input import SCALES, ImageInput
+from distill.extraction.image_input import (
+    SCALES,
+    ImageInput,
+    read_image_input,
+)
+from distill.extraction.network_files import Program, load_program, split_part
 from distill.models.argument_checks import check_at_least, check_choice
 from distill.system.error_lines import first_line
-from distill.system.storage import local_copy, to_path
+from distill.system.storage import to_path
 
 # Weights of the applications of Keras that were trained on ImageNet.
 IMAGENET = "imagenet"
-# Each is imported when it is asked for: it imports a framework.
-_KINDS = {
-    "keras": ("keras_networks", "keras:NAME or keras:FILE.keras"),
-    "onnx": ("onnx_networks", "onnx:FILE or onnx:FILE#TENSOR"),
-    "saved_model": ("saved_model_networks", "saved_model:DIRECTORY"),
-    "yt8m": ("inception_graph", "yt8m:DIRECTORY"),
+_FORMS = {
+    "keras": "keras:NAME or keras:FILE.keras",
+    "onnx": "onnx:FILE or onnx:FILE#TENSOR",
+    "saved_model": "saved_model:DIRECTORY",
+    "yt8m": "yt8m:DIRECTORY",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageOptions:
-    """What a user may state of an image network.
-
-    Attributes:
-      weights: `imagenet` or a file, for an application of Keras.
-      scale: Name of the scale of the pixels; empty for the network's default.
-      size: Height and width of the images; 0 for the network's own.
-      batch_size: Images that it reads at once, if it does not say.
-    """
-
-    weights: str = IMAGENET
-    scale: str = ""
-    size: int = 0
-    batch_size: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class LoadedNetwork:
-    """A network as its runtime reads images, for `ImageNetwork`.
-
-    Attributes:
-      run: From uint8 `[batch_size, height, width, 3]` to float32
-        `[batch_size, d]`.
-      input_size: Height and width of the images.
-      batch_size: The images that it reads at once.
-      macs: Of one image; None if unknown.
-      identity: A text that differs where features do: content of the files,
-        size and scale of the images.
-      any_size: Whether it scales images of other sizes itself.
-    """
-
-    run: Callable[[np.ndarray], np.ndarray]
-    input_size: tuple[int, int]
-    batch_size: int
-    macs: int | None
-    identity: str
-    any_size: bool = False
+# That of networks that PyTorch trained on ImageNet, and that of TensorFlow Hub.
+_DEFAULT_SCALES = {"keras": "", "onnx": "imagenet", "saved_model": "unit"}
 
 
 class ImageNetwork:
-    """A network that makes a vector of features of each image.
+    """A network that makes a list of numbers of each image.
 
     The same image has the same features, bit for bit, whatever is read beside
     it: all batches have one size, and the last one is filled up. Runtimes sum
     in another order where batches differ in size.
 
     Args:
-      name: Its name, for messages.
-      loaded: The network.
+      name: Its name, `KIND:FILE`.
+      program: The network.
+      form: The images that it reads.
+      batch_size: The images that it reads at once, if `form` does not say.
 
     Attributes:
       input_size: Height and width of the images that it reads.
       any_size: Whether it also reads images of any other size.
-      num_features: Size of a vector.
-      macs: Multiply-accumulates of an image; None if unknown.
-      identity: A text of what decides over features: two networks of one
-        identity have equal features on one machine.
+      num_features: Numbers that it makes of an image.
+      macs: Multiply-accumulates of an image; None if they are not known.
+      identity: A text that differs where features do: of the name without
+        folders, the SHA-256 of the files, and what was stated.
 
     Raises:
-      ValueError: The network cannot read images.
+      ValueError: The network does not run, or makes something else.
     """
 
-    def __init__(self, name: str, loaded: LoadedNetwork):
-        self._name, self._loaded = name, loaded
-        self.input_size, self.any_size = loaded.input_size, loaded.any_size
-        self.macs, self.identity = loaded.macs, loaded.identity
-        tried = np.zeros((loaded.batch_size, *self.input_size, 3), np.uint8)
+    def __init__(
+        self, name: str, program: Program, form: ImageInput, batch_size: int
+    ):
+        self._name, self._program, self._form = name, program, form
+        self._batch_size = form.batch_size or batch_size
+        self.input_size, self.any_size = form.size, form.any_size
+        kind, _, path = name.partition(":")
+        height, width = form.size
+        self.identity = (
+            f"{kind}:{to_path(path).name} {program.digest} {form.scale} "
+            f"{height}x{width} in batches of {self._batch_size}"
+        )
+        tried = np.zeros((self._batch_size, height, width, 3), np.uint8)
         self.num_features = self._run(tried).shape[1]
+        self.macs = program.count_macs(form.prepare(tried).shape)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Returns the features of images.
@@ -112,7 +83,7 @@ class ImageNetwork:
             fails, or a feature is no finite number.
         """
         self._check(images)
-        size = self._loaded.batch_size
+        size = self._batch_size
         features = np.empty((len(images), self.num_features), np.float32)
         for start in range(0, len(images), size):
             batch = images[start : start + size]
@@ -121,9 +92,7 @@ class ImageNetwork:
             found = self._run(filled if missing else batch)
             features[start : start + size] = found[: len(batch)]
         if not np.isfinite(features).all():
-            raise ValueError(
-                f"{self._name} makes features that are not finite."
-            )
+            raise ValueError(f"{self._name} makes a number that is not finite.")
         return features
 
     def _check(self, images: np.ndarray) -> None:
@@ -138,11 +107,12 @@ class ImageNetwork:
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         try:
-            return self._loaded.run(images)
+            outputs = self._program.run(self._form.prepare(images))
+            return self._form.to_vectors(outputs)
         except Exception as error:
             # Each runtime has its own error classes.
             raise ValueError(
-                f"{self._name} cannot read images: {first_line(error)}."
+                f"{self._name} cannot run: {first_line(error)}."
             ) from error
 
 
@@ -158,81 +128,57 @@ def load_image_network(
 
     Args:
       name: `keras:NAME` for an application of Keras without its classifier,
-        `keras:FILE.keras` or `keras:FILE.keras#LAYER`, `onnx:FILE` or
-        `onnx:FILE#TENSOR`, `saved_model:DIRECTORY` or
-        `saved_model:DIRECTORY#SIGNATURE`, or `yt8m:DIRECTORY` for the network
-        of YouTube-8M.
+        a file as in `load_program`, or `yt8m:DIR` for the network of
+        YouTube-8M.
       weights: Of `keras:NAME`: `imagenet` for the file that Keras keeps, or a
         file of weights of the same network.
       scale: Name of the scale of the pixels, one of `SCALES`; empty for the
         network's own, `imagenet` for ONNX and `unit` for a SavedModel.
       size: Height and width of the images; 0 for the network's own.
-      batch_size: Images that the network reads at once. Features differ in
-        their last bits between batch sizes.
+      batch_size: Images that the network reads at once, if it takes any
+        number. Features differ in their last bits between batch sizes.
 
     Raises:
       ValueError: There is no such network, a file is missing or damaged, or
         what is stated does not fit it.
     """
     kind, _, rest = name.partition(":")
-    if kind not in _KINDS or not rest:
-        forms = "; ".join(form for _, form in _KINDS.values())
+    if kind not in _FORMS or not rest:
+        forms = "; ".join(_FORMS.values())
         raise ValueError(f"Unknown image network {name!r}: {forms}.")
     if scale:
         check_choice("image_scale", scale, SCALES)
     check_at_least(0, image_size=size)
     check_at_least(1, image_batch_size=batch_size)
-    module = importlib.import_module(f"distill.extraction.{_KINDS[kind][0]}")
-    options = ImageOptions(weights, scale, size, batch_size)
-    return ImageNetwork(name, module.load(rest, options))
+    program, form = _load(kind, rest, weights, scale, size)
+    return ImageNetwork(name, program, form, batch_size)
 
 
-def split_part(rest: str) -> tuple[str, str]:
-    """Returns the file and the part in it of `FILE#PART`; part may be empty."""
-    file, separator, part = rest.rpartition("#")
-    return (file, part) if separator else (rest, "")
+def _load(
+    kind: str, rest: str, weights: str, scale: str, size: int
+) -> tuple[Program, ImageInput]:
+    """Returns a network and the images that it reads."""
+    if kind == "keras" and not split_part(rest)[0].endswith(".keras"):
+        from distill.extraction.keras_applications import load_application
 
-
-def refuse_weights(options: ImageOptions) -> None:
-    """Checks that no weights are stated for a file that holds its own.
-
-    Raises:
-      ValueError: They are.
-    """
-    if options.weights != IMAGENET:
+        return load_application(rest, weights, scale, size)
+    if weights != IMAGENET:
         raise ValueError(
             "image_weights is for keras:NAME alone; other networks hold their "
-            f"own. It is {options.weights!r}."
+            f"own. It is {weights!r}."
         )
+    if kind == "yt8m":
+        from distill.extraction.inception_graph import load_inception
 
-
-@contextlib.contextmanager
-def local_file(path: str | Path, what: str) -> Iterator[Path]:
-    """Gives a local path of a network's file; errors in it name the file.
-
-    Args:
-      path: The file or directory, as the user names it.
-      what: Its kind, for the message where it is missing.
-
-    Raises:
-      ValueError: It is missing, or the body cannot read it.
-    """
-    if not to_path(path).exists():
-        raise ValueError(f"There is no {what} {path}.")
-    with local_copy(path) as local:
-        try:
-            yield local
-        except Exception as error:
-            # Each runtime has its own error classes for a damaged file.
+        if scale or size:
             raise ValueError(
-                f"{path} cannot be loaded: {first_line(error)}."
-            ) from error
-
-
-def identify(kind: str, digest: str, read: ImageInput, batch_size: int) -> str:
-    """Returns the identity of a network: all that decides over features."""
-    height, width = read.size
-    return (
-        f"{kind} sha256={digest} size={height}x{width} scale={read.scale} "
-        f"batch={batch_size}"
-    )
+                "yt8m:DIRECTORY scales images and pixels itself: state no "
+                "image_scale and no image_size."
+            )
+        return load_inception(rest)
+    program = load_program(f"{kind}:{rest}")
+    try:
+        default = _DEFAULT_SCALES[kind]
+        return program, read_image_input(program, scale, default, size)
+    except ValueError as error:
+        raise ValueError(f"{rest} cannot be used: {error}.") from error

@@ -10,17 +10,14 @@ larger batches, fed behind the scaling, would differ in their last bits.
 A graph is a program: load only one that you trust.
 """
 
+from pathlib import Path
+
 import numpy as np
 import tensorflow as tf
 
 from distill.extraction.graph_macs import graph_macs
-from distill.extraction.image_networks import (
-    ImageOptions,
-    LoadedNetwork,
-    local_file,
-    refuse_weights,
-)
-from distill.system.digests import path_hash
+from distill.extraction.image_input import SCALES, ImageInput
+from distill.extraction.network_files import Program, load_file
 from distill.system.storage import to_path
 
 GRAPH = "classify_image_graph_def.pb"
@@ -32,36 +29,33 @@ _IMAGE, _FEATURES = "DecodeJpeg:0", "pool_3/_reshape"
 _SIZE = (299, 299)
 
 
-def load(directory: str, options: ImageOptions) -> LoadedNetwork:
-    """Loads the graph in a directory.
+def load_inception(directory: str) -> tuple[Program, ImageInput]:
+    """Returns the graph in a directory and the images that it reads.
 
     Raises:
-      ValueError: It is missing or another one, or something is stated that
-        the graph decides.
+      ValueError: It is missing, damaged or another one.
     """
-    refuse_weights(options)
-    if options.scale or options.size or options.batch_size != 1:
-        raise ValueError(
-            "yt8m:DIRECTORY scales images and pixels itself, and reads one at "
-            "a time: state no image_scale, image_size or image_batch_size."
-        )
-    path = to_path(directory) / GRAPH
-    if not path.exists():
-        raise ValueError(
-            f"There is no {path}: download {URL} and unpack it there."
-        )
-    with local_file(path, "graph") as local:
-        definition = tf.compat.v1.GraphDef.FromString(local.read_bytes())
-        # What classifies would count as MACs.
-        needed = tf.compat.v1.graph_util.extract_sub_graph(
-            definition, [_FEATURES]
-        )
-        graph = tf.Graph()
-        with graph.as_default():
-            tf.import_graph_def(needed, name="")
-        image = graph.get_tensor_by_name(_IMAGE)
-        features = graph.get_tensor_by_name(f"{_FEATURES}:0")
-        digest = path_hash(local)
+    source = f"download {URL} and unpack it there"
+    program = load_file(to_path(directory) / GRAPH, _load_graph, source)
+    return program, ImageInput(
+        size=_SIZE,
+        batch_size=1,
+        scale="bytes",
+        rescale=SCALES["bytes"],
+        dtype="uint8",
+        any_size=True,
+    )
+
+
+def _load_graph(path: Path) -> Program:
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    # What classifies would count as MACs.
+    needed = tf.compat.v1.graph_util.extract_sub_graph(definition, [_FEATURES])
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.import_graph_def(needed, name="")
+    image = graph.get_tensor_by_name(_IMAGE)
+    features = graph.get_tensor_by_name(f"{_FEATURES}:0")
     # A `tf.function` refuses operations that TensorFlow has removed since: a
     # session runs them by the version that the graph states.
     session = tf.compat.v1.Session(graph=graph)
@@ -69,11 +63,5 @@ def load(directory: str, options: ImageOptions) -> LoadedNetwork:
     def run(images: np.ndarray) -> np.ndarray:
         return session.run(features, {image: images[0]}).reshape(1, -1)
 
-    return LoadedNetwork(
-        run=run,
-        input_size=_SIZE,
-        batch_size=1,
-        macs=graph_macs(graph, 1),
-        identity=f"yt8m sha256={digest}",
-        any_size=True,
-    )
+    macs = graph_macs(graph, 1)
+    return Program((1, None, None, 3), "uint8", run, lambda shape: macs)

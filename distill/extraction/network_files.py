@@ -1,24 +1,25 @@
 """Networks in files, ONNX, SavedModel and Keras, behind one call."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+import importlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from distill.extraction.graph_macs import graph_macs
 from distill.system.digests import path_hash
 from distill.system.error_lines import first_line
-from distill.system.extras import import_extra
 from distill.system.storage import local_copy, to_path
 
 Shape = tuple[int | None, ...]
 
-_SIGNATURE = "serving_default"
-# ONNX Runtime tells standard error of every error that it raises.
-_FATAL = 4
-_ONNX_TYPES = {"float": "float32", "double": "float64"}
+# Modules of a function `load_part` each, imported where one is asked for.
+_LOADERS = {
+    "onnx": "distill.extraction.onnx_programs",
+    "saved_model": "distill.extraction.saved_model_programs",
+    "keras": "distill.extraction.keras_programs",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +30,16 @@ class Program:
       input_shape: Of a batch; None for a size that may be any.
       input_type: NumPy's name of the input's type.
       run: Takes a batch; returns the output.
-      count_macs: Takes the shape of a batch; returns its MACs, None if they
-        are not known.
+      count_macs: Takes the shape of a batch; returns the MACs of an example,
+        None if they are not known.
+      digest: SHA-256 of its files; `load_file` sets that of its only one.
     """
 
     input_shape: Shape
     input_type: str
     run: Callable[[np.ndarray], np.ndarray]
     count_macs: Callable[[tuple[int, ...]], int | None] = lambda shape: None
+    digest: str = ""
 
 
 class FileNetwork:
@@ -72,7 +75,7 @@ class FileNetwork:
         zeros = np.zeros((1, *shape), program.input_type)
         self.num_features = len(self._run(zeros))
         self.macs = program.count_macs(zeros.shape)
-        self.identity = f"{kind}:{self._path.name} {path_hash(self._path)}"
+        self.identity = f"{kind}:{self._path.name} {program.digest}"
 
     def __call__(self, examples: np.ndarray) -> np.ndarray:
         """Returns the features of examples.
@@ -117,18 +120,29 @@ def load_program(name: str, choices: tuple[str, ...] = ()) -> Program:
     """Returns the program of a network's file.
 
     Args:
-      name: `onnx:FILE`, `saved_model:DIR` or `keras:FILE`, a `.keras` file.
+      name: `onnx:FILE`, `saved_model:DIR` or `keras:FILE`, a `.keras` file. The
+        output may be another one: `onnx:FILE#TENSOR`, also an inner tensor;
+        `saved_model:DIR#SIGNATURE` or `saved_model:DIR#SIGNATURE:OUTPUT`;
+        `keras:FILE#LAYER`.
       choices: Names that are accepted beside these, for the error.
 
     Raises:
       ValueError: The kind is another, the file is missing or damaged, or has
         several inputs or outputs.
     """
-    kind, _, path = name.partition(":")
-    if kind not in _LOADERS or not path:
+    kind, _, rest = name.partition(":")
+    if kind not in _LOADERS or not rest:
         known = ", ".join((*choices, "onnx:FILE", "saved_model:DIR"))
         raise ValueError(f"{name!r} is no network: give {known} or keras:FILE.")
-    return load_file(path, _LOADERS[kind])
+    load_part = importlib.import_module(_LOADERS[kind]).load_part
+    path, part = split_part(rest)
+    return load_file(path, functools.partial(load_part, part=part))
+
+
+def split_part(rest: str) -> tuple[str, str]:
+    """Returns file and part of `FILE#PART`; the part is empty if none is."""
+    file, separator, part = rest.rpartition("#")
+    return (file, part) if separator else (rest, "")
 
 
 def load_file(
@@ -149,7 +163,9 @@ def load_file(
         raise ValueError(f"There is no {path}{source and f': {source}'}.")
     with local_copy(path) as local:
         try:
-            return load(local)
+            program = load(local)
+            digest = program.digest or path_hash(local)
+            return dataclasses.replace(program, digest=digest)
         except Exception as error:
             # Each library has its own error classes for a damaged file.
             raise ValueError(
@@ -157,93 +173,13 @@ def load_file(
             ) from error
 
 
-def _only(what: str, items: Any) -> Any:
-    """Returns the one input or output that a network has."""
+def only(what: str, items: Sequence[str]) -> str:
+    """Returns the name of the one input or output that a network has.
+
+    Raises:
+      ValueError: It has another number of them.
+    """
     if len(items) != 1:
-        raise ValueError(f"it has {len(items)} {what}s, not one")
+        names = f": {', '.join(items)}" if items else ""
+        raise ValueError(f"it has {len(items)} {what}s, not one{names}")
     return items[0]
-
-
-def _load_onnx(path: Path) -> Program:
-    runtime = import_extra("onnxruntime", "onnx")
-    options = runtime.SessionOptions()
-    options.log_severity_level = _FATAL
-    session = runtime.InferenceSession(
-        str(path),
-        options,
-        providers=["CPUExecutionProvider"],
-        # At an error the fallback prints, and tries the same again.
-        enable_fallback=0,
-    )
-    given = _only("input", session.get_inputs())
-    output = _only("output", session.get_outputs()).name
-    kind = given.type.removeprefix("tensor(").removesuffix(")")
-    return Program(
-        # The axes of any size have names.
-        tuple(d if isinstance(d, int) else None for d in given.shape),
-        _ONNX_TYPES.get(kind, kind),
-        lambda batch: session.run([output], {given.name: batch})[0],
-    )
-
-
-def _load_saved_model(path: Path) -> Program:
-    import tensorflow as tf
-
-    model = tf.saved_model.load(str(path))
-    signatures = getattr(model, "signatures", {})
-    if _SIGNATURE not in signatures:
-        held = ", ".join(sorted(signatures)) or "none"
-        raise ValueError(f"it has no signature {_SIGNATURE}; it has {held}")
-    signature = signatures[_SIGNATURE]
-    inputs = signature.structured_input_signature[1]
-    name = _only("input", list(inputs))
-    output = _only("output", list(signature.structured_outputs))
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        # The signature alone does not keep the weights alive.
-        found = model.signatures[_SIGNATURE](**{name: tf.constant(batch)})
-        return found[output].numpy()
-
-    given = inputs[name]
-    return Program(tuple(given.shape), given.dtype.name, run)
-
-
-def _load_keras(path: Path) -> Program:
-    import keras
-
-    if path.suffix != ".keras":
-        raise ValueError("its name does not end in .keras")
-    # The safe mode refuses files with code in them.
-    return keras_program(
-        keras.models.load_model(path, compile=False, safe_mode=True)
-    )
-
-
-def keras_program(model: Any) -> Program:
-    """Returns the program of a Keras model of one input and one output."""
-    import tensorflow as tf
-
-    given = _only("input", getattr(model, "inputs", None) or [])
-    _only("output", getattr(model, "outputs", None) or [])
-
-    @tf.function(autograph=False)
-    def run(batch):
-        return model(batch, training=False)
-
-    def macs(shape: tuple[int, ...]) -> int | None:
-        spec = tf.TensorSpec(shape, given.dtype)
-        return graph_macs(run.get_concrete_function(spec).graph, shape[0])
-
-    return Program(
-        tuple(given.shape),
-        given.dtype,
-        lambda batch: run(tf.constant(batch)).numpy(),
-        macs,
-    )
-
-
-_LOADERS = {
-    "onnx": _load_onnx,
-    "saved_model": _load_saved_model,
-    "keras": _load_keras,
-}

@@ -165,7 +165,7 @@ def test_weights_of_onnx_may_stand_in_a_file_beside_it(tmp_path):
 def test_one_of_several_outputs_of_a_saved_model_is_named(tmp_path):
     path = write_saved_model(tmp_path / "net", tf.uint8, maps=tf.identity)
     name, images = f"saved_model:{path}#serving_default", draw_images(2)
-    with pytest.raises(ValueError, match="its outputs are features, maps"):
+    with pytest.raises(ValueError, match="2 outputs, not one: features, maps"):
         load_image_network(name)
     maps = load_image_network(f"{name}:maps")
     assert_features(maps, images, features_by_hand(images))
@@ -188,7 +188,7 @@ def test_the_identity_tells_what_decides_over_features(tmp_path, names):
     def identity(name=names["onnx"], **stated):
         return load_image_network(name, **stated).identity
 
-    moved = tmp_path / "moved.onnx"
+    moved = tmp_path / "small.onnx"
     shutil.copy(names["onnx"].removeprefix("onnx:"), moved)
     assert identity(f"onnx:{moved}") == identity() == identity(scale="imagenet")
     others = [
