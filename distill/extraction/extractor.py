@@ -11,7 +11,7 @@ from distill.extraction.audio_networks import load_audio_network
 from distill.extraction.image_networks import load_image_network
 from distill.extraction.log_mel import log_mel_patches
 from distill.extraction.pca import Pca, load_pca
-from distill.settings.extraction import ExtractionSettings
+from distill.settings.extraction import ExtractorSettings
 
 _FRAMES_AT_ONCE = 32
 # Seconds of sound of a frame.
@@ -82,7 +82,7 @@ class VideoExtractor:
       ValueError: A file is missing or damaged, or does not fit the others.
     """
 
-    def __init__(self, settings: ExtractionSettings, frames_per_second: float):
+    def __init__(self, settings: ExtractorSettings, frames_per_second: float):
         self._rate = frames_per_second
         network = load_image_network(
             settings.image_network, settings.image_weights
@@ -115,8 +115,12 @@ class VideoExtractor:
     @property
     def macs(self) -> int | None:
         """Multiply-adds of a frame; None if a network's are not known."""
-        counts = [stream.macs() for stream in self._streams]
-        return None if None in counts else sum(counts)
+        total = 0
+        for stream in self._streams:
+            if (count := stream.macs()) is None:
+                return None
+            total += count
+        return total
 
     def identity(self) -> dict[str, Any]:
         """Returns what features depend on, as JSON values."""

@@ -68,6 +68,10 @@ class DecodingProcess:
 
     def __exit__(self, *_: object) -> None:
         """Ends the process."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process; it starts again when it is needed."""
         self._kill()
 
     @contextlib.contextmanager
