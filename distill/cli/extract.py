@@ -6,7 +6,7 @@ from distill.cli.experiment import frame_budget
 from distill.cli.settings_flags import FLAGS, Flag, read, require, specs, under
 from distill.settings.extraction import ExtractorSettings, ExtractSettings
 from distill.settings.video import VideoSettings
-from distill.system.storage import warn_of_records
+from distill.system.storage import to_path, warn_of_records
 
 OWN_FLAGS = (
     Flag(
@@ -47,6 +47,7 @@ def main() -> None:
     from distill.datasets.packed_data import DATASET_FLAGS
     from distill.datasets.video_list import list_videos
     from distill.extraction.extractor import VideoExtractor
+    from distill.extraction.extractor_file import EXTRACTOR, write_extractor
     from distill.reporting.console import print_shard, progress_bar
     from distill.settings.class_names import read_class_names
     from distill.system.directory_lock import DirectoryLock
@@ -54,10 +55,11 @@ def main() -> None:
     names = None
     if FLAGS.class_names_file is not None:
         names = read_class_names(FLAGS.class_names_file, settings.num_classes)
+    extractor = VideoExtractor(networks, limits.frames_per_second)
     data = ExtractedData(
         list_videos(FLAGS.videos),
         FLAGS.output_dir,
-        VideoExtractor(networks, limits.frames_per_second),
+        extractor,
         settings,
         limits=limits,
         budget=budget,
@@ -67,6 +69,8 @@ def main() -> None:
         DirectoryLock(FLAGS.output_dir),
         progress_bar("videos", data.num_videos) as observe,
     ):
+        path = to_path(FLAGS.output_dir) / EXTRACTOR
+        write_extractor(path, networks, extractor)
         packed = data.write(print_shard, observe)
     for line in packed.describe():
         print(line)

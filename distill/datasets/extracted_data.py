@@ -13,7 +13,6 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
 from distill.system.storage import to_path
 from distill.video.decoder import BadVideoError
-from distill.video.decoding_process import DecodingProcess
+from distill.video.decoding_process import DecodingProcesses
 
 DESCRIPTION = "extract.json"
 BAD_VIDEOS = "bad_videos.csv"
@@ -92,7 +91,7 @@ class ExtractedData:
         budget: FrameBudget,
         class_names: Sequence[str] | None = None,
     ):
-        self._settings, self._limits = settings, limits
+        self._settings = settings
         self._extractor, self._budget = extractor, budget
         self._directory = to_path(output_dir).absolute()
         self._plan = _make_plan(videos, settings, class_names)
@@ -105,9 +104,7 @@ class ExtractedData:
         if not budget.keeps_all:
             self._select = make_selector(KeptFrames(self.schema, budget))
         self._shards = list(self._divide(videos))
-        self._local = threading.local()
-        self._processes: list[DecodingProcess] = []
-        self._stopped = threading.Event()
+        self._processes = DecodingProcesses(limits, settings.num_processes)
         self._count, self._lock = 0, threading.Lock()
         self._described = {
             "extractor": extractor.identity(),
@@ -182,25 +179,18 @@ class ExtractedData:
         """
         with replace_atomically(self._directory / DESCRIPTION) as temporary:
             temporary.write_text(self._to_json())
-        num_workers = self._settings.num_processes or os.cpu_count() or 1
-        with ThreadPoolExecutor(num_workers) as pool:
-            try:
-                running = {
-                    shard.path: pool.submit(self._write, shard, observe)
-                    for shard in self._shards
-                    if not shard.path.exists()
-                }
-                for shard in self._shards:
-                    if shard.path in running:
-                        running[shard.path].result()
-                    else:
-                        self._advance(observe, len(shard.videos))
-                    report(shard.path, shard.path in running)
-            finally:
-                self._stopped.set()
-                pool.shutdown(cancel_futures=True)
-                for process in self._processes:
-                    process.close()
+        with self._processes:
+            running = {
+                shard.path: self._processes.submit(self._write, shard, observe)
+                for shard in self._shards
+                if not shard.path.exists()
+            }
+            for shard in self._shards:
+                if shard.path in running:
+                    running[shard.path].result()
+                else:
+                    self._advance(observe, len(shard.videos))
+                report(shard.path, shard.path in running)
         return self._describe()
 
     def _advance(self, observe: Callable[[int], None], count: int) -> None:
@@ -215,8 +205,6 @@ class ExtractedData:
 
         def make_records() -> Iterator[bytes]:
             for video in shard.videos:
-                if self._stopped.is_set():
-                    raise CancelledError
                 try:
                     yield self._make_record(video, counts)
                 except (BadVideoError, FileNotFoundError) as error:
@@ -231,7 +219,7 @@ class ExtractedData:
 
     def _make_record(self, video: VideoEntry, counts: Counter[str]) -> bytes:
         """Returns a video's record, and counts what is in it."""
-        with self._process().open(video.path) as opened:
+        with self._processes.open(video.path) as opened:
             num_frames = min(opened.info.num_frames, self.schema.max_frames)
             spans, numbers = None, list(range(num_frames))
             if self._select is not None:
@@ -252,13 +240,6 @@ class ExtractedData:
             keep_frames(message, spans, self._budget, source, num_frames)
         # Maps have no order of their own that lasts.
         return message.SerializeToString(deterministic=True)
-
-    def _process(self) -> DecodingProcess:
-        """Returns the thread's own process."""
-        if not hasattr(self._local, "process"):
-            self._local.process = DecodingProcess(self._limits)
-            self._processes.append(self._local.process)
-        return self._local.process
 
     def _describe(self) -> PackedData:
         """Writes the files that describe the whole data set."""
