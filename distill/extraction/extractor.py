@@ -88,7 +88,11 @@ class VideoExtractor:
     def __init__(self, settings: ExtractorSettings, frames_per_second: float):
         self.frames_per_second = frames_per_second
         network = load_image_network(
-            settings.image_network, settings.image_weights
+            settings.image_network,
+            settings.image_weights,
+            scale=settings.image_scale,
+            size=settings.image_size,
+            batch_size=settings.image_batch_size,
         )
         pca = settings.image_pca and load_pca(settings.image_pca)
         self._images = _Stream(settings.image_feature, network, pca or None)

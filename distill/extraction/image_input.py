@@ -81,16 +81,19 @@ class ImageInput:
 
 
 def read_image_input(
-    program: Program, scale: str, default_scale: str, size: int
+    program: Program,
+    scale: str | None,
+    default_scale: str | None,
+    size: int | None,
 ) -> ImageInput:
     """Returns the images that a program reads.
 
     Args:
       program: A network of one input.
-      scale: Name of the scale that the user states; empty for the default.
-      default_scale: The default of floats, empty for none; that of uint8 is
+      scale: Name of the scale that the user states; None for the default.
+      default_scale: The default of floats, None for none; that of uint8 is
         `bytes`.
-      size: Height and width that the user states; 0 for the network's own.
+      size: Height and width that the user states; None for the network's own.
 
     Raises:
       ValueError: It reads no images, or what is stated does not fit.
@@ -117,29 +120,30 @@ def read_image_input(
 
 
 def _choose_size(
-    height: int | None, width: int | None, stated: int
+    height: int | None, width: int | None, stated: int | None
 ) -> tuple[int, int]:
     """Returns the network's height and width, or the stated ones."""
-    found = (height or stated, width or stated)
-    if not all(found):
+    height, width = height or stated, width or stated
+    if height is None or width is None:
         raise ValueError("it takes images of any size: state image_size")
-    if stated and found != (stated, stated):
+    if stated is not None and (height, width) != (stated, stated):
         raise ValueError(
-            f"it takes images of {found[0]}x{found[1]} pixels, and image_size "
-            f"is {stated}"
+            f"it takes images of {height}x{width} pixels, and image_size is "
+            f"{stated}"
         )
-    return found
+    return height, width
 
 
-def _choose_scale(stated: str, default: str, dtype: str) -> str:
+def _choose_scale(stated: str | None, default: str | None, dtype: str) -> str:
     """Returns the name of the scale of the pixels."""
     if dtype == "uint8":
-        if stated not in ("", "bytes"):
+        if stated not in (None, "bytes"):
             raise ValueError(f"it takes bytes, and image_scale is {stated!r}")
         return "bytes"
-    if not stated and not default:
+    scale = stated or default
+    if scale is None:
         raise ValueError(
             f"the scale of its pixels is not known: state image_scale, one of "
             f"{', '.join(SCALES)}"
         )
-    return stated or default
+    return scale

@@ -25,7 +25,7 @@ _FORMS = {
     "yt8m": "yt8m:DIRECTORY",
 }
 # That of networks that PyTorch trained on ImageNet, and that of TensorFlow Hub.
-_DEFAULT_SCALES = {"keras": "", "onnx": "imagenet", "saved_model": "unit"}
+_DEFAULT_SCALES = {"onnx": "imagenet", "saved_model": "unit"}
 
 
 class ImageNetwork:
@@ -120,8 +120,8 @@ def load_image_network(
     name: str,
     weights: str = IMAGENET,
     *,
-    scale: str = "",
-    size: int = 0,
+    scale: str | None = None,
+    size: int | None = None,
     batch_size: int = 1,
 ) -> ImageNetwork:
     """Loads an image network.
@@ -132,9 +132,9 @@ def load_image_network(
         YouTube-8M.
       weights: Of `keras:NAME`: `imagenet` for the file that Keras keeps, or a
         file of weights of the same network.
-      scale: Name of the scale of the pixels, one of `SCALES`; empty for the
+      scale: Name of the scale of the pixels, one of `SCALES`; None for the
         network's own, `imagenet` for ONNX and `unit` for a SavedModel.
-      size: Height and width of the images; 0 for the network's own.
+      size: Height and width of the images; None for the network's own.
       batch_size: Images that the network reads at once, if it takes any
         number. Features differ in their last bits between batch sizes.
 
@@ -146,16 +146,17 @@ def load_image_network(
     if kind not in _FORMS or not rest:
         forms = "; ".join(_FORMS.values())
         raise ValueError(f"Unknown image network {name!r}: {forms}.")
-    if scale:
+    if scale is not None:
         check_choice("image_scale", scale, SCALES)
-    check_at_least(0, image_size=size)
+    if size is not None:
+        check_at_least(1, image_size=size)
     check_at_least(1, image_batch_size=batch_size)
     program, form = _load(kind, rest, weights, scale, size)
     return ImageNetwork(name, program, form, batch_size)
 
 
 def _load(
-    kind: str, rest: str, weights: str, scale: str, size: int
+    kind: str, rest: str, weights: str, scale: str | None, size: int | None
 ) -> tuple[Program, ImageInput]:
     """Returns a network and the images that it reads."""
     if kind == "keras" and not split_part(rest)[0].endswith(".keras"):
@@ -170,7 +171,7 @@ def _load(
     if kind == "yt8m":
         from distill.extraction.inception_graph import load_inception
 
-        if scale or size:
+        if scale is not None or size is not None:
             raise ValueError(
                 "yt8m:DIRECTORY scales images and pixels itself: state no "
                 "image_scale and no image_size."
@@ -178,7 +179,7 @@ def _load(
         return load_inception(rest)
     program = load_program(f"{kind}:{rest}")
     try:
-        default = _DEFAULT_SCALES[kind]
+        default = _DEFAULT_SCALES.get(kind)
         return program, read_image_input(program, scale, default, size)
     except ValueError as error:
         raise ValueError(f"{rest} cannot be used: {error}.") from error

@@ -40,15 +40,15 @@ def default_size(name: str) -> int:
 
 
 def load_application(
-    name: str, weights: str, scale: str, size: int
+    name: str, weights: str, scale: str | None, size: int | None
 ) -> tuple[Program, ImageInput]:
     """Returns an application of Keras and the images that it reads.
 
     Args:
       name: Its name in `keras.applications`.
       weights: `imagenet`, or a file of weights of the same network.
-      scale: Name of the scale of the pixels; empty for the application's own.
-      size: Height and width of the images; 0 for those that it was trained on.
+      scale: Name of the scale of the pixels; None for the application's own.
+      size: Height and width of the images; None for those of its training.
 
     Raises:
       ValueError: There is no such application, its weights are missing or
@@ -79,7 +79,7 @@ def load_application(
         size=(size, size),
         batch_size=None,
         scale=scale or "own",
-        rescale=SCALES.get(scale, own.preprocess_input),
+        rescale=SCALES[scale] if scale else own.preprocess_input,
     )
 
 

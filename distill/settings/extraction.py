@@ -19,6 +19,21 @@ class ExtractorSettings:
     image_weights: str = option(
         "imagenet", "Weights of keras:NAME: imagenet, or a file."
     )
+    image_scale: str | None = option(
+        None,
+        "Scale of the pixels that the network of the frames reads. Default: "
+        "the network's own, imagenet for ONNX, unit for a SavedModel.",
+        choices=("bytes", "unit", "symmetric", "imagenet", "caffe"),
+    )
+    image_size: int | None = option(
+        None,
+        "Height and width of the frames in pixels, where the network takes "
+        "any. Default: the network's own.",
+        minimum=1,
+    )
+    image_batch_size: int = option(
+        1, "Frames that their network reads at once.", minimum=1
+    )
     image_pca: str | None = option(
         None, "PCA of the frames' features: a directory or file of fit_pca."
     )

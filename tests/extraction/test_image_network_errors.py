@@ -44,7 +44,7 @@ def test_an_unknown_application_names_the_nearest():
     ("stated", "told"),
     [
         ({"scale": "symetric"}, "Did you mean 'symmetric'?"),
-        ({"size": -1}, "image_size must be 0 or more, got -1."),
+        ({"size": 0}, "image_size must be 1 or more, got 0."),
         ({"batch_size": 0}, "image_batch_size must be 1 or more, got 0."),
     ],
 )

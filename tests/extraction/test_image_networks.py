@@ -1,12 +1,15 @@
 """Image networks of every kind against NumPy, and their errors."""
 
+import dataclasses
 import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.extraction.image_input import SCALES
 from distill.extraction.image_networks import load_image_network
+from distill.settings.extraction import ExtractorSettings
 from tests.extraction.small_networks import (
     MACS,
     NUM_FEATURES,
@@ -45,6 +48,11 @@ def names(tmp_path_factory):
         kind: f"{kind}:{write(folder / file)}"
         for kind, (file, write, _) in KINDS.items()
     }
+
+
+def test_the_settings_state_the_scales():
+    fields = {f.name: f for f in dataclasses.fields(ExtractorSettings)}
+    assert {*fields["image_scale"].metadata["choices"]} == {*SCALED, *SCALES}
 
 
 def assert_features(network, images, expected):
@@ -96,7 +104,7 @@ def test_onnx_inputs_have_their_layout_and_type(tmp_path, layout, dtype):
     path = write_onnx(tmp_path / "net.onnx", layout, dtype=dtype)
     images = draw_images(2)
     network = load_image_network(
-        f"onnx:{path}", scale="bytes" if dtype == "FLOAT" else ""
+        f"onnx:{path}", scale="bytes" if dtype == "FLOAT" else None
     )
     assert_features(network, images, features_by_hand(images))
 
