@@ -108,7 +108,12 @@ class ImageNetwork:
     def _run(self, images: np.ndarray) -> np.ndarray:
         try:
             outputs = self._program.run(self._form.prepare(images))
-            return self._form.to_vectors(outputs)
+            found = self._form.to_vectors(outputs)
+            if len(found) != len(images):
+                raise ValueError(
+                    f"its output has {len(found)} rows for {len(images)} images"
+                )
+            return found
         except Exception as error:
             # Each runtime has its own error classes.
             raise ValueError(

@@ -126,6 +126,14 @@ def test_an_output_that_is_no_vector_or_map_is_refused(tmp_path):
     )
 
 
+def test_an_output_that_is_not_a_row_an_image_is_refused(tmp_path):
+    more = {"first": lambda maps: tf.reduce_mean(maps, [1, 2])[:1]}
+    path = write_saved_model(tmp_path / "net", **more)
+    name = f"saved_model:{path}#serving_default:first"
+    told = reason(name, batch_size=3)
+    assert "cannot run: its output has 1 rows for 3 images." in told
+
+
 def test_a_missing_signature_lists_those_that_there_are(tmp_path):
     path = write_saved_model(tmp_path / "net")
     told = reason(f"saved_model:{path}#predict")
