@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from distill.deployment.runtimes import ModelRuntime, Runtime, find_network
 from distill.deployment.unpacking import unpacked
 from distill.metrics.ranking import top_classes
 from distill.settings.class_names import choose_class_names
+from distill.settings.video import VideoSettings
+
+if TYPE_CHECKING:
+    from distill.extraction.extractor import VideoExtractor
+    from distill.extraction.video_features import VideoFeatures
 
 _CHECKPOINTS = (".h5", ".json")
 _BATCH_SIZE = 64
@@ -124,6 +129,65 @@ class Predictor:
             except ValueError as error:
                 raise ValueError(f"Video {index}: {error}") from error
         return self._predict(checked, top_k)
+
+    def reads(
+        self,
+        extractor: "VideoExtractor",
+        limits: VideoSettings | None = None,
+        num_processes: int | None = None,
+    ) -> "VideoFeatures":
+        """Returns what extracts the features that the network reads of files.
+
+        It is a context manager: several videos share its processes. Only the
+        frames that the network selects are decoded and extracted; all, where
+        it reads means (`segment_means`).
+
+        Args:
+          extractor: As the network's data was extracted (`read_extractor`).
+          limits: Limits of the videos; None for the defaults.
+          num_processes: Videos that are decoded at once; None for one for
+            each processor.
+
+        Raises:
+          ValueError: The features are not those that the network reads.
+        """
+        from distill.extraction.video_features import VideoFeatures
+
+        limits = dataclasses.replace(
+            limits or VideoSettings(),
+            frames_per_second=extractor.frames_per_second,
+        )
+        return VideoFeatures(
+            extractor,
+            self.interface.schema,
+            self.interface.budget,
+            limits,
+            num_processes,
+        )
+
+    def predict_video(
+        self,
+        path: str | Path,
+        extractor: "VideoExtractor",
+        top_k: int = 20,
+        limits: VideoSettings | None = None,
+    ) -> VideoPrediction:
+        """Predicts a video file: the frames that the network selects of it.
+
+        Args:
+          path: A video, local or in cloud storage.
+          extractor: As the network's data was extracted (`read_extractor`).
+          top_k: Classes.
+          limits: Limits of the video; None for the defaults.
+
+        Raises:
+          ValueError: The video cannot be read or is beyond a limit (a
+            `BadVideoError`, which names it), or the extractor is another.
+          FileNotFoundError: There is no such file.
+        """
+        with self.reads(extractor, limits, num_processes=1) as features:
+            ((_, video),) = features.of([path])
+            return self.predict(video.result(), top_k)
 
     def _predict(
         self, videos: Sequence[np.ndarray], top_k: int

@@ -7,6 +7,7 @@ from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.models.presets import PRESETS, SMALL, taught_budget
 from distill.settings.artifact import ArtifactOptions
+from distill.settings.extraction import ExtractorSettings
 from distill.settings.run_options import STRATEGIES, RunOptions
 from distill.settings.schema import FRAME_LEVEL, DataSchema
 from distill.settings.training import (
@@ -14,12 +15,15 @@ from distill.settings.training import (
     DistillationSettings,
     TrainingSettings,
 )
+from distill.settings.video import VideoSettings
 
 STUDENT_PREFIX = "student_"
 REGIMES = ("parallel", "serial", "mimic", "labels", "teacher")
 # The headings of `--help` in their order; a verb's own flags are the first.
 HEADINGS = (
     "Main",
+    "Videos",
+    "Features",
     "Data",
     "Network",
     "Teacher",
@@ -57,6 +61,16 @@ CASCADE_FILE = [
         heading="Network",
     )
 ]
+VIDEO_FILES = under(
+    "Videos",
+    specs(VideoSettings),
+    rare=[
+        field.name
+        for field in dataclasses.fields(VideoSettings)
+        if field.name.startswith("max_")
+    ],
+)
+EXTRACTOR = under("Features", specs(ExtractorSettings))
 GPU = [
     Flag(
         "gpu",

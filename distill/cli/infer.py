@@ -7,9 +7,11 @@ import dataclasses
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
-from distill.cli.entry_point import write_flags
+from distill.cli.entry_point import start_tensorflow, write_flags
 from distill.cli.experiment import start_workers
-from distill.cli.settings_flags import FLAGS, Flag
+from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
+from distill.settings.extraction import ExtractSettings
+from distill.settings.video import VideoSettings
 from distill.system.digests import path_hash
 from distill.system.storage import to_path
 
@@ -17,6 +19,15 @@ OWN_FLAGS = (
     Flag(
         "input_data_pattern",
         "Globs of the videos, comma-separated. Default: --eval_data_pattern.",
+    ),
+    Flag(
+        "videos",
+        "In place of records: video files, as in `distill extract`; with "
+        "--extractor_file.",
+    ),
+    Flag(
+        "extractor_file",
+        "extractor.json of the data set that `distill extract` has written.",
     ),
     Flag("output_file", "The CSV file to write."),
     Flag(
@@ -52,6 +63,8 @@ FLAG_GROUPS = (
     groups.SCORING,
     groups.DEVICES,
     groups.SHARING,
+    groups.VIDEO_FILES,
+    specs(ExtractSettings, "on_bad_video", "num_processes"),
 )
 
 
@@ -62,6 +75,9 @@ def main() -> None:
     if FLAGS.role == "both":
         raise ValueError("--role=both: a CSV holds one network's predictions.")
 
+    if FLAGS.videos is not None:
+        _infer_video_files()
+        return
     workers = start_workers()
     from distill.evaluation.inference import choose_shard
 
@@ -79,6 +95,60 @@ def main() -> None:
             _infer_files(scored, reader, workers)
         else:
             _infer_videos(scored, reader, workers)
+
+
+def _infer_video_files() -> None:
+    """Predicts video files: only the frames that the network selects."""
+    require("extractor_file", "output_file")
+    for flag in scoring.ARTIFACTS_FRAMES:
+        if FLAGS[flag].value is not None:
+            raise ValueError(
+                f"--{flag}: video files are predicted as the network was "
+                "trained; extract records to choose other frames."
+            )
+    start_tensorflow(gpu=FLAGS.gpu)
+    from distill.datasets.video_list import list_videos
+    from distill.evaluation.inference import write_predictions
+    from distill.extraction.extractor_file import read_extractor
+    from distill.predictor import Predictor
+    from distill.reporting.console import report_progress
+
+    videos = list_videos(FLAGS.videos)
+    predictor = Predictor.load(
+        scoring.scored_file(),
+        role=FLAGS.role,
+        trust_artifact=FLAGS.trust_artifact,
+    )
+    with predictor.reads(
+        read_extractor(FLAGS.extractor_file),
+        read(VideoSettings),
+        FLAGS.num_processes,
+    ) as features:
+        batches = _predict_files(predictor, features, videos)
+        counts = write_predictions(FLAGS.output_file, batches, FLAGS.top_k)
+        report_progress(counts, len(videos), FLAGS.output_file)
+    write_flags(FLAGS.output_file)
+
+
+def _predict_files(predictor, features, videos):
+    """Yields a prediction for each video that can be read."""
+    import numpy as np
+
+    from distill.evaluation.evaluate import Prediction
+    from distill.video.decoder import BadVideoError
+
+    found = features.of([video.path for video in videos])
+    for video, (_, future) in zip(videos, found, strict=True):
+        try:
+            stored = predictor.check(future.result())
+        except (BadVideoError, FileNotFoundError) as error:
+            if FLAGS.on_bad_video == "stop":
+                raise
+            print(f"skipped {error}", flush=True)
+            continue
+        predictions = predictor.probabilities([stored])
+        none = np.zeros(predictions.shape, bool)
+        yield Prediction([video.id], predictions, none)
 
 
 def _infer_videos(scored, reader, workers) -> None:

@@ -30,7 +30,8 @@ def main() -> None:
     warn_of_records(FLAGS.output_dir)
     start_tensorflow(gpu=-1)
     from distill.datasets.array_sources import open_arrays
-    from distill.datasets.pack import DATASET_FLAGS, write_records
+    from distill.datasets.pack import write_records
+    from distill.datasets.packed_data import DATASET_FLAGS
     from distill.reporting.console import progress_bar
     from distill.settings.class_names import read_class_names
 

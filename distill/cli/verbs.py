@@ -27,6 +27,7 @@ VERB_GROUPS = {
     },
     "Data": {
         "make_synthetic_data": "Write a synthetic data set.",
+        "extract": "Extract features of video files into records.",
         "pack": "Pack arrays (NumPy, HDF5, Parquet) into records to train on.",
         "download_yt8m": "Download YouTube-8M.",
         "check_data": "Check every record of a data set.",

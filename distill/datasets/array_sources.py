@@ -4,10 +4,9 @@ Each source can be iterated several times and holds one video in memory.
 """
 
 import contextlib
-import csv
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ import h5py
 import numpy as np
 
 from distill.datasets.array_videos import ArrayVideo
+from distill.datasets.manifest import ID, LABELS, PATH, SPLIT, read_manifest
 from distill.system.extras import import_extra
 from distill.system.hdf5_files import DAMAGE_ERRORS, hdf5_reason, open_hdf5_file
-from distill.system.named_reads import open_bytes, open_text
+from distill.system.named_reads import open_bytes
 from distill.system.storage import join, local_copy, to_path
 
-# Names beside those of the features.
-_ID, _LABELS, _SPLIT, _PATH = "id", "labels", "split", "path"
 # Name of a single array that has none.
 _UNNAMED = "frames"
 _ARRAY_SUFFIXES = (".npy", ".npz")
@@ -56,7 +54,7 @@ class ArraySource:
 
     def _load(self, file: Path) -> dict[str, np.ndarray]:
         """Returns the arrays of an .npy or .npz file by name."""
-        wanted = {*self.feature_names, _LABELS}
+        wanted = {*self.feature_names, LABELS}
         try:
             # NumPy itself would leave a damaged file open.
             with open_bytes(file) as opened:
@@ -97,12 +95,12 @@ class ArrayFolder(ArraySource):
         for file in files:
             features = self._load(file)
             inside = file.relative_to(self.path)
-            labels: Any = features.pop(_LABELS, None)
+            labels: Any = features.pop(LABELS, None)
             if labels is None:
                 if len(inside.parts) != 2:
                     raise ValueError(
                         f"{file} has no labels: store them in an .npz as "
-                        f"{_LABELS!r}, put the file in a folder of its class, "
+                        f"{LABELS!r}, put the file in a folder of its class, "
                         f"{self.path}/CLASS/{file.name}, or write a CSV "
                         "manifest."
                     )
@@ -153,13 +151,13 @@ class Hdf5Source(ArraySource):
                 place = f"{self.path}, {name!r}"
                 with _named_damage(place):
                     arrays, attributes = self._read(file[name])
-                    split = attributes.get(_SPLIT, "")
+                    split = attributes.get(SPLIT, "")
                     if isinstance(split, bytes):
                         split = split.decode()
-                labels = arrays.pop(_LABELS, attributes.get(_LABELS))
+                labels = arrays.pop(LABELS, attributes.get(LABELS))
                 if labels is None:
                     raise ValueError(
-                        f"{place} has no {_LABELS!r}, an attribute or a "
+                        f"{place} has no {LABELS!r}, an attribute or a "
                         "dataset of its group."
                     )
                 yield ArrayVideo(name, arrays, labels, split, place)
@@ -169,7 +167,7 @@ class Hdf5Source(ArraySource):
         attributes = dict(item.attrs)
         if isinstance(item, h5py.Dataset):
             return {self._single: _values(item)}, attributes
-        wanted = {*self.feature_names, _LABELS}
+        wanted = {*self.feature_names, LABELS}
         arrays = {
             name: _values(dataset)
             for name, dataset in item.items()
@@ -195,7 +193,7 @@ class ParquetSource(ArraySource):
             raise ValueError(f"{self.path} cannot be read: {error}") from error
         with file:
             schema = file.schema_arrow
-            for name in (_ID, _LABELS, *self.feature_names):
+            for name in (ID, LABELS, *self.feature_names):
                 if name not in schema.names:
                     raise ValueError(
                         f"{self.path} has no column {name!r}; it has "
@@ -204,11 +202,11 @@ class ParquetSource(ArraySource):
             names = self.feature_names or tuple(
                 name
                 for name in schema.names
-                if name != _LABELS and _is_list_of_lists(schema.field(name))
+                if name != LABELS and _is_list_of_lists(schema.field(name))
             )
-            read = [_ID, _LABELS, *names]
-            if _SPLIT in schema.names:
-                read.append(_SPLIT)
+            read = [ID, LABELS, *names]
+            if SPLIT in schema.names:
+                read.append(SPLIT)
             number = 0
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=read):
                 columns = {name: batch.column(name) for name in read}
@@ -236,7 +234,7 @@ def _read_row(
     row: dict[str, Any], names: tuple[str, ...], place: str
 ) -> ArrayVideo:
     """Returns the video of a row of Arrow's scalars."""
-    video_id = row[_ID].as_py()
+    video_id = row[ID].as_py()
     if video_id is None:
         raise ValueError(f"{place}: the id is null.")
     place += f" ({video_id})"
@@ -244,8 +242,8 @@ def _read_row(
         features = {name: _read_frames(row[name]) for name in names}
     except ValueError as error:
         raise ValueError(f"{place}: {error}.") from error
-    labels = row[_LABELS].as_py()
-    split = row[_SPLIT].as_py() if _SPLIT in row else ""
+    labels = row[LABELS].as_py()
+    split = row[SPLIT].as_py() if SPLIT in row else ""
     return ArrayVideo(
         str(video_id),
         features,
@@ -278,61 +276,23 @@ class ManifestSource(ArraySource):
 
     def __iter__(self) -> Iterator[ArrayVideo]:
         """Yields the videos in the order of the lines."""
-        with open_text(self.path, "utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
+        others = [ID, *self.feature_names]
+        for row in read_manifest(self.path, [LABELS], others):
             try:
-                columns = list(reader.fieldnames or [])
-                self._check_columns(columns)
-                for row in reader:
-                    place = f"{self.path}, line {reader.line_num}"
-                    yield self._read_row(row, columns, place)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise ValueError(
-                    f"{self.path}, line {reader.line_num}: {error}."
-                ) from error
+                features = self._read_features(row.fields)
+            except ValueError as error:
+                line = row.place.removesuffix(f" ({row.id})")
+                raise ValueError(f"{line}: {error}") from error
+            yield ArrayVideo(row.id, features, row.labels, row.split, row.place)
 
-    def _check_columns(self, columns: list[str]) -> None:
-        others = [_PATH] if _PATH in columns else [_ID, *self.feature_names]
-        for name in (_LABELS, *others):
-            if name not in columns:
-                raise ValueError(
-                    f"{self.path} has no column {name!r}; its first line names "
-                    f"{columns}, and must name path,labels or id,labels and "
-                    "the features."
-                )
-
-    def _read_row(
-        self, row: dict[str, Any], columns: list[str], place: str
-    ) -> ArrayVideo:
-        if None in row or None in row.values():
-            raise ValueError(
-                f"{place}: it must have {len(columns)} fields, as the first "
-                "line has."
-            )
-        labels = [label.strip() for label in row[_LABELS].split(";")]
-        try:
-            features = self._read_features(row, columns)
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
-        video_id = row.get(_ID) or str(Path(row[_PATH]).with_suffix(""))
-        return ArrayVideo(
-            video_id,
-            features,
-            [label for label in labels if label],
-            row.get(_SPLIT, ""),
-            f"{place} ({video_id})",
-        )
-
-    def _read_features(
-        self, row: dict[str, str], columns: list[str]
-    ) -> dict[str, np.ndarray]:
+    def _read_features(self, row: Mapping[str, str]) -> dict[str, np.ndarray]:
         folder = self.path.parent
-        if _PATH in row:
-            features = self._load(join(folder, row[_PATH]))
-            features.pop(_LABELS, None)
+        if PATH in row:
+            features = self._load(join(folder, row[PATH]))
+            features.pop(LABELS, None)
             return features
         names = self.feature_names or tuple(
-            name for name in columns if name not in (_ID, _LABELS, _SPLIT)
+            name for name in row if name not in (ID, LABELS, SPLIT)
         )
         features = {}
         for name in names:

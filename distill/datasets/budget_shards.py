@@ -141,14 +141,15 @@ def keep_frames(
     spans: np.ndarray,
     budget: FrameBudget,
     source: str,
+    num_frames: int,
 ) -> None:
     """Leaves a budget's frames, or means, in a record; notes their source.
 
     `describe_obstacle` has returned None for it. `spans` `[entries, 2]` are
-    the frames of each entry that stays.
+    the record's frames of each entry that stays, `num_frames` those of the
+    whole video.
     """
     lists = message.feature_lists.feature_list
-    num_frames = max(len(entries.feature) for entries in lists.values())
     for entries in lists.values():
         if entries.feature:
             kept = [average_frames(entries.feature[a:b]) for a, b in spans]
@@ -365,7 +366,9 @@ class BudgetShards:
                     raise BadRecordError(
                         f"{file}, record {video.record_number}: {problem}."
                     )
-                keep_frames(video.message, spans, budget, source)
+                keep_frames(
+                    video.message, spans, budget, source, video.num_frames
+                )
                 yield video, len(spans)
 
 

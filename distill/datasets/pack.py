@@ -6,82 +6,38 @@ under a temporary name and renamed at the end, so it is whole or not there.
 """
 
 import contextlib
-import dataclasses
-import functools
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from distill.datasets.array_videos import (
     ArrayFindings,
     ArrayVideo,
     check_videos,
-    is_number,
     named_error,
 )
-from distill.datasets.shards import (
-    shard_name,
-    to_sequence_example,
+from distill.datasets.packed_data import (
+    DATASET_FLAGS,
+    PackedData,
+    RecordPlan,
+    describe_data_set,
 )
-from distill.models.options import flag_name
-from distill.models.quantisation import quantize
-from distill.settings.class_names import CLASS_NAMES, write_class_names
+from distill.datasets.shards import shard_name, to_sequence_example
+from distill.settings.class_names import CLASS_NAMES
 from distill.settings.pack import PackSettings
-from distill.settings.schema import DataSchema, check_quantisation_range
+from distill.settings.schema import check_quantisation_range
 from distill.system.atomic_files import replace_directory
 from distill.system.storage import UPLOADING, to_path
 
-DATASET_FLAGS = "dataset.cfg"
 _OWN_FILES = re.compile(
     rf".+-\d{{5}}-of-\d{{5}}\.tfrecord|{CLASS_NAMES}|{DATASET_FLAGS}"
 )
 # A comma separates patterns; the others have a meaning in a glob.
 _NOT_IN_PATTERNS = re.compile(r"[,*?\[\]\\\n]")
-
-
-@dataclasses.dataclass(frozen=True)
-class PackedData:
-    """A packed data set.
-
-    Attributes:
-      schema: The layout of its records.
-      class_names: The name of every class; None where labels are numbers.
-      num_videos: Number of videos of each split.
-      clipped: Share of the floats that lay outside the quantisation range;
-        None where no float was quantised.
-    """
-
-    schema: DataSchema
-    class_names: tuple[str, ...] | None
-    num_videos: Counter[str]
-    clipped: float | None
-
-    def describe(self) -> list[str]:
-        """Returns lines on the videos, the features and the quantisation."""
-        schema = self.schema
-        counts = [f"{n:,} {split}" for split, n in self.num_videos.items()]
-        sizes = zip(schema.feature_names, schema.feature_sizes, strict=True)
-        widths = ", ".join(f"{name} {size}" for name, size in sizes)
-        lines = [
-            f"{self.num_videos.total():,} videos ({', '.join(sorted(counts))}) "
-            f"of {widths}, {schema.num_classes} classes"
-        ]
-        if schema.float_frames:
-            lines.append("floats are kept as float32")
-        elif self.clipped is not None:
-            least, most = schema.quantisation_range
-            lines.append(
-                f"8-bit values from {least:g} to {most:g}; "
-                f"{self.clipped:.4%} of the numbers lay outside and were "
-                "clipped"
-            )
-        return lines
 
 
 def write_records(
@@ -130,7 +86,14 @@ def write_records(
         if found.num_floats and not settings.float_frames:
             clipped = shards.num_clipped / found.num_floats
         packed = PackedData(
-            plan.schema(found), plan.class_names, shards.num_videos, clipped
+            plan.schema(
+                found.names,
+                found.feature_sizes,
+                settings.max_frames or found.max_frames,
+            ),
+            plan.class_names,
+            shards.num_videos,
+            clipped,
         )
         for split in ("train", "validate"):
             if settings.validate_fraction and not packed.num_videos[split]:
@@ -138,10 +101,7 @@ def write_records(
                     f"validate_fraction={settings.validate_fraction} leaves no "
                     f"video of {packed.num_videos.total()} for {split}."
                 )
-        if plan.class_names is not None:
-            write_class_names(folder / CLASS_NAMES, plan.class_names)
-        text = "".join(f"{line}\n" for line in _flag_lines(packed, directory))
-        (folder / DATASET_FLAGS).write_text(text, encoding="utf-8")
+        describe_data_set(packed, folder, directory, "pack")
     return packed
 
 
@@ -162,75 +122,11 @@ def _check_directory(directory: Path) -> None:
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """The decisions that hold for every video."""
-
-    settings: PackSettings
-    num_classes: int
-    class_names: tuple[str, ...] | None
-    value_range: tuple[float, float]
-
-    @functools.cached_property
-    def _indexes(self) -> dict[str, int]:
-        return {name: i for i, name in enumerate(self.class_names or ())}
-
-    def index(self, label: int | str) -> int:
-        """Returns the index of a class by its index or name."""
-        if label in self._indexes:
-            return self._indexes[str(label)]
-        if not is_number(label):
-            known = f"the {self.num_classes} class names"
-            if self.class_names is None:
-                known = "numbers; class_names would name the classes"
-            raise ValueError(f"label {label!r} is not among {known}")
-        index = int(label)
-        if not 0 <= index < self.num_classes:
-            raise ValueError(
-                f"label {index} is outside the {self.num_classes} classes (0 "
-                f"to {self.num_classes - 1})"
-            )
-        return index
-
-    def split(self, video: ArrayVideo) -> str:
-        """Returns the split of a video: its own, or one by its id's hash."""
-        fraction = self.settings.validate_fraction
-        if video.split and fraction:
-            raise ValueError(
-                f"it has the split {video.split!r}: give splits or "
-                "validate_fraction, not both"
-            )
-        if video.split and not re.fullmatch("[A-Za-z0-9_]+", video.split):
-            raise ValueError(
-                "a split must be made of letters, digits and _, got "
-                f"{video.split!r}"
-            )
-        digest = hashlib.sha256(video.id.encode()).digest()
-        is_held_out = int.from_bytes(digest[:8]) < fraction * 2**64
-        return video.split or ("validate" if is_held_out else "train")
-
-    def schema(self, found: ArrayFindings) -> DataSchema:
-        """Returns the layout of the records."""
-        least, most = self.value_range
-        return DataSchema(
-            frame_features=True,
-            feature_names=found.names,
-            feature_sizes=found.feature_sizes,
-            id_key="id",
-            labels_key="labels",
-            num_classes=self.num_classes,
-            max_frames=self.settings.max_frames or found.max_frames,
-            float_frames=self.settings.float_frames,
-            quantisation_min=least,
-            quantisation_max=most,
-        )
-
-
 def _make_plan(
     videos: Iterable[ArrayVideo | tuple],
     settings: PackSettings,
     class_names: Sequence[str] | None,
-) -> _Plan:
+) -> RecordPlan:
     """Returns the classes and the range, from a first pass if it has to."""
     names = None if class_names is None else tuple(class_names)
     num_classes = settings.num_classes
@@ -258,7 +154,7 @@ def _make_plan(
                     "whole numbers, which are taken for bytes."
                 )
             check_quantisation_range(*value_range)
-    return _Plan(settings, num_classes, names, value_range)
+    return RecordPlan(settings, num_classes, names, value_range)
 
 
 def _survey(
@@ -283,7 +179,9 @@ class _Shards:
       num_clipped: Number of floats outside the quantisation range.
     """
 
-    def __init__(self, plan: _Plan, folder: Path, stack: contextlib.ExitStack):
+    def __init__(
+        self, plan: RecordPlan, folder: Path, stack: contextlib.ExitStack
+    ):
         self._plan, self._folder, self._stack = plan, folder, stack
         self._writers: dict[str, list[Any]] = {}
         self.num_videos: Counter[str] = Counter()
@@ -292,10 +190,12 @@ class _Shards:
     def add(self, video: ArrayVideo) -> None:
         """Writes a checked video to the next shard of its split."""
         labels = sorted({self._plan.index(label) for label in video.labels})
-        features = {
-            name: self._store(array) for name, array in video.features.items()
-        }
-        split, count = self._plan.split(video), self._plan.settings.num_shards
+        features = {}
+        for name, array in video.features.items():
+            features[name], num_clipped = self._plan.store(array)
+            self.num_clipped += num_clipped
+        split = self._plan.split(video.id, video.split)
+        count = self._plan.settings.num_shards
         if split not in self._writers:
             paths = [
                 self._folder / shard_name(split, index, count)
@@ -311,33 +211,3 @@ class _Shards:
             record.SerializeToString(deterministic=True)
         )
         self.num_videos[split] += 1
-
-    def _store(self, array: np.ndarray) -> np.ndarray:
-        """Returns uint8, or float32 where floats are kept."""
-        if self._plan.settings.float_frames:
-            return array
-        if array.dtype.kind != "f":
-            return array.astype(np.uint8)
-        least, most = self._plan.value_range
-        self.num_clipped += int(np.sum((array < least) | (array > most)))
-        return quantize(array, least, most)
-
-
-def _flag_lines(packed: PackedData, directory: Path) -> list[str]:
-    """Returns the lines of the flagfile that describes the data set."""
-    counts = [f"{n} {split}" for split, n in sorted(packed.num_videos.items())]
-    lines = [f"# Videos packed by `distill pack`: {', '.join(counts)}."]
-    for field in dataclasses.fields(packed.schema):
-        value = getattr(packed.schema, field.name)
-        if isinstance(value, tuple):
-            value = ",".join(map(str, value))
-        elif isinstance(value, bool):
-            value = str(value).lower()
-        lines.append(f"--{flag_name(field)}={value}")
-    flags = {"train": "train_data_pattern", "validate": "eval_data_pattern"}
-    for split, flag in flags.items():
-        if packed.num_videos[split]:
-            lines.append(f"--{flag}={directory}/{split}-*.tfrecord")
-    if packed.class_names is not None:
-        lines.append(f"--class_names_file={directory / CLASS_NAMES}")
-    return lines

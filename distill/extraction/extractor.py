@@ -11,7 +11,7 @@ from distill.extraction.audio_networks import load_audio_network
 from distill.extraction.image_networks import load_image_network
 from distill.extraction.log_mel import log_mel_patches
 from distill.extraction.pca import Pca, load_pca
-from distill.settings.extraction import ExtractionSettings
+from distill.settings.extraction import ExtractorSettings
 
 _FRAMES_AT_ONCE = 32
 # Seconds of sound of a frame.
@@ -78,12 +78,15 @@ class VideoExtractor:
       settings: The networks.
       frames_per_second: Frames taken of a second of video.
 
+    Attributes:
+      frames_per_second: The same.
+
     Raises:
       ValueError: A file is missing or damaged, or does not fit the others.
     """
 
-    def __init__(self, settings: ExtractionSettings, frames_per_second: float):
-        self._rate = frames_per_second
+    def __init__(self, settings: ExtractorSettings, frames_per_second: float):
+        self.frames_per_second = frames_per_second
         network = load_image_network(
             settings.image_network, settings.image_weights
         )
@@ -115,13 +118,17 @@ class VideoExtractor:
     @property
     def macs(self) -> int | None:
         """Multiply-adds of a frame; None if a network's are not known."""
-        counts = [stream.macs() for stream in self._streams]
-        return None if None in counts else sum(counts)
+        total = 0
+        for stream in self._streams:
+            if (count := stream.macs()) is None:
+                return None
+            total += count
+        return total
 
     def identity(self) -> dict[str, Any]:
         """Returns what features depend on, as JSON values."""
         held = {stream.name: stream.identity() for stream in self._streams}
-        return held | {"frames_per_second": self._rate}
+        return held | {"frames_per_second": self.frames_per_second}
 
     def features(
         self, video: ReadableVideo, numbers: Sequence[int]
@@ -144,7 +151,7 @@ class VideoExtractor:
         images = video.frames(numbers, width, height)
         found = {self._images.name: self._images.features(images)}
         if self._sound is not None:
-            starts = [number / self._rate for number in numbers]
+            starts = [number / self.frames_per_second for number in numbers]
             blocks = video.sound(starts[-1] + PATCH_SECONDS)
             patches = log_mel_patches(blocks, starts)
             found[self._sound.name] = self._sound.features(patches)

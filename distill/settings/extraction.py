@@ -1,12 +1,13 @@
-"""Settings of extraction: the networks that turn frames and sound to numbers."""
+"""Settings of extraction: the networks that read frames and sound."""
 
 import dataclasses
 
 from distill.models.options import check_options, option
+from distill.settings.pack import RecordSettings
 
 
 @dataclasses.dataclass(frozen=True)
-class ExtractionSettings:
+class ExtractorSettings:
     """The networks that make features of a video's frames and sound."""
 
     image_network: str = option(
@@ -42,3 +43,24 @@ class ExtractionSettings:
                 "image_feature and audio_feature must differ, got "
                 f"{self.image_feature!r} twice."
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractSettings(RecordSettings):
+    """Settings of writing videos' features as records."""
+
+    max_frames: int = option(
+        300, "Most frames taken of a video: the first.", minimum=1
+    )
+    on_bad_video: str = option(
+        "stop",
+        "At a video that cannot be read: stop, or skip it and list it in "
+        "bad_videos.csv.",
+        choices=("stop", "skip"),
+    )
+    num_processes: int | None = option(
+        None,
+        "Videos that are decoded at once, each in a process. Default: one for "
+        "each processor.",
+        minimum=1,
+    )

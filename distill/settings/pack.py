@@ -1,4 +1,4 @@
-"""Settings of packing arrays into records."""
+"""Settings of packing arrays, or extracted features, into records."""
 
 import dataclasses
 
@@ -7,34 +7,17 @@ from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
 from distill.settings.schema import check_quantisation_range
 
 
-@dataclasses.dataclass(frozen=True)
-class PackSettings:
-    """Settings of packing arrays into records."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordSettings:
+    """Settings of the records that a data set is written in."""
 
-    feature_names: tuple[str, ...] = option(
-        (),
-        "Arrays of a video to take, in this order, comma-separated. Default: "
-        "all, by name.",
-    )
     num_classes: int | None = option(
         None,
         "Number of classes. Default: one more than the greatest label.",
         minimum=1,
     )
-    max_frames: int | None = option(
-        None,
-        "Frames that training reads of a video; longer videos are written "
-        "whole. Default: those of the longest video.",
-        minimum=1,
-    )
     float_frames: bool = option(
         False, "Keep floats as float32 instead of 8 bits: four times the size."
-    )
-    quantisation_range: str = option(
-        "fixed",
-        "Range of the 8-bit values: fixed: from quantisation_min to "
-        "quantisation_max; auto: from the least to the greatest number found.",
-        choices=("fixed", "auto"),
     )
     quantisation_min: float = option(
         QUANTISATION_MIN, "Least number; smaller ones are clipped."
@@ -54,11 +37,38 @@ class PackSettings:
     def __post_init__(self):
         """Checks the fields."""
         check_options(self)
+        check_quantisation_range(self.quantisation_min, self.quantisation_max)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackSettings(RecordSettings):
+    """Settings of packing arrays into records."""
+
+    feature_names: tuple[str, ...] = option(
+        (),
+        "Arrays of a video to take, in this order, comma-separated. Default: "
+        "all, by name.",
+    )
+    max_frames: int | None = option(
+        None,
+        "Frames that training reads of a video; longer videos are written "
+        "whole. Default: those of the longest video.",
+        minimum=1,
+    )
+    quantisation_range: str = option(
+        "fixed",
+        "Range of the 8-bit values: fixed: from quantisation_min to "
+        "quantisation_max; auto: from the least to the greatest number found.",
+        choices=("fixed", "auto"),
+    )
+
+    def __post_init__(self):
+        """Checks the fields."""
+        super().__post_init__()
         if len(set(self.feature_names)) != len(self.feature_names):
             raise ValueError(
                 f"feature_names holds a name twice: {list(self.feature_names)}."
             )
-        check_quantisation_range(self.quantisation_min, self.quantisation_max)
         if self.float_frames and self.quantisation_range == "auto":
             raise ValueError(
                 "quantisation_range=auto is for 8-bit values; float_frames "

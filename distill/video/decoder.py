@@ -230,6 +230,8 @@ class VideoFile:
                     yield part
                     if count == most:
                         return
+        except BadVideoError:
+            raise
         except ValueError as error:  # such as channels that change
             raise BadVideoError(_reason(error)) from error
 

@@ -11,11 +11,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from distill.settings.video import VideoSettings
 from distill.system.extras import import_extra
 from distill.system.storage import local_copy
 from distill.video.decoder import EXTRA, BadVideoError
+
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +72,16 @@ class DecodingProcess:
 
     def __exit__(self, *_: object) -> None:
         """Ends the process."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process; it starts again when it is needed."""
         self._kill()
+
+    def interrupt(self) -> None:
+        """Lets another thread, which decodes a video, end with an error."""
+        if (process := self._process) is not None:
+            process.kill()
 
     @contextlib.contextmanager
     def open(self, path: str | Path) -> Iterator["OpenVideo"]:
@@ -208,3 +221,63 @@ class OpenVideo:
         """Yields sound as `VideoFile.sound` does."""
         for held in self._process.arrays(wants="sound", seconds=seconds):
             yield np.frombuffer(held, np.float32)
+
+
+class DecodingProcesses:
+    """Threads that each have a `DecodingProcess`; a context manager.
+
+    Leaving it ends the work that has begun, and forgets that which has not.
+
+    Args:
+      settings: The rate of the frames, and limits.
+      num_threads: Videos that are decoded at once; None for one each
+        processor.
+    """
+
+    def __init__(self, settings: VideoSettings, num_threads: int | None):
+        self._settings = settings
+        self.num_threads = num_threads or os.cpu_count() or 1
+        self._local = threading.local()
+        self._all: list[DecodingProcess] = []
+        self._is_over = False
+        self._pool = ThreadPoolExecutor(self.num_threads)
+
+    def __enter__(self) -> "DecodingProcesses":
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends threads and processes."""
+        self._is_over = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in self._all:
+            process.interrupt()
+        self._pool.shutdown()
+        for process in self._all:
+            process.close()
+
+    def submit(
+        self, function: Callable[..., Result], *arguments: Any
+    ) -> Future[Result]:
+        """Lets a thread call a function, in which `open` gives videos."""
+        return self._pool.submit(function, *arguments)
+
+    @contextlib.contextmanager
+    def open(self, path: str | Path) -> Iterator[OpenVideo]:
+        """Gives a video to decode by the thread's process.
+
+        Raises:
+          CancelledError: The work is being ended.
+        """
+        if not hasattr(self._local, "process"):
+            self._local.process = DecodingProcess(self._settings)
+            self._all.append(self._local.process)
+        if self._is_over:
+            raise CancelledError
+        try:
+            with self._local.process.open(path) as opened:
+                yield opened
+        except BadVideoError:
+            if self._is_over:
+                raise CancelledError from None
+            raise

@@ -10,7 +10,7 @@ import pytest
 
 from distill.data.files import find_files
 from distill.data.pipeline import VideoReader
-from distill.datasets import pack
+from distill.datasets import packed_data
 from distill.datasets.array_sources import open_arrays
 from distill.datasets.array_videos import ArrayVideo
 from distill.datasets.pack import write_records
@@ -462,7 +462,7 @@ def test_an_interrupted_call_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pack, "write_class_names", interrupt)
+    monkeypatch.setattr(packed_data, "write_class_names", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_records([("a", GOOD[1], "cat")], tmp_path / "a")
     assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ from tools.attacks.attempt import TITLES, Attack, Attempt, summarize
 FLAGS = flags.FLAGS
 
 # Each module has a function `attack`.
-ATTACKS = ("artifacts", "calls", "clients", "files", "workers")
+ATTACKS = ("artifacts", "calls", "clients", "files", "videos", "workers")
 
 
 @dataclasses.dataclass(frozen=True)
