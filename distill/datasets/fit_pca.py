@@ -36,9 +36,7 @@ def schema_of_feature(schema: DataSchema, name: str | None) -> DataSchema:
     if name is None and len(names) == 1:
         name = names[0]
     if name not in names:
-        raise ValueError(
-            f"feature_name must be one of {', '.join(names)}, got {name}."
-        )
+        raise _unknown_feature(names, name)
     if not schema.frame_features or schema.segment_labels:
         raise ValueError(
             "A PCA is fitted to frames of whole videos: frame_features must be "
@@ -101,12 +99,14 @@ def read_array_frames(
     found = ArrayFindings(PackSettings(feature_names=names))
     for video in check_videos(open_arrays(path, names), found):
         if len(video.features) > 1:
-            raise ValueError(
-                f"feature_name must be one of {', '.join(video.features)}, got "
-                "None."
-            )
+            raise _unknown_feature(video.features, name)
         (frames,) = video.features.values()
         yield _to_floats(frames, value_range)
+
+
+def _unknown_feature(names: Iterable[str], name: str | None) -> ValueError:
+    got = "none given" if name is None else f"got {name!r}"
+    return ValueError(f"feature_name must be one of {', '.join(names)}; {got}.")
 
 
 def _to_floats(frames: np.ndarray, value_range: Range) -> np.ndarray:
@@ -145,14 +145,14 @@ def fit_pca(
     with replace_atomically(output_file) as temporary:
         fit = None
         for batch in frames:
-            fit = fit or PcaFit(batch.shape[1])
+            fit = fit or PcaFit(batch.shape[1], settings.num_components)
             fit.add(batch[: None if most is None else most - fit.num_frames])
             observe(fit.num_frames)
             if fit.num_frames == most:
                 break
         if fit is None:
             raise ValueError("There is no frame to fit a PCA to.")
-        fitted = fit.finish(settings.num_components)
+        fitted = fit.finish()
         write_pca(
             temporary,
             fitted.mean,

@@ -34,11 +34,24 @@ class FittedPca:
 class PcaFit:
     """Sums of frames `[n, num_inputs]`.
 
+    Args:
+      num_inputs: Numbers of a frame.
+      num_components: Numbers that the PCA makes of them.
+
     Attributes:
       num_frames: Frames so far.
+
+    Raises:
+      ValueError: There are fewer inputs than components.
     """
 
-    def __init__(self, num_inputs: int):
+    def __init__(self, num_inputs: int, num_components: int):
+        if not 0 < num_components <= num_inputs:
+            raise ValueError(
+                f"num_components must be from 1 to {num_inputs}, the width of "
+                f"the feature, got {num_components}."
+            )
+        self._num_components = num_components
         self.num_frames = 0
         # Sums of differences from the first frames' mean: those of large
         # numbers would cancel out.
@@ -58,23 +71,18 @@ class PcaFit:
         self._sum += exact.sum(axis=0)
         self._products += exact.T @ exact
 
-    def finish(self, num_components: int) -> FittedPca:
+    def finish(self) -> FittedPca:
         """Returns the PCA of all frames.
 
         Raises:
-          ValueError: There are too few frames or inputs for so many
-            components, or all frames are equal.
+          ValueError: There are too few frames for so many components, or all
+            frames are equal.
         """
-        num_inputs = len(self._sum)
-        if not 0 < num_components <= num_inputs:
+        count = self._num_components
+        if self.num_frames <= count:
             raise ValueError(
-                f"num_components must be from 1 to {num_inputs}, the width of "
-                f"the feature, got {num_components}."
-            )
-        if self.num_frames <= num_components:
-            raise ValueError(
-                f"{num_components} components need more than "
-                f"{num_components} frames, got {self.num_frames}."
+                f"{count} components need more than {count} frames, got "
+                f"{self.num_frames}."
             )
         shift = self._sum / self.num_frames
         covariance = self._products - np.outer(self._sum, shift)
@@ -83,10 +91,10 @@ class PcaFit:
         total = values.sum()
         if not total > 0:
             raise ValueError("All frames are equal: they have no components.")
-        kept = slice(None, -num_components - 1, -1)
+        kept = slice(None, -count - 1, -1)
         values, vectors = values[kept].clip(0), vectors[:, kept]
         peaks = np.abs(vectors).argmax(axis=0)
-        vectors = vectors * np.sign(vectors[peaks, range(num_components)])
+        vectors = vectors * np.sign(vectors[peaks, range(count)])
         return FittedPca(
             self._origin + shift, values, vectors, float(values.sum() / total)
         )

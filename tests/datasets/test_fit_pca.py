@@ -155,6 +155,10 @@ def test_a_failed_fit_leaves_the_earlier_file(tmp_path):
         fit_pca(iter([np.eye(2)]), PcaSettings(2), path)
     with pytest.raises(ValueError, match="There is no frame to fit a PCA to"):
         fit_pca(iter([]), PcaSettings(2), path)
+    several = iter([np.eye(3), pytest.fail])
+    with pytest.raises(ValueError, match="num_components must be from 1 to 3"):
+        fit_pca(several, PcaSettings(4), path)
+    assert next(several) is pytest.fail  # nothing more was read
     assert [p.name for p in tmp_path.iterdir()] == ["pca.h5"]
     assert path.read_text() == "earlier"
 
@@ -169,9 +173,8 @@ def test_a_file_that_cannot_be_written_fails_before_reading(tmp_path):
 
 def test_the_feature_must_be_one_that_records_hold():
     schema = make_schema("yt8m_2018")
-    message = "feature_name must be one of rgb, audio, got "
-    for name in (None, "mean_rgb"):
-        with pytest.raises(ValueError, match=f"{message}{name}"):
+    for name, got in ((None, "none given"), ("mean_rgb", "got 'mean_rgb'")):
+        with pytest.raises(ValueError, match=f"one of rgb, audio; {got}"):
             schema_of_feature(schema, name)
     chosen = schema_of_feature(schema, "audio")
     assert (chosen.feature_names, chosen.feature_sizes) == (("audio",), (128,))
@@ -182,7 +185,7 @@ def test_the_feature_must_be_one_that_records_hold():
 
 def test_the_feature_of_arrays_must_be_named_where_there_are_several(tmp_path):
     np.savez(tmp_path / "a.npz", labels="cat", **draw_videos()[0][1])
-    with pytest.raises(ValueError, match="one of audio, rgb, got None"):
+    with pytest.raises(ValueError, match="one of audio, rgb; none given"):
         list(read_array_frames(tmp_path, None, (-2.0, 2.0)))
     with pytest.raises(ValueError, match="no feature 'x'"):
         list(read_array_frames(tmp_path, "x", (-2.0, 2.0)))

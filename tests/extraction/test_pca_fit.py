@@ -17,10 +17,10 @@ def draw_correlated(count=3_000, size=20, seed=0):
 
 
 def fit(batches, num_components):
-    found = PcaFit(batches[0].shape[1])
+    found = PcaFit(batches[0].shape[1], num_components)
     for batch in batches:
         found.add(batch)
-    return found.finish(num_components)
+    return found.finish()
 
 
 def assert_is_pca_of(fitted, frames):
@@ -67,7 +67,7 @@ def test_eigenvalues_of_directions_without_variance_are_not_negative():
 
 
 def test_memory_does_not_grow_with_the_frames():
-    batch, found = draw_correlated(500, 50), PcaFit(50)
+    batch, found = draw_correlated(500, 50), PcaFit(50, 4)
     found.add(batch)
     tracemalloc.start()
     for _ in range(200):
