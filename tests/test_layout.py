@@ -155,6 +155,9 @@ LOCAL_NAMES = {
     "distill/deployment/export.py": {"np.savez(folder / EXAMPLE, **arrays)"},
     "distill/deployment/interface.py": {"Path(name)"},
     "distill/deployment/package.py": {"Path(card['data']['pattern'])"},
+    "distill/extraction/pca.py": {
+        "np.load(io.BytesIO(_read_bytes(path)), allow_pickle=False)",
+    },
     "distill/evaluation/prediction_files/files.py": {
         "open(temporary, 'w', encoding='utf-8', newline='')"
     },

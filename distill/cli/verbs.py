@@ -33,6 +33,7 @@ VERB_GROUPS = {
         "check_data": "Check every record of a data set.",
         "write_budget_shards": "Write shards of a frame budget's frames alone.",
         "join_clips": "Join short clips into long videos.",
+        "fit_pca": "Fit a PCA with whitening to frames.",
     },
     "Study and tools": {
         "study": "Run the frame-budget study.",

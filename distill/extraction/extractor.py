@@ -9,13 +9,11 @@ import numpy as np
 
 from distill.extraction.audio_networks import load_audio_network
 from distill.extraction.image_networks import load_image_network
-from distill.extraction.log_mel import log_mel_patches
+from distill.extraction.log_mel import log_mel_patches, sound_seconds
 from distill.extraction.pca import Pca, load_pca
 from distill.settings.extraction import ExtractorSettings
 
 _FRAMES_AT_ONCE = 32
-# Seconds of sound of a frame.
-PATCH_SECONDS = 0.96
 
 
 class ReadableVideo(Protocol):
@@ -156,7 +154,7 @@ class VideoExtractor:
         found = {self._images.name: self._images.features(images)}
         if self._sound is not None:
             starts = [number / self.frames_per_second for number in numbers]
-            blocks = video.sound(starts[-1] + PATCH_SECONDS)
+            blocks = video.sound(sound_seconds(starts))
             patches = log_mel_patches(blocks, starts)
             found[self._sound.name] = self._sound.features(patches)
         return found
