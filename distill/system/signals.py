@@ -14,17 +14,31 @@ class Terminated(BaseException):
         self.number = number
 
 
+# What `end_by_signals` has raised.
+_raised: list[BaseException] = []
+
+
 def end_by_signals() -> None:
-    """Lets SIGTERM and SIGHUP raise `Terminated`, as Ctrl-C raises its own.
+    """Lets SIGTERM and SIGHUP raise `Terminated`, Ctrl-C `KeyboardInterrupt`.
 
     What is being written is then removed. `nohup` still holds.
     """
 
     def end(number, frame):
-        raise Terminated(number)
+        _raised.append(_error_of(number))
+        raise _raised[-1]
 
-    for kind in _kinds()[1:]:
-        signal.signal(kind, end)
+    _raised.clear()
+    for kind in _kinds():
+        # A shell lets programs in the background ignore Ctrl-C.
+        ignored = signal.getsignal(kind) == signal.SIG_IGN
+        if kind != signal.SIGINT or not ignored:
+            signal.signal(kind, end)
+
+
+def _error_of(number: int) -> BaseException:
+    is_interrupt = number == signal.SIGINT
+    return KeyboardInterrupt() if is_interrupt else Terminated(number)
 
 
 def _kinds() -> tuple[signal.Signals, ...]:
@@ -40,11 +54,14 @@ def signals_handled_by(handler: Callable) -> Iterator[None]:
     """Lets a handler take Ctrl-C, SIGTERM and SIGHUP while the body runs.
 
     Python lets the main thread alone set handlers: in another one the body
-    runs without.
+    runs without. An exception of `end_by_signals` that Python has dropped
+    before, as it does while an object is destroyed, is raised first.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    if _raised:
+        raise _raised.pop()
     previous = {kind: signal.signal(kind, handler) for kind in _kinds()}
     try:
         yield
@@ -77,8 +94,7 @@ def remember_interrupt() -> Iterator[list[BaseException]]:
     caught: list[BaseException] = []
 
     def catch(number, frame):
-        interrupt = number == signal.SIGINT
-        caught.append(KeyboardInterrupt() if interrupt else Terminated(number))
+        caught.append(_error_of(number))
         raise caught[-1]
 
     with signals_handled_by(catch):

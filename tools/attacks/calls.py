@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tools.attacks.attempt import Attempt
 from tools.attacks.endings import (
+    HANG_SECONDS,
     find_bad_ending,
     find_leftovers,
     wait_for_end,
@@ -27,7 +28,6 @@ from tools.drills.folder import results
 from tools.drills.running import StageRunner
 from tools.drills.stages import PIPELINE, Stage, with_needs
 
-_MOST_SECONDS = 120.0
 _FULL = ("ENOSPC", "EDQUOT")
 _REFUSED = ("EIO", "EACCES", "EROFS", "ENOENT")
 # Errors of each kind of call; those of `_LASTING` may stay.
@@ -154,7 +154,7 @@ class Calls:
         is_old: bool,
     ) -> list[str]:
         """Waits for the processes; describes what they should not have done."""
-        statuses = [wait_for_end(each, _MOST_SECONDS) for each in running]
+        statuses = [wait_for_end(each, HANG_SECONDS) for each in running]
         expected = self._runner.undisturbed / stage.name
         directory = self._runner.disturbed(stage)
         problems = [

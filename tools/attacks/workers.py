@@ -15,14 +15,17 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tools.attacks.attempt import Attempt
-from tools.attacks.endings import find_bad_ending, find_leftovers
+from tools.attacks.endings import (
+    HANG_SECONDS,
+    find_bad_ending,
+    find_leftovers,
+)
 from tools.attacks.preload import warm_processes
 from tools.drills.comparison import find_broken, find_differences
 from tools.drills.processes import wait_for
 from tools.drills.running import StageRunner, worker_environments
 from tools.drills.stages import Command, Stage, choose_stages, with_needs
 
-_MOST_SECONDS = 120.0
 # Longer than the heartbeat's time limit, and shorter.
 _LONG_SECONDS, _SHORT_SECONDS = 20.0, 2.0
 _NUM_STEPS = 6
@@ -222,7 +225,7 @@ class Team:
         running = self._runner.start(
             stage, directory, environments=[chief, chief]
         )
-        end = time.monotonic() + _MOST_SECONDS
+        end = time.monotonic() + HANG_SECONDS
         problems = []
         for index, process in enumerate(running):
             wait_for_words = functools.partial(
@@ -259,7 +262,7 @@ class Team:
         rendezvous for the lost one says so, and is ended here.
         """
         problems = []
-        end = time.monotonic() + _MOST_SECONDS
+        end = time.monotonic() + HANG_SECONDS
         for index, process in enumerate(running):
             if index == lost:
                 process.join()
@@ -315,7 +318,7 @@ def _signal(process: BaseProcess, number: signal.Signals) -> None:
 
 def _join(running: Sequence[BaseProcess]) -> list[int | None]:
     """Returns the exit statuses; None for one that had to be killed."""
-    end = time.monotonic() + _MOST_SECONDS
+    end = time.monotonic() + HANG_SECONDS
     for process in running:
         process.join(max(end - time.monotonic(), 0))
     late = [process.exitcode is None for process in running]

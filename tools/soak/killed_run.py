@@ -22,7 +22,7 @@ from distill.checkpoints.checkpoint import (
 )
 from tools.drills.comparison import read_content
 from tools.drills.folder import leftovers
-from tools.drills.processes import Processes
+from tools.drills.processes import Processes, wait_for
 from tools.process_memory import resident_bytes
 
 TITLES = ("measure", "found")
@@ -153,9 +153,12 @@ class TrainingSoak:
         """Starts the run and ends it at a random moment, not after `end`."""
         before = set(leftovers(self._killed))
         kind = self._rng.choice(_SIGNALS)
-        begun = time.monotonic()
         wait = self._rng.uniform(0, _LONGEST_LIFE)
+        self._output.unlink(missing_ok=True)
         process = self._start(_TRAINING, self._killed)
+        # Before, a forked process ignores Ctrl-C.
+        wait_for(process, self._output.exists)
+        begun = time.monotonic()
         process.join(max(min(wait, end - begun), 0))
         if not process.is_alive():
             self._add_ending(process)
