@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from distill.system.named_reads import open_text
+from distill.system.storage import to_path
 
 ID, LABELS, SPLIT, PATH = "id", "labels", "split", "path"
 
@@ -70,7 +71,7 @@ def read_manifest(
 
 def _read_row(row: Mapping[str, str], place: str) -> ManifestRow:
     labels = [label.strip() for label in row.get(LABELS, "").split(";")]
-    video_id = row.get(ID) or str(Path(row[PATH]).with_suffix(""))
+    video_id = row.get(ID) or str(to_path(row[PATH]).with_suffix(""))
     return ManifestRow(
         row,
         video_id,

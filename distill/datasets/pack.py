@@ -82,26 +82,39 @@ def write_records(
                 observe(count)
         if not shards.num_videos:
             raise ValueError("There is no video to pack.")
-        clipped = None
-        if found.num_floats and not settings.float_frames:
-            clipped = shards.num_clipped / found.num_floats
-        packed = PackedData(
-            plan.schema(
-                found.names,
-                found.feature_sizes,
-                settings.max_frames or found.max_frames,
-            ),
-            plan.class_names,
-            shards.num_videos,
-            clipped,
-        )
-        for split in ("train", "validate"):
-            if settings.validate_fraction and not packed.num_videos[split]:
-                raise ValueError(
-                    f"validate_fraction={settings.validate_fraction} leaves no "
-                    f"video of {packed.num_videos.total()} for {split}."
-                )
+        packed = _describe(plan, found, shards)
         describe_data_set(packed, folder, directory, "pack")
+    return packed
+
+
+def _describe(
+    plan: RecordPlan, found: ArrayFindings, shards: "_Shards"
+) -> PackedData:
+    """Returns what has been written.
+
+    Raises:
+      ValueError: One of the splits is empty.
+    """
+    settings = found.settings
+    clipped = None
+    if found.num_floats and not settings.float_frames:
+        clipped = shards.num_clipped / found.num_floats
+    packed = PackedData(
+        plan.schema(
+            found.names,
+            found.feature_sizes,
+            settings.max_frames or found.max_frames,
+        ),
+        plan.class_names,
+        shards.num_videos,
+        clipped,
+    )
+    for split in ("train", "validate"):
+        if settings.validate_fraction and not packed.num_videos[split]:
+            raise ValueError(
+                f"validate_fraction={settings.validate_fraction} leaves no "
+                f"video of {packed.num_videos.total()} for {split}."
+            )
     return packed
 
 

@@ -104,7 +104,13 @@ class DecodingProcess:
                 threads=self._threads,
             )
             del opened["kind"]
-            yield OpenVideo(self, VideoInfo(**opened))
+            try:
+                yield OpenVideo(self, VideoInfo(**opened))
+            except BadVideoError as error:
+                # The caller may have found that its sound is not finite.
+                if str(error).startswith(f"{path}: "):
+                    raise
+                raise self._error(str(error)) from error
 
     def arrays(self, **request: Any) -> Iterator[bytes]:
         """Yields the arrays of a request; for `OpenVideo`."""
