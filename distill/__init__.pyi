@@ -13,6 +13,8 @@ from distill.datasets.synthetic import (
 from distill.deployment.export import export as export
 from distill.deployment.scoring import evaluate as evaluate
 from distill.deployment.step_export import StepExport as StepExport
+from distill.extraction.extractor import VideoExtractor as VideoExtractor
+from distill.extraction.extractor_file import read_extractor as read_extractor
 from distill.models.array_model import build_model as build_model
 from distill.models.frame_budget import FrameBudget as FrameBudget
 from distill.networks.stored_settings import (
@@ -20,6 +22,7 @@ from distill.networks.stored_settings import (
 )
 from distill.predictor import Predictor as Predictor
 from distill.predictor import VideoPrediction as VideoPrediction
+from distill.settings.extraction import ExtractorSettings as ExtractorSettings
 from distill.settings.network import network as network
 from distill.settings.pack import PackSettings as PackSettings
 from distill.settings.run import NetworkSettings as NetworkSettings
@@ -33,10 +36,12 @@ from distill.settings.training import (
     DistillationSettings as DistillationSettings,
 )
 from distill.settings.training import TrainingSettings as TrainingSettings
+from distill.settings.video import VideoSettings as VideoSettings
 from distill.study.plan import Study as Study
 from distill.study.plan import Unit as Unit
 from distill.study.study import run_study as run_study
 from distill.training.run import TrainingResult as TrainingResult
 from distill.training.run import train as train
+from distill.video.decoder import BadVideoError as BadVideoError
 
 __version__: str
