@@ -1,5 +1,6 @@
 """Videos in which every frame shows its own number, drawn by PyAV."""
 
+import itertools
 import struct
 from fractions import Fraction
 
@@ -36,6 +37,7 @@ def draw_video(
     options=(),
     *,
     pix_fmt="yuv420p",
+    numbers=None,
     sound=None,
     sound_codec="aac",
     sound_rate=16_000,
@@ -49,6 +51,7 @@ def draw_video(
       codec: The encoder.
       options: Options of the encoder, such as `[("g", "12"), ("bf", "2")]`.
       pix_fmt: Form of the pixels.
+      numbers: The number that each frame shows; None for 0, 1, 2 and on.
       sound: Samples `[n]` or `[2, n]` in [-1, 1]; None for no audio stream.
       sound_codec: The encoder of the sound.
       sound_rate: Its samples a second.
@@ -67,7 +70,9 @@ def draw_video(
             audio = container.add_stream(
                 sound_codec, rate=sound_rate, layout=layout
             )
-        for number, time in enumerate(times):
+        for number, time in zip(
+            numbers or itertools.count(), times, strict=False
+        ):
             frame = av.VideoFrame.from_ndarray(picture_of(number), "rgb24")
             frame.pts, frame.time_base = time, MILLISECOND
             container.mux(stream.encode(frame))
