@@ -9,13 +9,14 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 
 from distill.data.bad_records import Expected
 from distill.data.tfrecords import masked_checksum
-from distill.datasets.check import file_check
+from distill.datasets.check import file_check, processes
 from distill.datasets.check.check import (
     DataFindings,
     Split,
@@ -49,7 +50,7 @@ from tests.data.spoiled_records import (
     spoil_record,
 )
 from tests.datasets.odd_jobs import Doer
-from tests.hang_guard import HANG_SECONDS
+from tests.hang_guard import HANG_SECONDS, wait_until
 from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA as SEGMENT_SCHEMA
 from tests.segment_records import draw_rated_videos
@@ -320,6 +321,17 @@ def test_a_process_that_ends_is_an_error_that_names_its_job(job, says):
     says = f"^file {job}: the process that read it .*{re.escape(says)}"
     with pytest.raises(ValueError, match=says):
         list(map_in_processes(Doer, ["a", job, "b"], 2, lambda j: f"file {j}"))
+
+
+def test_a_process_that_ends_before_its_job_is_an_error_of_the_job():
+    worker = processes._Worker(Doer)
+    worker._process.kill()
+    wait_until(lambda: worker._pool._broken)
+    future = worker.submit("a")
+    with pytest.raises(BrokenProcessPool):
+        future.result()
+    assert worker.describe_end() == "was ended by signal 9 (SIGKILL)"
+    worker.end()
 
 
 def make_findings(tmp_path):

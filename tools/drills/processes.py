@@ -4,6 +4,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import time
 import unittest.mock
@@ -38,6 +39,10 @@ class Processes:
         self._context: SpawnContext | ForkServerContext
         self._started: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
         atexit.register(self._kill_all)
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            # A shell lets programs in the background ignore Ctrl-C, and so
+            # would all that they start.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if warm:
             self._context = multiprocessing.get_context("forkserver")
             self._context.set_forkserver_preload(_PRELOADED)

@@ -98,12 +98,22 @@ class _Worker:
         arguments = (pickle.dumps(make_work),)
         self._pool = ProcessPoolExecutor(1, context, _prepare, arguments)
         with _interrupts_blocked():
-            self._pool.submit(os.getpid)  # starts the process
+            try:
+                self._pool.submit(os.getpid)  # starts the process
+            except BrokenPipeError as error:
+                raise ValueError(
+                    "A process that reads records was ended while it started."
+                ) from error
         self._process = context.process
 
     def submit(self, job: Any) -> Future:
-        """Hands over a job."""
-        return self._pool.submit(_do, job)
+        """Hands over a job; it fails if the process has ended before."""
+        try:
+            return self._pool.submit(_do, job)
+        except BrokenProcessPool as error:
+            failed: Future = Future()
+            failed.set_exception(error)
+            return failed
 
     def describe_end(self) -> str:
         """Says how the process ended."""
