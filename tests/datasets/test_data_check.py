@@ -334,6 +334,15 @@ def test_a_process_that_ends_before_its_job_is_an_error_of_the_job():
     worker.end()
 
 
+def test_a_process_that_ends_while_it_starts_is_an_error(monkeypatch):
+    def fail(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(processes.ProcessPoolExecutor, "submit", fail)
+    with pytest.raises(ValueError, match="was ended while it started"):
+        list(map_in_processes(Doer, ["a"], 1))
+
+
 def make_findings(tmp_path):
     """Returns the findings on two splits, without a process of their own."""
     videos = draw_good(FRAME_SCHEMA, 40)

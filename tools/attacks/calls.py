@@ -17,7 +17,6 @@ from pathlib import Path
 
 from tools.attacks.attempt import Attempt
 from tools.attacks.endings import (
-    HANG_SECONDS,
     find_bad_ending,
     find_leftovers,
     wait_for_end,
@@ -25,6 +24,7 @@ from tools.attacks.endings import (
 from tools.attacks.preload import Spoiled, build_library, warm_processes
 from tools.drills.comparison import NAMING, find_broken, find_differences
 from tools.drills.folder import results
+from tools.drills.processes import HANG_SECONDS
 from tools.drills.running import StageRunner
 from tools.drills.stages import PIPELINE, Stage, with_needs
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from tools.drills.folder import leftovers
 
-# What still runs then hangs; a busy machine is slow.
-HANG_SECONDS = 900.0
 _TRACES = re.compile(r"Traceback \(most recent call last\)|^  File \"", re.M)
 _ERROR = re.compile(r"^(?:\[\d+\] )?ERROR: .*", re.M)
 

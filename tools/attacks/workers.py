@@ -15,14 +15,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tools.attacks.attempt import Attempt
-from tools.attacks.endings import (
-    HANG_SECONDS,
-    find_bad_ending,
-    find_leftovers,
-)
+from tools.attacks.endings import find_bad_ending, find_leftovers
 from tools.attacks.preload import warm_processes
 from tools.drills.comparison import find_broken, find_differences
-from tools.drills.processes import wait_for
+from tools.drills.processes import HANG_SECONDS, wait_for
 from tools.drills.running import StageRunner, worker_environments
 from tools.drills.stages import Command, Stage, choose_stages, with_needs
 
