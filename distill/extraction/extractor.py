@@ -13,14 +13,14 @@ from distill.extraction.log_mel import log_mel_patches, sound_seconds
 from distill.extraction.pca import Pca, load_pca
 from distill.settings.extraction import ExtractorSettings
 
-_FRAMES_AT_ONCE = 32
+_INPUTS_AT_ONCE = 32
 
 
 class ReadableVideo(Protocol):
     """What is read of a video: `OpenVideo`, for one."""
 
     def frames(
-        self, numbers: Sequence[int], width: int, height: int
+        self, numbers: Sequence[int], size: tuple[int, int] | None
     ) -> Iterator[np.ndarray]:
         """Yields uint8 `[height, width, 3]` for each number."""
 
@@ -35,6 +35,7 @@ class _Stream:
     name: str
     network: Any
     pca: Pca | None
+    at_once: int = _INPUTS_AT_ONCE
 
     def __post_init__(self):
         """Checks that the widths fit."""
@@ -63,7 +64,7 @@ class _Stream:
     def features(self, inputs: Iterator[np.ndarray]) -> np.ndarray:
         """Returns float32 `[inputs, size]`."""
         rows = []
-        while some := list(itertools.islice(inputs, _FRAMES_AT_ONCE)):
+        while some := list(itertools.islice(inputs, self.at_once)):
             found = self.network(np.stack(some))
             rows.append(found if self.pca is None else self.pca(found))
         return np.concatenate(rows)
@@ -93,7 +94,12 @@ class VideoExtractor:
             batch_size=settings.image_batch_size,
         )
         pca = settings.image_pca and load_pca(settings.image_pca)
-        self._images = _Stream(settings.image_feature, network, pca or None)
+        # A network of any size scales frames itself, each of its own size.
+        self._size = None if network.any_size else network.input_size
+        at_once = 1 if network.any_size else _INPUTS_AT_ONCE
+        self._images = _Stream(
+            settings.image_feature, network, pca or None, at_once
+        )
         self._sound = None
         if settings.audio_network is not None:
             pca = settings.audio_pca and load_pca(settings.audio_pca)
@@ -149,8 +155,7 @@ class VideoExtractor:
         Raises:
           BadVideoError: The video cannot be decoded.
         """
-        height, width = self._images.network.input_size
-        images = video.frames(numbers, width, height)
+        images = video.frames(numbers, self._size)
         found = {self._images.name: self._images.features(images)}
         if self._sound is not None:
             starts = [number / self.frames_per_second for number in numbers]

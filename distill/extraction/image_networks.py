@@ -61,9 +61,10 @@ class ImageNetwork:
         self.input_size, self.any_size = form.size, form.any_size
         kind, _, path = name.partition(":")
         height, width = form.size
+        size = "any size" if form.any_size else f"{height}x{width}"
         self.identity = (
             f"{kind}:{to_path(path).name} {program.digest} {form.scale} "
-            f"{height}x{width} in batches of {self._batch_size}"
+            f"{size} in batches of {self._batch_size}"
         )
         tried = np.zeros((self._batch_size, height, width, 3), np.uint8)
         self.num_features = self._run(tried).shape[1]

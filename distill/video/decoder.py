@@ -159,7 +159,7 @@ class VideoFile:
             )
 
     def frames(
-        self, numbers: Sequence[int], width: int, height: int
+        self, numbers: Sequence[int], size: tuple[int, int] | None
     ) -> Iterator[np.ndarray]:
         """Yields the frames of some numbers, in their order.
 
@@ -167,8 +167,7 @@ class VideoFile:
 
         Args:
           numbers: Rising, each below `num_frames`.
-          width: Pixels of a row of the result.
-          height: Pixels of a column of the result.
+          size: Height and width of the result; None for each frame's own.
 
         Yields:
           uint8 `[height, width, 3]`, red, green and blue, turned upright.
@@ -186,7 +185,7 @@ class VideoFile:
                         f"its frame at {seconds:.1f} s cannot be decoded"
                     )
                 if not place or time != times[place - 1]:
-                    picture = _scale(frame, width, height)
+                    picture = _scale(frame, size)
                 yield picture
         except self._av.FFmpegError as error:
             raise BadVideoError(_reason(error)) from error
@@ -298,9 +297,10 @@ def _find_video(container: Any) -> Any:
     raise BadVideoError("it has no video stream")
 
 
-def _scale(frame: Any, width: int, height: int) -> np.ndarray:
+def _scale(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
     """Returns a frame as uint8 `[height, width, 3]`, turned upright."""
     turns = round(frame.rotation / 90) % 4
+    height, width = size or (None, None)
     if turns % 2:
         width, height = height, width
     scaled = frame.reformat(width, height, "rgb24", interpolation="BILINEAR")

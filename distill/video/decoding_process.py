@@ -112,13 +112,14 @@ class DecodingProcess:
                     raise
                 raise self._error(str(error)) from error
 
-    def arrays(self, **request: Any) -> Iterator[bytes]:
+    def arrays(self, dtype: type, **request: Any) -> Iterator[np.ndarray]:
         """Yields the arrays of a request; for `OpenVideo`."""
         is_over = False
         try:
             message = self._ask(**request)
             while message["kind"] == "array":
-                yield self._receive()
+                held: np.ndarray = np.frombuffer(self._receive(), dtype)
+                yield held.reshape(message["shape"])
                 message = self._receive_message()
             is_over = True
         except BadVideoError:
@@ -214,19 +215,16 @@ class OpenVideo:
         self.info = info
 
     def frames(
-        self, numbers: Sequence[int], width: int, height: int
+        self, numbers: Sequence[int], size: tuple[int, int] | None
     ) -> Iterator[np.ndarray]:
         """Yields frames as `VideoFile.frames` does."""
-        shape = (height, width, 3)
-        for held in self._process.arrays(
-            wants="frames", numbers=list(numbers), size=(width, height)
-        ):
-            yield np.frombuffer(held, np.uint8).reshape(shape)
+        return self._process.arrays(
+            np.uint8, wants="frames", numbers=list(numbers), size=size
+        )
 
     def sound(self, seconds: float) -> Iterator[np.ndarray]:
         """Yields sound as `VideoFile.sound` does."""
-        for held in self._process.arrays(wants="sound", seconds=seconds):
-            yield np.frombuffer(held, np.float32)
+        return self._process.arrays(np.float32, wants="sound", seconds=seconds)
 
 
 class DecodingProcesses:

@@ -65,14 +65,15 @@ def _describe(video: VideoFile) -> dict[str, Any]:
 
 def _arrays(video: Any, request: dict[str, Any]) -> Iterator[np.ndarray]:
     if request["wants"] == "frames":
-        numbers, size = request["numbers"], request["size"]
-        return video.frames(numbers, *size)
+        return video.frames(request["numbers"], request["size"])
     return video.sound(request["seconds"])
 
 
 def _send(
     sender: Connection, message: dict[str, Any], array: np.ndarray | None = None
 ) -> None:
+    if array is not None:
+        message["shape"] = array.shape
     sender.send_bytes(json.dumps(message).encode())
     if array is not None:
         sender.send_bytes(array.tobytes())

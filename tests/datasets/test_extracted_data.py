@@ -53,7 +53,7 @@ class NumberExtractor:
         self.taken.append(list(numbers))
         if len(self.taken) == self.stop_at:
             raise KeyboardInterrupt
-        shown = [number_in(frame) for frame in video.frames(numbers, 64, 64)]
+        shown = [number_in(frame) for frame in video.frames(numbers, (64, 64))]
         return {"rgb": features_of(shown)}
 
 

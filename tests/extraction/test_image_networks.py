@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.extraction.extractor import VideoExtractor
 from distill.extraction.image_input import SCALES
 from distill.extraction.image_networks import load_image_network
 from distill.settings.extraction import ExtractorSettings
+from distill.settings.video import VideoSettings
+from distill.video.decoder import VideoFile
 from tests.extraction.small_networks import (
     MACS,
     NUM_FEATURES,
@@ -21,6 +24,7 @@ from tests.extraction.small_networks import (
     write_onnx,
     write_saved_model,
 )
+from tests.video.drawn_videos import draw_video
 
 # Keras saves models by NumPy's older interface.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
@@ -190,6 +194,17 @@ def test_the_network_of_youtube8m_scales_images_itself(tmp_path, height, width):
     expected = [inception_by_hand(image) for image in images]
     assert_features(network, images, expected)
     np.testing.assert_array_equal(network(images)[2:], network(images[2:]))
+
+
+def test_frames_come_to_it_in_their_own_size(tmp_path):
+    write_inception(tmp_path / "classify_image_graph_def.pb")
+    path = draw_video(tmp_path / "a.mp4", range(0, 2_000, 40), width=96)
+    video = VideoFile(path, VideoSettings())
+    frames = [*video.frames([0, 1], (64, 96))]
+    settings = ExtractorSettings(image_network=f"yt8m:{tmp_path}")
+    found = VideoExtractor(settings, 1.0).features(video, [0, 1])
+    expected = [inception_by_hand(frame) for frame in frames]
+    np.testing.assert_allclose(found["rgb"], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_identity_tells_what_decides_over_features(tmp_path, names):

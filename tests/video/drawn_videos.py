@@ -37,6 +37,7 @@ def draw_video(
     options=(),
     *,
     pix_fmt="yuv420p",
+    width=SIZE,
     numbers=None,
     sound=None,
     sound_codec="aac",
@@ -51,6 +52,7 @@ def draw_video(
       codec: The encoder.
       options: Options of the encoder, such as `[("g", "12"), ("bf", "2")]`.
       pix_fmt: Form of the pixels.
+      width: Pixels of a row; a column has 64.
       numbers: The number that each frame shows; None for 0, 1, 2 and on.
       sound: Samples `[n]` or `[2, n]` in [-1, 1]; None for no audio stream.
       sound_codec: The encoder of the sound.
@@ -60,7 +62,7 @@ def draw_video(
     av = pytest.importorskip("av", reason="comes with the extra video")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(
-            codec, rate=1000, options=dict(options), width=SIZE, height=SIZE
+            codec, rate=1000, options=dict(options), width=width, height=SIZE
         )
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = MILLISECOND

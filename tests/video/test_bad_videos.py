@@ -35,7 +35,7 @@ def process():
 def frames_of(process, path):
     with process.open(path) as opened:
         numbers = range(opened.info.num_frames)
-        frames = [*opened.frames(numbers, SIZE, SIZE)]
+        frames = [*opened.frames(numbers, (SIZE, SIZE))]
         sound = [*opened.sound(2)]
     return np.stack(frames), np.concatenate(sound)
 
@@ -44,7 +44,7 @@ def test_the_process_decodes_as_the_caller_would(video, process):
     own = VideoFile(video, VideoSettings())
     frames, sound = frames_of(process, video)
     assert [number_in(frame) for frame in frames] == [0, 25, 50, 75]
-    expected = list(own.frames(range(4), SIZE, SIZE))
+    expected = list(own.frames(range(4), (SIZE, SIZE)))
     np.testing.assert_array_equal(frames, expected)
     np.testing.assert_array_equal(sound, np.concatenate(list(own.sound(2))))
 
@@ -135,14 +135,14 @@ def test_a_crash_is_an_error_and_the_next_video_is_read(video):
         with process.open(video) as opened:
             os.kill(process._process.pid, signal.SIGSEGV)
             with pytest.raises(BadVideoError, match="SIGSEGV") as error:
-                list(opened.frames([0, 1], SIZE, SIZE))
+                list(opened.frames([0, 1], (SIZE, SIZE)))
         assert str(error.value).startswith(f"{video}: it ended the decoding")
         assert len(frames_of(process, video)[0]) == 4
 
 
 def test_an_answer_that_is_not_read_to_its_end_is_forgotten(video, process):
     with process.open(video) as opened:
-        first = next(opened.frames(range(4), SIZE, SIZE))
+        first = next(opened.frames(range(4), (SIZE, SIZE)))
     assert number_in(first) == 0
     assert len(frames_of(process, video)[0]) == 4
 

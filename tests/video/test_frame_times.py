@@ -67,7 +67,7 @@ def drawn(tmp_path_factory):
 @pytest.mark.parametrize("name", CASES)
 def test_each_frame_is_the_last_that_is_not_later(name, rate, drawn):
     video = VideoFile(drawn(name), VideoSettings(frames_per_second=rate))
-    frames = video.frames(range(video.num_frames), SIZE, SIZE)
+    frames = video.frames(range(video.num_frames), (SIZE, SIZE))
     expected = expected_numbers(list(CASES[name][0]), rate)
     assert [number_in(frame) for frame in frames] == expected
 
@@ -75,9 +75,9 @@ def test_each_frame_is_the_last_that_is_not_later(name, rate, drawn):
 @pytest.mark.parametrize("name", CASES)
 def test_a_few_frames_are_those_of_all_bit_for_bit(name, drawn):
     video = VideoFile(drawn(name), VideoSettings())
-    every = list(video.frames(range(video.num_frames), 24, 20))
+    every = list(video.frames(range(video.num_frames), (20, 24)))
     for numbers in (range(3, len(every), 10), [len(every) - 1], [0], []):
-        few = list(video.frames(numbers, 24, 20))
+        few = list(video.frames(numbers, (20, 24)))
         assert len(few) == len(numbers)
         for number, frame in zip(numbers, few, strict=True):
             np.testing.assert_array_equal(frame, every[number])
@@ -103,10 +103,10 @@ def test_what_lies_before_a_key_frame_is_not_decoded(drawn, tmp_path):
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(contents)
     video = VideoFile(damaged, VideoSettings())
-    (frame,) = video.frames([19], SIZE, SIZE)
+    (frame,) = video.frames([19], (SIZE, SIZE))
     assert number_in(frame) == 475
     with pytest.raises(BadVideoError, match=r"FFmpeg: Invalid data|decoded"):
-        list(video.frames([5], SIZE, SIZE))
+        list(video.frames([5], (SIZE, SIZE)))
 
 
 def test_a_turned_video_is_shown_upright(tmp_path):
@@ -114,11 +114,24 @@ def test_a_turned_video_is_shown_upright(tmp_path):
         tmp_path / "a.mp4", STEADY[:50], options={"g": "9"}.items()
     )
     turn_right(path)
-    first, second = VideoFile(path, VideoSettings()).frames([0, 1], 32, 48)
+    video = VideoFile(path, VideoSettings())
+    first, second = video.frames([0, 1], (48, 32))
     assert first.shape == (48, 32, 3)
     assert number_in(np.rot90(second)) == 25
     assert number_in(second) != 25
     assert number_in(picture_of(25)) == 25
+
+
+def test_frames_have_their_own_size_where_none_is_asked_for(tmp_path):
+    path = draw_video(
+        tmp_path / "a.mp4", STEADY[:50], options={"g": "9"}.items(), width=96
+    )
+    (ahead,) = VideoFile(path, VideoSettings()).frames([1], None)
+    turn_right(path)
+    (turned,) = VideoFile(path, VideoSettings()).frames([1], None)
+    assert ahead.shape == (SIZE, 96, 3)
+    np.testing.assert_array_equal(np.rot90(turned), ahead)
+    assert number_in(ahead) == 25
 
 
 def test_packets_without_order_give_a_rising_timeline():

@@ -103,7 +103,7 @@ def _decode(process: DecodingProcess, path: Path) -> tuple[str, str]:
     try:
         with process.open(path) as video:
             numbers = range(min(video.info.num_frames, 50))
-            shapes = {f.shape for f in video.frames(numbers, 24, 16)}
+            shapes = {f.shape for f in video.frames(numbers, (16, 24))}
             for block in video.sound(_SECONDS):
                 if not np.isfinite(block).all():
                     return "decoded", "the sound is not finite"
