@@ -49,17 +49,22 @@ def as_floats(record, features, names, keys):
     return other
 
 
+def write_floats(path, records):
+    """Writes records of bytes as MediaPipe writes floats."""
+    keys = {"id": FLOATS.id_key, "labels": FLOATS.labels_key}
+    floats = [
+        as_floats(each, ("rgb", "audio"), NAMES, keys) for each in records
+    ]
+    write_records(path, floats)
+
+
 @pytest.fixture(scope="module")
 def float_videos(videos, tmp_path_factory):
     """Returns the validation videos as files of floats, and of both."""
     folder = tmp_path_factory.mktemp("floats")
     records = read_records(videos, "validate")
-    keys = {"id": FLOATS.id_key, "labels": FLOATS.labels_key}
     same = {"id": "id", "labels": "labels"}
-    write_records(
-        folder / "floats.tfrecord",
-        [as_floats(each, ("rgb", "audio"), NAMES, keys) for each in records],
-    )
+    write_floats(folder / "floats.tfrecord", records)
     write_records(
         folder / "mixed.tfrecord",
         [as_floats(each, ("audio",), {}, same) for each in records],
@@ -98,6 +103,32 @@ def test_an_artifact_of_bytes_scores_floats(
         found = evaluate(path, pattern, data=FLOATS)
         for name in ("gap", "mean_average_precision", "loss"):
             assert found[name] == pytest.approx(expected[name], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_floats_train_the_network_that_their_bytes_train(
+    float_videos, videos, tmp_path
+):
+    floats = tmp_path / "floats"
+    floats.mkdir()
+    write_floats(floats / "train-0.tfrecord", read_records(videos, "train"))
+    bytes_ = tmp_path / "bytes"
+    bytes_.mkdir()
+    (bytes_ / "train-0.tfrecord").write_bytes(
+        b"".join(p.read_bytes() for p in sorted(videos.glob("train-*")))
+    )
+    found = []
+    for data, folder in ((None, bytes_), (FLOATS, floats)):
+        settings = stage_runs.pooled_settings(folder, num_epochs=12)
+        settings = dataclasses.replace(settings, data=data or settings.data)
+        run = folder / "run"
+        stage_runs.train_in_process(settings, run)
+        (newest,) = run.glob(f"checkpoint-{60:08d}.h5")
+        file = f"{float_videos}/floats.tfrecord"
+        found.append(evaluate(newest, file, data=FLOATS))
+    assert found[0]["gap"] > 0.5
+    for name in ("gap", "mean_average_precision", "loss"):
+        assert found[1][name] == pytest.approx(found[0][name], abs=1e-3)
 
 
 def test_a_network_of_floats_does_not_read_bytes():
