@@ -1,5 +1,6 @@
 """The frames that are taken of a video follow from their times."""
 
+import bisect
 import random
 from fractions import Fraction
 
@@ -8,7 +9,9 @@ import pytest
 
 from distill.settings.video import VideoSettings
 from distill.video.decoder import BadVideoError, VideoFile
+from distill.video.decoding_process import DecodingProcess
 from distill.video.timeline import Timeline
+from tests.memory_growth import memory_grows_by_at_most
 from tests.video.drawn_videos import (
     SIZE,
     draw_video,
@@ -44,7 +47,7 @@ def expected_numbers(times, rate=1.0):
     since = [time - times[0] for time in times]
     count = int(since[-1] * rate // 1000) + 1
     shown = [1000 * n / Fraction(str(rate)) for n in range(count)]
-    return [max(i for i, t in enumerate(since) if t <= s) for s in shown]
+    return [bisect.bisect_right(since, second) - 1 for second in shown]
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +135,26 @@ def test_frames_have_their_own_size_where_none_is_asked_for(tmp_path):
     assert ahead.shape == (SIZE, 96, 3)
     np.testing.assert_array_equal(np.rot90(turned), ahead)
     assert number_in(ahead) == 25
+
+
+@pytest.mark.slow
+def test_three_hours_need_no_more_memory_than_a_minute(tmp_path):
+    times = np.cumsum(RATES.choices([300, 400, 500, 800], k=21_600)).tolist()
+    path = draw_video(
+        tmp_path / "long.mp4", times, options={"g": "25", "bf": "2"}.items()
+    )
+    assert 10_700 < (times[-1] - times[0]) / 1000 < 10_900
+    settings = VideoSettings(max_decode_bytes=2**28)
+    expected = expected_numbers(times)
+    with DecodingProcess(settings) as process, process.open(path) as video:
+        assert video.info.num_frames == len(expected)
+        few = range(0, len(expected), 360)
+        found = [number_in(f) for f in video.frames(few, (SIZE, SIZE))]
+        assert found == [expected[number] for number in few]
+        with memory_grows_by_at_most(2**25):
+            frames = video.frames(range(len(expected)), (SIZE, SIZE))
+            found = [number_in(frame) for frame in frames]
+    assert found == expected
 
 
 def test_packets_without_order_give_a_rising_timeline():
