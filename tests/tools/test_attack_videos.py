@@ -49,7 +49,7 @@ class Video:
     def open(self, path):
         return self
 
-    def frames(self, numbers, width, height):
+    def frames(self, numbers, size):
         return iter(self._frames)
 
     def sound(self, seconds):
