@@ -1,22 +1,40 @@
 """Serves a trained model over HTTP, in TensorFlow Serving's REST form."""
 
+import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
-from distill.settings.service import ServiceOptions
+from distill.cli.settings_flags import FLAGS, Flag, read, require, specs, under
+from distill.settings.service import CLIENT_VIDEOS, ServiceOptions
+from distill.settings.video import VideoSettings
 
 if TYPE_CHECKING:
     from distill.predictor import Predictor
+    from distill.serving.video_files import VideoFiles
 
 OWN_FLAGS = (
     Flag("artifact", "The exported model, its archive, or a checkpoint."),
+    Flag(
+        "extractor_file",
+        "extractor.json of the data set that `distill extract` has written. "
+        "With it the service takes video files, and has a page at /.",
+    ),
     Flag("host", "Address to listen at.", default="127.0.0.1"),
     Flag("port", "Port to listen at; 0: a free one.", int, 8501),
 )
-FLAG_GROUPS = (OWN_FLAGS, groups.TRUST, specs(ServiceOptions), groups.GPU)
+_LIMITS = [
+    dataclasses.replace(flag, default=getattr(CLIENT_VIDEOS, flag.name))
+    for flag in specs(VideoSettings, skip=["frames_per_second"])
+]
+FLAG_GROUPS = (
+    OWN_FLAGS,
+    groups.TRUST,
+    specs(ServiceOptions),
+    under("Videos", _LIMITS),
+    groups.GPU,
+)
 
 
 def main() -> int:
@@ -33,13 +51,24 @@ def main() -> int:
     load = functools.partial(
         load_predictor, FLAGS.artifact, FLAGS.gpu, FLAGS.trust_artifact
     )
+    load_videos = None
+    if FLAGS.extractor_file is not None:
+        import_extra("python_multipart", "serve")
+        import_extra("av", "video")
+        load_videos = functools.partial(
+            load_video_files,
+            FLAGS.extractor_file,
+            FLAGS.gpu,
+            read(VideoSettings),
+            options,
+        )
     say = functools.partial(announce, listener, options, FLAGS.artifact)
     if options.workers == 1:
-        serve(load, options, listener, lambda server: say())
+        serve(load, options, listener, lambda server: say(), load_videos)
         return 0
     from distill.serving.workers import serve_in_workers
 
-    return serve_in_workers(load, options, listener, say)
+    return serve_in_workers(load, options, listener, say, load_videos)
 
 
 def load_predictor(
@@ -52,6 +81,25 @@ def load_predictor(
     from distill.predictor import Predictor
 
     return Predictor.load(artifact, trust_artifact=trust_artifact)
+
+
+def load_video_files(
+    extractor_file: str,
+    gpu: int | None,
+    limits: VideoSettings,
+    options: ServiceOptions,
+) -> "VideoFiles":
+    """Loads an extractor, behind TensorFlow, which chooses the frames."""
+    _start_tensorflow_once(gpu)
+    from distill.extraction.extractor_file import read_extractor
+    from distill.serving.video_files import VideoFiles
+
+    return VideoFiles(
+        read_extractor(extractor_file),
+        limits,
+        options.video_processes,
+        options.max_video_queue,
+    )
 
 
 @functools.cache

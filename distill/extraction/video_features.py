@@ -1,5 +1,6 @@
 """The features of video files as a network reads them."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -11,14 +12,64 @@ from distill.extraction.extractor import VideoExtractor
 from distill.models.frame_budget import FrameBudget
 from distill.settings.schema import DataSchema
 from distill.settings.video import VideoSettings
-from distill.video.decoding_process import DecodingProcesses
+from distill.video.decoding_process import DecodingProcesses, OpenVideo
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadVideo:
+    """What a network reads of a video.
+
+    Attributes:
+      features: float32 `[frames, features]`, zeros where it reads nothing.
+      num_frames: Frames that the rate takes of the video; the network may read
+        fewer, the first.
+      num_decoded: Frames that were decoded and extracted.
+    """
+
+    features: np.ndarray
+    num_frames: int
+    num_decoded: int
+
+
+class NetworkReader:
+    """Extracts what a network reads of an open video; threads may share it.
+
+    Only the frames that the network selects are decoded and extracted. The
+    others are zeros, which it does not read.
+
+    Args:
+      extractor: Makes the features.
+      schema: The network's data.
+      budget: The frames that the network itself selects.
+
+    Raises:
+      ValueError: The features are not those that the network reads.
+    """
+
+    def __init__(
+        self, extractor: VideoExtractor, schema: DataSchema, budget: FrameBudget
+    ):
+        _check_features(extractor, schema)
+        self._extractor, self._schema, self._budget = extractor, schema, budget
+
+    def read(self, video: OpenVideo) -> ReadVideo:
+        """Returns what the network reads.
+
+        Raises:
+          BadVideoError: The video cannot be decoded.
+        """
+        count = min(video.info.num_frames, self._schema.max_frames)
+        numbers = needed_frames(count, self._budget, self._schema.max_frames)
+        found = self._extractor.features(video, numbers)
+        names = self._schema.feature_names
+        rows = np.concatenate([found[name] for name in names], axis=1)
+        features = np.zeros((count, rows.shape[1]), np.float32)
+        features[numbers] = rows
+        return ReadVideo(features, video.info.num_frames, len(numbers))
 
 
 class VideoFeatures:
     """Extracts what a network reads of video files; a context manager.
-
-    Only the frames that the network selects are decoded and extracted. The
-    others are zeros, which it does not read.
 
     Args:
       extractor: Makes the features.
@@ -40,8 +91,7 @@ class VideoFeatures:
         limits: VideoSettings,
         num_processes: int | None = None,
     ):
-        _check_features(extractor, schema)
-        self._extractor, self._schema, self._budget = extractor, schema, budget
+        self._reader = NetworkReader(extractor, schema, budget)
         self._processes = DecodingProcesses(limits, num_processes)
 
     def __enter__(self) -> "VideoFeatures":
@@ -69,16 +119,7 @@ class VideoFeatures:
 
     def _extract(self, path: str | Path) -> np.ndarray:
         with self._processes.open(path) as opened:
-            count = min(opened.info.num_frames, self._schema.max_frames)
-            numbers = needed_frames(
-                count, self._budget, self._schema.max_frames
-            )
-            found = self._extractor.features(opened, numbers)
-        names = self._schema.feature_names
-        rows = np.concatenate([found[name] for name in names], axis=1)
-        video = np.zeros((count, rows.shape[1]), np.float32)
-        video[numbers] = rows
-        return video
+            return self._reader.read(opened).features
 
 
 def needed_frames(

@@ -10,6 +10,7 @@ from distill.metrics.ranking import top_classes
 from distill.serving.predict_requests import SIGNATURE, PredictRequest
 
 if TYPE_CHECKING:
+    from distill.extraction.video_features import ReadVideo
     from distill.predictor import Predictor
 
 VERSION = "1"
@@ -29,6 +30,52 @@ def render_predictions(
       class_names: The name of every class.
       top_k: Classes of a video, best first, equal ones by their index.
     """
+    rows = _rows(probabilities, class_names, top_k, request.full)
+    if not request.columnar:
+        return orjson.dumps({"predictions": rows})
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    return orjson.dumps({"outputs": columns})
+
+
+def render_video_file(
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    top_k: int,
+    read: "ReadVideo",
+    extraction_seconds: float,
+    classification_seconds: float,
+) -> bytes:
+    """Returns the JSON answer to a request with a video file.
+
+    Args:
+      probabilities: float32 `[1, classes]`.
+      class_names: The name of every class.
+      top_k: Classes, best first.
+      read: What was read of the file.
+      extraction_seconds: Time of decoding and extraction.
+      classification_seconds: Time of the model, with the wait for it.
+    """
+    answer = {
+        "predictions": _rows(probabilities, class_names, top_k, full=False),
+        "video": {
+            "num_frames": read.num_frames,
+            "num_decoded_frames": read.num_decoded,
+        },
+        "milliseconds": {
+            "decoding_and_extraction": round(1000 * extraction_seconds, 1),
+            "classification": round(1000 * classification_seconds, 1),
+        },
+    }
+    return orjson.dumps(answer)
+
+
+def _rows(
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    top_k: int,
+    full: bool,
+) -> list[dict[str, orjson.Fragment]]:
+    """Returns the encoded prediction of each video."""
     rows = []
     for video, best in zip(
         probabilities, top_classes(probabilities, top_k), strict=True
@@ -38,14 +85,11 @@ def render_predictions(
             "class_names": [class_names[index] for index in best],
             "probabilities": video[best],
         }
-        if request.full:
+        if full:
             row["predictions"] = video
         # Video by video, since the encoder holds the GIL.
         rows.append({name: _encode(value) for name, value in row.items()})
-    if not request.columnar:
-        return orjson.dumps({"predictions": rows})
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return orjson.dumps({"outputs": columns})
+    return rows
 
 
 def _encode(value: Any) -> orjson.Fragment:

@@ -70,8 +70,14 @@ class Batcher:
         self._waiting.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def predict(self, videos: list[np.ndarray]) -> np.ndarray:
+    async def predict(
+        self, videos: list[np.ndarray], model: Predict | None = None
+    ) -> np.ndarray:
         """Returns the predictions `[videos, classes]`, in the videos' order.
+
+        Args:
+          videos: The videos.
+          model: Predicts them; None for the present one.
 
         Raises:
           asyncio.QueueFull: The videos do not fit in the queue.
@@ -80,7 +86,7 @@ class Batcher:
         if len(self._waiting) + len(videos) > self.max_queue:
             raise asyncio.QueueFull
         loop = asyncio.get_running_loop()
-        now, model = loop.time(), self.model
+        now, model = loop.time(), model or self.model
         waiting = [
             _Waiting(video, model, loop.create_future(), now)
             for video in videos

@@ -2,7 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+)
+from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -10,6 +16,8 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from distill.serving.connections import PROGRESS_BYTES
+
+Parsed = TypeVar("Parsed")
 
 CLOSE = {"Connection": "close"}
 BODIES_HELD = 16
@@ -24,36 +32,68 @@ class _Body:
     """A body that is being read; `since` is the time of its last progress."""
 
     def __init__(self, start: float):
-        self.content = bytearray()
+        self.num_bytes = 0
         self.since = start
         self.limit = asyncio.timeout_at(None)
         self.is_given_up = False
         self._noted = 0
 
     def add(self, chunk: bytes, now: float) -> None:
-        self.content += chunk
-        if len(self.content) >= self._noted + PROGRESS_BYTES:
-            self._noted, self.since = len(self.content), now
+        self.num_bytes += len(chunk)
+        if self.num_bytes >= self._noted + PROGRESS_BYTES:
+            self._noted, self.since = self.num_bytes, now
 
 
 class BodyReader:
     """Reads bodies within a limit; all that are held may have 16 times it.
 
-    A body that makes no progress for a time-out, in seconds, is refused, and
-    earlier where others need the memory.
+    A body that makes no progress for a time-out is refused, and earlier where
+    others need the room.
+
+    Args:
+      max_body_bytes: Most bytes of a body.
+      timeout: Seconds for each `PROGRESS_BYTES`.
+      seconds: Seconds for a whole body; None for 60.
+      max_bodies: Most bodies that are held; None for any number.
     """
 
-    def __init__(self, max_body_bytes: int, timeout: float):
+    def __init__(
+        self,
+        max_body_bytes: int,
+        timeout: float,
+        *,
+        seconds: float | None = None,
+        max_bodies: int | None = None,
+    ):
         self._max_body_bytes = max_body_bytes
         self._timeout = timeout
+        self._seconds = _READ_SECONDS if seconds is None else seconds
+        self._max_bodies = max_bodies
         # Bodies up to this size are always read.
         self._small = min(PROGRESS_BYTES, max_body_bytes // BODIES_HELD)
-        self._held = 0
+        self._held_bytes = 0
+        self._held: set[_Body] = set()
         self._reading: set[_Body] = set()
 
     @contextlib.asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytearray]:
         """Yields a request's body, which counts as held until the exit.
+
+        Raises:
+          HTTPException: As `parse` does.
+        """
+        async with self.parse(request, _collect) as content:
+            yield content
+
+    @contextlib.asynccontextmanager
+    async def parse(
+        self,
+        request: Request,
+        parse: Callable[[AsyncGenerator[bytes]], Awaitable[Parsed]],
+    ) -> AsyncIterator[Parsed]:
+        """Yields what a function makes of a request's body as it comes in.
+
+        The body counts as held until the exit.
 
         Raises:
           HTTPException: The body is too long, too slow, encoded or cut off, or
@@ -70,12 +110,14 @@ class BodyReader:
         if int(request.headers.get("content-length", 0)) > self._max_body_bytes:
             raise self._too_long()
         body = _Body(asyncio.get_running_loop().time())
+        self._held.add(body)
         self._reading.add(body)
         try:
+            self._make_room(self._are_many, body)
             async with body.limit:
-                await self._fill(body, request)
+                parsed = await parse(self._receive(body, request))
             self._reading.remove(body)
-            yield body.content
+            yield parsed
         except TimeoutError as error:
             if body.is_given_up:
                 raise _no_room() from error
@@ -84,43 +126,62 @@ class BodyReader:
             raise HTTPException(400, "The body was cut off.", CLOSE) from error
         finally:
             self._reading.discard(body)
-            self._held -= len(body.content)
+            self._held.discard(body)
+            self._held_bytes -= body.num_bytes
 
-    async def _fill(self, body: _Body, request: Request) -> None:
+    async def _receive(
+        self, body: _Body, request: Request
+    ) -> AsyncGenerator[bytes]:
         loop = asyncio.get_running_loop()
-        end = loop.time() + _READ_SECONDS
+        end = loop.time() + self._seconds
         body.limit.reschedule(min(end, body.since + self._timeout))
         async for chunk in request.stream():
             before = body.since
             body.add(chunk, loop.time())
-            self._held += len(chunk)
+            self._held_bytes += len(chunk)
             if body.since > before:
                 body.limit.reschedule(min(end, body.since + self._timeout))
-            if len(body.content) > self._max_body_bytes:
+            if body.num_bytes > self._max_body_bytes:
                 raise self._too_long()
-            if self._is_over() and len(body.content) > self._small:
-                self._give_up_stalled(loop.time())
-                if self._is_over():
-                    raise _no_room()
+            if body.num_bytes > self._small:
+                self._make_room(self._are_large, body)
+            yield chunk
 
-    def _is_over(self) -> bool:
-        return self._held > BODIES_HELD * self._max_body_bytes
+    def _are_many(self) -> bool:
+        return (
+            self._max_bodies is not None and len(self._held) > self._max_bodies
+        )
 
-    def _give_up_stalled(self, now: float) -> None:
-        """Drops bodies that have stalled, the longest first, to make room."""
-        for body in sorted(self._reading, key=lambda each: each.since):
-            if not self._is_over() or body.since > now - _STALLED_SECONDS:
+    def _are_large(self) -> bool:
+        return self._held_bytes > BODIES_HELD * self._max_body_bytes
+
+    def _make_room(self, is_over: Callable[[], bool], body: _Body) -> None:
+        """Drops bodies that have stalled, the longest first.
+
+        Raises:
+          HTTPException: There is too little room for this one even so.
+        """
+        if not is_over():
+            return
+        now = asyncio.get_running_loop().time()
+        for other in sorted(self._reading, key=lambda each: each.since):
+            if not is_over() or other.since > now - _STALLED_SECONDS:
                 break
-            self._held -= len(body.content)
-            body.content.clear()
-            self._reading.remove(body)
-            body.is_given_up = True
-            body.limit.reschedule(now)
+            if other is body:
+                raise _no_room()
+            self._held_bytes -= other.num_bytes
+            other.num_bytes = 0
+            self._held.remove(other)
+            self._reading.remove(other)
+            other.is_given_up = True
+            other.limit.reschedule(now)
+        if is_over():
+            raise _no_room()
 
     def _slowness(self, body: _Body) -> str:
         now = asyncio.get_running_loop().time()
         if now - body.since < self._timeout:
-            return f"The body took over {_READ_SECONDS:.0f} seconds."
+            return f"The body took over {self._seconds:.0f} seconds."
         return f"The body stalled for {self._timeout:g} seconds."
 
     def _too_long(self) -> HTTPException:
@@ -129,6 +190,13 @@ class BodyReader:
             f"The body is longer than {self._max_body_bytes} bytes.",
             CLOSE,
         )
+
+
+async def _collect(chunks: AsyncGenerator[bytes]) -> bytearray:
+    content = bytearray()
+    async for chunk in chunks:
+        content += chunk
+    return content
 
 
 def _no_room() -> HTTPException:

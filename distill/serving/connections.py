@@ -31,17 +31,18 @@ _TOO_SLOW = (
 )
 
 
-def most_connections(asked: int | None) -> int:
+def most_connections(asked: int | None, num_files: int = 0) -> int:
     """Returns how many connections a process may have.
 
     Args:
       asked: The number that the user wants; None for 1000, or fewer where the
         limit on open files is low.
+      num_files: Files that the process may have open beside them.
 
     Raises:
       ValueError: The limit on open files leaves too little room.
     """
-    room = free_descriptors() - _SPARE_DESCRIPTORS
+    room = free_descriptors() - _SPARE_DESCRIPTORS - num_files
     if room < _FEWEST_CONNECTIONS:
         raise ValueError(
             "The limit on open files (`ulimit -n`) leaves room for "

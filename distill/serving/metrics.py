@@ -17,12 +17,16 @@ from prometheus_client.multiprocess import MultiProcessCollector
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.001, 0.0025, *Histogram.DEFAULT_BUCKETS)
+_LONG_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
 class ServiceMetrics:
     """The metrics of a service.
 
     Attributes:
+      video_files: Gauge of the video files that are decoded or wait for it.
+      video_file_seconds: Histogram of the time of decoding and extraction.
+      decoded_frames: Counter of the frames that were decoded and extracted.
       batch_videos: Histogram of the videos of a call of the model.
       queue_videos: Gauge of the videos that wait for the model.
       connections: Gauge of the open connections.
@@ -46,6 +50,23 @@ class ServiceMetrics:
             "Seconds from a request's head to the end of its answer.",
             ["path"],
             buckets=_SECONDS,
+            registry=registry,
+        )
+        self.video_files = Gauge(
+            "distill_video_files",
+            "Video files that are being decoded or wait for it.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.video_file_seconds = Histogram(
+            "distill_video_file_seconds",
+            "Seconds of decoding and extraction of a video file.",
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.decoded_frames = Counter(
+            "distill_decoded_frames",
+            "Frames of video files that were decoded and extracted.",
             registry=registry,
         )
         self.batch_videos = Histogram(

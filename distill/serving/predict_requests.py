@@ -42,21 +42,17 @@ def read_request(
     Raises:
       ValueError: The body is wrong; the message has the index of the video.
     """
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"The body is not JSON: {error}.") from error
-    _check_object(request, "The body", _KEYS)
+    request = load_object(body, _KEYS)
     signature = request.get("signature_name", SIGNATURE)
     if signature not in (SIGNATURE, ""):
         is_text = isinstance(signature, str)
         raise ValueError(
             "There is no signature "
-            f"{repr(signature[:50]) if is_text else _kind(signature)}; "
+            f"{repr(signature[:50]) if is_text else kind_of(signature)}; "
             f"signature_name may be: {SIGNATURE}."
         )
     parameters = request.get("parameters", {})
-    _check_object(parameters, "parameters", ("full",))
+    check_object(parameters, "parameters", ("full",))
     full = parameters.get("full", False)
     if not isinstance(full, bool):
         raise ValueError("parameters.full must be true or false.")
@@ -75,11 +71,26 @@ def read_request(
             raise ValueError(f"{name}[{index}]: {error}") from error
     if not videos:
         raise ValueError(f"'{name}' holds no video.")
-    # In a request of this form a colon always follows a key: no text that has
-    # passed the checks above holds one.
+    check_keys_are_single(request, body)
+    return PredictRequest(videos, columnar, full)
+
+
+def load_object(body: bytes | bytearray, keys: tuple[str, ...]) -> dict:
+    """Returns the object of a body, whose keys are among the known ones."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"The body is not JSON: {error}.") from error
+    check_object(request, "The body", keys)
+    return request
+
+
+def check_keys_are_single(request: dict, body: bytes | bytearray) -> None:
+    """Refuses a request whose body has a key twice; it is checked else."""
+    # A colon always follows a key: no text that has passed the other checks
+    # holds one.
     if body.count(b":") != _count_keys(request):
         raise ValueError("An object of the body has a key twice.")
-    return PredictRequest(videos, columnar, full)
 
 
 def _count_keys(value: Any) -> int:
@@ -91,9 +102,10 @@ def _count_keys(value: Any) -> int:
     return 0
 
 
-def _check_object(value: Any, name: str, keys: tuple[str, ...]) -> None:
+def check_object(value: Any, name: str, keys: tuple[str, ...]) -> None:
+    """Refuses what is no object, and a key that is not known."""
     if not isinstance(value, dict):
-        raise ValueError(f"{name} must be an object, got {_kind(value)}.")
+        raise ValueError(f"{name} must be an object, got {kind_of(value)}.")
     for key in value:
         if key not in keys:
             raise ValueError(
@@ -108,7 +120,7 @@ def _rows_of_instances(instances: Any, key: str) -> Iterator[Any]:
     A model of one input takes the input's value in place of an object.
     """
     if not isinstance(instances, list):
-        raise ValueError(f"'instances' must be a list, got {_kind(instances)}.")
+        raise ValueError(f"'instances' must be a list, got {kind_of(instances)}.")
     for row in instances:
         is_object = isinstance(row, dict) and row.keys() != {"b64"}
         yield row if is_object or key == "frames" else {key: row}
@@ -117,14 +129,14 @@ def _rows_of_instances(instances: Any, key: str) -> Iterator[Any]:
 def _rows_of_columns(inputs: Any, key: str) -> Iterator[dict]:
     if key == "features" and isinstance(inputs, list):
         inputs = {key: inputs}
-    _check_object(inputs, "'inputs'", _video_keys(key))
+    check_object(inputs, "'inputs'", _video_keys(key))
     if key not in inputs:
         raise ValueError(f"'inputs' has no '{key}'.")
     for name, column in inputs.items():
         if not isinstance(column, list):
             raise ValueError(
                 f"inputs.{name} must be a list with an element per video, got "
-                f"{_kind(column)}."
+                f"{kind_of(column)}."
             )
         if len(column) != len(inputs[key]):
             raise ValueError(
@@ -141,11 +153,11 @@ def _video_keys(key: str) -> tuple[str, ...]:
 
 def _read_video(row: Any, key: str, width: int, kind: np.dtype) -> np.ndarray:
     """Returns `[frames, features]` or `[features]`, not yet checked."""
-    _check_object(row, "a video", _video_keys(key))
+    check_object(row, "a video", _video_keys(key))
     if key not in row:
         raise ValueError(f"'{key}' is missing.")
     value = row[key]
-    content = _decode(value, key) if isinstance(value, dict) else None
+    content = decode_base64(value, key) if isinstance(value, dict) else None
     if key == "features":
         if content is None:
             return _to_float32(_numbers(value, width, key))
@@ -161,18 +173,19 @@ def _read_video(row: Any, key: str, width: int, kind: np.dtype) -> np.ndarray:
     else:
         raise ValueError(
             f"frames must be a list of frames or an object of 'b64', got "
-            f"{_kind(value)}."
+            f"{kind_of(value)}."
         )
     if "num_frames" in row:
         frames = frames[: _check_num_frames(row["num_frames"], len(frames))]
     return _stack(frames, width) if content is None else frames
 
 
-def _decode(value: dict, key: str) -> bytes:
-    _check_object(value, key, ("b64",))
+def decode_base64(value: dict, key: str) -> bytes:
+    """Returns the bytes of an object `{"b64": "..."}`."""
+    check_object(value, key, ("b64",))
     encoded = value.get("b64")
     if not isinstance(encoded, str):
-        raise ValueError(f"{key}.b64 must be a string, got {_kind(encoded)}.")
+        raise ValueError(f"{key}.b64 must be a string, got {kind_of(encoded)}.")
     try:
         return base64.b64decode(encoded, validate=True)
     except ValueError as error:
@@ -201,7 +214,7 @@ def _features_of_bytes(content: bytes, width: int) -> np.ndarray:
 def _check_num_frames(num_frames: Any, given: int) -> int:
     if type(num_frames) is not int or not 1 <= num_frames <= given:
         is_number = type(num_frames) in (int, float)
-        shown = num_frames if is_number else _kind(num_frames)
+        shown = num_frames if is_number else kind_of(num_frames)
         raise ValueError(
             f"num_frames must be a whole number from 1 to the {given} frames "
             f"given, got {shown}."
@@ -226,7 +239,7 @@ def _numbers(values: Any, width: int, place: str) -> np.ndarray:
     """Returns int64 where all are whole numbers, else float64."""
     if not isinstance(values, list):
         raise ValueError(
-            f"{place} must be a list of numbers, got {_kind(values)}."
+            f"{place} must be a list of numbers, got {kind_of(values)}."
         )
     if len(values) != width:
         raise ValueError(
@@ -235,14 +248,15 @@ def _numbers(values: Any, width: int, place: str) -> np.ndarray:
     kinds = set(map(type, values))
     if not kinds <= {int, float}:
         wrong = next(v for v in values if type(v) not in (int, float))
-        raise ValueError(f"{place} must hold numbers, got {_kind(wrong)}.")
+        raise ValueError(f"{place} must hold numbers, got {kind_of(wrong)}.")
     try:
         return np.array(values, np.int64 if kinds == {int} else np.float64)
     except OverflowError as error:
         raise ValueError(f"{place} holds too great a number.") from error
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """Returns the kind of a JSON value in words."""
     if value is None or isinstance(value, bool):
         return orjson.dumps(value).decode()
     words = {"dict": "an object", "list": "a list", "str": "a string"}

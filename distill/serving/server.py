@@ -25,10 +25,13 @@ from distill.serving.quiet_log import quieten_log, report_fault
 from distill.serving.reloading import Reloader, load_checked
 from distill.serving.request_monitor import start_access_log
 from distill.serving.service import Service
+from distill.serving.video_files import VideoFiles
 from distill.settings.service import ServiceOptions
 
 if TYPE_CHECKING:
     from distill.predictor import Predictor
+
+LoadVideos = Callable[[], VideoFiles]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_PORT = 65535
@@ -78,6 +81,7 @@ def serve(
     options: ServiceOptions,
     listener: socket.socket,
     when_ready: Callable[["Server"], None],
+    load_videos: LoadVideos | None = None,
 ) -> None:
     """Answers requests in this process until SIGTERM or SIGINT.
 
@@ -90,9 +94,11 @@ def serve(
       options: The service's name and limits.
       listener: A socket of `open_socket`; it is closed in the end.
       when_ready: Called in the event loop when requests are answered.
+      load_videos: Loads what extracts the features of video files; None to
+        take none.
     """
     # A broken model fails here, before the service is announced.
-    server = make_server(load, options, when_ready)
+    server = make_server(load, options, when_ready, load_videos)
     if options.access_log:
         start_access_log()
     quieten_log()
@@ -112,11 +118,14 @@ def make_server(
     load: Callable[[], "Predictor"],
     options: ServiceOptions,
     when_ready: Callable[["Server"], None],
+    load_videos: LoadVideos | None = None,
 ) -> "Server":
     """Returns a server that is not running yet; `serve` has the arguments."""
-    service = Service(load_checked(load), options)
+    predictor = load_checked(load)
+    videos = None if load_videos is None else load_videos()
+    service = Service(predictor, options, videos)
     connections = Connections(
-        most_connections(options.max_connections),
+        most_connections(options.max_connections, service.most_video_files),
         options.client_timeout_seconds,
         service.metrics.connections.set,
         service.metrics.count_closed,

@@ -1,13 +1,13 @@
-"""The service's addresses: predictions, status, metadata, health."""
+"""The service's addresses: predictions, status, metadata, health, a page."""
 
 import asyncio
 import concurrent.futures
 import contextlib
-import datetime
 import functools
 import http
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +20,25 @@ from starlette.routing import Route
 
 from distill.serving import answers, predict_requests
 from distill.serving.batching import Batcher, Predict
-from distill.serving.bodies import BODIES_HELD, BodyReader, ClosingResponse
+from distill.serving.bodies import (
+    BODIES_HELD,
+    CLOSE,
+    BodyReader,
+    ClosingResponse,
+)
 from distill.serving.connections import PROGRESS_BYTES
 from distill.serving.metrics import CONTENT_TYPE, ServiceMetrics
+from distill.serving.page import PAGE_HEADERS, render_page
 from distill.serving.predict_requests import PredictRequest
 from distill.serving.request_monitor import RequestMonitor
+from distill.serving.served_model import ServedModel
+from distill.serving.video_files import ClientGoneError, VideoFiles
+from distill.serving.video_uploads import MAX_UPLOADS, VideoUploads
 from distill.settings.service import ServiceOptions
+from distill.video.decoder import BadVideoError
 
 if TYPE_CHECKING:
+    from distill.extraction.video_features import ReadVideo
     from distill.predictor import Predictor
 
 _LOG = logging.getLogger("distill.serving")
@@ -36,13 +47,11 @@ _SMALL_BODY = 32 * 1024
 _SMALL_ANSWER = 4096
 # About, as JSON holds a float32.
 _BYTES_OF_NUMBER = 12
-_WHAT_CLIENTS_SEE = (
-    "frame_features",
-    "num_features",
-    "frame_type",
-    "max_frames",
-    "quantisation_range",
-    "num_classes",
+_BUSY = {"Retry-After": "1"}
+_MANY_VIDEOS = "Too many videos are being decoded; try later."
+_NO_VIDEOS = (
+    "The service takes no video files: it was started without "
+    "--extractor_file (the extractor.json of `distill extract`)."
 )
 
 
@@ -54,22 +63,37 @@ class Service:
       stopping: Whether the service is about to stop.
       batcher: Its `predicting` says whether the model is running.
       metrics: The service's counts.
-      loaded_at: When the model was loaded, in UTC.
       unread_bytes: Returns the bytes of answers that clients have yet to
         read; beyond its argument it may drop those of clients that stall.
     """
 
-    def __init__(self, predictor: "Predictor", options: ServiceOptions):
+    def __init__(
+        self,
+        predictor: "Predictor",
+        options: ServiceOptions,
+        videos: VideoFiles | None = None,
+    ):
+        """Makes the service.
+
+        Args:
+          predictor: The model.
+          options: Name and limits.
+          videos: Extracts what the model reads of video files; None to take
+            none.
+
+        Raises:
+          ValueError: The model does not read what is extracted.
+        """
         self.options = options
         self.stopping = False
-        self._predictor = predictor
-        self.loaded_at = _now()
         self._bodies = BodyReader(
             options.max_body_bytes, options.client_timeout_seconds
         )
         self.metrics = ServiceMetrics(options.max_batch_size)
+        self._videos = videos
+        self._model = self._serve(predictor)
         self.batcher = Batcher(
-            self._model_of(predictor),
+            self._model.predict,
             options.max_batch_size,
             options.batch_delay_ms / 1000,
             options.max_queue,
@@ -78,6 +102,15 @@ class Service:
         self.unread_bytes: Callable[[int], int] = lambda most: 0
         self._rendering_bytes = 0
         self._parsers = concurrent.futures.ThreadPoolExecutor(2, "parser")
+        if videos is not None:
+            videos.note_number = self.metrics.video_files.set
+            self._uploads = VideoUploads(
+                self._bodies,
+                self._parsers,
+                videos.limits.max_video_bytes,
+                options.client_timeout_seconds,
+            )
+            self._page = render_page(predictor, options, videos.limits)
         handlers: dict[Any, Callable] = {
             HTTPException: self._answer_error,
             Exception: self._answer_fault,
@@ -99,25 +132,32 @@ class Service:
           ValueError: It reads other videos than the present one, or has other
             classes.
         """
-        present = self._predictor.interface
-        for name in _WHAT_CLIENTS_SEE:
-            old, new = (
-                getattr(interface.schema, name)
-                for interface in (present, predictor.interface)
-            )
-            if old != new:
-                raise ValueError(
-                    f"{predictor.name} has {name} {new} instead of {old}; "
-                    "restart the service to change that."
-                )
-        if predictor.class_names != present.class_names:
-            raise ValueError(
-                f"{predictor.name} has other class names than the model that "
-                "serves; restart the service to change them."
-            )
-        self._predictor = predictor
-        self.loaded_at = _now()
-        self.batcher.model = self._model_of(predictor)
+        self._model.check_successor(predictor)
+        self._model = self._serve(predictor)
+        self.batcher.model = self._model.predict
+
+    def _serve(self, predictor: "Predictor") -> ServedModel:
+        videos = self._videos
+        return ServedModel.of(
+            predictor,
+            None if videos is None else videos.reader_of(predictor),
+            self.metrics.batch_videos.observe,
+        )
+
+    @property
+    def loaded_at(self) -> str:
+        """When the model was loaded, in UTC."""
+        return self._model.loaded_at
+
+    @property
+    def most_video_files(self) -> int:
+        """The most files that are open for video files."""
+        videos = self._videos
+        return 0 if videos is None else MAX_UPLOADS + videos.most_files
+
+    @property
+    def _predictor(self) -> "Predictor":
+        return self._model.predictor
 
     def _routes(self) -> list[Route]:
         model = f"/v1/models/{self.options.model_name}"
@@ -125,9 +165,14 @@ class Service:
             Route("/healthz", self._health),
             Route("/metrics", self._render_metrics),
         ]
+        if self._videos is not None:
+            routes.append(Route("/", self._show_page))
+        predict = functools.partial(self._predict, self._answer)
+        of_file = functools.partial(self._predict, self._answer_video_file)
         for place in (model, f"{model}/versions/{answers.VERSION}"):
             routes += [
-                Route(f"{place}:predict", self._predict, methods=["POST"]),
+                Route(f"{place}:predict", predict, methods=["POST"]),
+                Route(f"{place}:predict_video", of_file, methods=["POST"]),
                 Route(place, self._status),
                 Route(f"{place}/metadata", self._metadata),
             ]
@@ -140,6 +185,8 @@ class Service:
                 yield
         finally:
             self._parsers.shutdown(wait=False, cancel_futures=True)
+            if self._videos is not None:
+                await asyncio.to_thread(self._videos.close)
 
     async def _health(self, request: Request) -> Response:
         if self.stopping:
@@ -162,9 +209,16 @@ class Service:
             )
         )
 
-    async def _predict(self, request: Request) -> Response:
+    async def _show_page(self, request: Request) -> Response:
+        return Response(self._page, headers=PAGE_HEADERS)
+
+    async def _predict(
+        self,
+        answer: Callable[[Request], Awaitable[Response]],
+        request: Request,
+    ) -> Response:
         try:
-            return await self._answer(request)
+            return await answer(request)
         except HTTPException:
             raise
         except asyncio.CancelledError:
@@ -200,6 +254,52 @@ class Service:
             content = await self._predict_content(asked)
         return Response(content, media_type="application/json")
 
+    async def _answer_video_file(self, request: Request) -> Response:
+        if self._videos is None:
+            raise HTTPException(501, _NO_VIDEOS, CLOSE)
+        if self._videos.is_full:
+            raise HTTPException(503, _MANY_VIDEOS, CLOSE | _BUSY)
+        async with self._uploads.read(request) as upload:
+            # Another one may take over meanwhile, which reads other frames.
+            model = self._model
+            read, seconds = await self._extract(upload.path, model, request)
+        request.state.num_videos = 1
+        self.metrics.video_file_seconds.observe(seconds)
+        self.metrics.decoded_frames.inc(read.num_decoded)
+        begin = time.perf_counter()
+        try:
+            video = model.predictor.check(read.features)
+        except ValueError as error:
+            raise HTTPException(400, f"Features of the video: {error}") from error
+        probabilities = await self._predict_videos([video], model.predict)
+        content = answers.render_video_file(
+            probabilities,
+            model.predictor.class_names,
+            upload.top_k or self.options.top_k,
+            read,
+            seconds,
+            time.perf_counter() - begin,
+        )
+        return Response(content, media_type="application/json")
+
+    async def _extract(
+        self, path: str, model: ServedModel, request: Request
+    ) -> "tuple[ReadVideo, float]":
+        assert self._videos is not None
+        assert model.reader is not None
+        try:
+            return await self._videos.extract(
+                path, model.reader, _until_gone(request)
+            )
+        except asyncio.QueueFull as error:
+            raise HTTPException(503, _MANY_VIDEOS, _BUSY) from error
+        except BadVideoError as error:
+            raise HTTPException(
+                400, f"The video cannot be read: {error}"
+            ) from error
+        except ClientGoneError as error:
+            raise HTTPException(400, "The client has gone.") from error
+
     @contextlib.contextmanager
     def _room_for_answer(self, asked: PredictRequest) -> Iterator[None]:
         """Counts a large answer's bytes until it is rendered.
@@ -216,7 +316,7 @@ class Service:
                 raise HTTPException(
                     503,
                     "Too many answers wait to be read; try later.",
-                    {"Retry-After": "1"},
+                    _BUSY,
                 )
         self._rendering_bytes += size
         try:
@@ -231,12 +331,7 @@ class Service:
         return len(asked.videos) * (num_classes if asked.full else top_k)
 
     async def _predict_content(self, asked: PredictRequest) -> bytes:
-        try:
-            probabilities = await self.batcher.predict(asked.videos)
-        except asyncio.QueueFull as error:
-            raise HTTPException(
-                503, "The queue is full; try later.", {"Retry-After": "1"}
-            ) from error
+        probabilities = await self._predict_videos(asked.videos)
         return await self._run(
             self._count_numbers(asked) < _SMALL_ANSWER,
             answers.render_predictions,
@@ -246,14 +341,15 @@ class Service:
             self.options.top_k,
         )
 
-    def _model_of(self, predictor: "Predictor") -> Predict:
-        return functools.partial(self._predict_videos, predictor)
-
-    def _predict_videos(
-        self, predictor: "Predictor", videos: list[np.ndarray]
+    async def _predict_videos(
+        self, videos: list[np.ndarray], model: Predict | None = None
     ) -> np.ndarray:
-        self.metrics.batch_videos.observe(len(videos))
-        return predictor.probabilities(videos)
+        try:
+            return await self.batcher.predict(videos, model)
+        except asyncio.QueueFull as error:
+            raise HTTPException(
+                503, "The queue is full; try later.", _BUSY
+            ) from error
 
     async def _run(self, is_small: bool, function: Callable, *args: Any) -> Any:
         """Calls a function here if its work is small, else in a thread."""
@@ -292,6 +388,7 @@ class Service:
         )
 
 
-def _now() -> str:
-    now = datetime.datetime.now(datetime.UTC)
-    return now.isoformat(" ", "seconds").removesuffix("+00:00") + " UTC"
+async def _until_gone(request: Request) -> None:
+    """Waits until the client of a request that has been read goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

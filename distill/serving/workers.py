@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from prometheus_client.multiprocess import mark_process_dead
 
 from distill.serving.metrics import DIRECTORY_VARIABLE
-from distill.serving.server import Server, serve
+from distill.serving.server import LoadVideos, Server, serve
 from distill.settings.service import ServiceOptions
 from distill.system.signals import signals_handled_by
 
@@ -34,6 +35,7 @@ def serve_in_workers(
     options: ServiceOptions,
     listener: socket.socket,
     when_ready: Callable[[], None],
+    load_videos: LoadVideos | None = None,
 ) -> int:
     """Answers requests in several processes until SIGTERM or SIGINT.
 
@@ -46,6 +48,7 @@ def serve_in_workers(
       options: The service's name, limits and number of workers.
       listener: A socket of `open_socket`; it is closed in the end.
       when_ready: Called when all workers answer requests.
+      load_videos: As in `serve`; it can be pickled.
 
     Returns:
       The exit status: 1 if a worker did not stop as it should, or 0.
@@ -54,13 +57,14 @@ def serve_in_workers(
       ValueError: A worker cannot load or run the model.
     """
     workers: list[_Worker] = []
+    start = functools.partial(_Worker, load, options, listener, load_videos)
     with _metrics_directory() as directory:
         try:
             # What fails for one fails for all, and is reported once.
-            workers.append(_Worker(load, options, listener))
+            workers.append(start())
             workers[0].wait()
             for _ in range(options.workers - 1):
-                workers.append(_Worker(load, options, listener))
+                workers.append(start())
             for worker in workers:
                 worker.wait()
             signals: list[int] = []
@@ -80,7 +84,7 @@ def serve_in_workers(
                     for index, worker in enumerate(workers):
                         if worker.has_ended():
                             mark_process_dead(worker.process.pid, directory)
-                            workers[index] = _Worker(load, options, listener)
+                            workers[index] = start()
                     _wait_for_end(workers)
                 listener.close()
                 _stop(workers, signals)
@@ -141,10 +145,12 @@ class _Worker:
         load: Callable[[], "Predictor"],
         options: ServiceOptions,
         listener: socket.socket,
+        load_videos: LoadVideos | None,
     ):
         self.pipe, theirs = _PROCESSES.Pipe()
         self.process = _PROCESSES.Process(
-            target=_work, args=(load, options, listener, theirs)
+            target=_work,
+            args=(load, options, listener, load_videos, theirs),
         )
         self._is_ready = False
         # The supervisor reports a Ctrl-C while a worker loads. A reload waits.
@@ -198,6 +204,7 @@ def _work(
     load: Callable[[], "Predictor"],
     options: ServiceOptions,
     listener: socket.socket,
+    load_videos: LoadVideos | None,
     pipe: connection.Connection,
 ) -> None:
     """Serves in this process; sends None when it is ready, or an error."""
@@ -219,6 +226,6 @@ def _work(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_SIGNALS)
 
     try:
-        serve(load, options, listener, report)
+        serve(load, options, listener, report, load_videos)
     except (ValueError, OSError) as error:
         tell(str(error))

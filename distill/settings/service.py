@@ -4,6 +4,16 @@ import dataclasses
 import re
 
 from distill.models.options import check_options, option
+from distill.settings.video import VideoSettings
+
+# Limits of the video files of clients; the extractor says the rate.
+CLIENT_VIDEOS = VideoSettings(
+    max_video_bytes=64 * 2**20,
+    max_video_seconds=600.0,
+    max_video_pixels=3840 * 2160,
+    max_video_streams=8,
+    max_decode_seconds=60.0,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +46,12 @@ class ServiceOptions:
         "Seconds for a request's head, and for each 64 KiB of a body or of "
         "reading an answer.",
         minimum=0.1,
+    )
+    video_processes: int = option(
+        2, "Video files that are decoded at once, each in a process.", minimum=1
+    )
+    max_video_queue: int = option(
+        16, "Video files that may wait for that; beyond: status 503.", minimum=1
     )
     workers: int = option(
         1,

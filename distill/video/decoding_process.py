@@ -243,6 +243,8 @@ class DecodingProcesses:
         self.num_threads = num_threads or os.cpu_count() or 1
         self._local = threading.local()
         self._all: list[DecodingProcess] = []
+        self._open: dict[DecodingProcess, str | Path] = {}
+        self._lock = threading.Lock()
         self._is_over = False
         self._pool = ThreadPoolExecutor(self.num_threads)
 
@@ -266,6 +268,13 @@ class DecodingProcesses:
         """Lets a thread call a function, in which `open` gives videos."""
         return self._pool.submit(function, *arguments)
 
+    def interrupt(self, path: str | Path) -> None:
+        """Lets the thread that decodes a video end with an error."""
+        with self._lock:
+            for process, opened in self._open.items():
+                if opened == path:
+                    process.interrupt()
+
     @contextlib.contextmanager
     def open(self, path: str | Path) -> Iterator[OpenVideo]:
         """Gives a video to decode by the thread's process.
@@ -278,10 +287,16 @@ class DecodingProcesses:
             self._all.append(self._local.process)
         if self._is_over:
             raise CancelledError
+        process = self._local.process
+        with self._lock:
+            self._open[process] = path
         try:
-            with self._local.process.open(path) as opened:
+            with process.open(path) as opened:
                 yield opened
         except BadVideoError:
             if self._is_over:
                 raise CancelledError from None
             raise
+        finally:
+            with self._lock:
+                del self._open[process]

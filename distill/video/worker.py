@@ -24,7 +24,9 @@ from distill.video.decoder import BadVideoError, VideoFile
 
 def main() -> None:
     """Answers requests until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whoever started it ends it, also where all processes get a signal.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     requests, answers, most_bytes = map(int, sys.argv[1:])
     resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
