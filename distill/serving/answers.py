@@ -1,5 +1,6 @@
 """The service's answers, in the form of TensorFlow Serving's REST API."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import orjson
 
 from distill.metrics.ranking import top_classes
 from distill.serving.predict_requests import SIGNATURE, PredictRequest
+from distill.settings.video import VideoSettings
 
 if TYPE_CHECKING:
     from distill.extraction.video_features import ReadVideo
@@ -112,9 +114,21 @@ def model_status(stopping: bool) -> dict[str, Any]:
 
 
 def model_metadata(
-    predictor: "Predictor", model_name: str, top_k: int, loaded_at: str
+    predictor: "Predictor",
+    model_name: str,
+    top_k: int,
+    loaded_at: str,
+    limits: VideoSettings | None,
 ) -> dict[str, Any]:
-    """Returns the model's signature, description and time of loading."""
+    """Returns the model's signature, description and time of loading.
+
+    Args:
+      predictor: The model.
+      model_name: Its name in addresses.
+      top_k: Classes of an answer.
+      loaded_at: When it was loaded.
+      limits: Of video files; None where none are taken.
+    """
     width = predictor.num_features
     if predictor.frame_features:
         inputs = {
@@ -129,6 +143,9 @@ def model_metadata(
         "class_names": _tensor("DT_STRING", -1, classes),
         "probabilities": _tensor("DT_FLOAT", -1, classes),
     }
+    model = predictor.describe() | {"loaded_at": loaded_at}
+    if limits is not None:
+        model["video_files"] = dataclasses.asdict(limits)
     signature = {
         "inputs": inputs,
         "outputs": outputs,
@@ -142,7 +159,7 @@ def model_metadata(
         },
         "metadata": {
             "signature_def": {"signature_def": {SIGNATURE: signature}},
-            "model": predictor.describe() | {"loaded_at": loaded_at},
+            "model": model,
         },
     }
 

@@ -120,7 +120,9 @@ def _rows_of_instances(instances: Any, key: str) -> Iterator[Any]:
     A model of one input takes the input's value in place of an object.
     """
     if not isinstance(instances, list):
-        raise ValueError(f"'instances' must be a list, got {kind_of(instances)}.")
+        raise ValueError(
+            f"'instances' must be a list, got {kind_of(instances)}."
+        )
     for row in instances:
         is_object = isinstance(row, dict) and row.keys() != {"b64"}
         yield row if is_object or key == "frames" else {key: row}

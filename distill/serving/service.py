@@ -206,6 +206,7 @@ class Service:
                 self.options.model_name,
                 self.options.top_k,
                 self.loaded_at,
+                self._videos and self._videos.limits,
             )
         )
 
@@ -270,7 +271,9 @@ class Service:
         try:
             video = model.predictor.check(read.features)
         except ValueError as error:
-            raise HTTPException(400, f"Features of the video: {error}") from error
+            raise HTTPException(
+                400, f"Features of the video: {error}"
+            ) from error
         probabilities = await self._predict_videos([video], model.predict)
         content = answers.render_video_file(
             probabilities,

@@ -186,10 +186,15 @@ def _write_video(body: bytearray) -> VideoUpload:
         raise ValueError(f"top_k must be a whole number, got {kind_of(top_k)}.")
     content = decode_base64(request["video"], "video")
     check_keys_are_single(request, body)
-    upload = VideoUpload(tempfile.TemporaryFile(), _check_top_k(top_k))
-    upload.file.write(content)
-    upload.file.flush()
-    return upload
+    top_k = _check_top_k(top_k)
+    file = tempfile.TemporaryFile()
+    try:
+        file.write(content)
+        file.flush()
+    except OSError:
+        file.close()
+        raise
+    return VideoUpload(file, top_k)
 
 
 def _check_top_k(top_k: int | None) -> int | None:

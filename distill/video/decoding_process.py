@@ -65,6 +65,7 @@ class DecodingProcess:
         self._process: subprocess.Popen | None = None
         self._path: str | Path = ""
         self._seconds_left = 0.0
+        self._is_interrupted = False
 
     def __enter__(self) -> "DecodingProcess":
         """Returns itself."""
@@ -81,6 +82,7 @@ class DecodingProcess:
     def interrupt(self) -> None:
         """Lets another thread, which decodes a video, end with an error."""
         if (process := self._process) is not None:
+            self._is_interrupted = True
             process.kill()
 
     @contextlib.contextmanager
@@ -97,6 +99,10 @@ class DecodingProcess:
                 raise FileNotFoundError(f"There is no {path}.")
             self._path = path
             self._seconds_left = self._settings.max_decode_seconds
+            if self._is_interrupted or self._has_ended():
+                # The video before may have been read to its end even so.
+                self._kill()
+                self._is_interrupted = False
             opened = self._ask(
                 wants="open",
                 path=str(local.absolute()),
@@ -192,6 +198,9 @@ class DecodingProcess:
         if status < 0:
             how = signal.Signals(-status).name
         raise self._error(f"it ended the decoding process by {how}")
+
+    def _has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
 
     def _kill(self) -> None:
         if self._process is None:

@@ -82,9 +82,10 @@ def fake_predictor(frame_features=True):
 
 
 @contextlib.asynccontextmanager
-async def running(predictor, **options):
+async def running(predictor, videos=None, **options):
     """Gives a client of a running service, and the service."""
-    service = Service(predictor, ServiceOptions(**{"top_k": 3} | options))
+    options = ServiceOptions(**{"top_k": 3} | options)
+    service = Service(predictor, options, videos)
     transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)
     async with (
         service.app.router.lifespan_context(service.app),
@@ -95,11 +96,13 @@ async def running(predictor, **options):
         yield client, service
 
 
-def ask(method, path, predictor=None, options=None, **request):
+def ask(method, path, predictor=None, options=None, videos=None, **request):
     """Returns the answer to one request."""
 
     async def answer():
-        service = running(predictor or fake_predictor(), **options or {})
+        service = running(
+            predictor or fake_predictor(), videos, **options or {}
+        )
         async with service as (client, _):
             return await client.request(method, path, **request)
 
