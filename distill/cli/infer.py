@@ -135,7 +135,7 @@ def _predict_files(predictor, features, videos):
     import numpy as np
 
     from distill.evaluation.evaluate import Prediction
-    from distill.video.decoder import BadVideoError
+    from distill.extraction.video_features import BadVideoError
 
     found = features.of([video.path for video in videos])
     for video, (_, future) in zip(videos, found, strict=True):

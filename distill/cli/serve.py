@@ -11,8 +11,8 @@ from distill.settings.service import CLIENT_VIDEOS, ServiceOptions
 from distill.settings.video import VideoSettings
 
 if TYPE_CHECKING:
+    from distill.extraction.video_queue import VideoQueue
     from distill.predictor import Predictor
-    from distill.serving.video_files import VideoFiles
 
 OWN_FLAGS = (
     Flag("artifact", "The exported model, its archive, or a checkpoint."),
@@ -88,13 +88,13 @@ def load_video_files(
     gpu: int | None,
     limits: VideoSettings,
     options: ServiceOptions,
-) -> "VideoFiles":
+) -> "VideoQueue":
     """Loads an extractor, behind TensorFlow, which chooses the frames."""
     _start_tensorflow_once(gpu)
     from distill.extraction.extractor_file import read_extractor
-    from distill.serving.video_files import VideoFiles
+    from distill.extraction.video_queue import VideoQueue
 
-    return VideoFiles(
+    return VideoQueue(
         read_extractor(extractor_file),
         limits,
         options.video_processes,

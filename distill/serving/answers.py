@@ -9,10 +9,10 @@ import orjson
 
 from distill.metrics.ranking import top_classes
 from distill.serving.predict_requests import SIGNATURE, PredictRequest
+from distill.serving.video_requests import VideoRequest
 from distill.settings.video import VideoSettings
 
 if TYPE_CHECKING:
-    from distill.extraction.video_features import ReadVideo
     from distill.predictor import Predictor
 
 VERSION = "1"
@@ -40,32 +40,25 @@ def render_predictions(
 
 
 def render_video_file(
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-    top_k: int,
-    read: "ReadVideo",
-    extraction_seconds: float,
-    classification_seconds: float,
+    probabilities: np.ndarray, asked: VideoRequest, seconds: float
 ) -> bytes:
     """Returns the JSON answer to a request with a video file.
 
     Args:
       probabilities: float32 `[1, classes]`.
-      class_names: The name of every class.
-      top_k: Classes, best first.
-      read: What was read of the file.
-      extraction_seconds: Time of decoding and extraction.
-      classification_seconds: Time of the model, with the wait for it.
+      asked: The request.
+      seconds: Time of the model, with the wait for it.
     """
+    names = asked.model.predictor.class_names
     answer = {
-        "predictions": _rows(probabilities, class_names, top_k, full=False),
+        "predictions": _rows(probabilities, names, asked.top_k, full=False),
         "video": {
-            "num_frames": read.num_frames,
-            "num_decoded_frames": read.num_decoded,
+            "num_frames": asked.read.num_frames,
+            "num_decoded_frames": asked.read.num_decoded,
         },
         "milliseconds": {
-            "decoding_and_extraction": round(1000 * extraction_seconds, 1),
-            "classification": round(1000 * classification_seconds, 1),
+            "decoding_and_extraction": round(1000 * asked.seconds, 1),
+            "classification": round(1000 * seconds, 1),
         },
     }
     return orjson.dumps(answer)

@@ -52,23 +52,7 @@ class ServiceMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.video_files = Gauge(
-            "distill_video_files",
-            "Video files that are being decoded or wait for it.",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self.video_file_seconds = Histogram(
-            "distill_video_file_seconds",
-            "Seconds of decoding and extraction of a video file.",
-            buckets=_LONG_SECONDS,
-            registry=registry,
-        )
-        self.decoded_frames = Counter(
-            "distill_decoded_frames",
-            "Frames of video files that were decoded and extracted.",
-            registry=registry,
-        )
+        self._add_video_files(registry)
         self.batch_videos = Histogram(
             "distill_batch_videos",
             "Videos of a call of the model.",
@@ -109,6 +93,25 @@ class ServiceMetrics:
             registry=registry,
         )
         self._loaded.set_to_current_time()
+
+    def _add_video_files(self, registry: CollectorRegistry) -> None:
+        self.video_files = Gauge(
+            "distill_video_files",
+            "Video files that are being decoded or wait for it.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.video_file_seconds = Histogram(
+            "distill_video_file_seconds",
+            "Seconds of decoding and extraction of a video file.",
+            buckets=_LONG_SECONDS,
+            registry=registry,
+        )
+        self.decoded_frames = Counter(
+            "distill_decoded_frames",
+            "Frames of video files that were decoded and extracted.",
+            registry=registry,
+        )
 
     def count_closed(self, reason: str) -> None:
         """Counts a connection that was closed for its client's slowness."""

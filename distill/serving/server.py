@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from distill.extraction.video_queue import VideoQueue
 from distill.serving.acceptor import Acceptor
 from distill.serving.connections import (
     IDLE_SECONDS,
@@ -25,13 +26,12 @@ from distill.serving.quiet_log import quieten_log, report_fault
 from distill.serving.reloading import Reloader, load_checked
 from distill.serving.request_monitor import start_access_log
 from distill.serving.service import Service
-from distill.serving.video_files import VideoFiles
 from distill.settings.service import ServiceOptions
 
 if TYPE_CHECKING:
     from distill.predictor import Predictor
 
-LoadVideos = Callable[[], VideoFiles]
+LoadVideos = Callable[[], VideoQueue]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_PORT = 65535

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from distill.extraction.video_queue import VideoQueue
 from distill.serving import answers, predict_requests
 from distill.serving.batching import Batcher, Predict
 from distill.serving.bodies import (
@@ -32,13 +33,10 @@ from distill.serving.page import PAGE_HEADERS, render_page
 from distill.serving.predict_requests import PredictRequest
 from distill.serving.request_monitor import RequestMonitor
 from distill.serving.served_model import ServedModel
-from distill.serving.video_files import ClientGoneError, VideoFiles
-from distill.serving.video_uploads import MAX_UPLOADS, VideoUploads
+from distill.serving.video_requests import VideoRequests
 from distill.settings.service import ServiceOptions
-from distill.video.decoder import BadVideoError
 
 if TYPE_CHECKING:
-    from distill.extraction.video_features import ReadVideo
     from distill.predictor import Predictor
 
 _LOG = logging.getLogger("distill.serving")
@@ -48,7 +46,6 @@ _SMALL_ANSWER = 4096
 # About, as JSON holds a float32.
 _BYTES_OF_NUMBER = 12
 _BUSY = {"Retry-After": "1"}
-_MANY_VIDEOS = "Too many videos are being decoded; try later."
 _NO_VIDEOS = (
     "The service takes no video files: it was started without "
     "--extractor_file (the extractor.json of `distill extract`)."
@@ -71,15 +68,15 @@ class Service:
         self,
         predictor: "Predictor",
         options: ServiceOptions,
-        videos: VideoFiles | None = None,
+        video_queue: VideoQueue | None = None,
     ):
         """Makes the service.
 
         Args:
           predictor: The model.
           options: Name and limits.
-          videos: Extracts what the model reads of video files; None to take
-            none.
+          video_queue: Extracts what the model reads of video files; None to
+            take none.
 
         Raises:
           ValueError: The model does not read what is extracted.
@@ -90,7 +87,7 @@ class Service:
             options.max_body_bytes, options.client_timeout_seconds
         )
         self.metrics = ServiceMetrics(options.max_batch_size)
-        self._videos = videos
+        self._video_queue = video_queue
         self._model = self._serve(predictor)
         self.batcher = Batcher(
             self._model.predict,
@@ -102,15 +99,11 @@ class Service:
         self.unread_bytes: Callable[[int], int] = lambda most: 0
         self._rendering_bytes = 0
         self._parsers = concurrent.futures.ThreadPoolExecutor(2, "parser")
-        if videos is not None:
-            videos.note_number = self.metrics.video_files.set
-            self._uploads = VideoUploads(
-                self._bodies,
-                self._parsers,
-                videos.limits.max_video_bytes,
-                options.client_timeout_seconds,
+        self._videos: VideoRequests | None = None
+        if video_queue is not None:
+            self._videos = VideoRequests(
+                video_queue, self._bodies, self._parsers, options, self.metrics
             )
-            self._page = render_page(predictor, options, videos.limits)
         handlers: dict[Any, Callable] = {
             HTTPException: self._answer_error,
             Exception: self._answer_fault,
@@ -137,12 +130,14 @@ class Service:
         self.batcher.model = self._model.predict
 
     def _serve(self, predictor: "Predictor") -> ServedModel:
-        videos = self._videos
-        return ServedModel.of(
-            predictor,
-            None if videos is None else videos.reader_of(predictor),
-            self.metrics.batch_videos.observe,
-        )
+        reader = None
+        if self._video_queue is not None:
+            interface = predictor.interface
+            reader = self._video_queue.reader_of(
+                interface.schema, interface.budget
+            )
+        observe = self.metrics.batch_videos.observe
+        return ServedModel.of(predictor, reader, observe)
 
     @property
     def loaded_at(self) -> str:
@@ -152,8 +147,7 @@ class Service:
     @property
     def most_video_files(self) -> int:
         """The most files that are open for video files."""
-        videos = self._videos
-        return 0 if videos is None else MAX_UPLOADS + videos.most_files
+        return self._videos.most_files if self._videos else 0
 
     @property
     def _predictor(self) -> "Predictor":
@@ -206,12 +200,14 @@ class Service:
                 self.options.model_name,
                 self.options.top_k,
                 self.loaded_at,
-                self._videos and self._videos.limits,
+                self._videos.limits if self._videos else None,
             )
         )
 
     async def _show_page(self, request: Request) -> Response:
-        return Response(self._page, headers=PAGE_HEADERS)
+        assert self._videos is not None
+        page = render_page(self._predictor, self.options, self._videos.limits)
+        return Response(page, headers=PAGE_HEADERS)
 
     async def _predict(
         self,
@@ -258,50 +254,16 @@ class Service:
     async def _answer_video_file(self, request: Request) -> Response:
         if self._videos is None:
             raise HTTPException(501, _NO_VIDEOS, CLOSE)
-        if self._videos.is_full:
-            raise HTTPException(503, _MANY_VIDEOS, CLOSE | _BUSY)
-        async with self._uploads.read(request) as upload:
-            # Another one may take over meanwhile, which reads other frames.
-            model = self._model
-            read, seconds = await self._extract(upload.path, model, request)
+        asked = await self._videos.read(request, lambda: self._model)
         request.state.num_videos = 1
-        self.metrics.video_file_seconds.observe(seconds)
-        self.metrics.decoded_frames.inc(read.num_decoded)
         begin = time.perf_counter()
-        try:
-            video = model.predictor.check(read.features)
-        except ValueError as error:
-            raise HTTPException(
-                400, f"Features of the video: {error}"
-            ) from error
-        probabilities = await self._predict_videos([video], model.predict)
+        probabilities = await self._predict_videos(
+            [asked.video], asked.model.predict
+        )
         content = answers.render_video_file(
-            probabilities,
-            model.predictor.class_names,
-            upload.top_k or self.options.top_k,
-            read,
-            seconds,
-            time.perf_counter() - begin,
+            probabilities, asked, time.perf_counter() - begin
         )
         return Response(content, media_type="application/json")
-
-    async def _extract(
-        self, path: str, model: ServedModel, request: Request
-    ) -> "tuple[ReadVideo, float]":
-        assert self._videos is not None
-        assert model.reader is not None
-        try:
-            return await self._videos.extract(
-                path, model.reader, _until_gone(request)
-            )
-        except asyncio.QueueFull as error:
-            raise HTTPException(503, _MANY_VIDEOS, _BUSY) from error
-        except BadVideoError as error:
-            raise HTTPException(
-                400, f"The video cannot be read: {error}"
-            ) from error
-        except ClientGoneError as error:
-            raise HTTPException(400, "The client has gone.") from error
 
     @contextlib.contextmanager
     def _room_for_answer(self, asked: PredictRequest) -> Iterator[None]:
@@ -389,9 +351,3 @@ class Service:
         return JSONResponse(
             {"error": "The server's log says what failed."}, 500
         )
-
-
-async def _until_gone(request: Request) -> None:
-    """Waits until the client of a request that has been read goes away."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -166,7 +166,7 @@ def _read_parts(form: FormData) -> VideoUpload:
         )
     if isinstance(top_k, UploadFile) or not (top_k or "1").isdecimal():
         raise HTTPException(400, "top_k must be a whole number.")
-    return VideoUpload(video.file, _check_top_k(top_k and int(top_k)))
+    return VideoUpload(video.file, _check_top_k(int(top_k) if top_k else None))
 
 
 def _settle(file: Any) -> None:
@@ -187,13 +187,11 @@ def _write_video(body: bytearray) -> VideoUpload:
     content = decode_base64(request["video"], "video")
     check_keys_are_single(request, body)
     top_k = _check_top_k(top_k)
-    file = tempfile.TemporaryFile()
-    try:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
         file.write(content)
         file.flush()
-    except OSError:
-        file.close()
-        raise
+        stack.pop_all()
     return VideoUpload(file, top_k)
 
 

@@ -81,10 +81,7 @@ def serve_in_workers(
                     if reloads:
                         reloads.clear()
                         _reload(workers)
-                    for index, worker in enumerate(workers):
-                        if worker.has_ended():
-                            mark_process_dead(worker.process.pid, directory)
-                            workers[index] = start()
+                    _replace_ended(workers, start, directory)
                     _wait_for_end(workers)
                 listener.close()
                 _stop(workers, signals)
@@ -93,6 +90,16 @@ def serve_in_workers(
                 worker.process.kill()
                 worker.process.join()
     return int(any(worker.process.exitcode for worker in workers))
+
+
+def _replace_ended(
+    workers: list["_Worker"], start: Callable[[], "_Worker"], directory: str
+) -> None:
+    """Starts a worker for each that has ended, whose counts are kept."""
+    for index, worker in enumerate(workers):
+        if worker.has_ended():
+            mark_process_dead(worker.process.pid, directory)
+            workers[index] = start()
 
 
 def _reload(workers: Sequence["_Worker"]) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from distill.serving.video_files import VideoFiles
+from distill.extraction.video_queue import VideoQueue
 from distill.settings.video import VideoSettings
 from tests.video.drawn_videos import draw_video, number_in
 
@@ -44,10 +44,10 @@ class NumberExtractor:
         return {"rgb": values[:, :3], "audio": values[:, 3:]}
 
 
-def video_files(extractor=None, processes=2, queue=16, **limits):
+def video_queue(extractor=None, processes=2, queue=16, **limits):
     """Returns what extracts the features of video files."""
     settings = dataclasses.replace(VideoSettings(), **limits)
-    return VideoFiles(
+    return VideoQueue(
         extractor or NumberExtractor(), settings, processes, queue
     )
 

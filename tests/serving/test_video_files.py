@@ -26,13 +26,13 @@ from fake_videos import (
     NumberExtractor,
     draw_seconds,
     features_of,
-    video_files,
+    video_queue,
 )
 from test_monitoring import read_metrics
 
+from distill.extraction.video_queue import AbandonedVideoError
 from distill.models.frame_budget import FrameBudget
 from distill.models.quantisation import quantize
-from distill.serving.video_files import ClientGoneError
 from tests.hang_guard import until
 
 BUDGET = FrameBudget.of(selection="uniform_k", num_frames=2)
@@ -62,7 +62,7 @@ def post(request, predictor=None, videos=None, options=None, **limits):
         VIDEO,
         predictor,
         options,
-        videos or video_files(**limits),
+        videos or video_queue(**limits),
         **request,
     )
 
@@ -119,7 +119,7 @@ def test_videos_and_other_requests_share_batches(path):
     content = path.read_bytes()
 
     async def talk():
-        async with running(predictor, video_files()) as (client, _):
+        async with running(predictor, video_queue()) as (client, _):
             frames = {"instances": [{"frames": constant(7)}]}
             return await asyncio.gather(
                 *(client.post(VIDEO, **form(content)) for _ in range(5)),
@@ -283,7 +283,7 @@ def test_a_failing_network_is_a_500_whose_reason_is_in_the_log(path, caplog):
         raise ValueError("keras:/a/secret/path cannot run")
 
     extractor.begun = fail
-    answer = post(form(path.read_bytes()), videos=video_files(extractor))
+    answer = post(form(path.read_bytes()), videos=video_queue(extractor))
     check_error(answer, 500, "The request failed; the server's log says why.")
     assert "a/secret/path" in caplog.text
 
@@ -291,7 +291,7 @@ def test_a_failing_network_is_a_500_whose_reason_is_in_the_log(path, caplog):
 def test_videos_beyond_the_queue_are_refused(path):
     extractor, content = NumberExtractor(), path.read_bytes()
     extractor.gate = threading.Event()
-    videos = video_files(extractor, processes=1, queue=2)
+    videos = video_queue(extractor, processes=1, queue=2)
 
     async def talk():
         async with running(fake_predictor(), videos) as (client, service):
@@ -299,7 +299,7 @@ def test_videos_beyond_the_queue_are_refused(path):
             for number in (1, 2, 3):
                 request = client.post(VIDEO, **form(content))
                 held.append(asyncio.create_task(request))
-                await until(lambda n=number: videos._number == n)
+                await until(lambda n=number: videos.number == n)
             text = service.metrics.render().decode()
             refused = await client.post(VIDEO, **form(content))
             extractor.gate.set()
@@ -316,8 +316,9 @@ def test_the_work_for_clients_that_have_gone_ends(path):
     extractor = NumberExtractor()
     begun, extractor.gate = [], threading.Event()
     extractor.begun = lambda: begun.append(1)
-    videos = video_files(extractor, processes=1, queue=2)
-    reader = videos.reader_of(fake_predictor())
+    videos = video_queue(extractor, processes=1, queue=2)
+    interface = fake_predictor().interface
+    reader = videos.reader_of(interface.schema, interface.budget)
 
     async def talk():
         gone = asyncio.Event()
@@ -328,7 +329,7 @@ def test_the_work_for_clients_that_have_gone_ends(path):
         await until(lambda: begun)
         gone.set()
         # Those that wait end at once.
-        await until(lambda: videos._number == 1)
+        await until(lambda: videos.number == 1)
         extractor.gate.set()
         found = await asyncio.gather(*work, return_exceptions=True)
         stay = asyncio.Event()
@@ -336,7 +337,7 @@ def test_the_work_for_clients_that_have_gone_ends(path):
 
     with contextlib.closing(videos):
         found, (read, seconds) = asyncio.run(talk())
-    assert [type(error) for error in found] == [ClientGoneError] * 3
+    assert [type(error) for error in found] == [AbandonedVideoError] * 3
     assert len(begun) == 2
     assert read.num_decoded == SECONDS
     assert seconds > 0
@@ -354,7 +355,7 @@ def test_uploads_leave_no_file_behind(path, tmp_path, monkeypatch):
         raise ConnectionError
 
     async def talk():
-        videos = video_files(extractor)
+        videos = video_queue(extractor)
         async with running(fake_predictor(), videos) as (client, _):
             await client.post(VIDEO, **form(content))
             before = len(os.listdir("/proc/self/fd"))
@@ -380,7 +381,7 @@ def test_uploads_are_bounded_in_number(path, monkeypatch):
         await until(lambda: end)
 
     async def talk():
-        async with running(fake_predictor(), video_files()) as (client, _):
+        async with running(fake_predictor(), video_queue()) as (client, _):
             held = [
                 asyncio.create_task(
                     client.post(VIDEO, content=halves(), headers=BOUNDARY)
@@ -406,13 +407,13 @@ def test_a_reload_keeps_to_the_extractors_features():
     other.interface = dataclasses.replace(other.interface, schema=schema)
 
     async def talk():
-        async with running(fake_predictor(), video_files()) as (_, service):
+        async with running(fake_predictor(), video_queue()) as (_, service):
             service.replace(other)
 
     with pytest.raises(ValueError, match="reads the feature 'sound' of 1 numb"):
         asyncio.run(talk())
     with pytest.raises(ValueError, match="reads the feature 'sound' of 1 numb"):
-        ask("GET", "/healthz", other, videos=video_files())
+        ask("GET", "/healthz", other, videos=video_queue())
 
 
 def test_a_video_is_predicted_by_the_model_whose_frames_were_read(path):
@@ -422,7 +423,7 @@ def test_a_video_is_predicted_by_the_model_whose_frames_were_read(path):
     old, new = fake_predictor(), with_budget(BUDGET)
 
     async def talk():
-        async with running(old, video_files(extractor)) as (client, service):
+        async with running(old, video_queue(extractor)) as (client, service):
             first = asyncio.create_task(client.post(VIDEO, **form(content)))
             await until(lambda: begun)
             service.replace(new)
@@ -435,9 +436,9 @@ def test_a_video_is_predicted_by_the_model_whose_frames_were_read(path):
     assert old._runtime.calls == new._runtime.calls == [1]
 
 
-def test_metrics_and_metadata_cover_video_files(path):
+def test_metrics_and_metadata_cover_video_queue(path):
     async def talk():
-        videos = video_files(max_video_seconds=9.0)
+        videos = video_queue(max_video_seconds=9.0)
         async with running(with_budget(BUDGET), videos) as (client, _):
             await client.post(VIDEO, **form(path.read_bytes()))
             await client.post(VIDEO, **form(b"text"))

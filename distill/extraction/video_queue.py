@@ -1,4 +1,4 @@
-"""The features of clients' video files, some files at a time."""
+"""What networks read of videos, extracted for an event loop."""
 
 import asyncio
 import dataclasses
@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from distill.models.frame_budget import FrameBudget
+from distill.settings.schema import DataSchema
 from distill.settings.video import VideoSettings
 from distill.video.decoder import BadVideoError
 from distill.video.decoding_process import DecodingProcesses
@@ -13,18 +15,22 @@ from distill.video.decoding_process import DecodingProcesses
 if TYPE_CHECKING:
     from distill.extraction.extractor import VideoExtractor
     from distill.extraction.video_features import NetworkReader, ReadVideo
-    from distill.predictor import Predictor
 
 # Pipes to a process that decodes.
 _FILES_OF_PROCESS = 4
+_SECONDS_TO_KILL = 0.1
 
 
-class ClientGoneError(Exception):
-    """The client of a video has gone before its end."""
+class UnreadableVideoError(ValueError):
+    """A video cannot be read; the message says why, and does not name it."""
 
 
-class VideoFiles:
-    """Decodes videos in processes, and extracts what a model reads of them.
+class AbandonedVideoError(Exception):
+    """Nobody waits for a video any longer."""
+
+
+class VideoQueue:
+    """Decodes some videos at a time; some others may wait.
 
     Args:
       extractor: Makes the features, from any thread.
@@ -35,8 +41,8 @@ class VideoFiles:
     Attributes:
       limits: The limits, with the rate.
       most_files: The most files that are open for videos.
-      note_number: Told the number of videos that are decoded or wait, when it
-        changes.
+      number: Videos that are decoded or wait.
+      note_number: Told the number when it changes.
     """
 
     def __init__(
@@ -54,10 +60,12 @@ class VideoFiles:
         self._most = num_processes + max_queue
         self.most_files = self._most + _FILES_OF_PROCESS * num_processes
         self.note_number: Callable[[int], None] = lambda number: None
-        self._number = 0
+        self.number = 0
 
-    def reader_of(self, predictor: "Predictor") -> "NetworkReader":
-        """Returns what extracts the features that a model reads.
+    def reader_of(
+        self, schema: DataSchema, budget: FrameBudget
+    ) -> "NetworkReader":
+        """Returns what extracts the features that a network reads.
 
         Raises:
           ValueError: The extractor does not make them.
@@ -65,31 +73,27 @@ class VideoFiles:
         # This needs packages that a service without videos does not.
         from distill.extraction.video_features import NetworkReader
 
-        interface = predictor.interface
-        return NetworkReader(
-            self._extractor, interface.schema, interface.budget
-        )
+        return NetworkReader(self._extractor, schema, budget)
 
     @property
     def is_full(self) -> bool:
         """Whether no other video may wait."""
-        return self._number >= self._most
+        return self.number >= self._most
 
     async def extract(
         self, path: str, reader: "NetworkReader", gone: Awaitable[Any]
     ) -> "tuple[ReadVideo, float]":
-        """Returns what a model reads of a video, and the seconds it took.
+        """Returns what a network reads of a video, and the seconds it took.
 
         Args:
           path: The video; nothing reads it any longer when this returns.
           reader: Of `reader_of`.
-          gone: Awaits the end of the client, which ends the work.
+          gone: Awaits that nobody waits for the video, which ends the work.
 
         Raises:
           asyncio.QueueFull: Too many videos wait.
-          BadVideoError: The video cannot be read; the message says why, and
-            does not name it.
-          ClientGoneError: The client has gone.
+          UnreadableVideoError: The video cannot be read.
+          AbandonedVideoError: Nobody waits for it.
         """
         if self.is_full:
             raise asyncio.QueueFull
@@ -99,17 +103,18 @@ class VideoFiles:
         try:
             await asyncio.wait({job, left}, return_when="FIRST_COMPLETED")
             if not job.done():
-                raise ClientGoneError
+                raise AbandonedVideoError
             return job.result()
         except BadVideoError as error:
             reason = str(error).removeprefix(f"{path}: ")
-            raise BadVideoError(reason) from error
+            raise UnreadableVideoError(reason) from error
         finally:
             left.cancel()
             future.cancel()
             while not job.done():
+                # Its process may have to start before it can be killed.
                 self._processes.interrupt(path)
-                await asyncio.wait({job}, timeout=0.1)
+                await asyncio.wait({job}, timeout=_SECONDS_TO_KILL)
             await asyncio.gather(job, return_exceptions=True)
             self._note(-1)
 
@@ -118,8 +123,8 @@ class VideoFiles:
         self._processes.__exit__()
 
     def _note(self, change: int) -> None:
-        self._number += change
-        self.note_number(self._number)
+        self.number += change
+        self.note_number(self.number)
 
     def _read(
         self, path: str, reader: "NetworkReader"
