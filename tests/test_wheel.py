@@ -106,6 +106,7 @@ def test_the_wheel_holds_one_package(wheel):
     }
     assert "distill/models/registry.py" in names
     assert "distill/cli/train.py" in names
+    assert "distill/serving/page.html" in names
     assert {"distill/py.typed", "distill/models/py.typed"} <= set(names)
     configs = {
         f"distill/{path.relative_to(ROOT).as_posix()}"

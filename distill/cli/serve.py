@@ -18,8 +18,8 @@ OWN_FLAGS = (
     Flag("artifact", "The exported model, its archive, or a checkpoint."),
     Flag(
         "extractor_file",
-        "extractor.json of the data set that `distill extract` has written. "
-        "With it the service takes video files, and has a page at /.",
+        "extractor.json of `distill extract`: to take video files. There is a "
+        "page at / to try it. Default: no video file is taken.",
     ),
     Flag("host", "Address to listen at.", default="127.0.0.1"),
     Flag("port", "Port to listen at; 0: a free one.", int, 8501),

@@ -52,21 +52,8 @@ class ServiceMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._add_video_files(registry)
-        self.batch_videos = Histogram(
-            "distill_batch_videos",
-            "Videos of a call of the model.",
-            buckets=[
-                2**n for n in range((max_batch_size - 1).bit_length() + 1)
-            ],
-            registry=registry,
-        )
-        self.queue_videos = Gauge(
-            "distill_queue_videos",
-            "Videos that wait for the model.",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
+        self._add_batches(max_batch_size)
+        self._add_video_files()
         self.connections = Gauge(
             "distill_connections",
             "Open connections.",
@@ -94,7 +81,25 @@ class ServiceMetrics:
         )
         self._loaded.set_to_current_time()
 
-    def _add_video_files(self, registry: CollectorRegistry) -> None:
+    def _add_batches(self, max_batch_size: int) -> None:
+        registry = self._registry
+        self.batch_videos = Histogram(
+            "distill_batch_videos",
+            "Videos of a call of the model.",
+            buckets=[
+                2**n for n in range((max_batch_size - 1).bit_length() + 1)
+            ],
+            registry=registry,
+        )
+        self.queue_videos = Gauge(
+            "distill_queue_videos",
+            "Videos that wait for the model.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+    def _add_video_files(self) -> None:
+        registry = self._registry
         self.video_files = Gauge(
             "distill_video_files",
             "Video files that are being decoded or wait for it.",

@@ -1,11 +1,16 @@
 """Video files, from the command to a prediction, by every way."""
 
+import contextlib
 import csv
 import dataclasses
 import json
+import os
+import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import pytest
 import stage_runs
@@ -15,7 +20,7 @@ from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from distill.settings.extraction import ExtractSettings
 from tests.extraction.small_networks import write_keras
-from tests.hang_guard import wait_until
+from tests.hang_guard import HANG_SECONDS, wait_until
 from tests.video.drawn_videos import draw_video
 
 # Keras saves models by NumPy's older interface.
@@ -198,3 +203,102 @@ def test_settings_of_records_are_checked():
     for name, value in fields.items():
         with pytest.raises(ValueError, match=name):
             dataclasses.replace(ExtractSettings(), **{name: value})
+
+
+@contextlib.contextmanager
+def video_service(folder, data, checkpoint, *flags):
+    """Gives a process of `distill serve`, and the address for videos."""
+    with stage_runs.start_script(
+        "serve",
+        f"--artifact={checkpoint}",
+        f"--extractor_file={data / 'extractor.json'}",
+        *("--port=0", "--gpu=-1"),
+        *flags,
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("serving "), line + process.stderr.read()
+            yield process, line.split(" at ")[1].strip() + ":predict_video"
+        finally:
+            process.kill()
+
+
+def ask_for(path, address):
+    """Returns the answer to a form with a video."""
+    answer = httpx.post(
+        address,
+        files={"video": (path.name, path.read_bytes())},
+        timeout=HANG_SECONDS,
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.slow
+def test_the_service_predicts_files_as_infer_does(folder, data, checkpoint):
+    predictor = distill.Predictor.load(checkpoint)
+    extractor = distill.read_extractor(data / "extractor.json")
+    with video_service(folder, data, checkpoint, "--workers=2") as running:
+        process, address = running
+        for name in ("high/3.mp4", "low/1.mp4"):
+            found = ask_for(folder / "videos" / name, address)
+            own = predictor.predict_video(folder / "videos" / name, extractor)
+            (row,) = found["predictions"]
+            assert row["class_indexes"] == own.class_indexes.tolist()
+            found_bits = np.array(row["probabilities"], np.float32)
+            np.testing.assert_array_equal(found_bits, own.probabilities)
+            assert found["video"]["num_decoded_frames"] == 3
+        process.send_signal(signal.SIGHUP)
+        for _ in range(2):
+            assert process.stdout.readline().startswith("reloaded ")
+        again = ask_for(folder / "videos" / "low/1.mp4", address)
+        assert again["predictions"] == found["predictions"]
+        process.terminate()
+        assert process.wait(HANG_SECONDS) == 0
+
+
+@pytest.mark.slow
+def test_a_stop_answers_the_videos_that_have_come(folder, data, checkpoint):
+    path = folder / "videos" / "high/3.mp4"
+    flags = ["--video_processes=1", f"--stop_timeout_seconds={HANG_SECONDS}"]
+    with (
+        video_service(folder, data, checkpoint, *flags) as (process, address),
+        ThreadPoolExecutor(6) as clients,
+    ):
+        place = address.partition("/v1/")[0]
+        held = [clients.submit(ask_for, path, address) for _ in range(6)]
+        waits = r"distill_video_files [3-6]\.0"
+        wait_until(
+            lambda: (
+                re.search(waits, httpx.get(f"{place}/metrics").text)
+                or any(one.done() for one in held)
+            ),
+            process,
+        )
+        # As systemd does: to every process of the service.
+        children = f"/proc/{process.pid}/task/{process.pid}/children"
+        with open(children) as file:
+            pids = [process.pid, *map(int, file.read().split())]
+        wait_until(lambda: any(one.done() for one in held), process)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        answers = [one.result() for one in held]
+        assert process.wait(HANG_SECONDS) == 0
+    assert len({str(one["predictions"]) for one in answers}) == 1
+
+
+@pytest.mark.slow
+def test_an_extractor_of_other_features_is_refused(folder, data, checkpoint):
+    other = folder / "without_sound.json"
+    fields = json.loads((data / "extractor.json").read_text())
+    fields["settings"]["audio_network"] = None
+    other.write_text(json.dumps(fields))
+    done = stage_runs.run_script(
+        "serve",
+        f"--artifact={checkpoint}",
+        f"--extractor_file={other}",
+        *("--port=0", "--gpu=-1"),
+        status=1,
+    )
+    line = stage_runs.error_line(done)
+    assert "The network reads the feature 'audio' of 128 numbers" in line
