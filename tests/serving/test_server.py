@@ -146,8 +146,10 @@ def test_a_cut_off_connection_leaves_the_service_alone():
         assert "Traceback" not in errors
 
 
-def test_answers_do_not_wait_for_the_clients_acknowledgement():
+def test_answers_do_not_wait_for_the_clients_acknowledgement(monkeypatch):
     """The sockets of connections have TCP_NODELAY; else it takes 40 ms each."""
+    # The log of this process stays as loud as other tests expect it.
+    monkeypatch.setattr("distill.serving.server.quieten_log", lambda: None)
     found, tasks = [], []
 
     async def look(running, port):
