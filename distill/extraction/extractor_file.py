@@ -34,8 +34,8 @@ def read_extractor(path: str | Path) -> VideoExtractor:
         another one than when the file was written.
     """
     path = to_path(path)
-    fields = read_json_object(path)
     try:
+        fields = read_json_object(path)
         settings = read_dataclass(
             ExtractorSettings, fields.get("settings"), "settings"
         )

@@ -198,6 +198,13 @@ def test_another_network_is_refused(folder, data, checkpoint):
     assert not (folder / "no.csv").exists()
 
 
+def test_a_file_that_describes_no_extractor_is_named(tmp_path):
+    path = tmp_path / "extractor.json"
+    path.write_text("text")
+    with pytest.raises(ValueError, match=f"{path} describes no extractor: it"):
+        distill.read_extractor(path)
+
+
 def test_settings_of_records_are_checked():
     fields = {"num_shards": 0, "on_bad_video": "ignore", "max_frames": 0}
     for name, value in fields.items():
