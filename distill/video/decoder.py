@@ -37,6 +37,12 @@ _OPTIONS = {
 _MOST_MISSING_SECONDS, _MOST_MISSING_SHARE = 1.0, 0.05
 _MOST_FRAMES = 10_000_000
 _ATTACHED_PICTURE = 0x400
+# Codecs whose files say of a frame that no other is decoded from it. In HEVC
+# it says so of its own temporal layer alone.
+_SKIPPING_CODECS = ("h264", "mpeg4", "mpeg2video", "mpeg1video")
+# Whether to jump to key frames, and to skip frames that no other needs: the
+# fastest way first, then those that files with wrong marks need.
+_WAYS = ((True, True), (True, False), (False, False))
 
 
 class BadVideoError(ValueError):
@@ -118,12 +124,15 @@ class VideoFile:
 
     def _read_timeline(self, container: Any, stream: Any) -> Timeline:
         """Returns the times of all frames, which no decoder is needed for."""
-        times, keys, end = array("q"), array("q"), 0.0
+        times, keys = array("q"), array("q")
+        ends: dict[int, int] = {}
         for packet in container.demux():
-            if packet.dts is not None and packet.time_base:
-                length = packet.duration or 0
-                end = max(end, float((packet.dts + length) * packet.time_base))
-            if packet.stream.index != stream.index or not packet.size:
+            number = packet.stream_index
+            if packet.dts is not None:
+                end = packet.dts + (packet.duration or 0)
+                if end > ends.get(number, 0):
+                    ends[number] = end
+            if number != stream.index or not packet.size:
                 continue
             if packet.is_discard:
                 continue
@@ -137,16 +146,23 @@ class VideoFile:
             times.append(packet.pts)
             if packet.is_keyframe:
                 keys.append(packet.pts)
-        self._check_end(container, end)
+        self._check_end(container, ends)
         try:
             return Timeline.of_packets(times, keys, Fraction(stream.time_base))
         except ValueError as error:
             raise BadVideoError(str(error)) from error
 
-    def _check_end(self, container: Any, end: float) -> None:
-        """Refuses a file whose head promises more than it holds."""
+    def _check_end(self, container: Any, ends: dict[int, int]) -> None:
+        """Refuses a file whose head promises more than its streams hold."""
         if container.duration is None:
             return
+        end = max(
+            (
+                float(units * (container.streams[number].time_base or 0))
+                for number, units in ends.items()
+            ),
+            default=0.0,
+        )
         start = (container.start_time or 0) / self._av.time_base
         promised = start + container.duration / self._av.time_base
         missing = promised - end
@@ -163,7 +179,8 @@ class VideoFile:
     ) -> Iterator[np.ndarray]:
         """Yields the frames of some numbers, in their order.
 
-        Only what lies between a key frame and a wanted frame is decoded.
+        Only what lies between a key frame and a wanted frame is decoded, and
+        of that only the frames from which others are decoded.
 
         Args:
           numbers: Rising, each below `num_frames`.
@@ -193,9 +210,15 @@ class VideoFile:
     def _decode(self, times: Sequence[int]) -> Iterator[tuple[int, int, Any]]:
         """Yields place, time and frame; None for one that is missing."""
         place = 0
-        for seeks in (True, False):
-            with self._open() as (container, stream), suppress(_CannotSeek):
-                shown = _Cursor(container, stream, self._timeline, seeks)
+        for seeks, skips in _WAYS:
+            with self._open() as (container, stream), suppress(_WrongWay):
+                shown = _Cursor(
+                    container,
+                    stream,
+                    self._timeline,
+                    seeks=seeks,
+                    needed=set(times) if skips else None,
+                )
                 while place < len(times):
                     time = times[place]
                     yield place, time, shown.frame_at(time)
@@ -235,19 +258,37 @@ class VideoFile:
             raise BadVideoError(_reason(error)) from error
 
 
-class _CannotSeek(Exception):
-    """A jump to a key frame has not led there."""
+class _WrongWay(Exception):
+    """The file's marks have not led to a frame: it must be decoded slower."""
 
 
 class _Cursor:
-    """Decodes a stream forward, and jumps to key frames on the way."""
+    """Decodes a stream forward, and jumps to key frames on the way.
+
+    Args:
+      container: The open container.
+      stream: Its video stream.
+      timeline: The times of the stream's frames.
+      seeks: Whether it jumps.
+      needed: Times of the frames that will be asked for, if those that no
+        other frame needs may be skipped; None to decode every frame.
+    """
 
     def __init__(
-        self, container: Any, stream: Any, timeline: Timeline, seeks: bool
+        self,
+        container: Any,
+        stream: Any,
+        timeline: Timeline,
+        *,
+        seeks: bool,
+        needed: set[int] | None,
     ):
         self._container, self._stream = container, stream
         self._timeline, self._seeks = timeline, seeks
-        self._frames = container.decode(stream)
+        self._needed = needed
+        if stream.codec_context.name not in _SKIPPING_CODECS:
+            self._needed = None
+        self._frames = self._decode()
         # The last frame that was passed, and one that was decoded beyond.
         self._passed: Any = None
         self._ahead: Any = None
@@ -256,7 +297,8 @@ class _Cursor:
         """Returns the last frame whose time is not later; None for none.
 
         Raises:
-          _CannotSeek: The container's index is wrong.
+          _WrongWay: The container's index is wrong, or a frame was skipped
+            that might have been needed.
         """
         key = self._timeline.key_before(time)
         if self._seeks and key is not None and self._is_behind(key):
@@ -267,7 +309,24 @@ class _Cursor:
             if self._ahead is None or self._ahead.pts > time:
                 break
             self._passed, self._ahead = self._ahead, None
+        if self._needed and (self._passed is None or self._passed.pts != time):
+            raise _WrongWay
         return self._passed
+
+    def _decode(self) -> Iterator[Any]:
+        """Yields the frames from here on, without those that are skipped."""
+        context = self._stream.codec_context
+        for packet in self._container.demux(self._stream):
+            if self._needed:
+                is_needed = packet.pts in self._needed or not packet.size
+                context.skip_frame = "DEFAULT" if is_needed else "NONREF"
+            for frame in packet.decode():
+                # A second field may be a packet with another time. Damage may
+                # be mended from a frame that no other needs.
+                is_risky = frame.interlaced_frame or frame.is_corrupt
+                if self._needed and is_risky:
+                    raise _WrongWay
+                yield frame
 
     def _is_behind(self, key: int) -> bool:
         """Returns whether a jump to a key frame leads forward."""
@@ -280,11 +339,11 @@ class _Cursor:
         try:
             self._container.seek(key, stream=self._stream)
         except OSError as error:
-            raise _CannotSeek from error
-        self._frames = self._container.decode(self._stream)
+            raise _WrongWay from error
+        self._frames = self._decode()
         self._passed, self._ahead = None, next(self._frames, None)
         if self._ahead is None or self._ahead.pts > key:
-            raise _CannotSeek
+            raise _WrongWay
 
 
 def _find_video(container: Any) -> Any:

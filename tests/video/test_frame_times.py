@@ -33,6 +33,27 @@ CASES = {
         "libx264",
         {"g": "30", "bf": "2", "x264-params": "open-gop=1"},
     ),
+    "pyramid.mp4": (
+        VARIABLE,
+        "libx264",
+        {"g": "60", "bf": "7", "x264-params": "b-adapt=0:b-pyramid=normal"},
+    ),
+    "interlaced.mp4": (
+        STEADY[:200],
+        "libx264",
+        {"g": "50", "bf": "3", "flags": "+ildct+ilme", "x264-params": "tff=1"},
+    ),
+    "hevc.mp4": (
+        STEADY[:200],
+        "libx265",
+        {"x265-params": "keyint=50:bframes=4:b-pyramid=1:log-level=none"},
+    ),
+    "vp9.webm": (STEADY[:200], "libvpx-vp9", {"g": "50", "cpu-used": "8"}),
+    "b_frames.mkv": (
+        STEADY,
+        "mpeg2video",
+        {"g": "30", "bf": "2", "strict": "-2"},
+    ),
     "late.ts": ([t + 5_000 for t in VARIABLE], "libx264", {"g": "30"}),
     "variable.flv": (VARIABLE, "libx264", {"g": "30", "bf": "2"}),
     "packed.avi": (STEADY, "mpeg4", {"g": "30", "bf": "2"}),
@@ -84,6 +105,62 @@ def test_a_few_frames_are_those_of_all_bit_for_bit(name, drawn):
         assert len(few) == len(numbers)
         for number, frame in zip(numbers, few, strict=True):
             np.testing.assert_array_equal(frame, every[number])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_frames_are_those_of_decoding_everything_bit_for_bit(name, drawn):
+    av = pytest.importorskip("av", reason="comes with the extra video")
+    with av.open(str(drawn(name))) as container:
+        decoded = sorted(container.decode(video=0), key=lambda f: f.pts)
+        numbers = expected_numbers(list(CASES[name][0]))
+        expected = [
+            decoded[number]
+            .reformat(24, 20, "rgb24", interpolation="BILINEAR")
+            .to_ndarray()
+            for number in numbers
+        ]
+    video = VideoFile(drawn(name), VideoSettings())
+    found = list(video.frames(range(video.num_frames), (20, 24)))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["steady.mp4", "pyramid.mp4"])
+def test_frames_that_no_other_needs_are_not_decoded(name, drawn, tmp_path):
+    av = pytest.importorskip("av", reason="comes with the extra video")
+    whole = drawn(name)
+    video = VideoFile(whole, VideoSettings())
+    wanted = set(video._timeline.times_of(range(video.num_frames), 1.0))
+    contents = bytearray(whole.read_bytes())
+    num_damaged = 0
+    with av.open(str(whole)) as container:
+        for packet in container.demux(video=0):
+            if packet.size and packet.pts not in wanted:
+                start, end = spare_slice(packet)
+                contents[packet.pos + start : packet.pos + end] = bytes(
+                    end - start
+                )
+                num_damaged += start < end
+    damaged = tmp_path / name
+    damaged.write_bytes(contents)
+    assert num_damaged > 100
+    few = [0, 3, video.num_frames - 1]
+    for numbers in (few, range(video.num_frames)):
+        np.testing.assert_array_equal(
+            list(VideoFile(damaged, VideoSettings()).frames(numbers, (20, 24))),
+            list(video.frames(numbers, (20, 24))),
+        )
+
+
+def spare_slice(packet):
+    """Returns where H.264 data lie of a frame that no other is made from."""
+    contents, place = bytes(packet), 0
+    while place < len(contents):
+        end = place + 4 + int.from_bytes(contents[place : place + 4], "big")
+        head = contents[place + 4]
+        if head & 31 in (1, 5):
+            return (end, end) if head >> 5 & 3 else (place + 5, end)
+        place = end
+    raise AssertionError("a packet without a slice")
 
 
 def test_what_lies_before_a_key_frame_is_not_decoded(drawn, tmp_path):
