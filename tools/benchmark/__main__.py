@@ -1,7 +1,8 @@
-"""Times the toolkit: benchmark [train|forward|read|metrics|end_to_end|memory].
+"""Times the toolkit: benchmark [PART ...].
 
-Without a part, or with `all`, it times everything. With KERAS_BACKEND=jax or
-torch it runs `forward` alone, which needs no TensorFlow.
+The parts are train, forward, read, metrics, end_to_end, memory and video, which
+needs --clip. Without a part, or with `all`, it times everything. With
+KERAS_BACKEND=jax or torch it runs `forward` alone, which needs no TensorFlow.
 """
 
 import dataclasses
@@ -11,9 +12,10 @@ from absl import flags
 
 from distill.cli.entry_point import run, start_tensorflow
 from distill.cli.flag_groups import GPU
-from distill.cli.settings_flags import specs
+from distill.cli.settings_flags import read, specs
 from distill.models.argument_checks import check_choice
 from distill.models.options import option
+from distill.settings.extraction import ExtractorSettings
 
 FLAGS = flags.FLAGS
 
@@ -29,6 +31,11 @@ class BenchmarkSettings:
         False, "Tiny networks and data, to try the benchmark."
     )
     output_json: str = option("runs/benchmark.json", "File for the figures.")
+    clip: str | None = option(
+        None,
+        "Real footage, of which the videos of the part `video` are made. A "
+        "plot of its figures is written beside --output_json.",
+    )
 
 
 def main(*parts: str) -> None:
@@ -38,16 +45,23 @@ def main(*parts: str) -> None:
         start_tensorflow(FLAGS.gpu)
     from tools.benchmark.plan import PARTS, SMALL, Plan, measure_part
     from tools.benchmark.rows import print_rows, write_report
+    from tools.benchmark.video_report import report_costs
 
     for part in parts:
         check_choice("part", part, [*PARTS, "all"])
-    chosen = [p for p in PARTS if p in parts or "all" in parts or not parts]
+    every = "all" in parts or not parts
+    usual = [p for p in PARTS if p != "video" or FLAGS.clip is not None]
+    chosen = [p for p in PARTS if p in parts or (every and p in usual)]
     if not with_tensorflow and chosen != ["forward"]:
         raise ValueError(
             "With another Keras backend than TensorFlow only the part "
             "'forward' runs."
         )
-    plan = SMALL if FLAGS.small_sizes else Plan()
+    plan = dataclasses.replace(
+        SMALL if FLAGS.small_sizes else Plan(),
+        clip=FLAGS.clip,
+        extractor=read(ExtractorSettings),
+    )
     if FLAGS.repeats is not None:
         plan = dataclasses.replace(plan, repeats=FLAGS.repeats)
     rows = []
@@ -55,6 +69,8 @@ def main(*parts: str) -> None:
         print(f"timing {part} ...", flush=True)
         rows += measure_part(part, plan)
     print_rows(rows, plan.repeats)
+    if "video" in chosen:
+        report_costs([r for r in rows if r.part == "video"], FLAGS.output_json)
     write_report(
         FLAGS.output_json,
         {
@@ -65,4 +81,5 @@ def main(*parts: str) -> None:
 
 
 if __name__ == "__main__":
-    run(main, [GPU, specs(BenchmarkSettings)], words=True)
+    image = [f for f in specs(ExtractorSettings) if f.name.startswith("image")]
+    run(main, [GPU, specs(BenchmarkSettings), image], words=True)

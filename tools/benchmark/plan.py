@@ -3,10 +3,18 @@
 import dataclasses
 import importlib
 
+from distill.settings.extraction import ExtractorSettings
 from tools.benchmark.rows import Row
 
 # Each is a module of this folder with a function `measure`.
-PARTS = ("train", "forward", "read", "metrics", "end_to_end", "memory")
+PARTS = (
+    *("train", "forward", "read", "metrics", "end_to_end", "memory"),
+    "video",
+)
+
+# Decoding and extraction of a share of the frames are to cost at most this
+# share of those of all.
+READ_SHARE, READ_COST = 0.1, 0.15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +53,12 @@ class Plan:
       metric_videos: Videos whose metrics are timed.
       memory_videos: Two numbers of videos; the memory that the metrics of
         each take is compared.
+      clip: The clip of which long videos are made; without one the part
+        `video` cannot run.
+      extractor: The image network that reads them.
+      video_seconds: Length of these videos, in frames too.
+      key_seconds: Distances of key frames with which the clip is encoded.
+      budgets: Frames of a label; the last number is all of them.
     """
 
     sizes: Sizes = dataclasses.field(default_factory=Sizes)
@@ -52,6 +66,14 @@ class Plan:
     num_videos: int = 512
     metric_videos: int = 8192
     memory_videos: tuple[int, int] = (10_000, 100_000)
+    clip: str | None = None
+    extractor: ExtractorSettings = dataclasses.field(
+        default_factory=ExtractorSettings
+    )
+    video_seconds: int = 300
+    # Not those of the budgets: a wanted frame would always lie on a key frame.
+    key_seconds: tuple[float, ...] = (1.04, 2.08, 5.16, 10.32)
+    budgets: tuple[int, ...] = (1, 5, 10, 30, 300)
 
 
 SMALL = Plan(
@@ -69,6 +91,9 @@ SMALL = Plan(
     num_videos=30,
     metric_videos=200,
     memory_videos=(100, 300),
+    video_seconds=6,
+    key_seconds=(0.6,),
+    budgets=(1, 6),
 )
 
 

@@ -26,6 +26,7 @@ class Row:
       baseline_name: What the baseline is.
       floor: The machine's limit in the same run; None without a limit.
       target: The ratio aimed at, in words; empty for none.
+      details: Further figures of the same work, for the file.
     """
 
     part: str
@@ -36,6 +37,7 @@ class Row:
     baseline_name: str
     floor: float | None = None
     target: str = ""
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def over_baseline(self) -> float:

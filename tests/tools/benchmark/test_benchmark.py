@@ -42,6 +42,7 @@ SLOW_PARTS = ("train", "forward", "memory")
     [
         pytest.param(part, marks=[pytest.mark.nightly] * (part in SLOW_PARTS))
         for part in PARTS
+        if part != "video"  # It needs a clip: test_video.py.
     ],
 )
 def test_every_part_has_rows_with_figures(part):
