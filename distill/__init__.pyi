@@ -23,6 +23,7 @@ from distill.networks.stored_settings import (
 from distill.predictor import Predictor as Predictor
 from distill.predictor import VideoPrediction as VideoPrediction
 from distill.settings.extraction import ExtractorSettings as ExtractorSettings
+from distill.settings.frame_cost import FrameCost as FrameCost
 from distill.settings.network import network as network
 from distill.settings.pack import PackSettings as PackSettings
 from distill.settings.run import NetworkSettings as NetworkSettings

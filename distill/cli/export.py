@@ -6,7 +6,8 @@ from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.next_command import command
-from distill.cli.settings_flags import FLAGS, Flag, require, specs
+from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
+from distill.settings.frame_cost import FrameCost
 from distill.settings.run_options import RunOptions
 from distill.settings.training import TrainingSettings
 
@@ -38,6 +39,7 @@ OWN_FLAGS = (
         int,
         1_000_000_000,
     ),
+    *specs(FrameCost),
 )
 FLAG_GROUPS = (
     OWN_FLAGS,
@@ -72,6 +74,7 @@ def main() -> None:
         frame_budget=scoring.scored_budget(FLAGS.role),
         class_names_file=FLAGS.class_names_file,
         top_k=FLAGS.top_k,
+        frame_cost=read(FrameCost),
         say=functools.partial(print, flush=True),
         **scoring.reading_options(checkpoint),
     )

@@ -74,5 +74,7 @@ def main() -> None:
         packed = data.write(print_shard, observe)
     for line in packed.describe():
         print(line)
+    if extractor.macs is not None:
+        print(f"extraction: {extractor.macs:,} MACs a frame")
     print(f"wrote {FLAGS.output_dir}; read it by")
     print(f"  --flagfile={FLAGS.output_dir}/{DATASET_FLAGS}")

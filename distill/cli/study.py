@@ -5,14 +5,14 @@ import sys
 
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
-from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
+from distill.settings.frame_cost import FrameCost
 
 OWN_FLAGS = (
     Flag("study_dir", "Directory of the study."),
     Flag(
         "study_rows",
-        "Python file that defines ROWS, the list of the study's methods; "
-        "configs/study_audioset.py is an example.",
+        "Python file of ROWS, as configs/study_audioset.py.",
     ),
     Flag(
         "budgets", "Numbers of frames, the columns.", tuple[int, ...], minimum=1
@@ -68,11 +68,12 @@ OWN_FLAGS = (
     ),
     Flag(
         "report_only",
-        "Write the report of the results.json in --study_dir again alone.",
+        "Write the report again from --study_dir/results.json alone.",
         bool,
         False,
     ),
     Flag("max_runs", "Trainings of this call; the next call continues.", int),
+    *specs(FrameCost),
 )
 FLAG_GROUPS = (
     groups.TRAINING,
@@ -92,7 +93,7 @@ def main() -> int:
         from distill.study.report import rewrite_report
 
         require("study_dir")
-        rewrite_report(FLAGS.study_dir)
+        rewrite_report(FLAGS.study_dir, read(FrameCost))
         print(f"wrote {FLAGS.study_dir}/report.md and report.html")
         return 0
     from distill.cli.study_settings import study_plan

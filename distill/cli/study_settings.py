@@ -11,8 +11,9 @@ from absl.testing import flagsaver
 from distill.cli.config_files import find_file
 from distill.cli.experiment import finetuning_settings, run_settings
 from distill.cli.flag_parsing import parse_flags
-from distill.cli.settings_flags import FLAGS, require
+from distill.cli.settings_flags import FLAGS, read, require
 from distill.models.frame_budget import FrameBudget
+from distill.settings.frame_cost import FrameCost
 from distill.settings.run import RunSettings
 from distill.study.plan import (
     CascadePlan,
@@ -65,6 +66,7 @@ def study_plan(command: str) -> Study:
             row.name: row.baseline_row for row in rows if row.baseline_row
         },
         highlights=tuple(row.name for row in rows if row.highlight),
+        frame_cost=read(FrameCost),
     )
 
 

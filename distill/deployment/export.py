@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ from distill.settings.class_names import (
     choose_class_names,
     write_class_names,
 )
+from distill.settings.frame_cost import FrameCost
 from distill.settings.run_options import RunOptions
 from distill.system.atomic_files import replace_directory
 from distill.system.digests import path_hash
@@ -75,6 +76,7 @@ class Export:
       pattern: The reader's files, for the card.
       class_names: The name of every class.
       top_k: Classes a video in rankings and in GAP.
+      extraction: What `card.describe_extraction` returns, for the card.
     """
 
     checkpoint: str
@@ -84,6 +86,7 @@ class Export:
     pattern: str
     class_names: Sequence[str]
     top_k: int = 20
+    extraction: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def interface(self) -> VideoInterface:
@@ -202,6 +205,7 @@ class Export:
                 "num_classes": schema.num_classes,
                 "label_loss": read_settings(first).training.label_loss,
             },
+            **self.extraction,
             "data": {
                 "pattern": self.pattern,
                 "num_videos": num_videos,
@@ -229,6 +233,7 @@ def export(
     frame_budget: FrameBudget | None = None,
     class_names_file: str | Path | None = None,
     top_k: int = RunOptions.top_k,
+    frame_cost: FrameCost | None = None,
     say: Callable[[str], None] = lambda line: None,
     **reading: Any,
 ) -> dict[str, Any]:
@@ -246,9 +251,9 @@ def export(
       formats: Some of `saved_model`, `keras`, `onnx` and `litert`.
       precisions: Of the weights: some of `float32`, `float16` and `int8`.
       frame_budget: The frames that it sees; None for those it was trained on.
-      class_names_file: CSV file of the classes, a header, then INDEX,...,NAME;
-        None to name them by their indexes.
+      class_names_file: CSV file for `read_class_names`; None: their indexes.
       top_k: Classes a video in rankings and in GAP.
+      frame_cost: What decoding and extracting a frame cost, for the card.
       say: Called with lines on the progress.
       **reading: `batch_size`, `on_bad_record` and `data`, as of `evaluate`.
 
@@ -273,11 +278,23 @@ def export(
     reader = make_reader(path, pattern, **reading)
     network = load_scored_network(path, role, budget=frame_budget)
     names = choose_class_names(class_names_file, reader.schema.num_classes)
-    written = Export(path, role, network, reader, pattern, names, top_k)
-    total = reader.estimate_num_examples()
-    with progress_bar("compared videos", total) as show:
-        list(map(say, written.write(export_dir, kinds, show)))
+    cost = cards.describe_extraction(frame_cost, network)
+    written = Export(path, role, network, reader, pattern, names, top_k, cost)
+    _write_with_bar(written, export_dir, kinds, say)
     return read_card(to_path(export_dir), [])
+
+
+def _write_with_bar(
+    export: Export,
+    directory: str | Path,
+    kinds: Sequence[ArtifactKind],
+    say: Callable[[str], None],
+) -> None:
+    """Writes an export under a bar of its compared videos."""
+    total = export.reader.estimate_num_examples()
+    with progress_bar("compared videos", total) as show:
+        for line in export.write(directory, kinds, show):
+            say(line)
 
 
 def choose_network(checkpoint: str, role: str | None) -> str:

@@ -12,7 +12,10 @@ METRICS = ("gap", "mean_average_precision", "hit_at_one", "perr", "loss")
 COMPARED_METRICS = {"gap": "GAP", "mean_average_precision": "mAP"}
 # The most rows that plots show in colour, with the baseline.
 MOST_HIGHLIGHTS = 6
-_CASCADE_COSTS = ("frames_needed", "mean_frames", "macs", "milliseconds")
+_CASCADE_COSTS = (
+    *("frames_needed", "mean_frames", "macs", "milliseconds"),
+    *("whole_macs", "whole_milliseconds"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +96,7 @@ class CascadeSummary:
       shares: Mean share of the videos that stop at a number of frames, by it.
       values: Statistics of `COMPARED_METRICS` and of a video's mean cost:
         `frames_needed`, `mean_frames` seen, `macs`, and `milliseconds` in
-        batches of 64.
+        batches of 64; `whole_macs` and `whole_milliseconds` with extraction.
     """
 
     row: str

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.models.frame_budget import FrameBudget
+from distill.settings.frame_cost import FrameCost
 from distill.settings.run import NetworkSettings, RunSettings
 from distill.system.storage import to_path
 
@@ -103,6 +104,7 @@ class Study:
       own_baselines: The baselines of rows that have their own, by row name.
       highlights: Names of the rows that plots show in colour; empty: the
         baseline and the best.
+      frame_cost: Cost of decoding and extracting a frame, for the report.
     """
 
     directory: Path
@@ -115,6 +117,7 @@ class Study:
     cascades: tuple[CascadePlan, ...] = ()
     own_baselines: Mapping[str, str] = dataclasses.field(default_factory=dict)
     highlights: tuple[str, ...] = ()
+    frame_cost: FrameCost = dataclasses.field(default_factory=FrameCost)
 
 
 def unit_directory(

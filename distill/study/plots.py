@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from distill.reporting.page import PLOT_COLOURS, PLOT_STYLE, Plot
+from distill.reporting.page import (
+    PLOT_COLOURS,
+    PLOT_STYLE,
+    Plot,
+    write_png,
+)
 from distill.study.aggregate import COMPARED_METRICS, Statistic, StudySummary
 from distill.study.plot_flaws import LATENCIES, find_flaw
+from distill.study.whole_cost import WHOLE_COSTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 # Okabe and Ito's palette for the colour-blind, without black and yellow.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("s", "^", "D", "v", "P", "X")
-_DOTS_PER_INCH, _PNG_COLOURS = 150, 128
 _LEGEND_LETTERS = 30
 # Inches: a line of the legend, and the smallest height of a plot.
 _LEGEND_LINE, _HEIGHT = 0.22, 5.0
@@ -66,6 +70,14 @@ _AXES = (
     *(
         _Axis(time, label, "milliseconds" if time.endswith("_64") else "")
         for time, label in LATENCIES.items()
+    ),
+    *(
+        _Axis(
+            cost,
+            label,
+            "" if cost.endswith("_1") else cost.removesuffix("_at_64"),
+        )
+        for cost, label in WHOLE_COSTS.items()
     ),
 )
 # A figure of every axis and metric; a report may have fewer of them.
@@ -252,19 +264,7 @@ def _draw_plot(
     metadata = {"Title": title, "Date": None, "Creator": "distill"}
     figure.savefig(svg, format="svg", metadata=metadata)
     file_name = f"{name.lower()}_{axis.cost}.svg"
-    return Plot(file_name, title, svg.getvalue(), _write_png(figure))
-
-
-def _write_png(figure: "Figure") -> bytes:
-    """Returns a PNG of few colours, a third of the size of one of all."""
-    from PIL import Image
-
-    full, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=_DOTS_PER_INCH)
-    image = Image.open(full).convert("RGB").quantize(_PNG_COLOURS)
-    dots = (_DOTS_PER_INCH, _DOTS_PER_INCH)
-    image.save(small, format="png", optimize=True, dpi=dots)
-    return small.getvalue()
+    return Plot(file_name, title, svg.getvalue(), write_png(figure))
 
 
 def _scale(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.reporting import page
+from distill.settings.frame_cost import FrameCost
 from distill.study.aggregate import (
     COMPARED_METRICS,
     METRICS,
@@ -19,6 +20,11 @@ from distill.study.aggregate import (
 )
 from distill.study.plot_flaws import LATENCIES, find_flaw, has_spread
 from distill.study.plots import PLOT_NAMES, draw_plots
+from distill.study.whole_cost import (
+    FRAME_COST,
+    WHOLE_COSTS,
+    add_whole_costs,
+)
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import parse_json_object
 from distill.system.storage import to_path
@@ -34,10 +40,25 @@ _COSTS = {
     "milliseconds_at_1": ("ms, alone", ",.3f"),
     "milliseconds_at_64": ("ms, batch of 64", ",.3f"),
 }
+# Those with the cost of decoding and extraction, where it was given.
+_WHOLE_COSTS = {
+    "whole_macs": ("MACs with extraction", ",.0f"),
+    "whole_milliseconds_at_1": ("ms with extraction, alone", ",.3f"),
+    "whole_milliseconds_at_64": ("ms with extraction, batch of 64", ",.3f"),
+}
+_ALL_COSTS = _COSTS | _WHOLE_COSTS
+_WHOLE_CASCADE_COSTS = {
+    "whole_macs": "MACs with extraction",
+    "whole_milliseconds": "ms with extraction, batch of 64",
+}
 
 
-def rewrite_report(directory: str | Path) -> None:
+def rewrite_report(
+    directory: str | Path, frame_cost: FrameCost | None = None
+) -> None:
     """Writes the report of a directory's `results.json` again.
+
+    What `frame_cost` gives stands in place of the cost in the file.
 
     Raises:
       ValueError: The file is missing or does not hold a study's results.
@@ -45,7 +66,9 @@ def rewrite_report(directory: str | Path) -> None:
     path = to_path(directory) / "results.json"
     try:
         results = parse_json_object(path.read_text(encoding="utf-8"))
-        summarize_study(results)
+        if frame_cost is not None and (given := frame_cost.given()):
+            results[FRAME_COST] = results.get(FRAME_COST, {}) | given
+        summarize_study(add_whole_costs(results))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     except (KeyError, TypeError) as error:
@@ -62,6 +85,7 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
     install it.
     """
     directory = to_path(directory)
+    results = add_whole_costs(results)
     summary = summarize_study(results)
     try:
         plots = draw_plots(summary)
@@ -86,7 +110,6 @@ def write_report(results: Mapping[str, Any], directory: str | Path) -> None:
 
 
 def _write_runs(results: Mapping[str, Any]) -> str:
-    columns = ("row", "k", "trained_k", "seed", *METRICS, "seconds", *_COSTS)
     teacher = results["teacher"]
     lines = [
         {"row": "Teacher"} | (teacher["cost"] or {}) | run
@@ -96,6 +119,8 @@ def _write_runs(results: Mapping[str, Any]) -> str:
         for row in results["rows"]
         for run in row["runs"]
     ]
+    costs = (*_COSTS, *(n for n in _WHOLE_COSTS if any(n in x for x in lines)))
+    columns = ("row", "k", "trained_k", "seed", *METRICS, "seconds", *costs)
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()
@@ -131,7 +156,7 @@ def _sections(
         page.Section(
             "Costs",
             (
-                *_costs(summary),
+                *_costs(results, summary),
                 *(_about_plots(summary, over_costs) if plots else ()),
                 *over_costs,
             ),
@@ -285,15 +310,17 @@ def _write_share(metric: str, cell: Cell) -> str:
     return text
 
 
-def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
+def _costs(
+    results: Mapping[str, Any], summary: StudySummary
+) -> tuple[page.Block, ...]:
     """Returns a line per network; students of equal costs share one."""
     teacher, networks = summary.teacher_cost or {}, list(summary.networks())
     columns = [
-        key for key in _COSTS if any(key in cost for _, cost in networks)
+        key for key in _ALL_COSTS if any(key in cost for _, cost in networks)
     ]
 
     def write_cost(network: str, cost: Mapping[str, Any], key: str) -> str:
-        text = page.write_number(cost.get(key), _COSTS[key][1])
+        text = page.write_number(cost.get(key), _ALL_COSTS[key][1])
         if network != "Teacher" and cost.get(key) and teacher.get(key):
             text += f" ({page.write_percent(cost[key] / teacher[key])})"
         return text
@@ -313,15 +340,37 @@ def _costs(summary: StudySummary) -> tuple[page.Block, ...]:
         start = "the record of a whole video"
         about += "Frames needed are to be decoded, their features extracted. "
     about += f"Times pass from {start} to predictions:"
-    header = ("network", *(_COSTS[key][0] for key in columns))
+    about = _describe_frame_cost(results) + about
+    header = ("network", *(_ALL_COSTS[key][0] for key in columns))
     return page.Paragraph((about,)), page.Table(header, tuple(rows))
+
+
+def _describe_frame_cost(results: Mapping[str, Any]) -> str:
+    """Returns what each frame adds that is needed; empty for nothing."""
+    frame = FrameCost(**results.get(FRAME_COST, {}))
+    parts = []
+    if frame.frame_macs is not None:
+        parts.append(f"{frame.frame_macs:,} MACs")
+    if frame.frame_milliseconds is not None:
+        parts.append(f"{frame.frame_milliseconds:,g} ms")
+    if not parts:
+        return ""
+    return (
+        f"Costs with extraction add {' and '.join(parts)} for each frame "
+        "needed. "
+    )
 
 
 def _choices(summary: StudySummary) -> tuple[page.Block, ...]:
     """Returns the best row of frames and that of means, for each k."""
     if len(summary.families) < 2:
         return ()
-    costs = ("frames_needed", "frames", "bytes_read", "macs")
+    costs = ["frames_needed", "frames", "bytes_read", "macs"]
+    costs += [
+        name
+        for name in _WHOLE_COSTS
+        if any(name in cost for _, cost in summary.networks())
+    ]
     rows = []
     for k in summary.budgets:
         best: dict[bool, tuple[str, Cell]] = {}
@@ -334,7 +383,9 @@ def _choices(summary: StudySummary) -> tuple[page.Block, ...]:
             if not averages:
                 cases += ["to be extracted", "both"]
             numbers = (
-                page.write_number((cell.cost or {}).get(key), _COSTS[key][1])
+                page.write_number(
+                    (cell.cost or {}).get(key), _ALL_COSTS[key][1]
+                )
                 for key in costs
             )
             family = "means" if averages else "frames"
@@ -347,7 +398,7 @@ def _choices(summary: StudySummary) -> tuple[page.Block, ...]:
         "frames. One student for both kinds of videos is one of frames."
     )
     titles = ("k", "classifies", "best by GAP", "take it where features are")
-    header = (*titles, "GAP/mAP", *(_COSTS[key][0] for key in costs))
+    header = (*titles, "GAP/mAP", *(_ALL_COSTS[key][0] for key in costs))
     return page.Paragraph((about,)), page.Table(header, tuple(rows), 4)
 
 
@@ -356,7 +407,8 @@ def _about_plots(
 ) -> tuple[page.Block, ...]:
     """Returns which plots are left out, or have no bars, and why."""
     sentences = []
-    for cost, axis in {"macs": "MACs of a video", **LATENCIES}.items():
+    axes = {"macs": "MACs of a video"} | LATENCIES | WHOLE_COSTS
+    for cost, axis in axes.items():
         if flaw := find_flaw(summary, cost):
             sentences.append(f"There is no plot over {axis}: {flaw}.")
         elif (
@@ -375,6 +427,11 @@ def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
     frames = {"frames_needed": "frames needed", "mean_frames": "frames seen"}
     if all(c.values["frames_needed"].mean is None for c in summary.cascades):
         del frames["frames_needed"]  # Results of earlier versions lack it.
+    whole = {
+        name: title
+        for name, title in _WHOLE_CASCADE_COSTS.items()
+        if any(c.values[name].num_seeds for c in summary.cascades)
+    }
     rows = []
     for cascade in summary.cascades:
         values = cascade.values
@@ -392,10 +449,12 @@ def _cascades(summary: StudySummary) -> tuple[page.Block, ...]:
                 _write_statistic(values["mean_average_precision"]),
                 page.write_number(values["macs"].mean, ",.0f"),
                 page.write_number(values["milliseconds"].mean, ",.3f"),
+                *(page.write_number(values[key].mean, ",.1f") for key in whole),
             )
         )
     texts = ("student", "videos stop at k", "frames wanted", *frames.values())
-    numbers = ("GAP (seeds)", "mAP (seeds)", "MACs", "ms, batch of 64")
+    scores = ("GAP (seeds)", "mAP (seeds)")
+    numbers = (*scores, "MACs", "ms, batch of 64", *whole.values())
     return (page.Table((*texts, *numbers), tuple(rows), 2),) if rows else ()
 
 

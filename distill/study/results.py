@@ -9,6 +9,7 @@ from distill.study.cascades import gather_cascade
 from distill.study.costs import Costs
 from distill.study.plan import Study, Unit
 from distill.study.runner import read_result, write_json
+from distill.study.whole_cost import FRAME_COST
 
 
 def gather_results(study: Study) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def gather_results(study: Study) -> dict[str, Any]:
         "cascades": [gather_cascade(plan, study) for plan in study.cascades],
     }
     write_json(study.directory / "costs.json", costs.all)
+    if given := study.frame_cost.given():
+        results[FRAME_COST] = given
     return results
 
 

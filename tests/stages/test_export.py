@@ -22,6 +22,7 @@ from distill.deployment.artifacts import (
     choose_kinds,
     count_bytes,
 )
+from distill.deployment.card import describe_extraction
 from distill.deployment.converted_formats import write_litert
 from distill.deployment.export import Export, choose_network
 from distill.deployment.interface import VideoInterface
@@ -37,6 +38,7 @@ from distill.networks.ensemble_file import Ensemble, Member
 from distill.networks.loading import load_network
 from distill.networks.network import build_network
 from distill.settings.class_names import numbered_classes
+from distill.settings.frame_cost import FrameCost
 from distill.settings.run import NetworkSettings
 from distill.settings.run_options import RunOptions
 from distill.settings.schema import make_schema
@@ -122,13 +124,26 @@ def test_means_need_more_frames_than_they_are(
 ):
     means = FrameBudget("segment_means", num_frames=5)
     network = export.network.at_budget(means)
-    export = dataclasses.replace(export, network=network)
+    cost = FrameCost(frame_macs=10**6, frame_milliseconds=20.0)
+    extraction = describe_extraction(cost, network)
+    export = dataclasses.replace(export, network=network, extraction=extraction)
     folder = tmp_path / "means"
     card = export_to(folder, export, ["onnx"], ["float32"])
     assert card["network"]["frames"] == 5
     assert card["network"]["frames_needed"] == stage_runs.MAX_FRAMES
     line = "MACs a video of 5 frames classified (40 frames needed), 10 classes"
-    assert line in (folder / "card.md").read_text()
+    text = (folder / "card.md").read_text()
+    assert line in text
+    macs = card["network"]["macs"]
+    assert (
+        "- From a video file on, a label costs 40 frames x 1,000,000 + "
+        f"{macs:,} = {40_000_000 + macs:,} MACs; 40 x 20 = 800 ms and the time "
+        "of the network, whose sum is the last column\n"
+    ) in text
+    assert "| batch 64 | batch 1, with extraction |\n" in text
+    (row,) = card["artifacts"]
+    assert f" | {800 + row['milliseconds_at_1']:.1f} |\n" in text
+    assert "| - | - | - |\n" in text  # the checkpoint is not timed
     whole, by_means, artifact = (
         evaluate(path, export.pattern, **fields)
         for path, fields in (

@@ -19,7 +19,7 @@ import distill
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from distill.settings.extraction import ExtractSettings
-from tests.extraction.small_networks import write_keras
+from tests.extraction.small_networks import MACS, write_keras
 from tests.hang_guard import HANG_SECONDS, wait_until
 from tests.video.drawn_videos import draw_video
 
@@ -66,6 +66,8 @@ def data(folder):
     done = stage_runs.run_script("extract", *extraction_flags(folder))
     assert "16 videos (" in done.stdout
     assert "of rgb 5, audio 128, 2 classes" in done.stdout
+    # The statistics of the sound multiply nothing that counts.
+    assert f"\nextraction: {MACS:,} MACs a frame\n" in done.stdout
     return folder / "data"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from distill.reporting.page import PLOT_COLOURS
+from distill.settings.frame_cost import FrameCost
 from distill.study.report import rewrite_report, write_report
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
@@ -235,6 +236,60 @@ def test_frames_and_means_are_told_apart(monkeypatch, tmp_path):
     with (tmp_path / "results.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
     assert (last["frames_needed"], last["frames"]) == ("10", "2")
+
+
+def test_a_frame_s_cost_gives_whole_costs(monkeypatch, tmp_path):
+    results = add_means(make_results())
+    results["frame_cost"] = {"frame_macs": 10**6, "frame_milliseconds": 20.0}
+    report = write_without_plots(monkeypatch, tmp_path, results)
+    assert "add 1,000,000 MACs and 20 ms for each frame needed." in report
+    whole = (
+        "MACs with extraction | ms with extraction, alone | "
+        "ms with extraction, batch of 64 |\n"
+    )
+    assert report.count(f"| ms, batch of 64 | {whole}") == 1
+    assert (
+        "| Teacher | 10 | 10 | 128 | 1,000,000 | 1,000 | 1.500 | 0.250 "
+        "| 11,000,000 | 201.500 | 200.250 |\n"
+        "| Plain and 2 more, k=1 | 1 (10 %) | 1 (10 %) | 128 (100 %) | "
+        "250,000 (25 %) | 1,000 (100 %) | 1.500 (100 %) | - "
+        "| 1,250,000 (11 %) | 21.500 (11 %) | - |\n"
+        "| Means, k=1 | 10 (100 %) | 1 (10 %) | 128 (100 %) | "
+        "250,000 (25 %) | 1,000 (100 %) | 1.500 (100 %) | - "
+        "| 10,250,000 (93 %) | 201.500 (100 %) | - |"
+    ) in report
+    # Of those to choose from, and of the cascade: 300,000 + 1.5 frames.
+    assert "| 128 | 250,000 | 1,250,000 | 21.500 | - |" in report
+    assert "| 300,000 | 0.200 | 1,800,000.0 | 30.2 |" in report
+    with (tmp_path / "results.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert last["whole_macs"] == "10400000"
+
+
+def test_whole_costs_have_plots_of_their_own(tmp_path):
+    results = make_results() | {"frame_cost": {"frame_macs": 10**6}}
+    plots = draw(tmp_path, results)
+    names = {name for name in plots if "whole" in name}
+    assert names == {"gap_whole_macs.svg", "map_whole_macs.svg"}
+    assert "cascade, 1.5" in plots["gap_whole_macs.svg"]
+    write_report(make_results(), tmp_path)
+    assert not list(tmp_path.glob("*whole*"))
+
+
+def test_a_report_is_written_again_with_another_frame_cost(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    results = make_results() | {"frame_cost": {"frame_macs": 10**6}}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results))
+    rewrite_report(tmp_path, FrameCost(frame_milliseconds=20.0))
+    report = (tmp_path / "report.md").read_text()
+    assert "add 1,000,000 MACs and 20 ms for each frame needed." in report
+    assert json.loads(path.read_text()) == results
+    path.write_text(json.dumps(results | {"frame_cost": {"frame_macs": -1}}))
+    with pytest.raises(ValueError, match="frame_macs must be"):
+        rewrite_report(tmp_path)
 
 
 def test_a_family_without_a_score_is_no_choice(monkeypatch, tmp_path):
