@@ -34,7 +34,7 @@ class NumberExtractor:
 
     def features(self, video, numbers):
         shown = []
-        for frame in video.frames(numbers, 64, 64):
+        for frame in video.frames(numbers, (64, 64)):
             shown.append(number_in(frame))
             if len(shown) == 1 and self.begun is not None:
                 self.begun()
