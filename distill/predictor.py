@@ -12,6 +12,7 @@ from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import ModelRuntime, Runtime, find_network
 from distill.deployment.unpacking import unpacked
 from distill.metrics.ranking import top_classes
+from distill.models.frame_budget import FrameBudget
 from distill.settings.class_names import choose_class_names
 from distill.settings.video import VideoSettings
 
@@ -52,6 +53,7 @@ class Predictor:
         path: str | Path,
         *,
         role: str = "student",
+        budget: FrameBudget | None = None,
         class_names_file: str | Path | None = None,
         trust_artifact: bool = False,
     ) -> "Predictor":
@@ -64,6 +66,8 @@ class Predictor:
             first artifact of its card); or a `.tar.gz` or `.tgz` archive of an
             artifact with its card.
           role: Network of a checkpoint: `student` or `teacher`.
+          budget: Of a checkpoint, the frames that it sees; None for those it
+            was trained on, which an artifact always sees.
           class_names_file: For a checkpoint, a CSV file with the names of the
             classes (`read_class_names`); None to name them by their indexes.
             An artifact has its own names.
@@ -72,17 +76,23 @@ class Predictor:
 
         Raises:
           ValueError: The path is not a checkpoint, ensemble or artifact, the
-            file is damaged, or the check refuses it.
+            file is damaged, or the check refuses it; or an artifact is given a
+            budget.
         """
         path = find_network(path)
         if path.suffix not in _CHECKPOINTS:
+            if budget is not None:
+                raise ValueError(
+                    f"budget={budget.name}: {path} is an artifact and sees the "
+                    "frames that it was exported for; give a checkpoint."
+                )
             with unpacked(path) as artifact:
                 runtime, interface = load_artifact(artifact, trust_artifact)
             return cls(runtime, interface, path.name)
         # This imports TensorFlow, which artifacts may not need.
         from distill.networks.loading import load_network
 
-        network = load_network(path, role)
+        network = load_network(path, role, budget=budget)
         names = choose_class_names(class_names_file, network.schema.num_classes)
         interface = VideoInterface(network.schema, network.budget, names)
         return cls(ModelRuntime(network.raw_model()), interface, path.name)

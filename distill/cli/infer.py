@@ -100,12 +100,10 @@ def main() -> None:
 def _infer_video_files() -> None:
     """Predicts video files: only the frames that the network selects."""
     require("extractor_file", "output_file")
-    for flag in scoring.ARTIFACTS_FRAMES:
-        if FLAGS[flag].value is not None:
-            raise ValueError(
-                f"--{flag}: video files are predicted as the network was "
-                "trained; extract records to choose other frames."
-            )
+    if FLAGS.cascade_file is not None:
+        raise ValueError(
+            "--cascade_file: a cascade reads records; extract the videos first."
+        )
     start_tensorflow(gpu=FLAGS.gpu)
     from distill.datasets.video_list import list_videos
     from distill.evaluation.inference import write_predictions
@@ -117,6 +115,7 @@ def _infer_video_files() -> None:
     predictor = Predictor.load(
         scoring.scored_file(),
         role=FLAGS.role,
+        budget=scoring.scored_budget(FLAGS.role),
         trust_artifact=FLAGS.trust_artifact,
     )
     with predictor.reads(
