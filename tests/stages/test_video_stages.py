@@ -19,6 +19,8 @@ import distill
 from distill.models.frame_budget import FrameBudget
 from distill.networks.loading import load_network
 from distill.settings.extraction import ExtractSettings
+from distill.settings.video import VideoSettings
+from distill.video.decoding_process import DecodingProcess
 from tests.extraction.small_networks import MACS, write_keras
 from tests.hang_guard import HANG_SECONDS, wait_until
 from tests.video.drawn_videos import draw_video
@@ -129,6 +131,41 @@ def test_a_file_is_predicted_as_its_record(folder, data, checkpoint):
     found = predictor.predict_video(folder / "videos" / name, extractor)
     place = found.class_indexes.tolist().index(0)
     assert found.probabilities[place] == pytest.approx(records[name], abs=2e-6)
+
+
+def test_a_file_is_predicted_by_fewer_frames(folder, data, checkpoint):
+    stage_runs.run_script(
+        "infer",
+        *(f"--checkpoint={checkpoint}", "--gpu=-1"),
+        *("--frame_selection=uniform_k", "--frame_budget=2"),
+        f"--videos={folder / 'videos'}",
+        f"--extractor_file={data / 'extractor.json'}",
+        f"--output_file={folder / 'two.csv'}",
+    )
+    extractor = distill.read_extractor(data / "extractor.json")
+    name = "high/3.mp4"
+    path = folder / "videos" / name
+    with (
+        DecodingProcess(VideoSettings()) as process,
+        process.open(path) as video,
+    ):
+        found = extractor.features(video, range(video.info.num_frames))
+    frames = np.concatenate([found["rgb"], found["audio"]], axis=1)
+    two = distill.Predictor.load(
+        checkpoint, budget=FrameBudget.of(num_frames=2)
+    )
+    results = [
+        two.predict(frames),
+        two.predict_video(path, extractor),
+        distill.Predictor.load(checkpoint).predict(frames),
+    ]
+    first, second, other = (
+        result.probabilities[result.class_indexes.tolist().index(0)]
+        for result in results
+    )
+    assert first == second != other
+    stored = read_predictions(folder / "two.csv")[name]
+    assert stored == pytest.approx(first, abs=2e-6)
 
 
 def test_a_budget_is_extracted_alone(folder, data, checkpoint):
