@@ -34,7 +34,7 @@ step bash run_convert_model.sh --checkpoint=$run/joint/best.h5 \
   --student_checkpoint=$run/student.h5
 step bash run_finetune.sh --flagfile=$run/data/dataset.cfg \
   --train_dir=$run/finetuned --student_checkpoint=$run/student.h5 \
-  --batch_size=16 --num_epochs=3 --base_learning_rate=0.001
+  --batch_size=16 --num_epochs=4
 step bash run_evaluate.sh --flagfile=$run/data/dataset.cfg \
   --checkpoint=$run/finetuned/best.h5 --metrics_file=$run/scores.json
 step .venv/bin/python examples/video_demo/label_clips.py $run
