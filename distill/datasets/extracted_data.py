@@ -1,14 +1,12 @@
 """Videos' features, extracted into shards of records.
 
-A shard is written whole or not at all, and a note beside it says what became
-of its videos. An interrupted call is simply repeated: it keeps the shards that
-are there. Several threads extract a shard each; every one has a process of its
-own that decodes.
+Several threads extract a shard each; every one has a process of its own that
+decodes. On several machines every worker extracts shards by the same code.
 """
 
 import csv
 import dataclasses
-import json
+import functools
 import os
 import threading
 from collections import Counter
@@ -27,40 +25,123 @@ from distill.datasets.packed_data import (
     RecordPlan,
     describe_data_set,
 )
-from distill.datasets.shards import (
-    shard_name,
-    to_sequence_example,
-    write_shard,
-)
+from distill.datasets.shard_tasks import DescribedShards, Shard
+from distill.datasets.shards import shard_name, to_sequence_example
 from distill.datasets.video_list import VideoEntry, digest_of, name_classes
 from distill.extraction.extractor import VideoExtractor
+from distill.extraction.extractor_file import read_extractor
 from distill.models.frame_budget import FrameBudget
 from distill.settings.extraction import ExtractSettings
+from distill.settings.schema import DataSchema
 from distill.settings.video import VideoSettings
 from distill.system.atomic_files import replace_atomically
-from distill.system.small_files import read_json_object
 from distill.system.storage import to_path
 from distill.video.decoder import BadVideoError
 from distill.video.decoding_process import DecodingProcesses
 
 DESCRIPTION = "extract.json"
 BAD_VIDEOS = "bad_videos.csv"
-# A line a skipped video.
-_MOST_NOTED = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shard:
-    """A shard, and the videos of which it is made."""
+class ExtractionPlan:
+    """What holds for every video of a data set.
 
-    path: Path
-    split: str
-    videos: Sequence[VideoEntry]
+    Attributes:
+      settings: The records.
+      records: Classes, splits and quantisation.
+      schema: The records' layout.
+      limits: The rate of the frames, and limits of the videos.
+      budget: The frames that are kept of a video.
+    """
 
-    @property
-    def note(self) -> Path:
-        """File with what became of the videos."""
-        return self.path.with_name(f".{self.path.name}.json")
+    settings: ExtractSettings
+    records: RecordPlan
+    schema: DataSchema
+    limits: VideoSettings
+    budget: FrameBudget
+
+
+class ShardWriter:
+    """Extracts the videos of a shard; threads may share it.
+
+    Args:
+      plan: What holds for every video.
+      extractor: The networks.
+      processes: Decodes the videos.
+      advance: Called with the number of videos that are done, at times.
+    """
+
+    def __init__(
+        self,
+        plan: ExtractionPlan,
+        extractor: VideoExtractor,
+        processes: DecodingProcesses,
+        advance: Callable[[int], None] = lambda count: None,
+    ):
+        self._plan, self._extractor = plan, extractor
+        self._processes, self._advance = processes, advance
+        self._select = None
+        if not plan.budget.keeps_all:
+            self._select = make_selector(KeptFrames(plan.schema, plan.budget))
+
+    @classmethod
+    def of_worker(
+        cls, plan: ExtractionPlan, extractor_file: Path
+    ) -> "ShardWriter":
+        """Returns the one of a worker, with networks that a file describes."""
+        extractor = read_extractor(extractor_file)
+        return cls(plan, extractor, DecodingProcesses(plan.limits, 1))
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self._processes.__exit__()
+
+    def __call__(self, shard: Shard) -> None:
+        """Writes a shard, behind the note on its videos.
+
+        Raises:
+          BadVideoError: A video cannot be read, and they are not skipped.
+          FileNotFoundError: There is no such file.
+        """
+        counts: Counter[str] = Counter()
+        bad: list[tuple[str, str, str]] = []
+
+        def make_records() -> Iterator[bytes]:
+            for video in shard.videos:
+                try:
+                    yield self._make_record(video, counts)
+                except (BadVideoError, FileNotFoundError) as error:
+                    if self._plan.settings.on_bad_video == "stop":
+                        raise
+                    bad.append((video.id, video.path, str(error)))
+                self._advance(1)
+
+        shard.write(make_records(), {"counts": counts, "bad": bad})
+
+    def _make_record(self, video: VideoEntry, counts: Counter[str]) -> bytes:
+        """Returns a video's record, and counts what is in it."""
+        with self._processes.open(video.path) as opened:
+            num_frames = min(opened.info.num_frames, self._plan.schema.max_frames)
+            spans, numbers = None, list(range(num_frames))
+            if self._select is not None:
+                (spans,) = self._select([video.id.encode()], [num_frames])
+                if not self._plan.budget.averages:
+                    numbers = spans[:, 0].tolist()
+                    spans = np.arange(len(spans))[:, None] + [0, 1]
+            features = self._extractor.features(opened, numbers)
+        stored, records = {}, self._plan.records
+        for name, array in features.items():
+            stored[name], num_clipped = records.store(array)
+            counts.update(clipped=num_clipped, floats=array.size)
+        counts.update(videos=1, frames=len(numbers))
+        labels = sorted({records.index(label) for label in video.labels})
+        message = to_sequence_example(video.id, labels, stored)
+        if spans is not None:
+            source = os.path.basename(video.path)
+            keep_frames(message, spans, self._plan.budget, source, num_frames)
+        # Maps have no order of their own that lasts.
+        return message.SerializeToString(deterministic=True)
 
 
 class ExtractedData:
@@ -91,76 +172,62 @@ class ExtractedData:
         budget: FrameBudget,
         class_names: Sequence[str] | None = None,
     ):
-        self._settings = settings
-        self._extractor, self._budget = extractor, budget
         self._directory = to_path(output_dir).absolute()
-        self._plan = _make_plan(videos, settings, class_names)
-        self.schema = self._plan.schema(
+        records = _make_plan(videos, settings, class_names)
+        self.schema = records.schema(
             extractor.feature_names,
             extractor.feature_sizes,
             settings.max_frames,
         )
-        self._select = None
-        if not budget.keeps_all:
-            self._select = make_selector(KeptFrames(self.schema, budget))
-        self._shards = list(self._divide(videos))
-        self._processes = DecodingProcesses(limits, settings.num_processes)
-        self._count, self._lock = 0, threading.Lock()
-        self._described = {
+        self._plan = ExtractionPlan(
+            settings, records, self.schema, limits, budget
+        )
+        described = {
             "extractor": extractor.identity(),
             "records": dataclasses.asdict(settings)
             | {"on_bad_video": None, "num_processes": None},
             "budget": dataclasses.asdict(budget),
             "videos": digest_of(videos),
-            "class_names": self._plan.class_names and [*self._plan.class_names],
+            "class_names": records.class_names and [*records.class_names],
         }
-        self._check_description()
+        self._shards = DescribedShards(
+            self._directory,
+            DESCRIPTION,
+            described,
+            list(self._divide(videos)),
+            "extracted",
+        )
+        self._processes = DecodingProcesses(limits, settings.num_processes)
+        self._writer = ShardWriter(
+            self._plan, extractor, self._processes, self._advance
+        )
+        self._count, self._lock = 0, threading.Lock()
+        self._observe: Callable[[int], None] = lambda count: None
 
-    def _divide(self, videos: Sequence[VideoEntry]) -> Iterator[_Shard]:
+    def _divide(self, videos: Sequence[VideoEntry]) -> Iterator[Shard]:
         """Yields the shards of every split."""
+        plan = self._plan
         splits: dict[str, list[VideoEntry]] = {}
         for video in videos:
             try:
-                split = self._plan.split(video.id, video.split)
+                split = plan.records.split(video.id, video.split)
                 for label in video.labels:
-                    self._plan.index(label)
+                    plan.records.index(label)
             except ValueError as error:
                 raise ValueError(f"{video.path}: {error}.") from error
             splits.setdefault(split, []).append(video)
         for split, members in sorted(splits.items()):
-            count = min(self._settings.num_shards, len(members))
+            count = min(plan.settings.num_shards, len(members))
             borders = np.linspace(0, len(members), count + 1).astype(int)
             for index in range(count):
                 path = self._directory / shard_name(split, index, count)
                 some = members[borders[index] : borders[index + 1]]
-                yield _Shard(path, split, some)
-
-    def _check_description(self) -> None:
-        path = self._directory / DESCRIPTION
-        if not path.exists():
-            for shard in self._shards:
-                if shard.path.exists():
-                    raise ValueError(
-                        f"{shard.path} would be replaced, but no {DESCRIPTION} "
-                        "says what it is made of: give another output_dir."
-                    )
-            return
-        held, new = read_json_object(path), json.loads(self._to_json())
-        for name, value in new.items():
-            if held.get(name) != value:
-                raise ValueError(
-                    f"{self._directory} holds shards that were extracted with "
-                    f"other {name}: {held.get(name)!r}, not {value!r}: give "
-                    "another output_dir, or remove them."
-                )
-
-    def _to_json(self) -> str:
-        return json.dumps(self._described, indent=2) + "\n"
+                yield Shard(path, split, some)
 
     @property
     def num_videos(self) -> int:
         """Number of videos, bad ones too."""
-        return sum(len(shard.videos) for shard in self._shards)
+        return sum(len(shard.videos) for shard in self._shards.shards)
 
     def write(
         self,
@@ -177,76 +244,47 @@ class ExtractedData:
           BadVideoError: A video cannot be read, and they are not skipped.
           FileNotFoundError: There is no such file.
         """
-        with replace_atomically(self._directory / DESCRIPTION) as temporary:
-            temporary.write_text(self._to_json())
+        self._observe = observe
+        missing = self.begin()
         with self._processes:
             running = {
-                shard.path: self._processes.submit(self._write, shard, observe)
-                for shard in self._shards
-                if not shard.path.exists()
+                shard.path: self._processes.submit(self._writer, shard)
+                for shard in missing
             }
-            for shard in self._shards:
+            for shard in self._shards.shards:
                 if shard.path in running:
                     running[shard.path].result()
                 else:
-                    self._advance(observe, len(shard.videos))
+                    self._advance(len(shard.videos))
                 report(shard.path, shard.path in running)
-        return self._describe()
+        return self.finish()
 
-    def _advance(self, observe: Callable[[int], None], count: int) -> None:
+    def _advance(self, count: int) -> None:
         with self._lock:
             self._count += count
-            observe(self._count)
+            self._observe(self._count)
 
-    def _write(self, shard: _Shard, observe: Callable[[int], None]) -> None:
-        """Writes a shard, behind the note on its videos."""
-        counts: Counter[str] = Counter()
-        bad: list[tuple[str, str, str]] = []
+    def begin(self) -> list[Shard]:
+        """Describes the shards; returns those that are missing."""
+        return self._shards.begin()
 
-        def make_records() -> Iterator[bytes]:
-            for video in shard.videos:
-                try:
-                    yield self._make_record(video, counts)
-                except (BadVideoError, FileNotFoundError) as error:
-                    if self._settings.on_bad_video == "stop":
-                        raise
-                    bad.append((video.id, video.path, str(error)))
-                self._advance(observe, 1)
-            with replace_atomically(shard.note) as temporary:
-                temporary.write_text(json.dumps({"counts": counts, "bad": bad}))
+    def make_work(self, extractor_file: Path) -> Callable[[], ShardWriter]:
+        """Returns what a worker calls to get the function of a shard.
 
-        write_shard(shard.path, make_records())
+        It can be pickled: a worker reads the networks that the file describes.
+        """
+        return functools.partial(
+            ShardWriter.of_worker, self._plan, extractor_file
+        )
 
-    def _make_record(self, video: VideoEntry, counts: Counter[str]) -> bytes:
-        """Returns a video's record, and counts what is in it."""
-        with self._processes.open(video.path) as opened:
-            num_frames = min(opened.info.num_frames, self.schema.max_frames)
-            spans, numbers = None, list(range(num_frames))
-            if self._select is not None:
-                (spans,) = self._select([video.id.encode()], [num_frames])
-                if not self._budget.averages:
-                    numbers = spans[:, 0].tolist()
-                    spans = np.arange(len(spans))[:, None] + [0, 1]
-            features = self._extractor.features(opened, numbers)
-        stored = {}
-        for name, array in features.items():
-            stored[name], num_clipped = self._plan.store(array)
-            counts.update(clipped=num_clipped, floats=array.size)
-        counts.update(videos=1, frames=len(numbers))
-        labels = sorted({self._plan.index(label) for label in video.labels})
-        message = to_sequence_example(video.id, labels, stored)
-        if spans is not None:
-            source = os.path.basename(video.path)
-            keep_frames(message, spans, self._budget, source, num_frames)
-        # Maps have no order of their own that lasts.
-        return message.SerializeToString(deterministic=True)
+    def finish(self) -> PackedData:
+        """Writes the files that describe the whole data set.
 
-    def _describe(self) -> PackedData:
-        """Writes the files that describe the whole data set."""
-        notes = [
-            (shard, read_json_object(shard.note, _MOST_NOTED))
-            for shard in self._shards
-        ]
+        Raises:
+          ValueError: A shard is missing.
+          BadVideoError: Every video is bad.
+        """
+        notes = [(shard, shard.read_note()) for shard in self._shards.shards]
         bad = [row for _, note in notes for row in note["bad"]]
         if bad:
             with (
@@ -262,11 +300,10 @@ class ExtractedData:
         if not num_videos.total():
             raise BadVideoError(f"Every video is bad: {bad[0][2]}")
         clipped = None
-        if not self._settings.float_frames:
+        if not self._plan.settings.float_frames:
             clipped = counts["clipped"] / counts["floats"]
-        packed = PackedData(
-            self.schema, self._plan.class_names, num_videos, clipped
-        )
+        names = self._plan.records.class_names
+        packed = PackedData(self.schema, names, num_videos, clipped)
         describe_data_set(packed, self._directory, self._directory, "extract")
         return packed
 

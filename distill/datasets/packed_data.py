@@ -15,6 +15,7 @@ from distill.models.quantisation import quantize
 from distill.settings.class_names import CLASS_NAMES, write_class_names
 from distill.settings.pack import RecordSettings
 from distill.settings.schema import DataSchema
+from distill.system.atomic_files import replace_atomically
 
 DATASET_FLAGS = "dataset.cfg"
 
@@ -155,10 +156,12 @@ def describe_data_set(
       verb: The command that has made it.
     """
     if packed.class_names is not None:
-        write_class_names(folder / CLASS_NAMES, packed.class_names)
+        with replace_atomically(folder / CLASS_NAMES) as temporary:
+            write_class_names(temporary, packed.class_names)
     lines = _flag_lines(packed, directory, verb)
     text = "".join(f"{line}\n" for line in lines)
-    (folder / DATASET_FLAGS).write_text(text, encoding="utf-8")
+    with replace_atomically(folder / DATASET_FLAGS) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _flag_lines(packed: PackedData, directory: Path, verb: str) -> list[str]:
