@@ -1,6 +1,7 @@
 """Extracts features of video files into records to train on."""
 
 from distill.cli import flag_groups as groups
+from distill.cli.beam import beam_runner
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import frame_budget
 from distill.cli.settings_flags import FLAGS, Flag, read, require, specs, under
@@ -32,6 +33,7 @@ FLAG_GROUPS = (
     groups.VIDEO_FILES,
     groups.BUDGET,
     groups.GPU,
+    groups.BEAM,
 )
 
 
@@ -41,6 +43,7 @@ def main() -> None:
     settings, limits = read(ExtractSettings), read(VideoSettings)
     networks, budget = read(ExtractorSettings), frame_budget()
 
+    run = beam_runner(FLAGS.output_dir)
     warn_of_records(FLAGS.output_dir)
     start_tensorflow(gpu=FLAGS.gpu)
     from distill.datasets.extracted_data import ExtractedData
@@ -71,7 +74,10 @@ def main() -> None:
     ):
         path = to_path(FLAGS.output_dir) / EXTRACTOR
         write_extractor(path, networks, extractor)
-        packed = data.write(print_shard, observe)
+        if run is None:
+            packed = data.write(print_shard, observe)
+        else:
+            packed = data.write_by(run, path, print_shard)
     for line in packed.describe():
         print(line)
     if extractor.macs is not None:

@@ -7,6 +7,7 @@ from distill.models import registry
 from distill.models.frame_budget import FrameBudget
 from distill.models.presets import PRESETS, SMALL, taught_budget
 from distill.settings.artifact import ArtifactOptions
+from distill.settings.beam import BeamSettings
 from distill.settings.extraction import ExtractorSettings
 from distill.settings.run_options import STRATEGIES, RunOptions
 from distill.settings.schema import FRAME_LEVEL, DataSchema
@@ -71,6 +72,7 @@ VIDEO_FILES = under(
     ],
 )
 EXTRACTOR = under("Features", specs(ExtractorSettings))
+BEAM = under("Run", specs(BeamSettings))
 GPU = [
     Flag(
         "gpu",

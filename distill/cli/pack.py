@@ -1,5 +1,7 @@
 """Packs arrays (NumPy, HDF5, Parquet) into records to train on."""
 
+from distill.cli import flag_groups as groups
+from distill.cli.beam import beam_runner
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
 from distill.settings.pack import PackSettings
@@ -19,7 +21,7 @@ OWN_FLAGS = (
         "names found, sorted.",
     ),
 )
-FLAG_GROUPS = (OWN_FLAGS, specs(PackSettings))
+FLAG_GROUPS = (OWN_FLAGS, specs(PackSettings), groups.BEAM)
 
 
 def main() -> None:
@@ -27,22 +29,32 @@ def main() -> None:
     require("input", "output_dir")
     settings = read(PackSettings)
 
+    run = beam_runner(FLAGS.output_dir)
     warn_of_records(FLAGS.output_dir)
     start_tensorflow(gpu=-1)
     from distill.datasets.array_sources import open_arrays
     from distill.datasets.pack import write_records
     from distill.datasets.packed_data import DATASET_FLAGS
-    from distill.reporting.console import progress_bar
+    from distill.datasets.packed_shards import PackedShards
+    from distill.reporting.console import print_shard, progress_bar
     from distill.settings.class_names import read_class_names
+    from distill.system.directory_lock import DirectoryLock
 
     names = None
     if FLAGS.class_names_file is not None:
         names = read_class_names(FLAGS.class_names_file, settings.num_classes)
     videos = open_arrays(FLAGS.input, settings.feature_names)
-    with progress_bar("videos", 0) as observe:
-        packed = write_records(
-            videos, FLAGS.output_dir, settings, names, observe
-        )
+    if run is None:
+        with progress_bar("videos", 0) as observe:
+            packed = write_records(
+                videos, FLAGS.output_dir, settings, names, observe
+            )
+    else:
+        with DirectoryLock(FLAGS.output_dir):
+            shards = PackedShards(
+                videos, FLAGS.output_dir, settings, names, run
+            )
+            packed = shards.write(print_shard)
     for line in packed.describe():
         print(line)
     print(f"wrote {FLAGS.output_dir}; read it by")

@@ -4,9 +4,10 @@ Each source can be iterated several times and holds one video in memory.
 """
 
 import contextlib
+import dataclasses
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ import h5py
 import numpy as np
 
 from distill.datasets.array_videos import ArrayVideo
-from distill.datasets.manifest import ID, LABELS, PATH, SPLIT, read_manifest
+from distill.datasets.manifest import (
+    ID,
+    LABELS,
+    PATH,
+    SPLIT,
+    ManifestRow,
+    read_manifest,
+)
 from distill.system.extras import import_extra
 from distill.system.hdf5_files import DAMAGE_ERRORS, hdf5_reason, open_hdf5_file
 from distill.system.named_reads import open_bytes
@@ -30,8 +38,25 @@ _MOST_COMPRESSION = 1_100
 _SMALL_BYTES = 1_000_000
 
 
+@dataclasses.dataclass(frozen=True)
+class ArrayEntry:
+    """A video of a source, before its arrays are read.
+
+    Attributes:
+      id: Its id.
+      split: Its split; empty for none of its own.
+      place: Where it lies, for errors.
+      key: How the source finds it again.
+    """
+
+    id: str
+    split: str
+    place: str
+    key: Any
+
+
 class ArraySource:
-    """The videos of a file or a folder.
+    """The videos of a file or a folder; it can be pickled.
 
     Args:
       path: The file or folder.
@@ -44,6 +69,14 @@ class ArraySource:
 
     def __iter__(self) -> Iterator[ArrayVideo]:
         """Yields the videos; ValueError if one cannot be read."""
+        return self.load(self.entries())
+
+    def entries(self) -> Iterator[ArrayEntry]:
+        """Yields the videos in their order, without their arrays."""
+        raise NotImplementedError
+
+    def load(self, entries: Iterable[ArrayEntry]) -> Iterator[ArrayVideo]:
+        """Yields the videos of some entries, which are in their order."""
         raise NotImplementedError
 
     @property
@@ -83,7 +116,7 @@ class ArrayFolder(ArraySource):
     that a file lies in. The id is the path in the folder, without its suffix.
     """
 
-    def __iter__(self) -> Iterator[ArrayVideo]:
+    def entries(self) -> Iterator[ArrayEntry]:
         """Yields the videos in the order of their paths."""
         files = sorted(
             path
@@ -93,20 +126,27 @@ class ArrayFolder(ArraySource):
         if not files:
             raise ValueError(f"{self.path} holds no .npy or .npz file.")
         for file in files:
-            features = self._load(file)
             inside = file.relative_to(self.path)
+            name = inside.with_suffix("").as_posix()
+            yield ArrayEntry(name, "", str(file), inside.as_posix())
+
+    def load(self, entries: Iterable[ArrayEntry]) -> Iterator[ArrayVideo]:
+        """Yields the videos of some entries."""
+        for entry in entries:
+            file = self.path / entry.key
+            features = self._load(file)
             labels: Any = features.pop(LABELS, None)
             if labels is None:
-                if len(inside.parts) != 2:
+                folders = entry.key.split("/")[:-1]
+                if len(folders) != 1:
                     raise ValueError(
                         f"{file} has no labels: store them in an .npz as "
                         f"{LABELS!r}, put the file in a folder of its class, "
                         f"{self.path}/CLASS/{file.name}, or write a CSV "
                         "manifest."
                     )
-                labels = inside.parts[0]
-            name = inside.with_suffix("").as_posix()
-            yield ArrayVideo(name, features, labels, place=str(file))
+                labels = folders[0]
+            yield ArrayVideo(entry.id, features, labels, place=entry.place)
 
 
 @contextlib.contextmanager
@@ -140,27 +180,38 @@ class Hdf5Source(ArraySource):
     the split is the attribute `split`.
     """
 
-    def __iter__(self) -> Iterator[ArrayVideo]:
+    def entries(self) -> Iterator[ArrayEntry]:
         """Yields the videos in the order of their names."""
-        with _named_damage(self.path):
-            file = open_hdf5_file(self.path)
-        with file:
+        with self._open() as file:
             with _named_damage(self.path):
                 names = list(file)
             for name in names:
                 place = f"{self.path}, {name!r}"
                 with _named_damage(place):
-                    arrays, attributes = self._read(file[name])
-                    split = attributes.get(SPLIT, "")
+                    split = file[name].attrs.get(SPLIT, "")
                     if isinstance(split, bytes):
                         split = split.decode()
+                yield ArrayEntry(name, split, place, name)
+
+    def load(self, entries: Iterable[ArrayEntry]) -> Iterator[ArrayVideo]:
+        """Yields the videos of some entries."""
+        with self._open() as file:
+            for entry in entries:
+                with _named_damage(entry.place):
+                    arrays, attributes = self._read(file[entry.key])
                 labels = arrays.pop(LABELS, attributes.get(LABELS))
                 if labels is None:
                     raise ValueError(
-                        f"{place} has no {LABELS!r}, an attribute or a "
+                        f"{entry.place} has no {LABELS!r}, an attribute or a "
                         "dataset of its group."
                     )
-                yield ArrayVideo(name, arrays, labels, split, place)
+                yield ArrayVideo(
+                    entry.id, arrays, labels, entry.split, entry.place
+                )
+
+    def _open(self) -> h5py.File:
+        with _named_damage(self.path):
+            return open_hdf5_file(self.path)
 
     def _read(self, item: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns the arrays and the attributes of a video."""
@@ -183,8 +234,43 @@ class ParquetSource(ArraySource):
     frames, each a list of numbers, for every feature, and perhaps `split`.
     """
 
-    def __iter__(self) -> Iterator[ArrayVideo]:
+    def entries(self) -> Iterator[ArrayEntry]:
         """Yields the videos in the order of the rows."""
+        with self._open() as file:
+            splits = [SPLIT] if SPLIT in file.schema_arrow.names else []
+            number = 0
+            for batch in file.iter_batches(columns=[ID, *splits]):
+                rows = [batch.column(n).to_pylist() for n in (ID, *splits)]
+                for video_id, *split in zip(*rows, strict=True):
+                    place = f"{self.path}, row {number}"
+                    if video_id is None:
+                        raise ValueError(f"{place}: the id is null.")
+                    place += f" ({video_id})"
+                    own = split[0] if split else None
+                    yield ArrayEntry(str(video_id), own or "", place, number)
+                    number += 1
+
+    def load(self, entries: Iterable[ArrayEntry]) -> Iterator[ArrayVideo]:
+        """Yields the videos of some entries, in the order of the rows."""
+        with self._open() as file:
+            schema = file.schema_arrow
+            names = self.feature_names or tuple(
+                name
+                for name in schema.names
+                if name != LABELS and _is_list_of_lists(schema.field(name))
+            )
+            first = 0
+            batches = file.iter_batches(_ROWS_AT_ONCE, columns=[LABELS, *names])
+            batch = next(batches, None)
+            for entry in entries:
+                while entry.key >= first + batch.num_rows:
+                    first += batch.num_rows
+                    batch = next(batches)
+                yield _read_row(batch, entry.key - first, names, entry)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        """Gives the file, which has the columns that are needed."""
         parquet = import_extra("pyarrow.parquet", "parquet")
         try:
             with local_copy(self.path) as local:
@@ -192,29 +278,13 @@ class ParquetSource(ArraySource):
         except (OSError, ValueError) as error:
             raise ValueError(f"{self.path} cannot be read: {error}") from error
         with file:
-            schema = file.schema_arrow
+            held = file.schema_arrow.names
             for name in (ID, LABELS, *self.feature_names):
-                if name not in schema.names:
+                if name not in held:
                     raise ValueError(
-                        f"{self.path} has no column {name!r}; it has "
-                        f"{schema.names}."
+                        f"{self.path} has no column {name!r}; it has {held}."
                     )
-            names = self.feature_names or tuple(
-                name
-                for name in schema.names
-                if name != LABELS and _is_list_of_lists(schema.field(name))
-            )
-            read = [ID, LABELS, *names]
-            if SPLIT in schema.names:
-                read.append(SPLIT)
-            number = 0
-            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=read):
-                columns = {name: batch.column(name) for name in read}
-                for index in range(batch.num_rows):
-                    row = {name: columns[name][index] for name in read}
-                    place = f"{self.path}, row {number}"
-                    yield _read_row(row, names, place)
-                    number += 1
+            yield file
 
 
 def _is_list_of_lists(field: Any) -> bool:
@@ -231,25 +301,22 @@ def _is_list_of_lists(field: Any) -> bool:
 
 
 def _read_row(
-    row: dict[str, Any], names: tuple[str, ...], place: str
+    batch: Any, index: int, names: tuple[str, ...], entry: ArrayEntry
 ) -> ArrayVideo:
-    """Returns the video of a row of Arrow's scalars."""
-    video_id = row[ID].as_py()
-    if video_id is None:
-        raise ValueError(f"{place}: the id is null.")
-    place += f" ({video_id})"
+    """Returns the video of a row of Arrow's columns."""
     try:
-        features = {name: _read_frames(row[name]) for name in names}
+        features = {
+            name: _read_frames(batch.column(name)[index]) for name in names
+        }
     except ValueError as error:
-        raise ValueError(f"{place}: {error}.") from error
-    labels = row[LABELS].as_py()
-    split = row[SPLIT].as_py() if SPLIT in row else ""
+        raise ValueError(f"{entry.place}: {error}.") from error
+    labels = batch.column(LABELS)[index].as_py()
     return ArrayVideo(
-        str(video_id),
+        entry.id,
         features,
         [] if labels is None else labels,
-        split or "",
-        place,
+        entry.split,
+        entry.place,
     )
 
 
@@ -274,10 +341,16 @@ class ManifestSource(ArraySource):
     perhaps `id` and `split`.
     """
 
-    def __iter__(self) -> Iterator[ArrayVideo]:
+    def entries(self) -> Iterator[ArrayEntry]:
         """Yields the videos in the order of the lines."""
         others = [ID, *self.feature_names]
         for row in read_manifest(self.path, [LABELS], others):
+            yield ArrayEntry(row.id, row.split, row.place, row)
+
+    def load(self, entries: Iterable[ArrayEntry]) -> Iterator[ArrayVideo]:
+        """Yields the videos of some entries."""
+        for entry in entries:
+            row: ManifestRow = entry.key
             try:
                 features = self._read_features(row.fields)
             except ValueError as error:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -74,6 +74,31 @@ class ArrayFindings:
             )
         self.max_frames = max(self.max_frames, *counts.values())
         return video._replace(features=arrays, labels=labels)
+
+    def of_first(self) -> "ArrayFindings":
+        """Returns findings of no video that accept those like these."""
+        found = ArrayFindings(self.settings)
+        found.names = self.names
+        found._sizes, found._kinds = dict(self._sizes), dict(self._kinds)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what `join` needs, as JSON values."""
+        has_floats = self.num_floats > 0
+        return {
+            "max_frames": self.max_frames,
+            "num_floats": self.num_floats,
+            "floats": [self.least, self.greatest] if has_floats else [],
+            "labels": list(self._labels),
+        }
+
+    def join(self, found: Mapping[str, Any]) -> None:
+        """Adds the findings of other videos, from `to_json`."""
+        self.max_frames = max(self.max_frames, found["max_frames"])
+        self.num_floats += found["num_floats"]
+        self.least = min([self.least, *found["floats"]])
+        self.greatest = max([self.greatest, *found["floats"]])
+        self._labels.update(found["labels"])
 
     def _check_names(self, features: Mapping[str, Any]) -> None:
         for name in self.names:
@@ -186,7 +211,19 @@ def check_videos(
         yield checked
 
 
-def named_error(video: ArrayVideo, error: ValueError) -> ValueError:
+class _Placed(Protocol):
+    """A video whose place is known."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def place(self) -> str:
+        """Where it was read."""
+
+
+def named_error(video: _Placed, error: ValueError) -> ValueError:
     """Returns an error that begins with the video's place or id."""
     return ValueError(f"{video.place or f'Video {video.id!r}'}: {error}.")
 

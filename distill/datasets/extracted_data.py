@@ -28,6 +28,7 @@ from distill.datasets.packed_data import (
 from distill.datasets.shard_tasks import DescribedShards, Shard
 from distill.datasets.shards import shard_name, to_sequence_example
 from distill.datasets.video_list import VideoEntry, digest_of, name_classes
+from distill.distributed.beam_tasks import RunTasks
 from distill.extraction.extractor import VideoExtractor
 from distill.extraction.extractor_file import read_extractor
 from distill.models.frame_budget import FrameBudget
@@ -245,7 +246,7 @@ class ExtractedData:
           FileNotFoundError: There is no such file.
         """
         self._observe = observe
-        missing = self.begin()
+        missing = self._shards.begin()
         with self._processes:
             running = {
                 shard.path: self._processes.submit(self._writer, shard)
@@ -257,27 +258,41 @@ class ExtractedData:
                 else:
                     self._advance(len(shard.videos))
                 report(shard.path, shard.path in running)
-        return self.finish()
+        return self._finish()
 
     def _advance(self, count: int) -> None:
         with self._lock:
             self._count += count
             self._observe(self._count)
 
-    def begin(self) -> list[Shard]:
-        """Describes the shards; returns those that are missing."""
-        return self._shards.begin()
+    def write_by(
+        self,
+        run: RunTasks,
+        extractor_file: Path,
+        report: Callable[[Path, bool], None] = lambda path, written: None,
+    ) -> PackedData:
+        """Writes by the workers of a runner what `write` writes.
 
-    def make_work(self, extractor_file: Path) -> Callable[[], ShardWriter]:
-        """Returns what a worker calls to get the function of a shard.
+        Args:
+          run: Does the tasks.
+          extractor_file: Describes the networks, which each worker loads.
+          report: Called with every shard's path and whether it is new.
 
-        It can be pickled: a worker reads the networks that the file describes.
+        Raises:
+          ValueError: As `write`, or the runner has failed.
         """
-        return functools.partial(
+        missing = self._shards.begin()
+        new = {shard.path for shard in missing}
+        make_writer = functools.partial(
             ShardWriter.of_worker, self._plan, extractor_file
         )
+        run(make_writer, missing)
+        for shard in self._shards.shards:
+            if shard.path.exists():
+                report(shard.path, shard.path in new)
+        return self._finish()
 
-    def finish(self) -> PackedData:
+    def _finish(self) -> PackedData:
         """Writes the files that describe the whole data set.
 
         Raises:

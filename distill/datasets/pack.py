@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from distill.datasets.array_sources import ArrayEntry
 from distill.datasets.array_videos import (
     ArrayFindings,
     ArrayVideo,
@@ -31,10 +32,14 @@ from distill.settings.class_names import CLASS_NAMES
 from distill.settings.pack import PackSettings
 from distill.settings.schema import check_quantisation_range
 from distill.system.atomic_files import replace_directory
+from distill.system.directory_lock import LOCK_NAME
 from distill.system.storage import UPLOADING, to_path
 
+# What `distill pack` says of the shards that workers write.
+DESCRIPTION = "pack.json"
 _OWN_FILES = re.compile(
-    rf".+-\d{{5}}-of-\d{{5}}\.tfrecord|{CLASS_NAMES}|{DATASET_FLAGS}"
+    r".+-\d{5}-of-\d{5}\.tfrecord(\.json)?|"
+    rf"{CLASS_NAMES}|{DATASET_FLAGS}|{DESCRIPTION}|{LOCK_NAME}"
 )
 # A comma separates patterns; the others have a meaning in a glob.
 _NOT_IN_PATTERNS = re.compile(r"[,*?\[\]\\\n]")
@@ -68,29 +73,35 @@ def write_records(
     """
     settings = settings or PackSettings()
     directory = to_path(output_dir).absolute()
-    _check_directory(directory)
-    plan = _make_plan(videos, settings, class_names)
+    check_directory(directory)
+    plan = make_plan(settings, class_names, lambda: _survey(videos, settings))
     found = ArrayFindings(settings)
     with replace_directory(directory, DATASET_FLAGS) as folder:
         with contextlib.ExitStack() as stack:
             shards = _Shards(plan, folder, stack)
             for count, video in enumerate(check_videos(videos, found), start=1):
-                try:
-                    shards.add(video)
-                except ValueError as error:
-                    raise named_error(video, error) from error
+                shards.add(video)
                 observe(count)
         if not shards.num_videos:
             raise ValueError("There is no video to pack.")
-        packed = _describe(plan, found, shards)
+        packed = describe(plan, found, shards.num_videos, shards.num_clipped)
         describe_data_set(packed, folder, directory, "pack")
     return packed
 
 
-def _describe(
-    plan: RecordPlan, found: ArrayFindings, shards: "_Shards"
+def describe(
+    plan: RecordPlan,
+    found: ArrayFindings,
+    num_videos: Counter[str],
+    num_clipped: int,
 ) -> PackedData:
     """Returns what has been written.
+
+    Args:
+      plan: The decisions that hold for every video.
+      found: Facts on all videos.
+      num_videos: Number of videos of each split.
+      num_clipped: Number of floats outside the quantisation range.
 
     Raises:
       ValueError: One of the splits is empty.
@@ -98,7 +109,7 @@ def _describe(
     settings = found.settings
     clipped = None
     if found.num_floats and not settings.float_frames:
-        clipped = shards.num_clipped / found.num_floats
+        clipped = num_clipped / found.num_floats
     packed = PackedData(
         plan.schema(
             found.names,
@@ -106,7 +117,7 @@ def _describe(
             settings.max_frames or found.max_frames,
         ),
         plan.class_names,
-        shards.num_videos,
+        num_videos,
         clipped,
     )
     for split in ("train", "validate"):
@@ -118,7 +129,7 @@ def _describe(
     return packed
 
 
-def _check_directory(directory: Path) -> None:
+def check_directory(directory: Path) -> None:
     """Refuses a path that patterns cannot name, and a folder of other files."""
     if _NOT_IN_PATTERNS.search(str(directory)):
         raise ValueError(
@@ -135,12 +146,12 @@ def _check_directory(directory: Path) -> None:
             )
 
 
-def _make_plan(
-    videos: Iterable[ArrayVideo | tuple],
+def make_plan(
     settings: PackSettings,
     class_names: Sequence[str] | None,
+    survey: Callable[[], ArrayFindings],
 ) -> RecordPlan:
-    """Returns the classes and the range, from a first pass if it has to."""
+    """Returns the classes and the range, from a survey if it has to."""
     names = None if class_names is None else tuple(class_names)
     num_classes = settings.num_classes
     if names is not None:
@@ -156,7 +167,7 @@ def _make_plan(
     value_range = settings.quantisation_min, settings.quantisation_max
     is_auto = settings.quantisation_range == "auto"
     if num_classes is None or is_auto:
-        found = _survey(videos, settings)
+        found = survey()
         if num_classes is None:
             names, num_classes = found.classes()
         if is_auto:
@@ -184,6 +195,33 @@ def _survey(
     return found
 
 
+def make_record(video: ArrayVideo, plan: RecordPlan) -> tuple[bytes, int]:
+    """Returns a checked video's record, and how many floats were clipped.
+
+    Raises:
+      ValueError: A label is not among the classes.
+    """
+    try:
+        labels = sorted({plan.index(label) for label in video.labels})
+    except ValueError as error:
+        raise named_error(video, error) from error
+    features, num_clipped = {}, 0
+    for name, array in video.features.items():
+        features[name], count = plan.store(array)
+        num_clipped += count
+    record = to_sequence_example(video.id, labels, features)
+    # Maps have no order of their own that lasts.
+    return record.SerializeToString(deterministic=True), num_clipped
+
+
+def split_of(video: ArrayVideo | ArrayEntry, plan: RecordPlan) -> str:
+    """Returns a video's split; the error of a wrong one names the video."""
+    try:
+        return plan.split(video.id, video.split)
+    except ValueError as error:
+        raise named_error(video, error) from error
+
+
 class _Shards:
     """The shards of every split, open to be written in turn.
 
@@ -202,12 +240,8 @@ class _Shards:
 
     def add(self, video: ArrayVideo) -> None:
         """Writes a checked video to the next shard of its split."""
-        labels = sorted({self._plan.index(label) for label in video.labels})
-        features = {}
-        for name, array in video.features.items():
-            features[name], num_clipped = self._plan.store(array)
-            self.num_clipped += num_clipped
-        split = self._plan.split(video.id, video.split)
+        record, num_clipped = make_record(video, self._plan)
+        split = split_of(video, self._plan)
         count = self._plan.settings.num_shards
         if split not in self._writers:
             paths = [
@@ -218,9 +252,6 @@ class _Shards:
                 self._stack.enter_context(tf.io.TFRecordWriter(str(path)))
                 for path in paths
             ]
-        record = to_sequence_example(video.id, labels, features)
-        # Maps have no order of their own that lasts.
-        self._writers[split][self.num_videos[split] % count].write(
-            record.SerializeToString(deterministic=True)
-        )
+        self._writers[split][self.num_videos[split] % count].write(record)
         self.num_videos[split] += 1
+        self.num_clipped += num_clipped

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from distill.datasets.array_videos import is_number
 from distill.datasets.manifest import PATH, read_manifest
@@ -123,8 +124,8 @@ def name_classes(
     return names, len(names)
 
 
-def digest_of(videos: Iterable[VideoEntry]) -> str:
-    """Returns a SHA-256 that changes with the ids, paths, labels and splits."""
+def digest_of(videos: Iterable[Any]) -> str:
+    """Returns a SHA-256 that changes with any field of any dataclass."""
     digest = hashlib.sha256()
     for video in videos:
         digest.update(repr(dataclasses.astuple(video)).encode())

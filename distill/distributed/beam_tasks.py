@@ -45,48 +45,63 @@ _own_jobs: set[str] = set()
 _works: dict[str, Work] = {}
 
 
-def run_tasks(
-    make_work: Callable[[], Work],
-    tasks: Sequence[Any],
-    settings: BeamSettings,
-    directory: Path,
-    gpu: int | None = -1,
-) -> None:
-    """Does every task on the runner's workers; returns when all are done.
+# Does tasks by the function that each worker makes for itself.
+RunTasks = Callable[[Callable[[], Work], Sequence[Any]], None]
+
+
+class BeamRunner:
+    """A runner of Apache Beam that does tasks.
 
     Args:
-      make_work: Called once in every process of a worker. It returns the
-        function that does a task, which several threads may call; if it has a
-        method `close`, that ends it. It and the tasks can be pickled.
-      tasks: The tasks.
       settings: The runner, and its flags.
       directory: A directory that all workers see.
       gpu: GPU of a worker to compute on; -1: its CPU; None: all.
 
     Raises:
-      ValueError: The runner or a flag is wrong, the pipeline has failed, or a
-        task has: then with its message.
+      ValueError: There is no such runner, or a flag is wrong.
     """
-    options = _read_options(settings)
-    if not tasks:
-        return
-    make_directory(directory)
-    job = directory / f".beam-{secrets.token_hex(6)}"
-    failure = job.with_name(f"{job.name}.error")
-    _own_jobs.add(str(job))
-    try:
-        places = _write_job(job, [(make_work, gpu), *tasks])
-        _run(options, str(job), places)
-        if failure.exists():
-            raise ValueError(read_json_object(failure)["message"])
-    finally:
-        _own_jobs.discard(str(job))
-        work = _works.pop(str(job), None)
-        if hasattr(work, "close"):
-            work.close()
-        for path in (job, failure):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+
+    def __init__(
+        self, settings: BeamSettings, directory: Path, gpu: int | None = -1
+    ):
+        self._options = _read_options(settings)
+        self._directory, self._gpu = directory, gpu
+
+    def __call__(
+        self, make_work: Callable[[], Work], tasks: Sequence[Any]
+    ) -> None:
+        """Does every task on the workers; returns when all are done.
+
+        Args:
+          make_work: Called once in every process of a worker. It returns the
+            function that does a task, which several threads may call; if it
+            has a method `close`, that ends it. It and the tasks can be
+            pickled.
+          tasks: The tasks.
+
+        Raises:
+          ValueError: The pipeline has failed, or a task has: then with its
+            message.
+        """
+        if not tasks:
+            return
+        make_directory(self._directory)
+        job = self._directory / f".beam-{secrets.token_hex(6)}"
+        failure = job.with_name(f"{job.name}.error")
+        _own_jobs.add(str(job))
+        try:
+            places = _write_job(job, [(make_work, self._gpu), *tasks])
+            _run(self._options, str(job), places)
+            if failure.exists():
+                raise ValueError(read_json_object(failure)["message"])
+        finally:
+            _own_jobs.discard(str(job))
+            work = _works.pop(str(job), None)
+            if hasattr(work, "close"):
+                work.close()
+            for path in (job, failure):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
 
 
 def _read_options(settings: BeamSettings) -> Any:
