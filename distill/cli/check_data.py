@@ -7,6 +7,7 @@ import os
 import time
 
 from distill.cli import flag_groups as groups
+from distill.cli.beam import beam_runner
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema, frame_budget
 from distill.cli.settings_flags import FLAGS, Flag, require, specs
@@ -37,6 +38,7 @@ FLAG_GROUPS = (
     OWN_FLAGS,
     groups.LAYOUT,
     groups.BUDGET,
+    groups.BEAM,
 )
 
 
@@ -53,11 +55,16 @@ def main() -> int:
         raise ValueError(f"Give a value to {names}.")
     schema = data_schema()
     budget = frame_budget().at_evaluation()
+    run = beam_runner(FLAGS.output_dir)
 
     start_tensorflow(gpu=-1)
     from distill.data.bad_records import Expected
     from distill.data.files import find_files
-    from distill.datasets.check.check import Split, check_splits
+    from distill.datasets.check.check import (
+        Split,
+        check_splits,
+        check_splits_by,
+    )
     from distill.datasets.check.report import (
         make_directory,
         print_findings,
@@ -75,8 +82,11 @@ def main() -> int:
     make_directory(FLAGS.output_dir)
     started = time.monotonic()
     num_files = sum(len(split.files) for split in splits.values())
-    with progress_bar("files", num_files) as observe:
-        found = check_splits(splits, FLAGS.num_processes, observe)
+    if run is None:
+        with progress_bar("files", num_files) as observe:
+            found = check_splits(splits, FLAGS.num_processes, observe)
+    else:
+        found = check_splits_by(run, splits, FLAGS.output_dir)
     seconds = time.monotonic() - started
     files = write_report(found, FLAGS.output_dir)
     print_findings(found, seconds)

@@ -234,10 +234,12 @@ def _load_work(job: str) -> Work:
 def _make_work(job: str) -> Work:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    make_work, gpu = _read_object(job)
     if job in _own_jobs:
+        make_work, _ = _read_object(job)
         return make_work()
     with standard_error_kept_back():
+        # Reading it imports what it is made of, TensorFlow for one.
+        make_work, gpu = _read_object(job)
         from distill.distributed.devices import choose_devices
 
         choose_devices(gpu)

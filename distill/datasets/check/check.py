@@ -1,15 +1,22 @@
-"""The splits of a data set, checked file by file in several processes."""
+"""The splits of a data set, checked file by file.
+
+Several processes of one machine, or the workers of a runner on many, check a
+file each.
+"""
 
 import collections
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distill.data.bad_records import Expected
+from distill.data.bad_records import BadRecordError, Expected
+from distill.data.files import file_size
 from distill.datasets.check.file_check import FileChecker, FileFindings
 from distill.datasets.check.label_pairs import LabelPairs
 from distill.datasets.check.processes import map_in_processes
@@ -18,6 +25,16 @@ from distill.datasets.check.video_ids import (
     VideoIds,
     keep_first,
 )
+from distill.distributed.beam_tasks import RunTasks
+from distill.system.atomic_files import replace_atomically
+from distill.system.part_files import PartFiles
+from distill.system.small_files import read_json_object
+from distill.system.storage import to_path
+
+# Beside some figures, the ids of a file's videos and its pairs of labels.
+_MOST_FOUND = 2_000_000_000
+# A split's name and the number of a file.
+Job = tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,22 +142,78 @@ def check_splits(
     Raises:
       ValueError: A process ended before its file was read.
     """
-    names = list(splits)
-    jobs = [
-        (name, file)
-        for name in names
-        for file in range(len(splits[name].files))
-    ]
-    findings = {name: SplitFindings(split) for name, split in splits.items()}
+    jobs = _list_jobs(splits)
     results = map_in_processes(
-        functools.partial(_SplitChecker, dict(splits)),
+        functools.partial(_SplitChecker.of_process, dict(splits)),
         jobs,
         num_processes,
         lambda job: splits[job[0]].files[job[1]],
     )
-    with VideoIds() as ids, contextlib.closing(results):
-        for done, (job, found) in enumerate(results, start=1):
-            name, file = jobs[job]
+    with contextlib.closing(results):
+        found = ((jobs[job], each) for job, each in results)
+        return _join(splits, found, observe)
+
+
+def check_splits_by(
+    run: RunTasks, splits: Mapping[str, Split], output_dir: str | Path
+) -> DataFindings:
+    """Reads by the workers of a runner what `check_splits` reads.
+
+    Args:
+      run: Does the tasks.
+      splits: The splits by name.
+      output_dir: Directory of the report. Beside it lies meanwhile, in a
+        hidden directory, what was found in each file.
+
+    Raises:
+      ValueError: The runner has failed.
+    """
+    jobs = _list_jobs(splits)
+    described = [
+        [name, dataclasses.asdict(split), [*map(_size, split.files)]]
+        for name, split in splits.items()
+    ]
+    parts = PartFiles(to_path(output_dir).absolute(), described, len(jobs))
+    run(
+        functools.partial(_SplitChecker, dict(splits)),
+        [(*jobs[number], parts.paths[number]) for number in parts.missing()],
+    )
+    parts.check()
+    found = (
+        (job, FileFindings.from_json(read_json_object(path, _MOST_FOUND)))
+        for job, path in zip(jobs, parts.paths, strict=True)
+    )
+    joined = _join(splits, found)
+    parts.remove()
+    return joined
+
+
+def _size(file: str) -> int | None:
+    """Returns a file's size; None if it cannot be read, which a check finds."""
+    try:
+        return file_size(file)
+    except BadRecordError:
+        return None
+
+
+def _list_jobs(splits: Mapping[str, Split]) -> list[Job]:
+    return [
+        (name, file)
+        for name, split in splits.items()
+        for file in range(len(split.files))
+    ]
+
+
+def _join(
+    splits: Mapping[str, Split],
+    results: Iterable[tuple[Job, FileFindings]],
+    observe: Callable[[int], None] | None = None,
+) -> DataFindings:
+    """Returns the findings of all files, which may come in any order."""
+    names = list(splits)
+    findings = {name: SplitFindings(split) for name, split in splits.items()}
+    with VideoIds() as ids:
+        for done, ((name, file), found) in enumerate(results, start=1):
             findings[name].add(file, found)
             ids.add(names.index(name), file, found.ids)
             if observe is not None:
@@ -156,23 +229,37 @@ def check_splits(
 
 
 class _SplitChecker:
-    """Checks files of all splits; lives in a process of its own."""
+    """Checks files of all splits.
+
+    Its task is a split's name and a file's number, and perhaps the path to
+    write the findings to, which are returned otherwise.
+    """
 
     def __init__(self, splits: Mapping[str, Split]) -> None:
+        self._splits = splits
+        self._checkers = {
+            name: FileChecker(split.expected) for name, split in splits.items()
+        }
+
+    @classmethod
+    def of_process(cls, splits: Mapping[str, Split]) -> "_SplitChecker":
+        """Returns the one of a process that shares the cores with others."""
         import tensorflow as tf
 
         from distill.distributed.devices import choose_devices
 
-        # The processes share the cores, one each.
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         choose_devices(-1)
-        self._splits = splits
-        self._checkers: dict[str, FileChecker] = {}
+        return cls(splits)
 
-    def __call__(self, job: tuple[str, int]) -> FileFindings:
-        name, file = job
-        split = self._splits[name]
-        if name not in self._checkers:
-            self._checkers[name] = FileChecker(split.expected)
-        return self._checkers[name].check(split.files[file])
+    def __call__(
+        self, job: tuple[str, int] | tuple[str, int, Path]
+    ) -> FileFindings | None:
+        name, file, *paths = job
+        found = self._checkers[name].check(self._splits[name].files[file])
+        if not paths:
+            return found
+        with replace_atomically(paths[0]) as temporary:
+            temporary.write_text(json.dumps(found.to_json()))
+        return None

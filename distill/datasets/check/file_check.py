@@ -3,6 +3,7 @@
 import collections
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -76,6 +77,36 @@ class FileFindings:
         if self.bad[reason] < MOST_EXAMPLES:
             self.examples.setdefault(reason, []).append((number, describe()))
         self.bad[reason] += 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the findings as JSON values."""
+        return vars(self) | {
+            "label_counts": self.label_counts.tolist(),
+            "label_pairs": self.label_pairs.to_json(),
+            "frame_counts": sorted(self.frame_counts.items()),
+            "labels_by_length": sorted(self.labels_by_length.items()),
+            # Every byte is a letter of Latin-1.
+            "ids": [(n, name.decode("latin-1")) for n, name in self.ids],
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "FileFindings":
+        """Returns the findings of `to_json`."""
+        counts = np.array(fields["label_counts"], np.int64)
+        found = cls(len(counts))
+        pairs = found.label_pairs
+        pairs.add_json(fields["label_pairs"])
+        vars(found).update(fields)
+        found.label_counts, found.label_pairs = counts, pairs
+        found.bad = collections.Counter(fields["bad"])
+        for name in ("frame_counts", "labels_by_length"):
+            setattr(found, name, collections.Counter(dict(fields[name])))
+        found.examples = {
+            reason: [(number, text) for number, text in examples]
+            for reason, examples in fields["examples"].items()
+        }
+        found.ids = [(n, name.encode("latin-1")) for n, name in fields["ids"]]
+        return found
 
 
 class FileChecker:

@@ -7,6 +7,7 @@ million possible ones of YouTube-8M's classes.
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,15 @@ class LabelPairs:
         other.compact()
         self.compact()
         self._join(other._keys, other._counts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the counts as JSON values."""
+        self.compact()
+        return {"keys": self._keys.tolist(), "counts": self._counts.tolist()}
+
+    def add_json(self, counts: Mapping[str, Any]) -> None:
+        """Adds the counts of other videos, from `to_json`."""
+        self._join(*(np.array(counts[n], np.int64) for n in ("keys", "counts")))
 
     def compact(self) -> None:
         """Joins equal pairs that wait; called before the object is sent."""
