@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from distill.cli.settings_flags import FLAGS, flag_value, read
+from distill.cli.settings_flags import FLAGS, read
 from distill.settings.beam import BeamSettings
-from distill.system.storage import is_url, to_path
+from distill.system.storage import to_path
 
 
 def beam_runner(directory: str | Path) -> Any:
@@ -22,8 +22,5 @@ def beam_runner(directory: str | Path) -> Any:
         return None
     from distill.distributed.beam_tasks import BeamRunner
 
-    path = to_path(directory)
-    if not is_url(directory):
-        path = path.absolute()
     gpu = FLAGS.gpu if "gpu" in FLAGS else -1
-    return BeamRunner(settings, path, gpu)
+    return BeamRunner(settings, to_path(directory).absolute(), gpu)

@@ -72,7 +72,8 @@ VIDEO_FILES = under(
     ],
 )
 EXTRACTOR = under("Features", specs(ExtractorSettings))
-BEAM = under("Run", specs(BeamSettings))
+BEAM = under("Run", specs(BeamSettings, skip=("beam_tasks",)))
+BEAM_INFERENCE = under("Run", specs(BeamSettings))
 GPU = [
     Flag(
         "gpu",

@@ -4,9 +4,13 @@
 """
 
 import dataclasses
+import functools
+from collections.abc import Iterable
+from typing import Any
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
+from distill.cli.beam import beam_runner
 from distill.cli.entry_point import start_tensorflow, write_flags
 from distill.cli.experiment import start_workers
 from distill.cli.settings_flags import FLAGS, Flag, read, require, specs
@@ -65,6 +69,7 @@ FLAG_GROUPS = (
     groups.SHARING,
     groups.VIDEO_FILES,
     specs(ExtractSettings, "on_bad_video", "num_processes"),
+    groups.BEAM_INFERENCE,
 )
 
 
@@ -78,6 +83,8 @@ def main() -> None:
     if FLAGS.videos is not None:
         _infer_video_files()
         return
+    place = FLAGS.output_dir or to_path(FLAGS.output_file).parent
+    run = beam_runner(place)
     workers = start_workers()
     from distill.evaluation.inference import choose_shard
 
@@ -88,6 +95,9 @@ def main() -> None:
     reader = dataclasses.replace(
         reader, files=choose_shard(reader.files, FLAGS.shard)
     )
+    if run is not None:
+        _infer_records_by(run, scored, reader)
+        return
     with workers.exit_barrier():
         if reader.schema.segment_labels:
             _infer_segments(scored, reader, workers)
@@ -104,50 +114,85 @@ def _infer_video_files() -> None:
         raise ValueError(
             "--cascade_file: a cascade reads records; extract the videos first."
         )
+    run = beam_runner(to_path(FLAGS.output_file).parent)
     start_tensorflow(gpu=FLAGS.gpu)
     from distill.datasets.video_list import list_videos
-    from distill.evaluation.inference import write_predictions
-    from distill.extraction.extractor_file import read_extractor
+    from distill.evaluation.video_inference import VideoInference
     from distill.predictor import Predictor
     from distill.reporting.console import report_progress
 
-    videos = list_videos(FLAGS.videos)
-    predictor = Predictor.load(
-        scoring.scored_file(),
-        role=FLAGS.role,
-        budget=scoring.scored_budget(FLAGS.role),
-        trust_artifact=FLAGS.trust_artifact,
-    )
-    with predictor.reads(
-        read_extractor(FLAGS.extractor_file),
+    videos, scored = list_videos(FLAGS.videos), scoring.scored_file()
+    inference = VideoInference(
+        functools.partial(
+            Predictor.load,
+            scored,
+            role=FLAGS.role,
+            budget=scoring.scored_budget(FLAGS.role),
+            trust_artifact=FLAGS.trust_artifact,
+        ),
+        FLAGS.extractor_file,
         read(VideoSettings),
-        FLAGS.num_processes,
-    ) as features:
-        batches = _predict_files(predictor, features, videos)
-        counts = write_predictions(FLAGS.output_file, batches, FLAGS.top_k)
-        report_progress(counts, len(videos), FLAGS.output_file)
+        FLAGS.num_processes if run is None else FLAGS.num_processes or 1,
+        FLAGS.on_bad_video,
+        FLAGS.top_k,
+    )
+
+    def report(line: str) -> None:
+        print(f"skipped {line}", flush=True)
+
+    counts: Iterable[int]
+    if run is None:
+        counts = inference.write(FLAGS.output_file, videos, report)
+    else:
+        sources = _sources(scored)
+        sources["extractor"] = path_hash(FLAGS.extractor_file)
+        counts = [
+            inference.write_by(
+                run,
+                FLAGS.output_file,
+                videos,
+                report,
+                sources=sources,
+                num_tasks=FLAGS.beam_tasks,
+            )
+        ]
+    report_progress(counts, len(videos), FLAGS.output_file)
     write_flags(FLAGS.output_file)
 
 
-def _predict_files(predictor, features, videos):
-    """Yields a prediction for each video that can be read."""
-    import numpy as np
+def _sources(scored: str) -> dict[str, Any]:
+    """Returns what predictions depend on: the network and its frames."""
+    names = ("frame_selection", "frame_budget", "every_n", "mixed_precision")
+    sources = {name: FLAGS[name].value for name in names}
+    if FLAGS.cascade_file is not None:
+        sources["cascade"] = path_hash(FLAGS.cascade_file)
+    return sources | {"sha256": path_hash(scored), "role": FLAGS.role}
 
-    from distill.evaluation.evaluate import Prediction
-    from distill.extraction.video_features import BadVideoError
 
-    found = features.of([video.path for video in videos])
-    for video, (_, future) in zip(videos, found, strict=True):
-        try:
-            stored = predictor.check(future.result())
-        except (BadVideoError, FileNotFoundError) as error:
-            if FLAGS.on_bad_video == "stop":
-                raise
-            print(f"skipped {error}", flush=True)
-            continue
-        predictions = predictor.probabilities([stored])
-        none = np.zeros(predictions.shape, bool)
-        yield Prediction([video.id], predictions, none)
+def _infer_records_by(run, scored, reader) -> None:
+    """Predicts records by the workers of a runner."""
+    from distill.deployment.inference_tasks import infer_by, infer_files_by
+    from distill.evaluation.inference import InferenceFiles
+    from distill.reporting.console import report_progress
+
+    load, sources = scoring.network_loader(scored, FLAGS.role), _sources(scored)
+    if FLAGS.output_dir is not None:
+        directory = to_path(FLAGS.output_dir).absolute()
+        results = InferenceFiles(directory, sources, FLAGS.top_k)
+        for line in infer_files_by(run, load, reader, results):
+            print(line, flush=True)
+        return
+    count = infer_by(
+        run,
+        load,
+        reader,
+        FLAGS.output_file,
+        sources=sources,
+        top_k=FLAGS.top_k,
+        num_tasks=FLAGS.beam_tasks,
+    )
+    report_progress([count], count, FLAGS.output_file)
+    write_flags(FLAGS.output_file)
 
 
 def _infer_videos(scored, reader, workers) -> None:
@@ -174,13 +219,9 @@ def _infer_files(scored, reader, workers) -> None:
     from distill.evaluation.inference import InferenceFiles
     from distill.reporting.console import progress_bar
 
-    # What predictions depend on: the file, the network, its frames.
-    names = ("frame_selection", "frame_budget", "every_n", "mixed_precision")
-    sources = {name: FLAGS[name].value for name in names}
-    if FLAGS.cascade_file is not None:
-        sources["cascade"] = path_hash(FLAGS.cascade_file)
-    sources |= {"sha256": path_hash(scored), "role": FLAGS.role}
-    results = InferenceFiles(to_path(FLAGS.output_dir), sources, FLAGS.top_k)
+    results = InferenceFiles(
+        to_path(FLAGS.output_dir), _sources(scored), FLAGS.top_k
+    )
     results.prepare(reader.files)
     network = scoring.load_scored_network(scored, FLAGS.role, workers)
     files = reader.files[workers.rank :: workers.num_workers]

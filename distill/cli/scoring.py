@@ -1,5 +1,7 @@
 """The network to score, and the reader of its videos, from the flags."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from distill.cli.experiment import data_schema_like, frame_budget
@@ -21,6 +23,24 @@ def scored_budget(role: str) -> FrameBudget | None:
     return None if budget == ALL_FRAMES else budget
 
 
+def network_loader(
+    checkpoint: str, role: str, segments: bool = False
+) -> Callable[[], Any]:
+    """Returns what loads the network of a file; it can be pickled."""
+    from distill.deployment import scoring
+
+    return functools.partial(
+        scoring.load_scored_network,
+        checkpoint,
+        role,
+        FLAGS.mixed_precision,
+        scored_budget(role),
+        FLAGS.cascade_file,
+        segments,
+        FLAGS.trust_artifact,
+    )
+
+
 def load_scored_network(
     checkpoint: str, role: str, workers: Any, segments: bool = False
 ) -> Any:
@@ -29,18 +49,8 @@ def load_scored_network(
     With --cascade_file the student is run as a cascade. The network computes
     on the workers' devices. With `segments` it is given these, not videos.
     """
-    from distill.deployment import scoring
-
     with workers.scope():
-        return scoring.load_scored_network(
-            checkpoint,
-            role,
-            FLAGS.mixed_precision,
-            scored_budget(role),
-            FLAGS.cascade_file,
-            segments,
-            FLAGS.trust_artifact,
-        )
+        return network_loader(checkpoint, role, segments)()
 
 
 def score(path: str, role: str, sharing: Any) -> dict[str, Any]:

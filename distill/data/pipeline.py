@@ -40,6 +40,7 @@ from distill.data.skipped_records import SkippedRecords
 from distill.data.tfrecords import (
     FRAMING_BYTES,
     limit_records,
+    read_chosen_records,
     read_raw_records,
     read_record,
 )
@@ -131,6 +132,29 @@ class VideoReader:
             EVALUATION_KEY,
             turn=turn,
         )
+
+    def read_chosen(
+        self, order: np.ndarray, first: np.ndarray
+    ) -> Iterator[Parsed]:
+        """Yields some whole batches of those of `read_once`.
+
+        No record may be left out, and none may be several examples.
+
+        Args:
+          order: As `distill.data.tfrecords.read_chosen_records`.
+          first: The same.
+
+        Raises:
+          BadRecordError: A record or file is bad.
+        """
+        check_files([self.files[i] for i in np.unique(order)], self._sizes)
+        records = read_chosen_records(self.files, order, first)
+        numbered = _number(records, 0)
+        dataset = numbered.batch(self.batch_size).map(_flatten)
+        dataset = self._parse(dataset, EVALUATION_KEY)
+        for batch in self._raise_clearly(dataset.with_options(_options())):
+            self._check_records(batch)
+            yield batch
 
     def read_shuffled(
         self,
@@ -286,10 +310,7 @@ class VideoReader:
             if not count_each:
                 dataset = dataset.map(skipped.count_bytes)
             dataset = self._parse(dataset.shard(num_turns, index), draw_key)
-        options = tf.data.Options()
-        # One thread for each batch's parser leaves the step its cores.
-        options.threading.max_intra_op_parallelism = 1
-        return dataset.prefetch(2).with_options(options)
+        return dataset.prefetch(2).with_options(_options())
 
     def _finish(
         self, skipped: SkippedRecords, file_indexes: np.ndarray
@@ -401,6 +422,13 @@ class VideoReader:
                 f"{file}, record {number}: {problem}. "
                 "(--on_bad_record=skip leaves such records out.)"
             )
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    # One thread for each batch's parser leaves the step its cores.
+    options.threading.max_intra_op_parallelism = 1
+    return options
 
 
 def estimate_num_records(files: list[str], num_bytes: int | None = None) -> int:

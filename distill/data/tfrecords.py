@@ -12,6 +12,7 @@ import contextlib
 import functools
 import os
 import struct
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +25,7 @@ FRAMING_BYTES = HEADER_BYTES + FOOTER_BYTES
 # No protocol buffer is larger.
 _IMPOSSIBLE_BYTES = 2**31
 _READERS = 8
+_RECORDS_AT_ONCE = 100_000
 _POLYNOMIAL = 0x82F63B78
 _MASK_DELTA = 0xA282EAD8
 _ALL_ONES = 0xFFFFFFFF
@@ -175,9 +177,69 @@ def read_raw_records(
             }
         )
 
+    return _alternate(file_indexes, read_file, len(files))
+
+
+def _alternate(
+    file_indexes: tf.data.Dataset,
+    read_file: Callable[[tf.Tensor], tf.data.Dataset],
+    num_files: int,
+) -> tf.data.Dataset:
+    """Returns the examples of files, of which several are read in turns."""
     return file_indexes.interleave(
         read_file,
-        cycle_length=min(_READERS, len(files)),
+        cycle_length=min(_READERS, num_files),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
+
+
+def order_of_records(counts: Sequence[int]) -> np.ndarray:
+    """Returns the file of each record that `read_raw_records` reads, in order.
+
+    Args:
+      counts: Number of records of each file.
+
+    Returns:
+      int32 `[records]`, file indexes. The records of a file come in its order.
+    """
+    sizes = tf.constant(counts, tf.int64)
+
+    def repeat(index):
+        one = tf.data.Dataset.from_tensors(tf.cast(index, tf.int32))
+        return one.repeat(sizes[index])
+
+    files = tf.data.Dataset.range(len(counts))
+    order = _alternate(files, repeat, len(counts)).batch(_RECORDS_AT_ONCE)
+    blocks = list(order.as_numpy_iterator())
+    return np.concatenate([np.zeros(0, np.int32), *blocks])
+
+
+def read_chosen_records(
+    files: list[str], order: np.ndarray, first: np.ndarray
+) -> tf.data.Dataset:
+    """Returns a part of the records of `read_raw_records`, in its order.
+
+    Args:
+      files: The files' names.
+      order: int32 `[records]`, the file index of each.
+      first: int64 `[files]`, number of the first of them in each file.
+
+    Returns:
+      A dataset of dicts as `read_raw_records` returns.
+    """
+    used, places = np.unique(order, return_inverse=True)
+    parts = [
+        tf.data.Dataset.zip(
+            {
+                "file_index": tf.data.Dataset.from_tensors(
+                    np.int64(index)
+                ).repeat(),
+                "record_number": tf.data.Dataset.counter(first[index]),
+                "serialized": open_records(files[index]).skip(first[index]),
+            }
+        )
+        for index in used
+    ]
+    choices = tf.data.Dataset.from_tensor_slices(places.astype(np.int64))
+    return tf.data.Dataset.choose_from_datasets(parts, choices, False)

@@ -123,7 +123,9 @@ class ShardWriter:
     def _make_record(self, video: VideoEntry, counts: Counter[str]) -> bytes:
         """Returns a video's record, and counts what is in it."""
         with self._processes.open(video.path) as opened:
-            num_frames = min(opened.info.num_frames, self._plan.schema.max_frames)
+            num_frames = min(
+                opened.info.num_frames, self._plan.schema.max_frames
+            )
             spans, numbers = None, list(range(num_frames))
             if self._select is not None:
                 (spans,) = self._select([video.id.encode()], [num_frames])

@@ -93,9 +93,9 @@ class DescribedShards:
         for name, value in json.loads(self._text).items():
             if held.get(name) != value:
                 raise ValueError(
-                    f"{self.directory} holds shards that were {self._made} with "
-                    f"other {name}: {held.get(name)!r}, not {value!r}: give "
-                    "another output_dir, or remove them."
+                    f"{self.directory} holds shards that were {self._made} "
+                    f"with other {name}: {held.get(name)!r}, not {value!r}: "
+                    "give another output_dir, or remove them."
                 )
 
     def begin(self) -> list[Shard]:

@@ -119,6 +119,23 @@ def write_shared_predictions(
         own.unlink()
 
 
+def join_predictions(path: str | Path, parts: Iterable[Path]) -> int:
+    """Writes the lines of prediction files, one after the other, as one.
+
+    Returns:
+      The number of videos.
+    """
+    count = 0
+    with new_csv(path, PREDICTION_HEADER) as joined:
+        for part in parts:
+            with open_text(part) as file:
+                file.readline()
+                for line in file:
+                    joined.write(line)
+                    count += 1
+    return count
+
+
 def _interleave(files: Sequence[TextIO], batch_size: int) -> Iterator[str]:
     while lines := [
         line for file in files for line in itertools.islice(file, batch_size)
@@ -209,17 +226,36 @@ class InferenceFiles:
         """
         self.prepare(reader.files)
         for file, size in reader.file_sizes().items():
-            path = self.path(file)
-            if path.exists():
-                yield f"kept {path}{self._check_input(path, file, size)}"
+            if (kept := self.kept(file, size)) is not None:
+                yield kept
                 continue
-            one_file = dataclasses.replace(reader, files=[file])
-            with _noted_input(path, size):
-                counts = write_predictions(
-                    path, predict_videos(network, one_file), self.top_k
-                )
-                count = max(counts, default=0)
-            yield f"wrote the predictions of {count} videos to {path}"
+            count = self.write_file(network, reader, file, size)
+            yield (
+                f"wrote the predictions of {count} videos to {self.path(file)}"
+            )
+
+    def kept(self, file: str, size: int) -> str | None:
+        """Returns a message if the CSV file of an input is there.
+
+        Raises:
+          ValueError: It was made of an input of another size.
+        """
+        path = self.path(file)
+        if not path.exists():
+            return None
+        return f"kept {path}{self._check_input(path, file, size)}"
+
+    def write_file(
+        self, network: ScoredNetwork, reader: VideoReader, file: str, size: int
+    ) -> int:
+        """Writes the CSV file of an input; returns its number of videos."""
+        path = self.path(file)
+        one_file = dataclasses.replace(reader, files=[file])
+        with _noted_input(path, size):
+            counts = write_predictions(
+                path, predict_videos(network, one_file), self.top_k
+            )
+            return max(counts, default=0)
 
     def _check_input(self, path: Path, file: str, size: int) -> str:
         """Returns words on an input that is not known; ValueError if other."""

@@ -22,6 +22,12 @@ class BeamSettings:
         is_address=True,
     )
 
+    beam_tasks: int = option(
+        64,
+        "Parts that a runner's workers make of one CSV file of predictions.",
+        minimum=1,
+    )
+
     def __post_init__(self):
         """Checks the values."""
         check_options(self)
@@ -35,7 +41,9 @@ class BeamSettings:
             ) from error
         for word in words:
             if word.split("=")[0] == "--runner":
-                raise ValueError("beam_options: give the runner by beam_runner.")
+                raise ValueError(
+                    "beam_options: give the runner by beam_runner."
+                )
 
     @property
     def option_words(self) -> list[str]:
