@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from distill.distributed.beam_processes import end_worker_processes
 from distill.settings.beam import BeamSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
@@ -172,20 +173,28 @@ def _run(options: Any, job: str, places: Sequence[Place]) -> None:
         except BaseException as error:
             ends.put(error)
 
-    def observe(failed: threading.ExceptHookArgs) -> None:
-        # DirectRunner would wait for ever for a worker that is gone.
-        if failed.thread is not None and failed.thread.name == _WORKER_THREAD:
-            ends.put(failed.exc_value)
+    hook = threading.excepthook
 
-    hook, threading.excepthook = threading.excepthook, observe
+    def observe(failed: threading.ExceptHookArgs) -> None:
+        if failed.thread is not None and failed.thread.name == _WORKER_THREAD:
+            # DirectRunner would wait for ever for a worker that is gone.
+            ends.put(failed.exc_value)
+        elif failed.exc_type.__module__.partition(".")[0] != "grpc":
+            hook(failed)
+
+    threading.excepthook = observe
     try:
         # Another thread, lest Ctrl-C waits for the pipeline.
         threading.Thread(target=run, daemon=True).start()
         end = ends.get()
-    finally:
-        threading.excepthook = hook
+    except BaseException:
+        end_worker_processes()
+        raise
     if isinstance(end, BaseException):
+        end_worker_processes()
         _fail(str(end), end)
+    # Else it stays: threads of workers that were ended fail at any time.
+    threading.excepthook = hook
     if end not in (None, "DONE"):
         _fail(f"it ended as {end}")
 
@@ -202,11 +211,12 @@ def _fail(reason: str, error: BaseException | None = None) -> NoReturn:
 def do_task(place: Place, job: str) -> None:
     """Does a task of a job, in a worker; writes the message if it fails."""
     failure = to_path(f"{job}.error")
-    if failure.exists():
+    if failure.exists() or not to_path(job).exists():
+        # Another task has failed, or the job was ended.
         return
+    task = _read_object(job, place)
     try:
-        work = _load_work(job)
-        work(_read_object(job, place))
+        _load_work(job)(task)
     except _FINAL_ERRORS as error:
         with replace_atomically(failure) as temporary:
             temporary.write_text(json.dumps({"message": str(error)}))
