@@ -264,5 +264,5 @@ def _import_beam() -> Any:
         beam = import_extra("apache_beam", "beam")
     finally:
         logging.disable(before)
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     return beam

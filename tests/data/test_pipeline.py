@@ -12,6 +12,7 @@ import tensorflow as tf
 from distill.data.files import find_files
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
 from distill.data.pipeline import VideoReader
+from distill.data.tfrecords import order_of_records
 from distill.datasets.synthetic import write_synthetic_data
 from distill.models.frame_budget import SELECTIONS, FrameBudget
 from distill.models.frame_selection import select_frames
@@ -317,3 +318,27 @@ def test_frames_selected_in_reading_are_those_of_the_whole_video(
         assert expected.keys() == found.keys()
         for key in expected:
             np.testing.assert_array_equal(found[key], expected[key], key)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(5,), (3, 0, 4), (9, 2, 1, 7, 5, 3, 1, 4, 6, 8, 2)]
+)
+@pytest.mark.parametrize("batch_size", [1, 4, 7])
+def test_chosen_records_are_whole_batches_of_a_pass(
+    sizes, batch_size, tmp_path
+):
+    files, _ = write_shards(tmp_path, sizes)
+    reader = VideoReader(FRAME_SCHEMA, files, batch_size)
+    expected = list(reader.read_once())
+    order, size = order_of_records(sizes), 2 * batch_size
+    letters = [video_id[0] for video_id in ids_of(expected)]
+    assert letters == ["abcdefghijkl"[index] for index in order]
+    found = []
+    for start in reversed(range(0, len(order), size)):
+        first = np.bincount(order[:start], minlength=len(files))
+        some = reader.read_chosen(order[start : start + size], first)
+        found = [*some, *found]
+    assert len(found) == len(expected)
+    for batch, other in zip(found, expected, strict=True):
+        for name in ("id", "frames", "num_frames", "labels"):
+            np.testing.assert_array_equal(batch[name], other[name])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from distill.datasets import extracted_data
 from distill.datasets.budget_shards import BudgetShards, KeptFrames
 from distill.datasets.extracted_data import ExtractedData
 from distill.datasets.video_list import VideoEntry, list_videos
@@ -15,6 +16,7 @@ from distill.models.quantisation import quantize
 from distill.settings.extraction import ExtractSettings
 from distill.settings.video import VideoSettings
 from distill.video.decoder import BadVideoError
+from tests.task_runner import run_backwards
 from tests.video.drawn_videos import draw_video, number_in
 
 SETTINGS = ExtractSettings(
@@ -191,6 +193,38 @@ def test_an_interrupted_call_goes_on(stop_at, videos, tmp_path):
     assert [found[name] for name in records] == [
         expected[name] for name in records
     ]
+
+
+@pytest.mark.parametrize("budget", [{}, {"every_n": 3}], ids=str)
+def test_workers_extract_what_one_process_extracts(
+    budget, videos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        extracted_data, "read_extractor", lambda path: NumberExtractor()
+    )
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    listed = [*videos[:2], VideoEntry("x", str(bad)), *videos[2:]]
+    skipping = dataclasses.replace(SETTINGS, on_bad_video="skip")
+    _, one = extract(listed, tmp_path / "one", skipping, **budget)
+
+    def make(settings):
+        return ExtractedData(
+            listed,
+            tmp_path / "out",
+            NumberExtractor(),
+            settings,
+            limits=VideoSettings(),
+            budget=FrameBudget.of(**budget) if budget else FrameBudget(),
+        )
+
+    with pytest.raises(BadVideoError, match=r"bad\.mp4: FFmpeg: Invalid"):
+        make(SETTINGS).write_by(run_backwards, tmp_path / "extractor.json")
+    assert make(skipping).write_by(run_backwards, tmp_path / "e.json") == one
+    found, expected = files_of(tmp_path / "out"), files_of(tmp_path / "one")
+    config = found.pop("dataset.cfg").replace(b"/out/", b"/one/")
+    assert config == expected.pop("dataset.cfg")
+    assert found == expected
 
 
 def test_a_bad_video_stops_or_is_listed(videos, tmp_path):
