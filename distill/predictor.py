@@ -175,6 +175,30 @@ class Predictor:
             num_processes,
         )
 
+    @classmethod
+    def load_for_videos(
+        cls,
+        path: str | Path,
+        extractor_file: str | Path,
+        limits: VideoSettings | None = None,
+        num_processes: int | None = None,
+        **options: Any,
+    ) -> tuple["Predictor", "VideoFeatures"]:
+        """Loads a network, and what extracts the features that it reads.
+
+        Args:
+          path: As `load`.
+          extractor_file: File of `distill.read_extractor`.
+          limits: As `reads`.
+          num_processes: As `reads`.
+          **options: The others of `load`.
+        """
+        from distill.extraction.extractor_file import read_extractor
+
+        predictor = cls.load(path, **options)
+        extractor = read_extractor(extractor_file)
+        return predictor, predictor.reads(extractor, limits, num_processes)
+
     def predict_video(
         self,
         path: str | Path,

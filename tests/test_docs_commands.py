@@ -24,7 +24,11 @@ RUN = ("bash", "python")
 NOT_RUN = {
     "README.md": ["bash scripts/quickstart.sh   # installs into .venv,"],
     "downloads.md": ["# A hundredth of the training videos, some 14 GB:"],
-    "distributed.md": ["#!/bin/bash"],  # a cluster's
+    "distributed.md": [
+        "#!/bin/bash",  # a cluster's
+        "# Needs the extra beam, videos and a network:",
+        "# Needs Docker:",
+    ],
     "reliability.md": ["# Some minutes on 2 cores:"],
     "serving.md": [
         "# Downloads some 100 MB into an environment of its own:",

@@ -122,17 +122,18 @@ def _infer_video_files() -> None:
     from distill.reporting.console import report_progress
 
     videos, scored = list_videos(FLAGS.videos), scoring.scored_file()
+    limits = read(VideoSettings)
     inference = VideoInference(
         functools.partial(
-            Predictor.load,
+            Predictor.load_for_videos,
             scored,
+            FLAGS.extractor_file,
+            limits,
+            FLAGS.num_processes if run is None else FLAGS.num_processes or 1,
             role=FLAGS.role,
             budget=scoring.scored_budget(FLAGS.role),
             trust_artifact=FLAGS.trust_artifact,
         ),
-        FLAGS.extractor_file,
-        read(VideoSettings),
-        FLAGS.num_processes if run is None else FLAGS.num_processes or 1,
         FLAGS.on_bad_video,
         FLAGS.top_k,
     )
@@ -146,6 +147,7 @@ def _infer_video_files() -> None:
     else:
         sources = _sources(scored)
         sources["extractor"] = path_hash(FLAGS.extractor_file)
+        sources["limits"] = dataclasses.asdict(limits)
         counts = [
             inference.write_by(
                 run,

@@ -259,13 +259,12 @@ class ParquetSource(ArraySource):
                 for name in schema.names
                 if name != LABELS and _is_list_of_lists(schema.field(name))
             )
-            first = 0
             batches = file.iter_batches(_ROWS_AT_ONCE, columns=[LABELS, *names])
-            batch = next(batches, None)
+            batch, first, end = None, 0, 0
             for entry in entries:
-                while entry.key >= first + batch.num_rows:
-                    first += batch.num_rows
-                    batch = next(batches)
+                while entry.key >= end:
+                    batch, first = next(batches), end
+                    end += batch.num_rows
                 yield _read_row(batch, entry.key - first, names, entry)
 
     @contextlib.contextmanager

@@ -38,7 +38,7 @@ LoadNetwork = Callable[[], ScoredNetwork]
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """Records that a task predicts; as `SharedReading`, it reads them.
+    """Records that a task predicts; it reads them as a `Reading` does.
 
     Attributes:
       path: The CSV file to write.

@@ -22,10 +22,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from distill.distributed.beam_processes import end_worker_processes
 from distill.settings.beam import BeamSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.captured_stderr import standard_error_kept_back
+from distill.system.descendants import kill_descendants
 from distill.system.extras import import_extra
 from distill.system.small_files import read_json_object
 from distill.system.storage import make_directory, to_path
@@ -40,6 +40,8 @@ _FINAL_ERRORS = (ValueError, FileNotFoundError)
 _RUNNERS_WITH_JOB_SERVERS = ("flink", "portable", "spark")
 # Name of the threads in which DirectRunner waits for its processes.
 _WORKER_THREAD = "run_worker"
+# The module that its processes run.
+_WORKER_PROGRAM = b"apache_beam.runners.worker.sdk_worker_main"
 _loading = threading.Lock()
 # Files of jobs of this process: its devices are chosen.
 _own_jobs: set[str] = set()
@@ -98,8 +100,7 @@ class BeamRunner:
         finally:
             _own_jobs.discard(str(job))
             work = _works.pop(str(job), None)
-            if hasattr(work, "close"):
-                work.close()
+            getattr(work, "close", lambda: None)()
             for path in (job, failure):
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
@@ -188,10 +189,11 @@ def _run(options: Any, job: str, places: Sequence[Place]) -> None:
         threading.Thread(target=run, daemon=True).start()
         end = ends.get()
     except BaseException:
-        end_worker_processes()
+        kill_descendants(_WORKER_PROGRAM)
         raise
     if isinstance(end, BaseException):
-        end_worker_processes()
+        # They would go on, and then report that nobody listens.
+        kill_descendants(_WORKER_PROGRAM)
         _fail(str(end), end)
     # Else it stays: threads of workers that were ended fail at any time.
     threading.excepthook = hook

@@ -14,7 +14,7 @@ from distill.checkpoints.checkpoint import read_progress, read_settings
 from distill.data.bad_records import name_video
 from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
-from distill.evaluation.shared_reading import ALONE, SharedReading
+from distill.evaluation.shared_reading import ALONE, Reading, SharedReading
 from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
 from distill.models.frame_budget import ALL_FRAMES
@@ -69,7 +69,7 @@ class Prediction:
 
 
 def predict_videos(
-    network: ScoredNetwork, reader: VideoReader, sharing: SharedReading = ALONE
+    network: ScoredNetwork, reader: VideoReader, sharing: Reading = ALONE
 ) -> Iterator[Prediction]:
     """Yields predictions of this worker's examples, in a fixed order."""
     reader = dataclasses.replace(reader, budget=network.budget)

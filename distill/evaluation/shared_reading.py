@@ -3,11 +3,22 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from distill.data.pipeline import VideoReader
 from distill.distributed.workers import Workers
 from distill.system.storage import to_path
+
+
+class Reading(Protocol):
+    """How a process reads its part of a set of videos."""
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that share the reading."""
+
+    def read(self, reader: VideoReader) -> Iterator[dict[str, Any]]:
+        """Yields this process's batches."""
 
 
 @dataclasses.dataclass(frozen=True)

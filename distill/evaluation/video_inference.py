@@ -12,8 +12,6 @@ import numpy as np
 from distill.distributed.beam_tasks import RunTasks
 from distill.evaluation.evaluate import Prediction
 from distill.evaluation.inference import join_predictions, write_predictions
-from distill.extraction.extractor_file import read_extractor
-from distill.settings.video import VideoSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.part_files import PartFiles
 from distill.system.small_files import read_json_object
@@ -27,8 +25,13 @@ _MOST_NOTED = 100_000_000
 class NamedVideo(Protocol):
     """A video file and its id."""
 
-    id: str
-    path: str
+    @property
+    def id(self) -> str:
+        """The id."""
+
+    @property
+    def path(self) -> str:
+        """The file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +39,13 @@ class VideoInference:
     """How video files are predicted; it can be pickled.
 
     Attributes:
-      load: Loads the `distill.Predictor`.
-      extractor_file: File of the extractor.
-      limits: Limits of the videos.
-      num_processes: Videos that are decoded at once; None for one for each
-        processor.
+      load: Returns a `distill.Predictor`, and what extracts the features that
+        it reads (`Predictor.reads`).
       on_bad_video: `stop`, or `skip`.
       top_k: Classes of a video.
     """
 
-    load: Callable[[], Any]
-    extractor_file: str
-    limits: VideoSettings
-    num_processes: int | None
+    load: Callable[[], tuple[Any, Any]]
     on_bad_video: str
     top_k: int
 
@@ -107,7 +104,6 @@ class VideoInference:
             [[video.id, video.path] for video in videos],
             self.top_k,
             self.on_bad_video,
-            dataclasses.asdict(self.limits),
             dict(sources),
         ]
         parts = PartFiles(path, described, count)
@@ -135,12 +131,7 @@ class _VideoPredictor:
 
     def __init__(self, inference: VideoInference):
         self._inference = inference
-        self._predictor = inference.load()
-        self._features = self._predictor.reads(
-            read_extractor(inference.extractor_file),
-            inference.limits,
-            inference.num_processes,
-        )
+        self._predictor, self._features = inference.load()
 
     def close(self) -> None:
         """Ends the processes."""

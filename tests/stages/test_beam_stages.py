@@ -1,5 +1,8 @@
 """The four verbs by DirectRunner in two processes, also where one dies."""
 
+# Fixtures of another module have the names of arguments.
+# ruff: noqa: F811
+
 import os
 import signal
 import warnings
@@ -18,7 +21,7 @@ with warnings.catch_warnings():
     pytest.importorskip("apache_beam", reason="comes with the extra beam")
 
 # The fixtures: videos, the data set of one process, a student of it.
-from test_video_stages import checkpoint, data, folder  # noqa: E402, F401
+from test_video_stages import checkpoint, data, folder  # noqa: F401
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,6 +32,7 @@ TWO_PROCESSES = (
     "--beam_options=--direct_num_workers=2 "
     "--direct_running_mode=multi_processing",
 )
+IN_THE_COMMAND = ("--beam_runner=DirectRunner",)
 # Beam's program of a worker, and the shell that starts it.
 PROGRAM, SHELL = b"sdk_worker_main", b"sh"
 
@@ -99,13 +103,13 @@ def test_a_bad_video_is_named_in_one_line(folder):
     bad.write_text(f"path,labels\n{folder}/videos/low/0.mp4,a\nno.mp4,b\n")
     flags = extraction_flags(folder, "bad")
     _, errors = run_verb(
-        "extract", *flags, f"--videos={bad}", *TWO_PROCESSES, status=1
+        "extract", *flags, f"--videos={bad}", *IN_THE_COMMAND, status=1
     )
     assert errors.strip().splitlines()[-1].startswith("ERROR: There is no ")
     assert f"{folder}/no.mp4" in errors
 
 
-def test_two_processes_pack_and_check_the_same(tmp_path):
+def test_two_processes_pack_and_a_runner_checks_the_same(tmp_path):
     random = np.random.default_rng(0)
     (tmp_path / "arrays").mkdir()
     for number in range(30):
@@ -121,7 +125,7 @@ def test_two_processes_pack_and_check_the_same(tmp_path):
             "check_data",
             f"--flagfile={tmp_path}/one/dataset.cfg",
             f"--output_dir={tmp_path}/report_{name}",
-            *runner,
+            *runner[:1],
         )
     packed = contents(tmp_path / "two")
     del packed["pack.json"]
@@ -131,8 +135,12 @@ def test_two_processes_pack_and_check_the_same(tmp_path):
     assert "report.json" in report
 
 
-@pytest.mark.parametrize("source", ["records", "videos"])
-def test_two_processes_predict_the_same(source, folder, data, checkpoint):
+@pytest.mark.parametrize(
+    ("source", "runner"),
+    [("records", TWO_PROCESSES), ("videos", IN_THE_COMMAND)],
+    ids=["records", "videos"],
+)
+def test_a_runner_predicts_the_same(source, runner, folder, data, checkpoint):
     flags = [f"--checkpoint={checkpoint}", "--gpu=-1"]
     if source == "videos":
         flags.append(f"--videos={folder / 'videos'}")
@@ -148,7 +156,7 @@ def test_two_processes_predict_the_same(source, folder, data, checkpoint):
         *flags,
         f"--output_file={files[1]}",
         "--beam_tasks=3",
-        *TWO_PROCESSES,
+        *runner,
     )
     assert f"wrote the predictions of {2 * NUM_VIDEOS} videos" in output
     assert files[0].read_bytes() == files[1].read_bytes()

@@ -11,12 +11,10 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.deployment.inference_tasks import infer_by, infer_files_by
-from distill.evaluation import video_inference
 from distill.evaluation.evaluate import predict_videos
 from distill.evaluation.inference import InferenceFiles, write_predictions
 from distill.evaluation.video_inference import VideoInference
 from distill.models.frame_budget import ALL_FRAMES
-from distill.settings.video import VideoSettings
 from distill.video.decoder import BadVideoError
 from tests.task_runner import files_of, run_backwards
 
@@ -116,9 +114,6 @@ class Entry(NamedTuple):
 class LengthPredictor:
     """Predicts a video by the length of its path; `bad` ones are bad."""
 
-    def reads(self, extractor, limits, num_processes):
-        return self
-
     def of(self, paths):
         for path in paths:
             future = Future()
@@ -135,19 +130,18 @@ class LengthPredictor:
         return np.sin(np.arange(9) * len(videos[0]))[None] ** 2
 
     def __exit__(self, *_):
-        pass
+        """Ends nothing."""
+
+
+def load_predictor():
+    return 2 * (LengthPredictor(),)
 
 
 @pytest.mark.parametrize("num_tasks", [1, 3, 50])
-def test_video_files_are_predicted_in_their_order(
-    num_tasks, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(video_inference, "read_extractor", lambda path: None)
+def test_video_files_are_predicted_in_their_order(num_tasks, tmp_path):
     names = [f"{'x' * (k % 5)}{k}{'bad' * (k % 4 == 2)}" for k in range(11)]
     entries = [Entry(name, f"/videos/{name}.mp4") for name in names]
-    inference = VideoInference(
-        LengthPredictor, "e.json", VideoSettings(), 1, "skip", TOP_K
-    )
+    inference = VideoInference(load_predictor, "skip", TOP_K)
     one, many = [], []
     list(inference.write(tmp_path / "one.csv", entries, one.append))
     count = inference.write_by(

@@ -175,8 +175,8 @@ def check_splits_by(
     ]
     parts = PartFiles(to_path(output_dir).absolute(), described, len(jobs))
     run(
-        functools.partial(_SplitChecker, dict(splits)),
-        [(*jobs[number], parts.paths[number]) for number in parts.missing()],
+        functools.partial(_FindingsWriter, dict(splits)),
+        [(jobs[number], parts.paths[number]) for number in parts.missing()],
     )
     parts.check()
     found = (
@@ -231,8 +231,7 @@ def _join(
 class _SplitChecker:
     """Checks files of all splits.
 
-    Its task is a split's name and a file's number, and perhaps the path to
-    write the findings to, which are returned otherwise.
+    Its task is a split's name and a file's number; it returns the findings.
     """
 
     def __init__(self, splits: Mapping[str, Split]) -> None:
@@ -253,13 +252,19 @@ class _SplitChecker:
         choose_devices(-1)
         return cls(splits)
 
-    def __call__(
-        self, job: tuple[str, int] | tuple[str, int, Path]
-    ) -> FileFindings | None:
-        name, file, *paths = job
-        found = self._checkers[name].check(self._splits[name].files[file])
-        if not paths:
-            return found
-        with replace_atomically(paths[0]) as temporary:
+    def __call__(self, job: Job) -> FileFindings:
+        name, file = job
+        return self._checkers[name].check(self._splits[name].files[file])
+
+
+class _FindingsWriter:
+    """Checks a file, and writes the findings to the path beside the job."""
+
+    def __init__(self, splits: Mapping[str, Split]) -> None:
+        self._check = _SplitChecker(splits)
+
+    def __call__(self, task: tuple[Job, Path]) -> None:
+        job, path = task
+        found = self._check(job)
+        with replace_atomically(path) as temporary:
             temporary.write_text(json.dumps(found.to_json()))
-        return None
