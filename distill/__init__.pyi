@@ -37,12 +37,12 @@ from distill.settings.training import (
     DistillationSettings as DistillationSettings,
 )
 from distill.settings.training import TrainingSettings as TrainingSettings
+from distill.settings.video import BadVideoError as BadVideoError
 from distill.settings.video import VideoSettings as VideoSettings
 from distill.study.plan import Study as Study
 from distill.study.plan import Unit as Unit
 from distill.study.study import run_study as run_study
 from distill.training.run import TrainingResult as TrainingResult
 from distill.training.run import train as train
-from distill.video.decoder import BadVideoError as BadVideoError
 
 __version__: str

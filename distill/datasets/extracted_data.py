@@ -28,16 +28,15 @@ from distill.datasets.packed_data import (
 from distill.datasets.shard_tasks import DescribedShards, Shard
 from distill.datasets.shards import shard_name, to_sequence_example
 from distill.datasets.video_list import VideoEntry, digest_of, name_classes
-from distill.distributed.beam_tasks import RunTasks
 from distill.extraction.extractor import VideoExtractor
 from distill.extraction.extractor_file import read_extractor
 from distill.models.frame_budget import FrameBudget
 from distill.settings.extraction import ExtractSettings
 from distill.settings.schema import DataSchema
-from distill.settings.video import VideoSettings
+from distill.settings.video import BadVideoError, VideoSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.storage import to_path
-from distill.video.decoder import BadVideoError
+from distill.system.tasks import RunTasks
 from distill.video.decoding_process import DecodingProcesses
 
 DESCRIPTION = "extract.json"

@@ -33,12 +33,12 @@ from distill.datasets.packed_data import (
 from distill.datasets.shard_tasks import DescribedShards, Shard
 from distill.datasets.shards import shard_name
 from distill.datasets.video_list import digest_of
-from distill.distributed.beam_tasks import RunTasks
 from distill.settings.pack import PackSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.part_files import PartFiles
 from distill.system.small_files import read_json_object
 from distill.system.storage import to_path
+from distill.system.tasks import RunTasks
 
 # A class a line.
 _MOST_SURVEYED = 100_000_000

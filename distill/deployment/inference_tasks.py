@@ -20,7 +20,6 @@ from distill.data.tfrecords import (
     describe_corruption,
     order_of_records,
 )
-from distill.distributed.beam_tasks import RunTasks
 from distill.distributed.workers import Workers
 from distill.evaluation.evaluate import ScoredNetwork, predict_videos
 from distill.evaluation.inference import (
@@ -32,6 +31,7 @@ from distill.system.atomic_files import replace_atomically
 from distill.system.named_reads import read_text
 from distill.system.part_files import PartFiles
 from distill.system.storage import to_path
+from distill.system.tasks import RunTasks
 
 LoadNetwork = Callable[[], ScoredNetwork]
 

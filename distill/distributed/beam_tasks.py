@@ -29,10 +29,10 @@ from distill.system.descendants import kill_descendants
 from distill.system.extras import import_extra
 from distill.system.small_files import read_json_object
 from distill.system.storage import make_directory, to_path
+from distill.system.tasks import Work
 
 # Where a pickled object lies in the file of a job: its offset and its bytes.
 Place = tuple[int, int]
-Work = Callable[[Any], None]
 
 # Trying again does not help against these, which name the file at fault.
 _FINAL_ERRORS = (ValueError, FileNotFoundError)
@@ -46,10 +46,6 @@ _loading = threading.Lock()
 # Files of jobs of this process: its devices are chosen.
 _own_jobs: set[str] = set()
 _works: dict[str, Work] = {}
-
-
-# Does tasks by the function that each worker makes for itself.
-RunTasks = Callable[[Callable[[], Work], Sequence[Any]], None]
 
 
 class BeamRunner:

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from distill.distributed.beam_tasks import RunTasks
 from distill.evaluation.evaluate import Prediction
 from distill.evaluation.inference import join_predictions, write_predictions
+from distill.settings.video import BadVideoError
 from distill.system.atomic_files import replace_atomically
 from distill.system.part_files import PartFiles
 from distill.system.small_files import read_json_object
 from distill.system.storage import to_path
-from distill.video.decoder import BadVideoError
+from distill.system.tasks import RunTasks
 
 # A line a skipped video.
 _MOST_NOTED = 100_000_000

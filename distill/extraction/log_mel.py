@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from distill.video.decoder import SOUND_RATE, BadVideoError
+from distill.settings.video import BadVideoError
+from distill.video.decoder import SOUND_RATE
 
 PATCH_WINDOWS = 96
 NUM_BANDS = 64

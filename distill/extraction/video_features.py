@@ -12,7 +12,6 @@ from distill.extraction.extractor import VideoExtractor
 from distill.models.frame_budget import FrameBudget
 from distill.settings.schema import DataSchema
 from distill.settings.video import VideoSettings
-from distill.video.decoder import BadVideoError as BadVideoError
 from distill.video.decoding_process import DecodingProcesses, OpenVideo
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.models.frame_budget import FrameBudget
 from distill.settings.schema import DataSchema
-from distill.settings.video import VideoSettings
-from distill.video.decoder import BadVideoError
+from distill.settings.video import BadVideoError, VideoSettings
 from distill.video.decoding_process import DecodingProcesses
 
 if TYPE_CHECKING:

@@ -34,3 +34,7 @@ class VideoSettings:
     def __post_init__(self):
         """Checks the values."""
         check_options(self)
+
+
+class BadVideoError(ValueError):
+    """A video that cannot be read, or is beyond the limits."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from distill.settings.video import VideoSettings
+from distill.settings.video import BadVideoError, VideoSettings
 from distill.system.extras import import_extra
 from distill.video.timeline import Timeline
 
@@ -43,10 +43,6 @@ _SKIPPING_CODECS = ("h264", "mpeg4", "mpeg2video", "mpeg1video")
 # Whether to jump to key frames, and to skip frames that no other needs: the
 # fastest way first, then those that files with wrong marks need.
 _WAYS = ((True, True), (True, False), (False, False))
-
-
-class BadVideoError(ValueError):
-    """A video that cannot be read, or is beyond the limits."""
 
 
 class VideoFile:

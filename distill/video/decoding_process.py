@@ -21,10 +21,10 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from distill.settings.video import VideoSettings
+from distill.settings.video import BadVideoError, VideoSettings
 from distill.system.extras import import_extra
 from distill.system.storage import local_copy
-from distill.video.decoder import EXTRA, BadVideoError
+from distill.video.decoder import EXTRA
 
 Result = TypeVar("Result")
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from distill.settings.video import VideoSettings
+from distill.settings.video import BadVideoError, VideoSettings
 from distill.system.storage import to_path
-from distill.video.decoder import BadVideoError, VideoFile
+from distill.video.decoder import VideoFile
 
 
 def main() -> None:

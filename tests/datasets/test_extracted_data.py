@@ -14,8 +14,7 @@ from distill.datasets.video_list import VideoEntry, list_videos
 from distill.models.frame_budget import FrameBudget
 from distill.models.quantisation import quantize
 from distill.settings.extraction import ExtractSettings
-from distill.settings.video import VideoSettings
-from distill.video.decoder import BadVideoError
+from distill.settings.video import BadVideoError, VideoSettings
 from tests.task_runner import run_backwards
 from tests.video.drawn_videos import draw_video, number_in
 

@@ -14,7 +14,7 @@ from distill.extraction.log_mel import (
     mel_weights,
     sound_seconds,
 )
-from distill.video.decoder import BadVideoError
+from distill.settings.video import BadVideoError
 
 RATE = 16_000
 SILENCE = math.log(0.01)

@@ -13,8 +13,7 @@ from distill.models.frame_budget import FrameBudget
 from distill.models.raw_video_model import RawVideoModel
 from distill.models.registry import build_model
 from distill.settings.schema import make_schema
-from distill.settings.video import VideoSettings
-from distill.video.decoder import BadVideoError
+from distill.settings.video import BadVideoError, VideoSettings
 from tests.datasets.test_extracted_data import NumberExtractor, features_of
 from tests.video.drawn_videos import draw_video
 

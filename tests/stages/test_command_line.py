@@ -68,6 +68,7 @@ def test_wrong_verb_suggests_the_nearest():
 def test_every_module_of_the_command_line_is_a_verb_or_shared():
     shared = {
         "__init__",
+        "beam",
         "config_files",
         "entry_point",
         "experiment",

@@ -15,7 +15,7 @@ from distill.evaluation.evaluate import predict_videos
 from distill.evaluation.inference import InferenceFiles, write_predictions
 from distill.evaluation.video_inference import VideoInference
 from distill.models.frame_budget import ALL_FRAMES
-from distill.video.decoder import BadVideoError
+from distill.settings.video import BadVideoError
 from tests.task_runner import files_of, run_backwards
 
 TOP_K = 4

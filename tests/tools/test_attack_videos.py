@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from distill.video.decoder import BadVideoError
+from distill.settings.video import BadVideoError
 from tools.attacks.videos import _decode, attack
 
 

@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from distill.settings.video import VideoSettings
-from distill.video.decoder import BadVideoError, VideoFile
+from distill.settings.video import BadVideoError, VideoSettings
+from distill.video.decoder import VideoFile
 from distill.video.decoding_process import DecodingProcess
 from tests.video.drawn_videos import SIZE, draw_video, number_in
 

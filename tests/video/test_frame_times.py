@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from distill.settings.video import VideoSettings
-from distill.video.decoder import BadVideoError, VideoFile
+from distill.settings.video import BadVideoError, VideoSettings
+from distill.video.decoder import VideoFile
 from distill.video.decoding_process import DecodingProcess
 from distill.video.timeline import Timeline
 from tests.memory_growth import memory_grows_by_at_most

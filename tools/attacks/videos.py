@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.settings.video import VideoSettings
+from distill.settings.video import BadVideoError, VideoSettings
 from distill.system.extras import import_extra
-from distill.video.decoder import EXTRA, BadVideoError
+from distill.video.decoder import EXTRA
 from distill.video.decoding_process import DecodingProcess
 from tools.attacks.attempt import Attempt
 from tools.attacks.damage import BYTES

@@ -25,11 +25,11 @@ from distill.datasets.check.video_ids import (
     VideoIds,
     keep_first,
 )
-from distill.distributed.beam_tasks import RunTasks
 from distill.system.atomic_files import replace_atomically
 from distill.system.part_files import PartFiles
 from distill.system.small_files import read_json_object
 from distill.system.storage import to_path
+from distill.system.tasks import RunTasks
 
 # Beside some figures, the ids of a file's videos and its pairs of labels.
 _MOST_FOUND = 2_000_000_000
