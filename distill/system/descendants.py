@@ -19,8 +19,13 @@ def kill_descendants(program: bytes) -> None:
 
 def _descendants(number: int) -> Iterator[int]:
     """Yields the processes below a process."""
-    with contextlib.suppress(OSError):
-        for thread in list((_PROC / str(number) / "task").iterdir()):
+    try:
+        threads = list((_PROC / str(number) / "task").iterdir())
+    except OSError:
+        return
+    for thread in threads:
+        # It may have ended meanwhile; the others have children of their own.
+        with contextlib.suppress(OSError):
             for word in (thread / "children").read_text().split():
                 yield int(word)
                 yield from _descendants(int(word))

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 
+from distill.system import descendants
 from distill.system.descendants import kill_descendants
 from tests.hang_guard import HANG_SECONDS, wait_until
 
@@ -38,3 +39,11 @@ def test_the_processes_of_a_program_are_killed_and_no_others():
         assert starts.stdout.read().strip() == str(-signal.SIGKILL)
         assert kept.poll() is None
         kept.kill()
+
+
+def test_threads_that_end_meanwhile_hide_no_others(tmp_path, monkeypatch):
+    for thread in ("1", "2", "3"):
+        (tmp_path / "7" / "task" / thread).mkdir(parents=True)
+    (tmp_path / "7" / "task" / "2" / "children").write_text("8 9 ")
+    monkeypatch.setattr(descendants, "_PROC", tmp_path)
+    assert list(descendants._descendants(7)) == [8, 9]
