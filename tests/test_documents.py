@@ -99,6 +99,14 @@ def test_the_readme_is_short():
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_prose_wraps_at_100_characters(path):
+    text = path.read_text(encoding="utf-8")
+    prose = "".join(text.split("```")[::2]).splitlines()
+    longest = [line for line in prose if line[:1] != "|" and len(line) > 100]
+    assert not longest
+
+
 def test_the_site_is_built_without_warnings(tmp_path):
     site = tmp_path / "site"
     done = subprocess.run(
