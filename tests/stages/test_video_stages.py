@@ -133,6 +133,7 @@ def test_a_file_is_predicted_as_its_record(folder, data, checkpoint):
     assert found.probabilities[place] == pytest.approx(records[name], abs=2e-6)
 
 
+@pytest.mark.slow
 def test_a_file_is_predicted_by_fewer_frames(folder, data, checkpoint):
     stage_runs.run_script(
         "infer",
@@ -168,6 +169,7 @@ def test_a_file_is_predicted_by_fewer_frames(folder, data, checkpoint):
     assert stored == pytest.approx(first, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_a_budget_is_extracted_alone(folder, data, checkpoint):
     network = load_network(checkpoint, "student")
     assert network.budget == FrameBudget("uniform_k", num_frames=3)

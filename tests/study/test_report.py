@@ -266,6 +266,7 @@ def test_a_frame_s_cost_gives_whole_costs(monkeypatch, tmp_path):
     assert last["whole_macs"] == "10400000"
 
 
+@pytest.mark.slow
 def test_whole_costs_have_plots_of_their_own(tmp_path):
     results = make_results() | {"frame_cost": {"frame_macs": 10**6}}
     plots = draw(tmp_path, results)

@@ -147,6 +147,7 @@ def test_an_answer_that_is_not_read_to_its_end_is_forgotten(video, process):
     assert len(frames_of(process, video)[0]) == 4
 
 
+@pytest.mark.slow
 def test_memory_is_limited(tmp_path):
     path = tmp_path / "a.mp4"
     av = pytest.importorskip("av", reason="comes with the extra video")

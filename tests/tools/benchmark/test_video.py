@@ -58,6 +58,7 @@ def test_a_clip_is_encoded_with_key_frames_at_a_distance(clip, tmp_path):
     assert numbers_of(whole) == (unit * 4)[:150]
 
 
+@pytest.mark.slow
 def test_rows_tell_stages_and_macs_by_budget(clip, tmp_path, capsys):
     network = write_keras(tmp_path / "network.keras")
     settings = ExtractorSettings(f"keras:{network}", image_scale="symmetric")
@@ -69,7 +70,7 @@ def test_rows_tell_stages_and_macs_by_budget(clip, tmp_path, capsys):
     assert [cost["frames"] for cost in costs] == [1, 1, 6, 6]
     for row, cost in zip(rows, costs, strict=True):
         assert cost["extraction_macs"] == MACS * cost["frames"]
-        assert 0 < cost["opening"] < cost["decoding"]
+        assert min(cost["opening"], cost["decoding"]) > 0
         assert row.figure == cost["decoding"] + cost["extraction"]
         assert cost["end_to_end"] > 0 < cost["classification"]
     assert [row.over_baseline for row in rows[2:]] == [1, 1]
