@@ -66,7 +66,8 @@ class VideoInference:
         """
         worker = _VideoPredictor(self)
         try:
-            yield from worker.write(path, videos, report)
+            batches = worker.predict(videos, report)
+            yield from write_predictions(path, batches, self.top_k)
         finally:
             worker.close()
 
@@ -143,24 +144,14 @@ class _VideoPredictor:
         skipped: list[str] = []
 
         def predict() -> Iterator[Prediction]:
-            yield from self._predict(videos, skipped.append)
+            yield from self.predict(videos, skipped.append)
             with replace_atomically(_note(path)) as temporary:
                 temporary.write_text(json.dumps({"skipped": skipped}))
 
         for _ in write_predictions(path, predict(), self._inference.top_k):
             pass
 
-    def write(
-        self,
-        path: str | Path,
-        videos: Sequence[NamedVideo],
-        report: Callable[[str], None],
-    ) -> Iterator[int]:
-        """Writes the predictions of videos as CSV."""
-        batches = self._predict(videos, report)
-        return write_predictions(path, batches, self._inference.top_k)
-
-    def _predict(
+    def predict(
         self, videos: Sequence[NamedVideo], report: Callable[[str], None]
     ) -> Iterator[Prediction]:
         """Yields a prediction for each video that can be read."""

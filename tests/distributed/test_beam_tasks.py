@@ -83,7 +83,10 @@ def test_a_wrong_runner_or_flag_is_named(runner, options, words, tmp_path):
 
 def test_a_job_server_has_flags_of_its_own(tmp_path):
     options = "--flink_master=localhost:8081 --object_reuse=true"
-    BeamRunner(BeamSettings("FlinkRunner", options), tmp_path)
+    runner = BeamRunner(BeamSettings("FlinkRunner", options), tmp_path)
+    given = runner._options.get_all_options(retain_unknown_options=True)
+    assert given["flink_master"] == "localhost:8081"
+    assert given["object_reuse"] in (True, "true")
 
 
 @pytest.mark.parametrize(

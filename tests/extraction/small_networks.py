@@ -3,6 +3,8 @@
 A convolution of 3x3 pixels with stride 2, ReLU, and the mean over positions.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -108,6 +110,29 @@ MEAN, VARIANCE, OFFSET = (
 EPSILON = 1e-3
 
 
+def _add_node(graph, name, operation, *inputs, **attributes):
+    """Adds a node to a graph's definition; returns it."""
+    node = graph.node.add(name=name, op=operation, input=inputs)
+    for key, value in attributes.items():
+        kind = {bytes: "s", bool: "b", int: "i", float: "f"}
+        if isinstance(value, tf.DType):
+            node.attr[key].type = value.as_datatype_enum
+        elif isinstance(value, list):
+            node.attr[key].list.i.extend(value)
+        else:
+            setattr(node.attr[key], kind[type(value)], value)
+    return node
+
+
+def _add_constant(graph, name, value):
+    """Adds a constant to a graph's definition; returns its name."""
+    tensor = tf.make_tensor_proto(value)
+    node = _add_node(graph, name, "Const")
+    node.attr["dtype"].type = tensor.dtype
+    node.attr["value"].tensor.CopyFrom(tensor)
+    return name
+
+
 def write_inception(path):
     """Writes a frozen graph with the tensors and the age of Inception's.
 
@@ -116,26 +141,8 @@ def write_inception(path):
     """
     graph = tf.compat.v1.GraphDef()
     graph.versions.producer = 8
-
-    def add(name, operation, *inputs, **attributes):
-        node = graph.node.add(name=name, op=operation, input=inputs)
-        for key, value in attributes.items():
-            kind = {bytes: "s", bool: "b", int: "i", float: "f"}
-            if isinstance(value, tf.DType):
-                node.attr[key].type = value.as_datatype_enum
-            elif isinstance(value, list):
-                node.attr[key].list.i.extend(value)
-            else:
-                setattr(node.attr[key], kind[type(value)], value)
-        return node
-
-    def constant(name, value):
-        tensor = tf.make_tensor_proto(value)
-        node = add(name, "Const")
-        node.attr["dtype"].type = tensor.dtype
-        node.attr["value"].tensor.CopyFrom(tensor)
-        return name
-
+    add = functools.partial(_add_node, graph)
+    constant = functools.partial(_add_constant, graph)
     floats = {"T": tf.float32}
     constant("DecodeJpeg/contents", b"")
     add("DecodeJpeg", "DecodeJpeg", "DecodeJpeg/contents", channels=3)

@@ -26,7 +26,9 @@ def test_a_few_damaged_videos_are_decoded_or_refused(tmp_path):
 
 @pytest.mark.slow
 def test_five_hundred_damaged_videos_are_decoded_or_refused(tmp_path):
-    make_attack(tmp_path, 500, 2)
+    deeds = make_attack(tmp_path, 500, 2)
+    assert sum("decoded" in deed for deed in deeds) > 20
+    assert sum("refused: " in deed for deed in deeds) > 20
 
 
 class Video:

@@ -80,17 +80,22 @@ def draw_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
         if sound is not None:
-            resampler = av.AudioResampler(audio.format, layout, sound_rate)
-            frame = av.AudioFrame.from_ndarray(samples, "fltp", layout)
-            frame.sample_rate, frame.time_base = (
-                sound_rate,
-                1 / Fraction(sound_rate),
-            )
-            frame.pts = round(sound_start * sound_rate)
-            for each in resampler.resample(frame):
-                container.mux(audio.encode(each))
-            container.mux(audio.encode())
+            start = round(sound_start * sound_rate)
+            for packet in _encode_sound(av, audio, samples, start):
+                container.mux(packet)
     return path
+
+
+def _encode_sound(av, stream, samples, start):
+    """Yields the packets of samples `[channels, n]`, the first at a time."""
+    rate, layout = stream.codec_context.sample_rate, stream.layout.name
+    resampler = av.AudioResampler(stream.format, layout, rate)
+    frame = av.AudioFrame.from_ndarray(samples, "fltp", layout)
+    frame.sample_rate, frame.time_base = rate, 1 / Fraction(rate)
+    frame.pts = start
+    for each in resampler.resample(frame):
+        yield from stream.encode(each)
+    yield from stream.encode()
 
 
 def turn_right(path):
