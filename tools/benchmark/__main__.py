@@ -1,12 +1,15 @@
 """Times the toolkit: benchmark [PART ...].
 
-The parts are train, forward, read, metrics, end_to_end, memory and video, which
-needs --clip. Without a part, or with `all`, it times everything. With
-KERAS_BACKEND=jax or torch it runs `forward` alone, which needs no TensorFlow.
+The parts are train, train_pooling, train_recurrent, train_video_level,
+train_student, forward, read, metrics, end_to_end, scoring, start, export,
+study, exchange, memory and video, which needs --clip. Without a part, or with
+`all`, it times everything. With KERAS_BACKEND=jax or torch it runs `forward`
+alone, which needs no TensorFlow.
 """
 
 import dataclasses
 import os
+import time
 
 from absl import flags
 
@@ -64,17 +67,20 @@ def main(*parts: str) -> None:
     )
     if FLAGS.repeats is not None:
         plan = dataclasses.replace(plan, repeats=FLAGS.repeats)
-    rows = []
+    rows, seconds = [], {}
     for part in chosen:
         print(f"timing {part} ...", flush=True)
+        start = time.perf_counter()
         rows += measure_part(part, plan)
-    print_rows(rows, plan.repeats)
+        seconds[part] = round(time.perf_counter() - start, 1)
+    print_rows(rows, plan.repeats, plan.slow_repeats)
     if "video" in chosen:
         report_costs([r for r in rows if r.part == "video"], FLAGS.output_json)
     write_report(
         FLAGS.output_json,
         {
             "plan": dataclasses.asdict(plan),
+            "seconds_of_parts": seconds,
             "rows": [row.to_json() for row in rows],
         },
     )

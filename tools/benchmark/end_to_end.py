@@ -7,16 +7,19 @@ from distill.data.pipeline import VideoReader
 from distill.evaluation.evaluate import predict_videos
 from distill.evaluation.inference import write_predictions
 from distill.reporting.timing import time_interleaved
+from tools.benchmark.networks import hierarchical_lstms, make_network
 from tools.benchmark.plan import Plan
 from tools.benchmark.rows import Row
-from tools.benchmark.train import build_networks
 from tools.benchmark.videos import make_schema_of, written_videos
 
 
 def measure(plan: Plan) -> list[Row]:
     """Returns the row of the student's time; the teacher's is the baseline."""
     sizes = plan.sizes
-    networks = build_networks(sizes, "float32")
+    case = hierarchical_lstms(sizes, "inference", "joint")
+    networks = {
+        role: make_network(case, sizes, role) for role in ("teacher", "student")
+    }
     with (
         written_videos(plan) as files,
         tempfile.TemporaryDirectory() as folder,
@@ -36,7 +39,7 @@ def measure(plan: Plan) -> list[Row]:
                 "teacher": lambda: infer("teacher"),
                 "student": lambda: infer("student"),
             },
-            plan.repeats,
+            plan.slow_repeats,
         )
     return [
         Row(

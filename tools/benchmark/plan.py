@@ -1,17 +1,32 @@
 """Parts, sizes and repetitions of the benchmark."""
 
 import dataclasses
-import importlib
+import pkgutil
 
 from distill.settings.extraction import ExtractorSettings
 from tools.benchmark.rows import Row
 
-# Each is a module of this folder with a function `measure`.
-PARTS = (
-    *("train", "forward", "read", "metrics", "end_to_end", "memory"),
-    "video",
-)
+# A module of this folder and its function, by the name of the part.
+PARTS = {
+    "train": "train:measure",
+    "train_pooling": "train_models:measure_pooling",
+    "train_recurrent": "train_models:measure_recurrent",
+    "train_video_level": "train_models:measure_video_level",
+    "train_student": "train_models:measure_student",
+    "forward": "forward:measure",
+    "read": "read:measure",
+    "metrics": "metrics:measure",
+    "end_to_end": "end_to_end:measure",
+    "scoring": "scoring:measure",
+    "start": "start:measure",
+    "export": "export_cost:measure",
+    "study": "study_rate:measure",
+    "exchange": "exchange:measure",
+    "memory": "memory:measure",
+    "video": "video:measure",
+}
 
+_SLOW_REPEATS = 3
 # Decoding and extraction of a share of the frames are to cost at most this
 # share of those of all.
 READ_SHARE, READ_COST = 0.1, 0.15
@@ -30,6 +45,10 @@ class Sizes:
       teacher_blocks: Blocks of the teacher, which sees every frame.
       student_blocks: Blocks of the student.
       every_n: The student sees every n-th frame.
+      preset: The sizes of all other models.
+      video_level_batch_size: Videos a batch of the models of one vector a
+        video.
+      worker_cells: Cells of the networks that several workers train.
     """
 
     batch_size: int = 32
@@ -40,6 +59,9 @@ class Sizes:
     teacher_blocks: int = 20
     student_blocks: int = 5
     every_n: int = 10
+    preset: str = "paper"
+    video_level_batch_size: int = 128
+    worker_cells: int = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +72,10 @@ class Plan:
       sizes: The networks and their batch.
       repeats: Timed calls of each function.
       num_videos: Videos on disk, for reading and for inference.
+      export_videos: Videos on which an export is compared.
+      study_videos: Videos of each split of the study.
+      start_videos: Videos of the training that is started.
+      exchanged: Numbers of values that workers sum.
       metric_videos: Videos whose metrics are timed.
       memory_videos: Two numbers of videos; the memory that the metrics of
         each take is compared.
@@ -64,6 +90,10 @@ class Plan:
     sizes: Sizes = dataclasses.field(default_factory=Sizes)
     repeats: int = 5
     num_videos: int = 512
+    export_videos: int = 32
+    study_videos: int = 512
+    start_videos: int = 1024
+    exchanged: tuple[int, ...] = (1_000_000, 10_000_000, 100_000_000)
     metric_videos: int = 8192
     memory_videos: tuple[int, int] = (10_000, 100_000)
     clip: str | None = None
@@ -74,6 +104,11 @@ class Plan:
     # Not those of the budgets: a wanted frame would always lie on a key frame.
     key_seconds: tuple[float, ...] = (1.04, 2.08, 5.16, 10.32)
     budgets: tuple[int, ...] = (1, 5, 10, 30, 300)
+
+    @property
+    def slow_repeats(self) -> int:
+        """Timed calls of functions that take seconds."""
+        return min(self.repeats, _SLOW_REPEATS)
 
 
 SMALL = Plan(
@@ -86,9 +121,16 @@ SMALL = Plan(
         teacher_blocks=4,
         student_blocks=2,
         every_n=4,
+        preset="small",
+        video_level_batch_size=4,
+        worker_cells=8,
     ),
     repeats=2,
     num_videos=30,
+    export_videos=8,
+    study_videos=40,
+    start_videos=64,
+    exchanged=(1000,),
     metric_videos=200,
     memory_videos=(100, 300),
     video_seconds=6,
@@ -102,4 +144,4 @@ def measure_part(part: str, plan: Plan) -> list[Row]:
 
     All but `forward` import TensorFlow, so each is imported when it is used.
     """
-    return importlib.import_module(f"tools.benchmark.{part}").measure(plan)
+    return pkgutil.resolve_name(f"tools.benchmark.{PARTS[part]}")(plan)

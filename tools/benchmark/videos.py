@@ -10,24 +10,30 @@ from distill.settings.synthetic import SyntheticSettings
 from tools.benchmark.plan import Plan, Sizes
 
 
-def make_schema_of(sizes: Sizes) -> DataSchema:
-    """Returns the layout of records that fit the sizes."""
+def make_schema_of(sizes: Sizes, frame_features: bool = True) -> DataSchema:
+    """Returns the layout of records, of frames or of videos, of the sizes."""
+    frames = {"max_frames": sizes.max_frames} if frame_features else {}
     return make_schema(
         "yt8m_2018",
-        feature_names=("rgb", "audio"),
+        frame_features=frame_features,
         feature_sizes=sizes.feature_sizes,
         num_classes=sizes.num_classes,
-        max_frames=sizes.max_frames,
+        **frames,
     )
 
 
 @contextlib.contextmanager
-def written_videos(plan: Plan) -> Iterator[list[str]]:
-    """Writes full-length synthetic videos; yields the files."""
+def written_videos(
+    plan: Plan, num_videos: int | None = None
+) -> Iterator[list[str]]:
+    """Writes full-length synthetic videos; yields the files.
+
+    There are as many as the plan says, or `num_videos`.
+    """
     sizes = plan.sizes
     settings = SyntheticSettings(
         split="validate",
-        num_videos=plan.num_videos,
+        num_videos=num_videos or plan.num_videos,
         feature_sizes=sizes.feature_sizes,
         num_classes=sizes.num_classes,
         max_frames=sizes.max_frames,

@@ -10,7 +10,7 @@ import pytest
 
 from distill.reporting.timing import time_interleaved
 from tools.benchmark.plan import PARTS, SMALL, measure_part
-from tools.benchmark.rows import Row
+from tools.benchmark.rows import Row, print_rows
 
 ROOT = Path(__file__).parents[3]
 
@@ -24,6 +24,51 @@ def test_ratios_are_ours_over_the_others():
     assert row.baseline_over_floor is None
 
 
+@pytest.mark.parametrize(
+    ("target", "is_met"),
+    [
+        ("<= 2 x baseline", True),
+        ("<= 1.9 x baseline", False),
+        (">= 2 x baseline", True),
+        (">= 2.1 x baseline", False),
+        ("<= 3 x floor", True),
+        ("<= 2.9 x floor", False),
+        ("<= 6 s", True),
+        ("<= 5.9 s", False),
+        ("", None),
+    ],
+)
+def test_a_target_is_met_by_its_ratio_or_its_figure(target, is_met):
+    row = Row("read", "x", "s", 6.0, 3.0, "plain", floor=2.0, target=target)
+    assert row.is_met is is_met
+
+
+def test_a_target_without_its_baseline_is_not_judged():
+    assert Row("export", "x", "s", 6.0, target="<= 2 x floor").is_met is None
+    with pytest.raises(ValueError, match="target is 'soon'"):
+        _ = Row("export", "x", "s", 6.0, target="soon").is_met
+
+
+def test_the_table_names_a_part_once_and_tells_what_is_met(capsys):
+    rows = [
+        Row("read", "one", "s", 6.0, 3.0, "plain", 2.0, "<= 4 x floor"),
+        Row("read", "two", "s", 6.0, target="<= 5 s"),
+    ]
+    print_rows(rows, 5, 3)
+    table = capsys.readouterr().out
+    first, second = (line for line in table.splitlines() if " s " in line)
+    cells = [each.strip() for each in first.split("│")[1:-1]]
+    assert cells == [
+        *("read", "one", "s", "6", "3", "2", "2", "3"),
+        *("<= 4 x floor", "yes", "plain"),
+    ]
+    cells = [each.strip() for each in second.split("│")[1:-1]]
+    assert cells == [
+        *("", "two", "s", "6", "-", "-", "-", "-"),
+        *("<= 5 s", "no", ""),
+    ]
+
+
 def test_functions_take_turns_after_one_call_each():
     calls = []
     seconds = time_interleaved(
@@ -34,13 +79,16 @@ def test_functions_take_turns_after_one_call_each():
     assert min(seconds.values()) >= 0
 
 
-SLOW_PARTS = ("train", "forward", "memory")
+# The others take minutes together: they start processes or trace networks.
+QUICK_PARTS = ("read", "metrics", "end_to_end")
 
 
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param(part, marks=[pytest.mark.nightly] * (part in SLOW_PARTS))
+        pytest.param(
+            part, marks=[pytest.mark.nightly] * (part not in QUICK_PARTS)
+        )
         for part in PARTS
         if part != "video"  # It needs a clip: test_video.py.
     ],
@@ -53,7 +101,8 @@ def test_every_part_has_rows_with_figures(part):
         assert row.name
         assert row.unit
         assert row.figure > 0
-        assert row.baseline > 0
+        assert row.baseline is None or row.baseline > 0
+        assert row.is_met in (True, False, None)
         assert row.floor is None or row.floor > 0
 
 

@@ -9,11 +9,13 @@ from distill.data.pipeline import VideoReader
 from distill.datasets.synthetic import write_synthetic_data
 from distill.metrics.accumulator import VideoMetrics
 from distill.models.preprocessing import preprocess
+from distill.networks.network import video_inputs
 from distill.settings.synthetic import SyntheticSettings
-from tools.benchmark import forward, metrics, read, train, videos
+from tools.benchmark import forward, metrics, networks, read, steps, videos
 from tools.benchmark.plain_metrics import PlainVideoMetrics
 from tools.benchmark.plain_networks import run_block_by_block
 from tools.benchmark.plain_reading import read_plainly
+from tools.benchmark.plain_step import PlainStep, check_steps
 from tools.benchmark.plan import SMALL
 
 SIZES = SMALL.sizes
@@ -42,16 +44,35 @@ def test_folded_blocks_give_the_plain_outputs_and_gradients(shortest):
         assert np.abs(plain).max() > 0
 
 
-def test_the_joint_step_has_the_plain_one_s_loss_and_gradients():
+def make_plain_step(case):
     keras.utils.set_random_seed(1)
-    distiller = train.make_distiller(SIZES, "float32")
-    plain = train.PlainStep(distiller)
-    batch = train.make_batch(SIZES, 5)
-    train.check_steps(plain, batch)
-    inputs = {key: batch[key] for key in ("frames", "num_frames")}
+    return PlainStep(networks.make_distiller(case, SIZES))
+
+
+def hierarchical(teacher):
+    return networks.hierarchical_lstms(SIZES, "x", teacher)
+
+
+CASES = {
+    "joint": hierarchical("joint"),
+    "frozen": hierarchical("frozen"),
+    "alone": hierarchical(""),
+    "pooling": networks.Case(
+        "x", "NetVLADModelLF", {"moe_prob_gating": True}, "joint"
+    ),
+    "video level": networks.Case("x", "MoeModel"),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_step_has_the_plain_one_s_loss_and_gradients(kind):
+    plain = make_plain_step(CASES[kind])
+    distiller = plain.distiller
+    batch = networks.make_batch(CASES[kind], SIZES, 5)
+    check_steps(plain, batch)
     with tf.GradientTape(persistent=True) as tape:
         expected, _ = plain.loss(batch)
-        terms, _ = distiller.loss_terms(inputs, batch["labels"])
+        terms, _ = distiller.loss_terms(video_inputs(batch), batch["labels"])
         total = tf.add_n(list(terms.values()))
     for one, other in zip(
         tape.gradient(total, distiller.variables),
@@ -61,13 +82,55 @@ def test_the_joint_step_has_the_plain_one_s_loss_and_gradients():
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
+def test_a_plain_step_changes_the_weights_as_ours_does():
+    batch = networks.make_batch(CASES["alone"], SIZES, 5)
+    changed = []
+    for kind in ("ours", "plain"):
+        plain = make_plain_step(CASES["alone"])
+        before = [v.numpy() for v in plain.distiller.variables]
+        for _ in range(2):
+            if kind == "ours":
+                plain.distiller.train_step(batch, 1e-3)
+            else:
+                plain.train_step(batch)
+        after = [v.numpy() for v in plain.distiller.variables]
+        changed.append([a - b for a, b in zip(after, before, strict=True)])
+    for ours, other in zip(*changed, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=0, atol=1e-5)
+        assert np.abs(other).max() > 1e-4
+
+
+def test_a_frozen_teacher_counts_once_in_the_floor():
+    rates = steps.Rates({"float32": 10.0}, 1e30)
+    floors = {}
+    for kind in ("joint", "frozen", "alone"):
+        distiller = networks.make_distiller(CASES[kind], SIZES)
+        videos = networks.make_batch(hierarchical("any"), SIZES, 24)
+        floors[kind] = rates.floor(distiller, videos, videos)
+    teacher = networks.make_network(hierarchical(""), SIZES, "teacher")
+    # Four videos of 24 frames.
+    macs = 4 * teacher.model.macs(24)
+    assert floors["joint"] - floors["alone"] == pytest.approx(3 * macs / 10)
+    assert floors["frozen"] - floors["alone"] == pytest.approx(macs / 10)
+
+
+def test_the_floor_counts_the_bytes_of_weights_and_inputs():
+    case = networks.Case("x", "LogisticModel")
+    distiller = networks.make_distiller(case, SIZES)
+    batch = networks.make_batch(case, SIZES, 24)
+    rates = steps.Rates({"float32": 1e30}, 2.0)
+    # 16 features, 30 classes; four videos of floats and of booleans.
+    expected = 28 * (16 * 30 + 30) + 4 * (16 * 4 + 30)
+    assert rates.floor(distiller, batch, batch) == expected / 2
+
+
 def test_another_loss_than_the_plain_one_is_an_error(eager):
-    plain = train.PlainStep(train.make_distiller(SIZES, "float32"))
-    batch = train.make_batch(SIZES, 5)
+    plain = make_plain_step(CASES["joint"])
+    batch = networks.make_batch(CASES["joint"], SIZES, 5)
     loss = plain.loss
     plain.loss = lambda batch: (loss(batch)[0] + 1, loss(batch)[1])
     with pytest.raises(ValueError, match="plain formulation's loss is"):
-        train.check_steps(plain, batch)
+        check_steps(plain, batch)
 
 
 def test_other_predictions_than_the_plain_ones_are_an_error():
