@@ -183,6 +183,7 @@ LOCAL_NAMES = {
     "tools/backends/evaluation.py": {"Path(folder)"},
     "tools/backends/process.py": {"Path(__file__)"},
     "tools/benchmark/end_to_end.py": {"Path(folder)"},
+    "tools/benchmark/start.py": {"Path(__file__)"},
     "tools/drills/__main__.py": {"Path(directory)"},
     "tools/drills/comparison.py": None,
     "tools/drills/drill.py": None,

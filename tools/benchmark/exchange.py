@@ -5,11 +5,11 @@ import dataclasses
 import io
 import json
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from distill.distributed.launcher import launch_workers
 from distill.reporting.timing import median_seconds
+from distill.system.storage import to_path
 from tools.benchmark.limits import MemoryCopy
 from tools.benchmark.plan import Plan
 from tools.benchmark.rows import Row
@@ -55,12 +55,13 @@ def _run_workers(number: int, plan: Plan) -> dict[str, Any]:
       RuntimeError: A worker failed; the message is what they printed.
     """
     with tempfile.TemporaryDirectory(prefix="distill-benchmark-") as folder:
-        files = [Path(folder) / name for name in ("plan.json", "result.json")]
+        files = [f"{folder}/{name}.json" for name in ("plan", "result")]
+        plan_file, result_file = map(to_path, files)
         content = dataclasses.asdict(plan) | {"repeats": plan.slow_repeats}
-        files[0].write_text(json.dumps(content), encoding="utf-8")
+        plan_file.write_text(json.dumps(content), encoding="utf-8")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            status = launch_workers(number, [_PROGRAM, *map(str, files)])
+            status = launch_workers(number, [_PROGRAM, *files])
         if status:
             raise RuntimeError(f"A worker failed:\n{printed.getvalue()}")
-        return json.loads(files[1].read_text(encoding="utf-8"))
+        return json.loads(result_file.read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ import io
 import tempfile
 import time
 
+from distill.system.storage import to_path
 from tools.benchmark.networks import hierarchical_lstms, make_network
 from tools.benchmark.plan import Plan, Sizes
 from tools.benchmark.rows import Row
@@ -34,8 +35,6 @@ def measure(plan: Plan) -> list[Row]:
 
 def _write_student(path: str, sizes: Sizes) -> None:
     """Writes a checkpoint of a student of fresh weights."""
-    from pathlib import Path
-
     from distill.checkpoints.checkpoint import weight_names, write_checkpoint
     from distill.settings.run import RunSettings
     from distill.settings.training import TrainingSettings
@@ -46,7 +45,7 @@ def _write_student(path: str, sizes: Sizes) -> None:
         make_schema_of(sizes), network.settings, TrainingSettings("none")
     )
     write_checkpoint(
-        Path(path),
+        to_path(path),
         {"student": weight_names(network.model)},
         settings,
         {"step": 0},

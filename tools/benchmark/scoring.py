@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 
@@ -11,6 +10,7 @@ from distill.evaluation.evaluate import evaluate_network, predict_videos
 from distill.evaluation.inference import write_predictions
 from distill.networks.network import Network, video_inputs
 from distill.reporting.timing import time_interleaved
+from distill.system.storage import to_path
 from tools.benchmark import forward
 from tools.benchmark.networks import Case, hierarchical_lstms, make_network
 from tools.benchmark.plan import Plan
@@ -58,7 +58,7 @@ def _measure_network(
             network.compiled_predict(batch).numpy()
 
     with tempfile.TemporaryDirectory() as folder:
-        output = str(Path(folder) / "predictions.csv")
+        output = str(to_path(folder) / "predictions.csv")
 
         def infer() -> None:
             videos = predict_videos(network, reader)

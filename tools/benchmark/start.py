@@ -10,6 +10,7 @@ from pathlib import Path
 from distill.datasets.synthetic import write_synthetic_data
 from distill.reporting.timing import time_interleaved
 from distill.settings.synthetic import SyntheticSettings
+from distill.system.storage import to_path
 from tools.benchmark.plan import Plan
 from tools.benchmark.rows import Row
 
@@ -56,7 +57,7 @@ def _start_training(folder: str) -> None:
       RuntimeError: It ended before.
     """
     with tempfile.TemporaryDirectory(dir=folder) as run:
-        log = Path(run) / "log.jsonl"
+        log = to_path(run) / "log.jsonl"
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "distill", "train"),

@@ -17,6 +17,7 @@ from distill.settings.run import RunSettings
 from distill.settings.schema import make_schema
 from distill.settings.synthetic import SyntheticSettings
 from distill.settings.training import DistillationSettings, TrainingSettings
+from distill.system.storage import to_path
 from tools.benchmark.plan import Plan
 from tools.benchmark.rows import Row
 from tools.process_memory import run_in_new_process
@@ -86,11 +87,9 @@ def make_units(folder: str) -> tuple[Any, ...]:
 
     The teacher's unit stands in the folder `study`, as the others do.
     """
-    from pathlib import Path
-
     import distill
 
-    directory, pattern = Path(folder) / "study", f"{folder}/validate-*"
+    directory, pattern = to_path(folder) / "study", f"{folder}/validate-*"
     teacher = distill.Unit(
         "Teacher",
         None,

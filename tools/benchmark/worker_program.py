@@ -6,7 +6,6 @@ Usage: python -m tools.benchmark.worker_program PLAN.json RESULT.json
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import tensorflow as tf
 from distill.distributed.devices import choose_devices
 from distill.distributed.workers import Workers
 from distill.reporting.timing import time_interleaved
+from distill.system.storage import to_path
 from distill.training.micro_batches import MicroBatchPlan, count_examples
 from tools.benchmark import forward
 from tools.benchmark.networks import Case, make_batch, make_distiller
@@ -88,7 +88,7 @@ def _make_sum(workers: Workers, number: int) -> Callable[[], object]:
 
 def main(plan_file: str, result_file: str) -> None:
     """Times this worker; the chief writes the result."""
-    plan = json.loads(Path(plan_file).read_text(encoding="utf-8"))
+    plan = json.loads(to_path(plan_file).read_text(encoding="utf-8"))
     workers = choose_devices(-1, "auto")
     with workers.exit_barrier():
         result = time_worker(
@@ -98,7 +98,7 @@ def main(plan_file: str, result_file: str) -> None:
             plan["repeats"],
         )
     if workers.is_chief:
-        Path(result_file).write_text(json.dumps(result), encoding="utf-8")
+        to_path(result_file).write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":
