@@ -6,7 +6,6 @@ Each function says why no public name serves.
 """
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,15 +42,19 @@ def replace_moments(
 ) -> None:
     """Makes a batch norm take its statistics from a function.
 
-    The public `synchronized`, over replicas, ignores masks.
+    No public name sets them, and the public `synchronized` ignores masks.
 
     Args:
-      norm: A built layer.
+      norm: A layer, built or not.
       moments: Called with the inputs, their mask (or None) and `axes`;
         returns mean and variance `[dim]`.
     """
     untyped: Any = norm
-    untyped._moments = functools.partial(moments, axes=norm._reduction_axes)
+
+    def take_moments(inputs: Any, mask: Any) -> Any:
+        return moments(inputs, mask, axes=untyped._reduction_axes)
+
+    untyped._moments = take_moments
 
 
 def leave_gradients_as_given(optimizer: Any) -> None:

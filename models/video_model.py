@@ -7,8 +7,9 @@ from typing import Any
 import keras
 
 from distill.models.configs import ModelConfig
+from distill.models.frame_moments import frame_moments
 from distill.models.input_norm import InputNorm
-from distill.models.keras_private import all_layers
+from distill.models.keras_private import all_layers, replace_moments
 from distill.models.stored_arguments import StoredArguments
 
 
@@ -81,6 +82,7 @@ class VideoModel(StoredArguments, keras.Model):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = self.config.batch_norm_momentum
                 layer.epsilon = self.config.batch_norm_epsilon
+                replace_moments(layer, frame_moments)
 
     def make_layers(self) -> None:
         """Makes the layers below the classifier, as the settings say."""
