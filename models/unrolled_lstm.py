@@ -7,22 +7,41 @@ of the weights' size. The backward steps multiply by a recurrent kernel that is
 transposed once.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import keras
 from keras import ops
 
 from distill.models.fixed_shapes import shapes_are_fixed
 
 _MOST_STEPS = 32
+_CHOICE: contextvars.ContextVar[bool | None] = contextvars.ContextVar(
+    "unrolling", default=None
+)
+
+
+@contextlib.contextmanager
+def unrolling(chosen: bool) -> Iterator[None]:
+    """Sets in the body whether LSTMs are unrolled, on any machine."""
+    token = _CHOICE.set(chosen)
+    try:
+        yield
+    finally:
+        _CHOICE.reset(token)
 
 
 def can_unroll(steps: int | None) -> bool:
     """Returns whether `run_unrolled` is used for sequences of so many steps.
 
-    On a GPU cuDNN is faster, other backends compile their loops. Where shapes
-    are fixed every loop is unrolled.
+    On a GPU TensorFlow has cuDNN, other backends keep Keras's loops. Where
+    shapes are fixed every loop is unrolled.
     """
     if shapes_are_fixed():
         return True
+    if steps is not None and _CHOICE.get() is not None:
+        return bool(_CHOICE.get())
     return (
         keras.backend.backend() == "tensorflow"
         and steps is not None
@@ -46,8 +65,9 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
       `[batch, cells]`, of the inputs' type.
     """
     cell = lstm.cell
-    if shapes_are_fixed():
-        # Traced for another runtime, which takes no gradient.
+    if shapes_are_fixed() or keras.backend.backend() == "torch":
+        # Traced for another runtime, which takes no gradient; in PyTorch
+        # Keras's custom gradients are of one output alone.
         steps = _Steps(
             inputs, cell.kernel, cell.recurrent_kernel, cell.bias, is_real
         )
@@ -104,8 +124,10 @@ class _Steps:
         new_h = ops.cast(o * tanh_c, h.dtype)
         return ops.where(is_real, new_h, h), ops.where(is_real, new_c, c)
 
-    def gradient(self, d_outputs, d_h, d_c):
+    def gradient(self, *upstream):
         """Returns the gradients of inputs, kernels and bias."""
+        # Keras passes those of the outputs as one tuple under JAX.
+        d_outputs, d_h, d_c = upstream[0] if len(upstream) == 1 else upstream
         dtype = self.inputs.dtype
         transposed = _transpose(self.recurrent_kernel)
         d_h, d_c = ops.cast(d_h, "float32"), ops.cast(d_c, "float32")

@@ -14,7 +14,9 @@ def describe_machine() -> dict[str, str]:
     import keras
 
     backend = keras.backend.backend()
+    accelerator = accelerator_name()
     return {
+        **({"accelerator": accelerator} if accelerator else {}),
         "processor": _processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "system": platform.platform(),
@@ -23,6 +25,25 @@ def describe_machine() -> dict[str, str]:
         "keras": keras.__version__,
         backend: __import__(backend).__version__,
     }
+
+
+def accelerator_name() -> str | None:
+    """Returns the name of the GPU that Keras's backend uses; None without."""
+    import keras
+
+    backend = keras.backend.backend()
+    framework = __import__(backend)
+    if backend == "torch":
+        cuda = framework.cuda
+        return cuda.get_device_name() if cuda.is_available() else None
+    if backend == "jax":
+        device = framework.devices()[0]
+        return None if device.platform == "cpu" else device.device_kind
+    devices = framework.config.get_visible_devices("GPU")
+    if not devices:
+        return None
+    details = framework.config.experimental.get_device_details(devices[0])
+    return details.get("device_name", "GPU")
 
 
 def _processor() -> str:

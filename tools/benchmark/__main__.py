@@ -2,9 +2,10 @@
 
 The parts are train, train_pooling, train_recurrent, train_video_level,
 train_student, forward, read, metrics, end_to_end, scoring, start, export,
-study, exchange, memory and video, which needs --clip. Without a part, or with
-`all`, it times everything. With KERAS_BACKEND=jax or torch it runs `forward`
-alone, which needs no TensorFlow.
+study, exchange, memory, accelerator, which has to be named, and video, which
+needs --clip. Without a part, or with `all`, it times the others. With
+KERAS_BACKEND=jax or torch it runs `forward` and `accelerator` alone, which need
+no TensorFlow.
 """
 
 import dataclasses
@@ -30,6 +31,9 @@ class BenchmarkSettings:
     repeats: int | None = option(
         None, "Timed calls of each function; the median counts.", minimum=1
     )
+    batch_size: int | None = option(
+        None, "Videos a batch; default: 32.", minimum=1
+    )
     small_sizes: bool = option(
         False, "Tiny networks and data, to try the benchmark."
     )
@@ -46,19 +50,27 @@ def main(*parts: str) -> None:
     with_tensorflow = os.environ["KERAS_BACKEND"] == "tensorflow"
     if with_tensorflow:
         start_tensorflow(FLAGS.gpu)
-    from tools.benchmark.plan import PARTS, SMALL, Plan, measure_part
+    from tools.benchmark.plan import (
+        ON_ANY_BACKEND,
+        PARTS,
+        SMALL,
+        Plan,
+        measure_part,
+    )
     from tools.benchmark.rows import print_rows, write_report
     from tools.benchmark.video_report import report_costs
 
     for part in parts:
         check_choice("part", part, [*PARTS, "all"])
     every = "all" in parts or not parts
-    usual = [p for p in PARTS if p != "video" or FLAGS.clip is not None]
+    usual = {*PARTS} - {"accelerator"}
+    if FLAGS.clip is None:
+        usual -= {"video"}
     chosen = [p for p in PARTS if p in parts or (every and p in usual)]
-    if not with_tensorflow and chosen != ["forward"]:
+    if not with_tensorflow and not {*chosen} <= {*ON_ANY_BACKEND}:
         raise ValueError(
-            "With another Keras backend than TensorFlow only the part "
-            "'forward' runs."
+            "With another Keras backend than TensorFlow only the parts "
+            f"{' and '.join(map(repr, ON_ANY_BACKEND))} run: name them."
         )
     plan = dataclasses.replace(
         SMALL if FLAGS.small_sizes else Plan(),
@@ -67,6 +79,9 @@ def main(*parts: str) -> None:
     )
     if FLAGS.repeats is not None:
         plan = dataclasses.replace(plan, repeats=FLAGS.repeats)
+    if FLAGS.batch_size is not None:
+        sizes = dataclasses.replace(plan.sizes, batch_size=FLAGS.batch_size)
+        plan = dataclasses.replace(plan, sizes=sizes)
     rows, seconds = [], {}
     for part in chosen:
         print(f"timing {part} ...", flush=True)

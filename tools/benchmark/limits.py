@@ -4,7 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-_MATRIX = 4096
 _COPIED_BYTES = 512 << 20
 
 
@@ -13,28 +12,33 @@ class MatrixProduct(keras.Model):
 
     Args:
       precision: `float32` or `bfloat16`, of both factors.
+      size: Rows and columns of the matrix.
+      count: Products one after the other, each with the matrix.
     """
 
-    def __init__(self, precision: str):
+    def __init__(self, precision: str, size: int = 4096, count: int = 1):
         super().__init__()
+        self.size = size
+        self.count = count
         self.factor = self.add_weight(
-            shape=(_MATRIX, _MATRIX),
-            initializer=keras.initializers.RandomNormal(0, _MATRIX**-0.5),
+            shape=(size, size),
+            initializer=keras.initializers.RandomNormal(0, size**-0.5),
             dtype=precision,
             name="factor",
         )
 
     def call(self, inputs):
         """Returns the inputs plus an element of the product, `[batch, 1]`."""
-        product = ops.matmul(self.factor, self.factor)
+        product = self.factor
+        for _ in range(self.count):
+            product = ops.matmul(product, self.factor)
         return ops.cast(inputs, "float32") + ops.cast(
             product[:1, :1], "float32"
         )
 
-    @staticmethod
-    def rate(seconds: float) -> float:
+    def rate(self, seconds: float) -> float:
         """Returns the MACs a second of a call that took so long."""
-        return _MATRIX**3 / seconds
+        return self.count * self.size**3 / seconds
 
 
 class MemoryCopy:

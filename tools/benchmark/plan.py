@@ -23,8 +23,11 @@ PARTS = {
     "study": "study_rate:measure",
     "exchange": "exchange:measure",
     "memory": "memory:measure",
+    "accelerator": "accelerator:measure",
     "video": "video:measure",
 }
+# Those that run on any Keras backend, without TensorFlow.
+ON_ANY_BACKEND = ("forward", "accelerator")
 
 _SLOW_REPEATS = 3
 # Decoding and extraction of a share of the frames are to cost at most this
@@ -142,6 +145,6 @@ SMALL = Plan(
 def measure_part(part: str, plan: Plan) -> list[Row]:
     """Returns the rows of one of `PARTS`.
 
-    All but `forward` import TensorFlow, so each is imported when it is used.
+    Most import TensorFlow, so each is imported when it is used.
     """
     return pkgutil.resolve_name(f"tools.benchmark.{PARTS[part]}")(plan)

@@ -144,8 +144,8 @@ def test_an_unknown_part_lists_the_choices(tmp_path):
     assert "Unknown part 'metric'. Did you mean 'metrics'?" in done.stderr
 
 
-def test_other_backends_run_forward_alone_without_tensorflow(tmp_path):
+def test_other_backends_refuse_parts_that_need_tensorflow(tmp_path):
     pytest.importorskip("jax", reason="JAX is optional")
     done = run_benchmark(tmp_path, "train", backend="jax")
     assert done.returncode == 1
-    assert "only the part 'forward' runs" in done.stderr
+    assert "only the parts 'forward' and 'accelerator' run" in done.stderr
