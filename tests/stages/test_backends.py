@@ -24,6 +24,7 @@ from tests.tools.backends.local_runner import LocalRunner
 from tools.backends.evaluation import (
     BackendNetwork,
     evaluate_on_backends,
+    write_arrays,
     write_model,
 )
 from tools.backends.process import installed_backends
@@ -32,6 +33,7 @@ from tools.backends.report import (
     print_training,
     write_training_report,
 )
+from tools.backends.scoring import score_arrays
 from tools.backends.training import (
     build_trained_network,
     compare_training,
@@ -76,6 +78,27 @@ def test_a_student_s_file_predicts_the_scores_of_evaluation(
     assert found["num_videos"] == NUM_VALIDATE_VIDEOS
     for name in ("frames", "parameters", "macs", "step"):
         assert found[name] == expected[name]
+
+
+def test_written_arrays_have_the_scores_of_evaluation(
+    logistic_checkpoint, videos, tmp_path
+):
+    reader = validation_reader(videos)
+    network = load_network(logistic_checkpoint, "student")
+    expected = evaluate_checkpoint(logistic_checkpoint, "student", reader)
+    written = write_arrays(tmp_path / "arrays", network, reader)
+    assert written == NUM_VALIDATE_VIDEOS
+    found = score_arrays(tmp_path / "arrays")
+    for name in (*METRICS[:-1], "num_videos", "top_k"):
+        assert found[name] == pytest.approx(expected[name], abs=1e-5), name
+    with pytest.raises(ValueError, match="holds batches already"):
+        write_arrays(tmp_path / "arrays", network, reader)
+    batch = tmp_path / "arrays/batch-000000.npz"
+    batch.write_bytes(batch.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"batch-000000\.npz is no file of"):
+        score_arrays(tmp_path / "arrays")
+    with pytest.raises(ValueError, match=r"must hold model\.keras and batch"):
+        score_arrays(tmp_path)
 
 
 @pytest.mark.slow

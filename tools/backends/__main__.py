@@ -1,4 +1,4 @@
-"""The tool's verbs: predict (without a name), train and evaluate."""
+"""The tool's verbs: predict (without a name), train, evaluate and score."""
 
 import importlib
 import os
@@ -7,7 +7,7 @@ import sys
 from distill.cli.entry_point import run
 from distill.models.argument_checks import check_choice
 
-VERBS = ("predict", "train", "evaluate")
+VERBS = ("predict", "train", "evaluate", "score")
 
 
 def main() -> None:
@@ -21,8 +21,8 @@ def main() -> None:
         sys.exit(f"ERROR: {error}")
     module = importlib.import_module(f"tools.backends.{verb}")
     # The variable chooses a backend to compare. This process itself reads
-    # records and checkpoints, with TensorFlow.
-    if asked := os.environ.pop("KERAS_BACKEND", ""):
+    # records and checkpoints, with TensorFlow; `score` reads neither.
+    if verb != "score" and (asked := os.environ.pop("KERAS_BACKEND", "")):
         arguments.insert(0, f"--backends={asked}")
     sys.argv = [f"python -m tools.backends {verb}", *arguments]
     run(module.main, module.FLAG_GROUPS)

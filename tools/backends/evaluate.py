@@ -1,14 +1,17 @@
 """Scores a checkpoint with the predictions of any Keras backend.
 
 The scores are those of `distill evaluate`: TensorFlow reads the videos, a
-process of the backend predicts them.
+process of the backend predicts them. With --arrays_dir it writes the model and
+the videos instead, for `score` on a machine without TensorFlow.
 """
+
+from pathlib import Path
 
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow, write_flags
 from distill.cli.settings_flags import FLAGS, Flag, require
-from tools.backends.flags import BACKENDS, chosen_backends
+from tools.backends.flags import ARRAYS_DIR, BACKENDS, chosen_backends
 
 _SCORING = [flag for flag in groups.SCORING if flag.name in ("role", "top_k")]
 FLAG_GROUPS = (
@@ -18,7 +21,12 @@ FLAG_GROUPS = (
     groups.BUDGET,
     groups.CHECKPOINT,
     _SCORING,
-    [Flag("metrics_file", "JSON file for the list of the backends' metrics.")],
+    [
+        Flag(
+            "metrics_file", "JSON file for the list of the backends' metrics."
+        ),
+        ARRAYS_DIR,
+    ],
     BACKENDS,
     groups.GPU,
 )
@@ -34,7 +42,7 @@ def main() -> None:
     from distill.checkpoints.checkpoint import choose_checkpoint
     from distill.evaluation.metrics_files import write_metrics
     from distill.networks.loading import load_network
-    from tools.backends.evaluation import evaluate_on_backends
+    from tools.backends.evaluation import evaluate_on_backends, write_arrays
     from tools.backends.report import print_evaluations
 
     checkpoint = str(choose_checkpoint(FLAGS.checkpoint, FLAGS.train_dir))
@@ -44,11 +52,16 @@ def main() -> None:
         FLAGS.mixed_precision,
         scoring.scored_budget(FLAGS.role),
     )
+    reader = scoring.evaluation_reader(checkpoint, need_labels=True)
+    if FLAGS.arrays_dir:
+        num_videos = write_arrays(Path(FLAGS.arrays_dir), network, reader)
+        print(f"wrote {num_videos:,} videos to {FLAGS.arrays_dir}")
+        return
     scores = evaluate_on_backends(
         checkpoint,
         FLAGS.role,
         network,
-        scoring.evaluation_reader(checkpoint, need_labels=True),
+        reader,
         backends,
         FLAGS.gpu,
         FLAGS.top_k,

@@ -18,10 +18,15 @@ from distill.data.pipeline import VideoReader
 from distill.deployment.scoring import score_with_bar
 from distill.models.frame_budget import ALL_FRAMES
 from distill.models.raw_video_model import RawVideoModel
-from distill.networks.network import Network, Videos, input_shapes
+from distill.networks.network import (
+    Network,
+    Videos,
+    input_shapes,
+    video_inputs,
+)
+from distill.system.atomic_files import replace_atomically
 from tools.backends.process import BackendProcess
-
-MODEL_NAME = "model.keras"
+from tools.backends.scoring import MODEL_NAME, batch_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +74,34 @@ def write_model(folder: str | Path, network: Any) -> str:
     path = str(Path(folder) / MODEL_NAME)
     _evaluated_model(network).save(path)
     return path
+
+
+def write_arrays(folder: Path, network: Any, reader: VideoReader) -> int:
+    """Writes a network's model and its videos, for `score_arrays`.
+
+    Returns:
+      The number of videos.
+
+    Raises:
+      ValueError: The folder holds batches already.
+    """
+    if batch_files(folder):
+        raise ValueError(f"arrays_dir: {folder} holds batches already.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_model(folder, network)
+    num_videos = 0
+    reader = dataclasses.replace(reader, budget=network.budget)
+    for index, batch in enumerate(reader.read_once()):
+        labels = batch["labels"].numpy()
+        arrays = to_arrays(video_inputs(batch))
+        path = folder / f"batch-{index:06d}.npz"
+        with (
+            replace_atomically(path) as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.savez(file, labels=labels, **arrays)
+        num_videos += len(labels)
+    return num_videos
 
 
 def _evaluated_model(network: Any) -> keras.Model:

@@ -13,6 +13,11 @@ BACKENDS = [
     )
 ]
 
+ARRAYS_DIR = Flag(
+    "arrays_dir",
+    "Folder for the model and its videos as arrays, which `score` reads.",
+)
+
 
 def chosen_backends() -> tuple[str, ...]:
     """Returns the backends of the flag, or else all installed ones.

@@ -85,6 +85,7 @@ def measure(plan: Plan) -> list[Row]:
     rows = []
     for work in works(plan.sizes):
         for precision in registry.PRECISIONS:
+            print(f"  {work.name}, {precision} ...", flush=True)
             rows += _measure_work(plan, work, precision)
             keras.backend.clear_session()
     return rows
