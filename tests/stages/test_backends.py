@@ -80,6 +80,7 @@ def test_a_student_s_file_predicts_the_scores_of_evaluation(
         assert found[name] == expected[name]
 
 
+@pytest.mark.slow
 def test_written_arrays_have_the_scores_of_evaluation(
     logistic_checkpoint, videos, tmp_path
 ):
@@ -91,6 +92,9 @@ def test_written_arrays_have_the_scores_of_evaluation(
     found = score_arrays(tmp_path / "arrays")
     for name in (*METRICS[:-1], "num_videos", "top_k"):
         assert found[name] == pytest.approx(expected[name], abs=1e-5), name
+    flag = f"--arrays_dir={tmp_path / 'arrays'}"
+    printed = run_script("tools.backends", "score", flag).stdout
+    assert f"{found['gap']:.4f}" in printed
     with pytest.raises(ValueError, match="holds batches already"):
         write_arrays(tmp_path / "arrays", network, reader)
     batch = tmp_path / "arrays/batch-000000.npz"

@@ -30,7 +30,7 @@ def main() -> None:
     from tools.backends.scoring import score_arrays
 
     scores = score_arrays(Path(FLAGS.arrays_dir), FLAGS.top_k)
-    print_scores([{**scores, "role": scores["backend"]}])
-    print(f"device: {scores['device']}")
+    scores["role"] = scores["backend"]
+    print_scores([scores])
     if FLAGS.metrics_file:
         write_metrics(FLAGS.metrics_file, [scores])

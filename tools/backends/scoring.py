@@ -28,9 +28,9 @@ def score_arrays(folder: Path, top_k: int = 20) -> dict[str, Any]:
       top_k: Classes a video that enter GAP.
 
     Returns:
-      The metrics of `VideoMetrics`, with `num_videos`, `top_k`, `backend`,
-      `device` and `examples_per_second` (without the first batch, which
-      compiles; None if there is no other).
+      The metrics of `VideoMetrics`, with `checkpoint` (the model's file),
+      `num_videos`, `top_k`, `backend`, `device` and `examples_per_second`
+      (without the first batch, which compiles; None if there is no other).
 
     Raises:
       ValueError: The folder holds no model or no videos, or a file is bad.
@@ -54,6 +54,7 @@ def score_arrays(folder: Path, top_k: int = 20) -> dict[str, Any]:
             timed += len(labels)
         metrics.update(predictions, labels)
     return metrics.result() | {
+        "checkpoint": str(path),
         "num_videos": metrics.num_videos,
         "top_k": top_k,
         "backend": keras.backend.backend(),
