@@ -93,7 +93,7 @@ def write_arrays(folder: Path, network: Any, reader: VideoReader) -> int:
     reader = dataclasses.replace(reader, budget=network.budget)
     for index, batch in enumerate(reader.read_once()):
         labels = batch["labels"].numpy()
-        arrays = to_arrays(video_inputs(batch))
+        arrays: dict[str, Any] = to_arrays(video_inputs(batch))
         path = folder / f"batch-{index:06d}.npz"
         with (
             replace_atomically(path) as temporary,
