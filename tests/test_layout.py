@@ -180,8 +180,11 @@ LOCAL_NAMES = {
     "tools/attacks/preload.py": None,
     "tools/attacks/workers.py": None,
     "tools/backends/comparison.py": {"Path(folder)"},
-    "tools/backends/evaluation.py": {"Path(folder)"},
+    "tools/backends/evaluation.py": {
+        *("Path(folder)", "np.savez(file, labels=labels, **arrays)"),
+    },
     "tools/backends/process.py": {"Path(__file__)"},
+    "tools/backends/scoring.py": {"np.load(file)"},
     "tools/benchmark/end_to_end.py": {"Path(folder)"},
     "tools/benchmark/start.py": {"Path(__file__)"},
     "tools/drills/__main__.py": {"Path(directory)"},

@@ -5,12 +5,11 @@ process of the backend predicts them. With --arrays_dir it writes the model and
 the videos instead, for `score` on a machine without TensorFlow.
 """
 
-from pathlib import Path
-
 from distill.cli import flag_groups as groups
 from distill.cli import scoring
 from distill.cli.entry_point import start_tensorflow, write_flags
 from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.system.storage import local_path
 from tools.backends.flags import ARRAYS_DIR, BACKENDS, chosen_backends
 
 _SCORING = [flag for flag in groups.SCORING if flag.name in ("role", "top_k")]
@@ -54,7 +53,9 @@ def main() -> None:
     )
     reader = scoring.evaluation_reader(checkpoint, need_labels=True)
     if FLAGS.arrays_dir:
-        num_videos = write_arrays(Path(FLAGS.arrays_dir), network, reader)
+        num_videos = write_arrays(
+            local_path("arrays_dir", FLAGS.arrays_dir), network, reader
+        )
         print(f"wrote {num_videos:,} videos to {FLAGS.arrays_dir}")
         return
     scores = evaluate_on_backends(

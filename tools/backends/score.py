@@ -5,9 +5,8 @@ tools.backends evaluate --arrays_dir=DIR` writes both beside TensorFlow, and
 `KERAS_BACKEND=jax python -m tools.backends score --arrays_dir=DIR` scores them.
 """
 
-from pathlib import Path
-
 from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.system.storage import local_path
 from tools.backends.flags import ARRAYS_DIR
 from tools.backends.process import check_backends
 
@@ -29,7 +28,9 @@ def main() -> None:
     from distill.evaluation.metrics_files import print_scores, write_metrics
     from tools.backends.scoring import score_arrays
 
-    scores = score_arrays(Path(FLAGS.arrays_dir), FLAGS.top_k)
+    scores = score_arrays(
+        local_path("arrays_dir", FLAGS.arrays_dir), FLAGS.top_k
+    )
     scores["role"] = scores["backend"]
     print_scores([scores])
     if FLAGS.metrics_file:
