@@ -24,9 +24,13 @@ OWN_FLAGS = (
     Flag("formats", f"Of {', '.join(_FORMATS)}.", tuple[str, ...], _FORMATS),
     Flag(
         "precisions",
-        f"Number formats of the weights: {', '.join(_PRECISIONS)}.",
+        f"Types of the weights: {', '.join(_PRECISIONS)}, int8_static.",
         tuple[str, ...],
         _PRECISIONS,
+    ),
+    Flag(
+        "calibration_data_pattern",
+        "Videos for int8_static, in other files than --eval_data_pattern.",
     ),
     Flag(
         "archive",
@@ -71,6 +75,7 @@ def main() -> None:
         role=FLAGS.role,
         formats=FLAGS.formats,
         precisions=FLAGS.precisions,
+        calibration_pattern=FLAGS.calibration_data_pattern,
         frame_budget=scoring.scored_budget(FLAGS.role),
         class_names_file=FLAGS.class_names_file,
         top_k=FLAGS.top_k,

@@ -1,19 +1,41 @@
 """The kinds of artifact: how each is written, and its tolerance."""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
-from distill.deployment.converted_formats import (
-    write_int8_onnx,
-    write_litert,
-    write_onnx,
-)
 from distill.deployment.interface import VideoInterface
+from distill.deployment.litert_graph import write_litert
+from distill.deployment.onnx_graph import OnnxGraph
 from distill.deployment.signatures import write_saved_model
 from distill.models.argument_checks import check_choice
+
+
+@dataclasses.dataclass(frozen=True)
+class ArtifactSource:
+    """What artifacts are made of.
+
+    Attributes:
+      model: From videos as stored to probabilities.
+      interface: The model's inputs and outputs.
+      top_k: Number of ranked classes, in a SavedModel.
+      calibration: Batches of videos on which the ranges of activations are
+        measured; only `int8_static` needs them.
+    """
+
+    model: keras.Model
+    interface: VideoInterface
+    top_k: int
+    calibration: Iterable[dict[str, np.ndarray]] = ()
+
+    @functools.cached_property
+    def onnx_graph(self) -> OnnxGraph:
+        """The network as an ONNX graph, converted once for all its files."""
+        return OnnxGraph(self.model, self.interface)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,40 +52,36 @@ class ArtifactKind:
     precision: str
     name: str
 
-    def write(
-        self,
-        path: Path,
-        model: keras.Model,
-        interface: VideoInterface,
-        top_k: int,
-    ) -> None:
-        """Writes an artifact of this kind.
-
-        Args:
-          path: The file or directory to write.
-          model: From videos as stored to probabilities.
-          interface: The model's inputs and outputs.
-          top_k: Number of ranked classes, in a SavedModel.
-        """
+    def write(self, path: Path, source: ArtifactSource) -> None:
+        """Writes an artifact of this kind to a file or directory."""
+        model, interface = source.model, source.interface
         if self.format == "saved_model":
             half_weights = self.precision == "float16"
-            write_saved_model(path, model, interface, top_k, half_weights)
+            write_saved_model(
+                path, model, interface, source.top_k, half_weights
+            )
         elif self.format == "keras":
             model.save(path)
         elif self.format == "litert":
             write_litert(path, model, interface, self.precision)
-        elif self.precision == "int8":
-            write_int8_onnx(path, model, interface)
+        elif self.precision == "float32":
+            source.onnx_graph.write(path)
         else:
-            write_onnx(path, model, interface)
+            ranges = None
+            if self.precision == STATIC:
+                ranges = source.onnx_graph.measure_ranges(source.calibration)
+            source.onnx_graph.write_int8(path, ranges)
 
 
+# Weights of int8, activations of one scale for all videos.
+STATIC = "int8_static"
 KINDS = (
     ArtifactKind("saved_model", "float32", "saved_model"),
     ArtifactKind("saved_model", "float16", "saved_model_float16"),
     ArtifactKind("keras", "float32", "model.keras"),
     ArtifactKind("onnx", "float32", "model.onnx"),
     ArtifactKind("onnx", "int8", "model_int8.onnx"),
+    ArtifactKind("onnx", STATIC, "model_int8_static.onnx"),
     ArtifactKind("litert", "float32", "model.tflite"),
     ArtifactKind("litert", "float16", "model_float16.tflite"),
     ArtifactKind("litert", "int8", "model_int8.tflite"),
@@ -71,7 +89,9 @@ KINDS = (
 FORMATS = tuple(dict.fromkeys(kind.format for kind in KINDS))
 # Largest difference of the GAP from the checkpoint's; in float32 also of any
 # probability.
-TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "int8": 5e-3}
+TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "int8": 5e-3, STATIC: 5e-3}
+# Those that need no videos for calibration.
+PRECISIONS = tuple(name for name in TOLERANCES if name != STATIC)
 
 
 def choose_kinds(

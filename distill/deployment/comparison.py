@@ -1,8 +1,9 @@
 """Artifacts compared with the network that they were exported from."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -14,60 +15,119 @@ from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
 from distill.models.quantisation import quantize
 from distill.networks.network import video_inputs
-from distill.reporting.timing import time_interleaved
+from distill.reporting.timing import median_seconds
 
 CHECKPOINT = "checkpoint"
 _BATCH_SIZES = (1, 64)
-_ROUNDS, _CALLS_PER_ROUND = 5, 10
+# Of a median time: as many calls as take so long, within bounds.
+_SECONDS, _LEAST_CALLS, _MOST_CALLS = 0.5, 3, 50
 _MAP = {False: "mean_average_precision", True: "segment_mean_average_precision"}
 
 
-def compare_runtimes(
-    runtimes: Mapping[str, Runtime],
-    reader: VideoReader,
-    interface: VideoInterface,
-    top_k: int,
-    observe: Callable[[int], None] | None = None,
-) -> tuple[dict[str, dict[str, float]], int]:
-    """Scores runtimes on the same videos, with `top_k` classes in GAP.
+class Comparison:
+    """Videos on which artifacts are compared with their network, one by one.
 
-    `observe` is called with the number of videos so far, after every batch.
+    A runtime is needed while it is scored alone, so that one large network at
+    a time is in memory. The predictions of the network the artifacts were
+    exported from wait in a file meanwhile.
 
-    Returns:
-      By name, a runtime's `gap`, `mean_average_precision` (segment mAP for
-      segments) and `largest_difference` of a probability from the runtime
-      named `CHECKPOINT`; and the number of videos.
+    Args:
+      reader: The videos, with labels.
+      interface: Inputs and outputs of the runtimes.
+      top_k: Classes in GAP.
+      file: A temporary file: 4 bytes a video and class.
+      observe: Called with the number of scored videos, those of every runtime
+        counted, after every batch.
     """
-    of_segments = reader.schema.segment_labels
-    metrics = {
-        name: SegmentMetrics() if of_segments else VideoMetrics(top_k)
-        for name in runtimes
-    }
-    largest = dict.fromkeys(runtimes, 0.0)
-    num_videos = 0
-    reader = dataclasses.replace(reader, budget=interface.reading_budget)
-    for batch in reader.read_once():
-        labels = batch["labels"].numpy()
-        rated = [batch["label_weights"].numpy()] if of_segments else []
-        inputs = to_arrays(batch, interface)
-        num_videos += len(labels)
-        expected = runtimes[CHECKPOINT](inputs)
-        for name, runtime in runtimes.items():
-            found = expected if name == CHECKPOINT else runtime(inputs)
-            metrics[name].update(found, labels, *rated)
-            difference = float(np.max(np.abs(found - expected)))
-            largest[name] = max(largest[name], difference)
-        if observe is not None:
-            observe(num_videos)
-    results = {name: metric.result() for name, metric in metrics.items()}
-    return {
-        name: {
+
+    def __init__(
+        self,
+        reader: VideoReader,
+        interface: VideoInterface,
+        top_k: int,
+        file: IO[bytes],
+        observe: Callable[[int], None] | None = None,
+    ):
+        # Larger batches are no faster, and their activations need memory.
+        self._reader = dataclasses.replace(
+            reader,
+            batch_size=min(reader.batch_size, _BATCH_SIZES[-1]),
+            budget=interface.reading_budget,
+        )
+        self._interface = interface
+        self._top_k = top_k
+        self._observe = observe
+        self._file = file
+        self._num_scored = 0
+
+    def score_checkpoint(
+        self, runtime: Runtime
+    ) -> tuple[dict[str, float], int]:
+        """Scores the exported network, whose predictions are kept.
+
+        Returns:
+          What `score` returns, and the number of videos.
+        """
+
+        def keep(found: np.ndarray) -> np.ndarray:
+            np.save(self._file, found)
+            return found
+
+        return self._score(runtime, keep), self._num_scored
+
+    def score(self, runtime: Runtime) -> dict[str, float]:
+        """Scores a runtime, after the exported network.
+
+        Returns:
+          Its `gap`, `mean_average_precision` (segment mAP for segments) and
+          `largest_difference` of a probability from the network's.
+        """
+        self._file.seek(0)
+        return self._score(runtime, lambda found: np.load(self._file))
+
+    def _score(
+        self, runtime: Runtime, expect: Callable[[np.ndarray], np.ndarray]
+    ) -> dict[str, float]:
+        of_segments = self._reader.schema.segment_labels
+        metric = SegmentMetrics() if of_segments else VideoMetrics(self._top_k)
+        differences = []
+        for batch in self._reader.read_once():
+            labels = batch["labels"].numpy()
+            rated = [batch["label_weights"].numpy()] if of_segments else []
+            found = runtime(to_arrays(batch, self._interface))
+            metric.update(found, labels, *rated)
+            differences.append(np.max(np.abs(found - expect(found))))
+            self._num_scored += len(labels)
+            if self._observe is not None:
+                self._observe(self._num_scored)
+        result = metric.result()
+        return {
             "gap": result["gap"],
             "mean_average_precision": result[_MAP[of_segments]],
-            "largest_difference": largest[name],
+            # The largest, or NaN where there is one.
+            "largest_difference": float(np.max(differences)),
         }
-        for name, result in results.items()
-    }, num_videos
+
+    def time(self, runtime: Runtime) -> dict[str, float]:
+        """Times a runtime on real videos.
+
+        Returns:
+          `milliseconds_at_1` and `milliseconds_at_64`: the median time of a
+          batch of so many videos, divided by their number.
+        """
+        reader = dataclasses.replace(self._reader, batch_size=_BATCH_SIZES[-1])
+        batch = to_arrays(next(iter(reader.read_once())), self._interface)
+        num_videos = len(next(iter(batch.values())))
+        times = {}
+        for batch_size in _BATCH_SIZES:
+            rows = np.arange(batch_size) % num_videos
+            inputs = {key: value[rows] for key, value in batch.items()}
+            call = functools.partial(runtime, inputs)
+            calls = int(_SECONDS / median_seconds(call, 1))
+            calls = min(max(calls, _LEAST_CALLS), _MOST_CALLS)
+            milliseconds = 1e3 * median_seconds(call, calls) / batch_size
+            times[f"milliseconds_at_{batch_size}"] = milliseconds
+        return times
 
 
 def to_arrays(
@@ -114,36 +174,3 @@ def check_agreement(
             f"{name} does not agree with the checkpoint: a probability "
             f"differs by {difference:.1e} (allowed: {tolerance})."
         )
-
-
-def time_runtimes(
-    runtimes: Mapping[str, Runtime],
-    reader: VideoReader,
-    interface: VideoInterface,
-) -> dict[str, dict[str, float]]:
-    """Times runtimes on real videos, interleaved.
-
-    Returns:
-      By name, `milliseconds_at_1` and `milliseconds_at_64`: the median time of
-      a batch of so many videos, divided by their number.
-    """
-    largest = max(_BATCH_SIZES)
-    reader = dataclasses.replace(
-        reader, batch_size=largest, budget=interface.reading_budget
-    )
-    batch = to_arrays(next(iter(reader.read_once())), interface)
-    num_videos = len(next(iter(batch.values())))
-    times: dict[str, dict[str, float]] = {name: {} for name in runtimes}
-    for batch_size in _BATCH_SIZES:
-        rows = np.arange(batch_size) % num_videos
-        inputs = {key: value[rows] for key, value in batch.items()}
-        calls = {
-            name: lambda run=runtime, inputs=inputs: run(inputs)
-            for name, runtime in runtimes.items()
-        }
-        for name, seconds in time_interleaved(
-            calls, _ROUNDS, _CALLS_PER_ROUND
-        ).items():
-            milliseconds = 1e3 * seconds / batch_size
-            times[name][f"milliseconds_at_{batch_size}"] = milliseconds
-    return times

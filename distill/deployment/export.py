@@ -1,6 +1,9 @@
 """From a checkpoint to artifacts that are checked to agree with it."""
 
 import dataclasses
+import gc
+import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,16 +18,17 @@ from distill.data.tfrecords import read_record
 from distill.deployment import card as cards
 from distill.deployment.artifacts import (
     FORMATS,
-    TOLERANCES,
+    PRECISIONS,
+    STATIC,
     ArtifactKind,
+    ArtifactSource,
     choose_kinds,
     count_bytes,
 )
 from distill.deployment.comparison import (
     CHECKPOINT,
+    Comparison,
     check_agreement,
-    compare_runtimes,
-    time_runtimes,
     to_arrays,
 )
 from distill.deployment.converted_formats import quiet_converters
@@ -61,6 +65,7 @@ from distill.system.storage import to_path
 
 FORMAT = "distill-export-1"
 _CHECKED_RECORDS = 4
+_CALIBRATION_BATCH, _CALIBRATION_BATCHES = 64, 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Export:
       class_names: The name of every class.
       top_k: Classes a video in rankings and in GAP.
       extraction: What `card.describe_extraction` returns, for the card.
+      calibration: Reads other videos, of which `int8_static` measures the
+        ranges of activations on the first 1,024.
     """
 
     checkpoint: str
@@ -87,6 +94,7 @@ class Export:
     class_names: Sequence[str]
     top_k: int = 20
     extraction: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    calibration: VideoReader | None = None
 
     @property
     def interface(self) -> VideoInterface:
@@ -113,49 +121,53 @@ class Export:
         """
         with replace_directory(directory, CARD) as folder:
             write_class_names(folder / CLASS_NAMES, self.class_names)
-            runtimes: dict[str, Any] = {
-                CHECKPOINT: ModelRuntime(self.network.raw_model())
-            }
+            checkpoint = ModelRuntime(self.network.raw_model())
+            source = ArtifactSource(
+                checkpoint.model,
+                self.interface,
+                self.top_k,
+                self._calibration_batches(),
+            )
             for kind in kinds:
-                yield self._write_artifact(folder, kind, runtimes)
+                yield _write_artifact(folder / kind.name, kind, source)
+            del source
             yield "comparing them with the checkpoint"
-            card = self._compare(folder, kinds, runtimes, observe)
-            self._write_example(folder, runtimes[CHECKPOINT])
+            card = self._compare(folder, kinds, checkpoint, observe)
+            self._write_example(folder, checkpoint)
             cards.write_card(folder, card)
         yield cards.card_text(card)
 
-    def _write_artifact(
-        self, folder: Path, kind: ArtifactKind, runtimes: dict[str, Any]
-    ) -> str:
-        start = time.perf_counter()
-        path = folder / kind.name
-        model = runtimes[CHECKPOINT].model
-        with quiet_converters():
-            kind.write(path, model, self.interface, self.top_k)
-            runtimes[kind.name] = load_runtime(path)
-            if kind.format == "saved_model":
-                check_signatures(path, self.reader, self.interface)
-        seconds = time.perf_counter() - start
-        return f"{kind.name}: {count_bytes(path):,} bytes, {seconds:.0f} s"
+    def _calibration_batches(self) -> Iterator[dict[str, np.ndarray]]:
+        if self.calibration is None:
+            return
+        reader = dataclasses.replace(
+            self.calibration,
+            batch_size=_CALIBRATION_BATCH,
+            budget=self.interface.reading_budget,
+        )
+        batches = itertools.islice(reader.read_once(), _CALIBRATION_BATCHES)
+        for batch in batches:
+            yield to_arrays(batch, self.interface)
 
     def _compare(
         self,
         folder: Path,
         kinds: Sequence[ArtifactKind],
-        runtimes: dict[str, Runtime],
+        checkpoint: Runtime,
         observe: Callable[[int], None] | None,
     ) -> dict[str, Any]:
         """Returns the card; ValueError if an artifact does not agree."""
-        compared, num_videos = compare_runtimes(
-            runtimes, self.reader, self.interface, self.top_k, observe
-        )
-        expected = compared[CHECKPOINT]
-        for kind in kinds:
-            check_agreement(
-                kind.name, kind.precision, compared[kind.name], expected
+        with tempfile.TemporaryFile(dir=folder) as file:
+            comparison = Comparison(
+                self.reader, self.interface, self.top_k, file, observe
             )
-        artifacts = {kind.name: runtimes[kind.name] for kind in kinds}
-        times = time_runtimes(artifacts, self.reader, self.interface)
+            expected, num_videos = comparison.score_checkpoint(checkpoint)
+            rows = [
+                self._compare_artifact(
+                    folder / kind.name, kind, comparison, expected
+                )
+                for kind in kinds
+            ]
         return self._describe(num_videos) | {
             "checkpoint": {
                 "path": CHECKPOINT,
@@ -163,18 +175,35 @@ class Export:
                 "gap": expected["gap"],
                 "mean_average_precision": expected["mean_average_precision"],
             },
-            "artifacts": [
-                {
-                    "path": kind.name,
-                    "format": kind.format,
-                    "precision": kind.precision,
-                    "bytes": count_bytes(folder / kind.name),
-                    "sha256": path_hash(folder / kind.name),
-                }
-                | compared[kind.name]
-                | times[kind.name]
-                for kind in kinds
-            ],
+            "artifacts": rows,
+        }
+
+    def _compare_artifact(
+        self,
+        path: Path,
+        kind: ArtifactKind,
+        comparison: Comparison,
+        expected: Mapping[str, float],
+    ) -> dict[str, Any]:
+        """Returns an artifact's row of the card, if it agrees."""
+        with quiet_converters():
+            if kind.format == "saved_model":
+                check_signatures(path, self.reader, self.interface)
+                gc.collect()  # before it is loaded again
+            runtime = load_runtime(path)
+        found = comparison.score(runtime)
+        check_agreement(kind.name, kind.precision, found, expected)
+        times = comparison.time(runtime)
+        del runtime
+        gc.collect()  # before the next one is loaded
+        return {
+            "path": kind.name,
+            "format": kind.format,
+            "precision": kind.precision,
+            "bytes": count_bytes(path),
+            "sha256": path_hash(path),
+            **found,
+            **times,
         }
 
     def _describe(self, num_videos: int) -> dict[str, Any]:
@@ -222,6 +251,18 @@ class Export:
         np.savez(folder / EXAMPLE, **arrays)
 
 
+def _write_artifact(
+    path: Path, kind: ArtifactKind, source: ArtifactSource
+) -> str:
+    """Writes an artifact; returns a line of its size."""
+    start = time.perf_counter()
+    with quiet_converters():
+        kind.write(path, source)
+    gc.collect()  # graphs hold the weights in circles
+    seconds = time.perf_counter() - start
+    return f"{kind.name}: {count_bytes(path):,} bytes, {seconds:.0f} s"
+
+
 def export(
     path: str | Path,
     export_dir: str | Path,
@@ -229,7 +270,8 @@ def export(
     *,
     role: str | None = None,
     formats: Sequence[str] = FORMATS,
-    precisions: Sequence[str] = tuple(TOLERANCES),
+    precisions: Sequence[str] = PRECISIONS,
+    calibration_pattern: str | None = None,
     frame_budget: FrameBudget | None = None,
     class_names_file: str | Path | None = None,
     top_k: int = RunOptions.top_k,
@@ -249,7 +291,10 @@ def export(
       pattern: Globs of videos with labels, on which artifacts are compared.
       role: `student` or `teacher`; None where the file holds one network.
       formats: Some of `saved_model`, `keras`, `onnx` and `litert`.
-      precisions: Of the weights: some of `float32`, `float16` and `int8`.
+      precisions: Of the weights: some of `float32`, `float16`, `int8` and
+        `int8_static`.
+      calibration_pattern: Globs of videos for `int8_static`, in other files
+        than those of `pattern`.
       frame_budget: The frames that it sees; None for those it was trained on.
       class_names_file: CSV file for `read_class_names`; None: their indexes.
       top_k: Classes a video in rankings and in GAP.
@@ -276,12 +321,50 @@ def export(
     path = str(find_network(path))
     role = choose_network(path, role)
     reader = make_reader(path, pattern, **reading)
+    calibration = None
+    if any(kind.precision == STATIC for kind in kinds):
+        if calibration_pattern is None:
+            raise ValueError(
+                f"{STATIC} needs --calibration_data_pattern: videos, such as "
+                "those of training, that the ranges of activations are "
+                "measured on."
+            )
+        calibration = make_reader(
+            path, calibration_pattern, **reading, need_labels=False
+        )
+        _check_held_out(calibration, reader)
     network = load_scored_network(path, role, budget=frame_budget)
     names = choose_class_names(class_names_file, reader.schema.num_classes)
     cost = cards.describe_extraction(frame_cost, network)
-    written = Export(path, role, network, reader, pattern, names, top_k, cost)
+    written = Export(
+        path,
+        role,
+        network,
+        reader,
+        pattern,
+        names,
+        top_k,
+        cost,
+        calibration,
+    )
     _write_with_bar(written, export_dir, kinds, say)
     return read_card(to_path(export_dir), [])
+
+
+def _check_held_out(calibration: VideoReader, reader: VideoReader) -> None:
+    """Checks that no file of one reader is one of the other's."""
+    shared = set(map(_resolve, calibration.files))
+    shared &= set(map(_resolve, reader.files))
+    if shared:
+        raise ValueError(
+            f"--calibration_data_pattern and --eval_data_pattern share "
+            f"{min(shared)}: calibrate on other videos than those that "
+            "artifacts are scored on."
+        )
+
+
+def _resolve(file: str) -> str:
+    return str(to_path(file).resolve())
 
 
 def _write_with_bar(
@@ -291,7 +374,8 @@ def _write_with_bar(
     say: Callable[[str], None],
 ) -> None:
     """Writes an export under a bar of its compared videos."""
-    total = export.reader.estimate_num_examples()
+    networks = 1 + len(kinds)
+    total = networks * export.reader.estimate_num_examples()
     with progress_bar("compared videos", total) as show:
         for line in export.write(directory, kinds, show):
             say(line)

@@ -141,7 +141,11 @@ class _LiteRtRuntime:
         interpreter = import_extra("ai_edge_litert.interpreter", "litert")
         # LiteRT tells standard error that it makes its CPU kernels.
         with standard_error_kept_back():
-            model = interpreter.Interpreter(str(path))
+            model = interpreter.Interpreter(
+                # Without a number it is one thread.
+                str(path),
+                num_threads=len(os.sched_getaffinity(0)),
+            )
             model.allocate_tensors()
         self._run = model.get_signature_runner(_SIGNATURE)
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from stored_files import read_records
 
 from distill.checkpoints.checkpoint import read_settings
 from distill.data.tfrecords import read_record
-from distill.deployment import artifacts
+from distill.deployment import artifacts, litert_graph
 from distill.deployment.archive import write_archive
 from distill.deployment.artifacts import (
     ArtifactKind,
@@ -23,9 +23,10 @@ from distill.deployment.artifacts import (
     count_bytes,
 )
 from distill.deployment.card import describe_extraction
-from distill.deployment.converted_formats import write_litert
 from distill.deployment.export import Export, choose_network
+from distill.deployment.export import export as export_network
 from distill.deployment.interface import VideoInterface
+from distill.deployment.litert_graph import write_litert
 from distill.deployment.runtimes import load_runtime
 from distill.deployment.scoring import evaluate
 from distill.deployment.signatures import ServingModule
@@ -46,19 +47,24 @@ from distill.training.loop import TrainingRun
 from tests.data.record_files import SHARED
 
 NAMES = tuple(f"class {index}" for index in range(stage_runs.NUM_CLASSES))
-LIMITS = {"float32": 1e-6, "float16": 2e-3, "int8": 5e-2}
+LIMITS = {"float32": 1e-6, "float16": 2e-3, "int8": 5e-2, "int8_static": 5e-2}
 
 
 def make_export(checkpoint, videos, role="student"):
     """Returns an export of a checkpoint, compared on validation videos."""
+    reader = stage_runs.validation_reader(
+        videos, read_settings(checkpoint).data
+    )
+    files = tuple(sorted(map(str, videos.glob("train-*.tfrecord"))))
     return Export(
         str(checkpoint),
         role,
         load_network(checkpoint, role),
-        stage_runs.validation_reader(videos, read_settings(checkpoint).data),
+        reader,
         f"{videos}/validate-*.tfrecord",
         NAMES,
         top_k=3,
+        calibration=dataclasses.replace(reader, files=files, need_labels=False),
     )
 
 
@@ -96,6 +102,77 @@ def test_artifact_predicts_as_evaluation_does(exported, whole_videos, kind):
         np.testing.assert_allclose(
             found, expected[:size], atol=LIMITS[kind.precision]
         )
+
+
+def test_static_activations_make_an_answer_the_batch_s_no_more(
+    exported, whole_videos
+):
+    """Dynamic ones do not: the test could tell."""
+    inputs, _, _ = whole_videos
+    found = {}
+    for name in ("model_int8.onnx", "model_int8_static.onnx"):
+        runtime = load_runtime(exported[0] / name)
+        together = runtime(inputs)
+        alone = [
+            runtime({key: value[i : i + 1] for key, value in inputs.items()})[0]
+            for i in range(len(together))
+        ]
+        pairs = runtime({key: value[5:7] for key, value in inputs.items()})
+        found[name] = max(
+            np.abs(together - alone).max(), np.abs(together[5:7] - pairs).max()
+        )
+    assert found["model_int8_static.onnx"] <= 1e-6
+    assert found["model_int8.onnx"] > 1e-4
+
+
+def test_int8_matrices_have_a_scale_for_each_column(exported, export):
+    """And the integers times the scales are the weights, to half a step."""
+    onnx = pytest.importorskip("onnx")
+    weights = [np.asarray(v) for v in export.network.raw_model().variables]
+    for name in ("model_int8.onnx", "model_int8_static.onnx"):
+        graph = onnx.load(exported[0] / name).graph
+        held = {
+            tensor.name: onnx.numpy_helper.to_array(tensor)
+            for tensor in graph.initializer
+        }
+        matrices = [n for n in held if n.endswith("/int8")]
+        assert len(matrices) >= 6
+        for matrix in matrices:
+            weight = weights[int(matrix.split("/")[0].split("_")[1])]
+            scales = held[matrix.replace("/int8", "/scales")]
+            np.testing.assert_allclose(
+                127 * scales, np.abs(weight).max(axis=0), rtol=1e-5
+            )
+            off = np.abs(held[matrix] * scales - weight)
+            assert (off <= 0.5001 * scales).all()
+        operations = {node.op_type for node in graph.node}
+        assert ("DynamicQuantizeLinear" in operations) == (
+            name == "model_int8.onnx"
+        )
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (None, "int8_static needs --calibration_data_pattern: videos"),
+        ("validate-00000*", r"share .*validate-.*: calibrate on other"),
+        ("absent-*", "absent-"),
+    ],
+)
+def test_calibration_needs_other_videos(
+    videos, logistic_checkpoint, tmp_path, calibration, message
+):
+    pattern = calibration and f"{videos}/{calibration}"
+    with pytest.raises(ValueError, match=message):
+        export_network(
+            logistic_checkpoint,
+            tmp_path / "export",
+            f"{videos}/validate-*.tfrecord",
+            formats=["onnx"],
+            precisions=["int8_static"],
+            calibration_pattern=pattern,
+        )
+    assert not (tmp_path / "export").exists()
 
 
 def test_the_card_describes_the_artifacts(exported, export, student_checkpoint):
@@ -378,11 +455,11 @@ def test_an_artifact_that_is_off_leaves_the_earlier_export(
     kinds = choose_kinds(["onnx"], ["float32"])
     write = ArtifactKind.write
 
-    def write_another(kind, path, model, interface, top_k):
+    def write_another(kind, path, source):
         classifier = fast_export.network.model.classifier.weights[0]
         held = classifier.numpy()
         classifier.assign(held[::-1])
-        write(kind, path, model, interface, top_k)
+        write(kind, path, source)
         classifier.assign(held)
 
     monkeypatch.setattr(ArtifactKind, "write", write_another)
@@ -436,6 +513,31 @@ def test_litert_names_missing_operations(export, tmp_path, monkeypatch):
             export.interface,
             "float32",
         )
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [
+        pytest.param("float32", marks=pytest.mark.slow),
+        pytest.param("float16", marks=pytest.mark.slow),
+        "int8",
+    ],
+)
+def test_matrices_put_into_a_litert_file_predict_as_the_network(
+    export, whole_videos, tmp_path, monkeypatch, precision
+):
+    monkeypatch.setattr(litert_graph, "_LARGE", 1)
+    path = tmp_path / "model.tflite"
+    model = export.network.raw_model()
+    write_litert(path, model, export.interface, precision)
+    inputs, expected, _ = whole_videos
+    for size in (1, len(expected)):
+        found = load_runtime(path)({k: v[:size] for k, v in inputs.items()})
+        limit = LIMITS[precision]
+        np.testing.assert_allclose(found, expected[:size], atol=limit)
+    weights = sum(np.prod(v.shape) for v in model.variables)
+    width = {"float32": 4, "float16": 2, "int8": 1}[precision]
+    assert count_bytes(path) > weights * width
 
 
 def test_archive_holds_the_model_and_its_flags(exported):

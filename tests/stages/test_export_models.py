@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distill.deployment.artifacts import choose_kinds
+from distill.deployment import litert_graph
+from distill.deployment.artifacts import ArtifactSource, choose_kinds
 from distill.deployment.converted_formats import quiet_converters
 from distill.deployment.interface import VideoInterface
 from distill.deployment.runtimes import (
@@ -102,7 +103,7 @@ def check_conversions(network, tmp_path):
     for kind in choose_kinds(["onnx", "litert"], ["float32", "int8"]):
         path = tmp_path / kind.name
         with quiet_converters():
-            kind.write(path, reference.model, interface, 5)
+            kind.write(path, ArtifactSource(reference.model, interface, 5))
         off = np.abs(load_runtime(path)(inputs) - expected)
         if kind.precision == "float32":
             assert off.max() < 1e-4, kind.name
@@ -112,7 +113,9 @@ def check_conversions(network, tmp_path):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", registry.MODELS)
-def test_every_model_is_converted(name, tmp_path):
+def test_every_model_is_converted(name, tmp_path, monkeypatch):
+    """With all matrices put into the LiteRT files, whatever uses them."""
+    monkeypatch.setattr(litert_graph, "_LARGE", 1)
     tf.keras.utils.set_random_seed(0)
     check_conversions(make_network(name), tmp_path)
 
@@ -144,5 +147,5 @@ def test_no_check_refuses_an_export_of_any_model(name, tmp_path):
     for kind in choose_kinds(["saved_model", "keras"], ["float32", "float16"]):
         path = tmp_path / kind.name
         with quiet_converters():
-            kind.write(path, model, interface, 5)
+            kind.write(path, ArtifactSource(model, interface, 5))
         require_checked(path)

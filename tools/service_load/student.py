@@ -22,7 +22,7 @@ def write_student(directory: Path, name: str, seed: int) -> Path:
     """
     import keras
 
-    from distill.deployment.artifacts import KINDS
+    from distill.deployment.artifacts import KINDS, ArtifactSource
     from distill.deployment.card import write_json
     from distill.deployment.converted_formats import quiet_converters
     from distill.deployment.interface import VideoInterface
@@ -45,7 +45,10 @@ def write_student(directory: Path, name: str, seed: int) -> Path:
     (kind,) = (kind for kind in KINDS if kind.name == name)
     with replace_directory(directory, CARD) as folder:
         with quiet_converters():
-            kind.write(folder / name, network.raw_model(), interface, _TOP_K)
+            kind.write(
+                folder / name,
+                ArtifactSource(network.raw_model(), interface, _TOP_K),
+            )
         write_class_names(folder / CLASS_NAMES, names)
         card = {"interface": interface.to_json(), "artifacts": [{"path": name}]}
         write_json(folder / CARD, card)
