@@ -96,6 +96,11 @@ class Export:
     extraction: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     calibration: VideoReader | None = None
 
+    def __post_init__(self):
+        """Checks that videos for calibration are held out."""
+        if self.calibration is not None:
+            _check_held_out(self.calibration, self.reader)
+
     @property
     def interface(self) -> VideoInterface:
         """Inputs and outputs of the artifacts."""
@@ -281,20 +286,16 @@ def export(
 ) -> dict[str, Any]:
     """Writes a network as files that other programs run.
 
-    The directory appears once every artifact agrees with the checkpoint in
-    its own runtime; an earlier export there is replaced.
+    An earlier export is replaced once all artifacts agree with the checkpoint.
 
     Args:
-      path: A checkpoint, an ensemble's file, or the directory of a run (its
-        `best.h5` or else its newest checkpoint).
+      path: A checkpoint, an ensemble's file, or a run (its `best.h5`, if any).
       export_dir: The directory to write.
       pattern: Globs of videos with labels, on which artifacts are compared.
       role: `student` or `teacher`; None where the file holds one network.
       formats: Some of `saved_model`, `keras`, `onnx` and `litert`.
-      precisions: Of the weights: some of `float32`, `float16`, `int8` and
-        `int8_static`.
-      calibration_pattern: Globs of videos for `int8_static`, in other files
-        than those of `pattern`.
+      precisions: Some of `float32`, `float16`, `int8`, `int8_static`.
+      calibration_pattern: Globs of other videos, for `int8_static`.
       frame_budget: The frames that it sees; None for those it was trained on.
       class_names_file: CSV file for `read_class_names`; None: their indexes.
       top_k: Classes a video in rankings and in GAP.
@@ -311,9 +312,8 @@ def export(
         other files, or an artifact does not agree with the checkpoint.
 
     Examples:
-      >>> files, formats = "runs/packed/validate-*", ["keras"]
-      >>> card = distill.export("runs/joint", "runs/export", files,
-      ...     role="student", formats=formats)
+      >>> card = distill.export("runs/joint", "runs/export",
+      ...     "runs/packed/validate-*", role="student", formats=["keras"])
       >>> card["artifacts"][0]["path"]
       'model.keras'
     """
@@ -321,34 +321,30 @@ def export(
     path = str(find_network(path))
     role = choose_network(path, role)
     reader = make_reader(path, pattern, **reading)
-    calibration = None
-    if any(kind.precision == STATIC for kind in kinds):
-        if calibration_pattern is None:
-            raise ValueError(
-                f"{STATIC} needs --calibration_data_pattern: videos, such as "
-                "those of training, that the ranges of activations are "
-                "measured on."
-            )
-        calibration = make_reader(
-            path, calibration_pattern, **reading, need_labels=False
-        )
-        _check_held_out(calibration, reader)
+    others = _calibration_reader(kinds, path, calibration_pattern, reading)
     network = load_scored_network(path, role, budget=frame_budget)
     names = choose_class_names(class_names_file, reader.schema.num_classes)
     cost = cards.describe_extraction(frame_cost, network)
-    written = Export(
-        path,
-        role,
-        network,
-        reader,
-        pattern,
-        names,
-        top_k,
-        cost,
-        calibration,
-    )
-    _write_with_bar(written, export_dir, kinds, say)
-    return read_card(to_path(export_dir), [])
+    written = Export(path, role, network, reader, pattern, names, top_k, cost)
+    written = dataclasses.replace(written, calibration=others)
+    return _write_with_bar(written, export_dir, kinds, say)
+
+
+def _calibration_reader(
+    kinds: Sequence[ArtifactKind],
+    path: str,
+    pattern: str | None,
+    reading: Mapping[str, Any],
+) -> VideoReader | None:
+    """Returns a reader of videos for calibration, None if no kind needs it."""
+    if not any(kind.precision == STATIC for kind in kinds):
+        return None
+    if pattern is None:
+        raise ValueError(
+            f"{STATIC} needs --calibration_data_pattern: videos, such as those "
+            "of training, that the ranges of activations are measured on."
+        )
+    return make_reader(path, pattern, **reading, need_labels=False)
 
 
 def _check_held_out(calibration: VideoReader, reader: VideoReader) -> None:
@@ -372,13 +368,14 @@ def _write_with_bar(
     directory: str | Path,
     kinds: Sequence[ArtifactKind],
     say: Callable[[str], None],
-) -> None:
-    """Writes an export under a bar of its compared videos."""
+) -> dict[str, Any]:
+    """Writes an export under a bar of its compared videos; returns the card."""
     networks = 1 + len(kinds)
     total = networks * export.reader.estimate_num_examples()
     with progress_bar("compared videos", total) as show:
         for line in export.write(directory, kinds, show):
             say(line)
+    return read_card(to_path(directory), [])
 
 
 def choose_network(checkpoint: str, role: str | None) -> str:
