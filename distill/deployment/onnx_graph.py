@@ -135,8 +135,8 @@ class OnnxGraph:
         least, greatest = ranges[rows]
         # All zeros, as a first state is, have any scale.
         scale = np.float32((greatest - least) / _MOST_UINT8 or 1)
-        tensors[names[1]] = scale
-        tensors[names[2]] = np.uint8(np.rint(-least / scale))
+        tensors[names[1]] = np.array(scale, np.float32)
+        tensors[names[2]] = np.array(np.rint(-least / scale), np.uint8)
         return self._node("QuantizeLinear", [rows, *names[1:]], names[:1])
 
     def _int8_product(self, rows: str, matrix: str, output: str) -> list[Any]:
