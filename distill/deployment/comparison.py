@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import statistics
+import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
@@ -15,7 +17,6 @@ from distill.metrics.accumulator import VideoMetrics
 from distill.metrics.segments import SegmentMetrics
 from distill.models.quantisation import quantize
 from distill.networks.network import video_inputs
-from distill.reporting.timing import median_seconds
 
 CHECKPOINT = "checkpoint"
 _BATCH_SIZES = (1, 64)
@@ -115,19 +116,34 @@ class Comparison:
           `milliseconds_at_1` and `milliseconds_at_64`: the median time of a
           batch of so many videos, divided by their number.
         """
-        reader = dataclasses.replace(self._reader, batch_size=_BATCH_SIZES[-1])
-        batch = to_arrays(next(iter(reader.read_once())), self._interface)
-        num_videos = len(next(iter(batch.values())))
+        num_videos = len(next(iter(self._timed_batch.values())))
         times = {}
         for batch_size in _BATCH_SIZES:
             rows = np.arange(batch_size) % num_videos
-            inputs = {key: value[rows] for key, value in batch.items()}
-            call = functools.partial(runtime, inputs)
-            calls = int(_SECONDS / median_seconds(call, 1))
-            calls = min(max(calls, _LEAST_CALLS), _MOST_CALLS)
-            milliseconds = 1e3 * median_seconds(call, calls) / batch_size
-            times[f"milliseconds_at_{batch_size}"] = milliseconds
+            inputs = {
+                key: value[rows] for key, value in self._timed_batch.items()
+            }
+            seconds = _median_seconds(functools.partial(runtime, inputs))
+            times[f"milliseconds_at_{batch_size}"] = 1e3 * seconds / batch_size
         return times
+
+    @functools.cached_property
+    def _timed_batch(self) -> dict[str, np.ndarray]:
+        reader = dataclasses.replace(self._reader, batch_size=_BATCH_SIZES[-1])
+        return to_arrays(next(iter(reader.read_once())), self._interface)
+
+
+def _median_seconds(call: Callable[[], object]) -> float:
+    """Returns the median of calls of `_SECONDS`, after an untimed call."""
+    call()
+    times: list[float] = []
+    while len(times) < _LEAST_CALLS or (
+        sum(times) < _SECONDS and len(times) < _MOST_CALLS
+    ):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 def to_arrays(
