@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from distill.models.chunked_recurrence import can_chunk, run_in_chunks
 from distill.models.fixed_shapes import shapes_are_fixed
 from distill.models.frame_mask import frame_mask
 from distill.models.frame_selection import take_frames
@@ -52,6 +53,15 @@ def read_real_frames(
       `[batch, cells]`, zero for a video without frames: the hidden state, and
       an LSTM's cell state after it.
     """
+    if can_chunk(layer, frames.shape[1]):
+        is_real = ops.transpose(frame_mask(frames, num_frames))[:, :, None]
+        frames = ops.cast(frames, layer.compute_dtype)
+        outputs, *states = run_in_chunks(
+            layer, ops.transpose(frames, (1, 0, 2)), is_real
+        )
+        if layer.return_sequences:
+            return ops.transpose(outputs, (1, 0, 2)), states
+        return states[0], states
     # cuDNN refuses an empty sequence: its first step is read and dropped.
     mask = frame_mask(frames, ops.maximum(num_frames, 1))
     unroll = layer.unroll

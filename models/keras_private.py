@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from keras.src.backend import rnn
 from keras.src.utils import file_utils
 
 
@@ -55,6 +56,27 @@ def replace_moments(
         return moments(inputs, mask, axes=untyped._reduction_axes)
 
     untyped._moments = take_moments
+
+
+def loop_over_time(step: Callable, inputs: Any, states: Any) -> tuple[Any, Any]:
+    """Runs a function over the first axis of its inputs, in a loop.
+
+    The public `ops.scan` wants outputs of the states' shapes.
+
+    Args:
+      step: Called with the inputs of a time and the states; returns an output
+        and the next states.
+      inputs: Arrays `[times, ...]`.
+      states: Arrays.
+
+    Returns:
+      The outputs `[times, ...]` and the last states.
+    """
+    times = keras.tree.flatten(inputs)[0].shape[0]
+    _, outputs, states = rnn(
+        step, inputs, states, time_major=True, input_length=times
+    )
+    return outputs, states
 
 
 def leave_gradients_as_given(optimizer: Any) -> None:

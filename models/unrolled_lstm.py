@@ -1,10 +1,6 @@
 """A short LSTM step by step, its matrix products gathered over the steps.
 
-It computes the same as Keras's LSTM, faster for few steps on a CPU. The inputs
-are multiplied by the kernel once, before the steps, and each weight's gradient
-is one product after them; in a loop every step would read and write a matrix
-of the weights' size. The backward steps multiply by a recurrent kernel that is
-transposed once.
+It computes the same as Keras's LSTM, faster for few steps on a CPU.
 """
 
 import contextlib
@@ -15,6 +11,12 @@ import keras
 from keras import ops
 
 from distill.models.fixed_shapes import shapes_are_fixed
+from distill.models.unrolled_steps import (
+    input_gradients,
+    input_sums,
+    run_steps,
+    transpose_in_memory,
+)
 
 _MOST_STEPS = 32
 _CHOICE: contextvars.ContextVar[bool | None] = contextvars.ContextVar(
@@ -64,26 +66,35 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
       The outputs `[steps, batch, cells]` and the final `h` and `c`,
       `[batch, cells]`, of the inputs' type.
     """
-    cell = lstm.cell
-    if shapes_are_fixed() or keras.backend.backend() == "torch":
-        # Traced for another runtime, which takes no gradient; in PyTorch
-        # Keras's custom gradients are of one output alone.
-        steps = _Steps(
-            inputs, cell.kernel, cell.recurrent_kernel, cell.bias, is_real
-        )
-        return ops.stack(steps.outputs), steps.h, steps.c
-    # Reshaped to turn variables into tensors, as custom gradients need.
-    weights = [
-        ops.reshape(weight, weight.shape)
-        for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)
-    ]
+    outputs, h, c = run_lstm_steps(
+        lstm, inputs, is_real, zero_lstm_state(lstm, inputs)
+    )
+    return outputs, h, ops.cast(c, inputs.dtype)
 
-    @ops.custom_gradient
-    def run(inputs, kernel, recurrent_kernel, bias):
-        steps = _Steps(inputs, kernel, recurrent_kernel, bias, is_real)
-        return (ops.stack(steps.outputs), steps.h, steps.c), steps.gradient
 
-    return run(inputs, *weights)
+def zero_lstm_state(lstm: keras.layers.LSTM, inputs):
+    """Returns zeros `[batch, cells]`: `h` of the inputs' type, `c` float32."""
+    zeros = ops.zeros((ops.shape(inputs)[1], lstm.units))
+    return ops.cast(zeros, inputs.dtype), zeros
+
+
+def run_lstm_steps(lstm: keras.layers.LSTM, inputs, is_real, state):
+    """Runs a built LSTM from a state, as `run_unrolled` does from zeros.
+
+    Args:
+      lstm: As in `run_unrolled`.
+      inputs: The same.
+      is_real: The same.
+      state: `h` of the inputs' type and `c` float32, `[batch, cells]`.
+
+    Returns:
+      The outputs `[steps, batch, cells]` and the final `h` and `c`.
+    """
+
+    def make_steps(*arguments):
+        return _Steps(is_real, *arguments)
+
+    return run_steps(make_steps, lstm.cell, inputs, state)
 
 
 class _Steps:
@@ -92,26 +103,18 @@ class _Steps:
     Gates and states are float32, whatever the type of the products.
     """
 
-    def __init__(self, inputs, kernel, recurrent_kernel, bias, is_real):
+    def __init__(self, is_real, inputs, h, c, kernel, recurrent_kernel, bias):
         self.inputs = inputs
         self.kernel = kernel
         self.recurrent_kernel = recurrent_kernel
         self.is_real = is_real
-        self.num_steps, _, features = inputs.shape
-        cells = recurrent_kernel.shape[0]
-        rows = ops.reshape(inputs, (-1, features))
-        sums = ops.reshape(
-            ops.matmul(rows, kernel) + bias,
-            (self.num_steps, -1, 4 * cells),
-        )
-        zeros = ops.zeros((ops.shape(inputs)[1], cells))
-        h, c = ops.cast(zeros, inputs.dtype), zeros
+        sums = input_sums(inputs, kernel, bias)
         self.before, self.gates, self.outputs = [], [], []
-        for step in range(self.num_steps):
+        for step in range(inputs.shape[0]):
             self.before.append((h, c))
             h, c = self._step(sums[step], h, c, is_real[step])
             self.outputs.append(h)
-        self.h, self.c = h, ops.cast(c, inputs.dtype)
+        self.state = h, c
 
     def _step(self, sums, h, c, is_real):
         sums = ops.cast(sums + ops.matmul(h, self.recurrent_kernel), "float32")
@@ -124,32 +127,26 @@ class _Steps:
         new_h = ops.cast(o * tanh_c, h.dtype)
         return ops.where(is_real, new_h, h), ops.where(is_real, new_c, c)
 
-    def gradient(self, *upstream):
-        """Returns the gradients of inputs, kernels and bias."""
-        # Keras passes those of the outputs as one tuple under JAX.
-        d_outputs, d_h, d_c = upstream[0] if len(upstream) == 1 else upstream
+    def gradient(self, d_outputs, d_h, d_c):
+        """Returns the gradients of inputs, state, kernels and bias."""
         dtype = self.inputs.dtype
-        transposed = _transpose(self.recurrent_kernel)
-        d_h, d_c = ops.cast(d_h, "float32"), ops.cast(d_c, "float32")
+        transposed = transpose_in_memory(self.recurrent_kernel)
+        d_h = ops.cast(d_h, "float32")
         d_sums = []
-        for step in reversed(range(self.num_steps)):
+        for step in reversed(range(len(self.outputs))):
             d_h += ops.cast(d_outputs[step], "float32")
             d_sum, d_kept, d_c = self._step_back(step, d_h, d_c)
             d_sum = ops.cast(d_sum, dtype)
             d_sums.append(d_sum)
             d_h = d_kept + ops.cast(ops.matmul(d_sum, transposed), "float32")
         d_sums = ops.concatenate(d_sums[::-1], axis=0)
-        rows = ops.reshape(self.inputs, (-1, self.inputs.shape[-1]))
         states = ops.concatenate([h for h, _ in self.before], axis=0)
-        # As a product: a sum over rows takes several times longer.
-        d_bias = ops.matmul(ops.ones((1, ops.shape(rows)[0]), dtype), d_sums)
-        d_inputs = ops.matmul(d_sums, ops.transpose(self.kernel))
-        return (
-            ops.reshape(d_inputs, ops.shape(self.inputs)),
-            ops.matmul(ops.transpose(rows), d_sums),
-            ops.matmul(ops.transpose(states), d_sums),
-            ops.squeeze(d_bias, axis=0),
+        d_recurrent = ops.matmul(ops.transpose(states), d_sums)
+        d_inputs, d_kernel, d_bias = input_gradients(
+            self.inputs, self.kernel, d_sums
         )
+        state = ops.cast(d_h, dtype), d_c
+        return d_inputs, *state, d_kernel, d_recurrent, d_bias
 
     def _step_back(self, step, d_h, d_c):
         """Returns the gradients of a step's sums, its kept `h` and its `c`."""
@@ -171,14 +168,3 @@ class _Steps:
             ops.where(is_real, 0.0, d_h),
             ops.where(is_real, d_new_c * f, d_c),
         )
-
-
-def _transpose(matrix):
-    """Transposes a matrix in memory.
-
-    A plain transposition before a product becomes an attribute of the product
-    in TensorFlow's graphs, which is slow where the other factor is small.
-    """
-    rows, columns = matrix.shape
-    deep = ops.transpose(ops.reshape(matrix, (rows, columns, 1)), (1, 0, 2))
-    return ops.reshape(deep, (columns, rows))
