@@ -301,6 +301,7 @@ def test_members_that_read_other_videos_cannot_be_searched():
         search_weights(kept)
 
 
+@pytest.mark.slow
 def test_building_scores_members_as_evaluation_does(members, reader, tmp_path):
     path = tmp_path / "e.json"
     scores = build_ensemble(reader, members, path, search_steps=4)

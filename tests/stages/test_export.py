@@ -196,6 +196,7 @@ def test_the_card_describes_the_artifacts(exported, export, student_checkpoint):
         assert re.search(line, (directory / "card.md").read_text(), re.M)
 
 
+@pytest.mark.slow
 def test_means_need_more_frames_than_they_are(
     export, student_checkpoint, tmp_path, capsys
 ):
@@ -409,6 +410,7 @@ def test_the_example_is_a_real_video(exported, whole_videos):
     np.testing.assert_allclose(example["predictions"], expected[:1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_teacher_is_exported_too(videos, joint_checkpoint, tmp_path):
     export = make_export(joint_checkpoint, videos, "teacher")
     card = export_to(tmp_path / "teacher", export, ["onnx"], ["float32"])

@@ -128,6 +128,7 @@ def test_the_predictor_reads_the_arrays_as_training_read_the_records(
         np.testing.assert_allclose(row, by_hand, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_exports_carry_the_range_and_the_kind_of_frames(
     packed, checkpoint, reader, tmp_path
 ):

@@ -64,6 +64,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CASES)
 def test_a_step_has_the_plain_one_s_loss_and_gradients(kind):
     plain = make_plain_step(CASES[kind])
@@ -82,6 +83,7 @@ def test_a_step_has_the_plain_one_s_loss_and_gradients(kind):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_plain_step_changes_the_weights_as_ours_does():
     batch = networks.make_batch(CASES["alone"], SIZES, 5)
     changed = []
