@@ -14,10 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distill.deployment.converted_formats import input_specs
+from distill.deployment.converted_formats import with_weights_as_inputs
 from distill.deployment.interface import VideoInterface
 from distill.deployment.litert_weights import MisplacedError, put_in_weights
-from distill.models.fixed_shapes import fixed_shapes
 from distill.system.extras import import_extra
 
 _SIGNATURE = "serving_default"
@@ -72,30 +71,7 @@ def _convert(
     large: Mapping[str, Any],
 ) -> bytes:
     """Returns a LiteRT file, of which some weights are inputs."""
-    specs = input_specs(interface)
-    signature = [*specs.values()] + [
-        tf.TensorSpec(weight.shape, weight.dtype, name=name)
-        for name, weight in large.items()
-    ]
-
-    def predict(*tensors):
-        inputs = dict(zip(specs, tensors, strict=False))
-        given = dict(
-            zip(map(id, large.values()), tensors[len(specs) :], strict=True)
-        )
-        with fixed_shapes():
-            predictions, _ = model.stateless_call(
-                [given.get(id(v), v.value) for v in model.trainable_variables],
-                [
-                    given.get(id(v), v.value)
-                    for v in model.non_trainable_variables
-                ],
-                inputs,
-                training=False,
-            )
-        return {"predictions": predictions}
-
-    function = tf.function(predict, input_signature=signature)
+    function = with_weights_as_inputs(model, interface, large)
     module = tf.Module()
     # TensorFlow's variables: the converter would take Keras's for state of
     # the graph.

@@ -11,11 +11,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from distill.deployment.converted_formats import input_specs, quantise_columns
+from distill.deployment.converted_formats import (
+    quantise_columns,
+    with_weights_as_inputs,
+)
 from distill.deployment.interface import VideoInterface
-from distill.models.fixed_shapes import fixed_shapes
 from distill.system.extras import import_extra
 
 _OPSET = 18
@@ -187,29 +188,10 @@ def _convert(
 ) -> Any:
     """Returns the ONNX model of a network, whose weights are inputs."""
     tf2onnx = import_extra("tf2onnx", "onnx")
-    specs = input_specs(interface)
-    signature = [*specs.values()] + [
-        tf.TensorSpec(variable.shape, variable.dtype, name=name)
-        for name, variable in weights.items()
-    ]
-
-    def predict(*tensors):
-        inputs = dict(zip(specs, tensors, strict=False))
-        values = dict(
-            zip(map(id, weights.values()), tensors[len(specs) :], strict=True)
-        )
-        with fixed_shapes():
-            predictions, _ = model.stateless_call(
-                [values[id(v)] for v in model.trainable_variables],
-                [values[id(v)] for v in model.non_trainable_variables],
-                inputs,
-                training=False,
-            )
-        return {"predictions": predictions}
-
+    function = with_weights_as_inputs(model, interface, weights)
     converted, _ = tf2onnx.convert.from_function(
-        tf.function(predict, input_signature=signature),
-        input_signature=signature,
+        function,
+        input_signature=function.input_signature,
         opset=_OPSET,
     )
     return converted
