@@ -14,6 +14,7 @@ from keras import ops
 from distill.models.argument_checks import parse_sizes
 from distill.models.feature_split import build_readers, read_features
 from distill.models.stored_arguments import StoredArguments
+from distill.models.vector_product import VectorDense
 from distill.models.video_model import VideoModel
 
 
@@ -86,7 +87,7 @@ class DenseStack(DenseLayers):
         self.batch_norm = batch_norm
         self.denses = [
             self.make(
-                keras.layers.Dense,
+                VectorDense,
                 f"dense_{index}",
                 size,
                 use_bias=not batch_norm,

@@ -10,6 +10,7 @@ from keras import ops
 
 from distill.models.normalized_dense import NormalizedDense
 from distill.models.stored_arguments import StoredArguments
+from distill.models.vector_product import multiply_vectors
 
 
 @keras.saving.register_keras_serializable("distill.models")
@@ -31,7 +32,8 @@ class ContextGating(NormalizedDense):
 
     def call(self, inputs, real=None, source=None, training=False):
         """Returns the gated inputs."""
-        gates = ops.matmul(inputs if source is None else source, self.kernel)
+        source = inputs if source is None else source
+        gates = multiply_vectors(source, self.kernel)
         if self.remove_diagonal:
             gates = gates - inputs * ops.diagonal(self.kernel)
         return inputs * ops.sigmoid(self.normalise(gates, real, training))
@@ -77,10 +79,10 @@ class SqueezeExcitation(StoredArguments, keras.layers.Layer):
 
     def call(self, inputs, training=False):
         """Returns the gated vectors."""
-        squeezed = ops.matmul(inputs, self.squeeze_kernel)
+        squeezed = multiply_vectors(inputs, self.squeeze_kernel)
         squeezed = ops.relu(self.norm(squeezed, training=training))
-        gates = ops.sigmoid(ops.matmul(squeezed, self.excite_kernel))
-        return inputs * gates
+        gates = multiply_vectors(squeezed, self.excite_kernel)
+        return inputs * ops.sigmoid(gates)
 
     def macs(self) -> int:
         """Returns the MACs of one vector."""

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from distill.models.configs import DoubleHiddenConfig, SingleHiddenConfig
+from distill.models.vector_product import VectorDense
 from distill.models.video_model import Classifier
 
 
@@ -33,7 +34,7 @@ class SingleHiddenLogistic(Classifier):
         penalty = keras.regularizers.L2(self.config.l2 / 2)
         self.hiddens = [
             self.make(
-                keras.layers.Dense,
+                VectorDense,
                 f"hidden_{index}",
                 units,
                 activation=activation,
@@ -43,7 +44,7 @@ class SingleHiddenLogistic(Classifier):
         ]
         self.drop = self.make(keras.layers.Dropout, "drop", self.config.dropout)
         self.output_dense = self.make(
-            keras.layers.Dense,
+            VectorDense,
             "output",
             num_classes,
             activation="sigmoid",

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from distill.models.configs import LogisticConfig
+from distill.models.vector_product import multiply_vectors
 from distill.models.video_model import Classifier
 
 
@@ -33,7 +34,8 @@ class Logistic(Classifier):
 
     def call(self, inputs):
         """Returns the class probabilities."""
-        return ops.sigmoid(ops.matmul(inputs, self.kernel) + self.bias)
+        products = multiply_vectors(inputs, self.kernel)
+        return ops.sigmoid(products + self.bias)
 
     def macs(self) -> int:
         """Returns the MACs of one video."""

@@ -20,6 +20,7 @@ from distill.models.gating import SqueezeExcitation
 from distill.models.preprocessing import l2_normalize
 from distill.models.soft_assignment import flatten_clusters
 from distill.models.stored_arguments import StoredArguments
+from distill.models.vector_product import VectorDense
 from distill.models.video_model import VideoModel
 
 
@@ -155,7 +156,7 @@ class NeXtVladModel(VideoModel):
         ]
         self.drop = self.make(keras.layers.Dropout, "drop", config.dropout)
         self.hidden = self.make(
-            keras.layers.Dense, "hidden", config.hidden_size, use_bias=False
+            VectorDense, "hidden", config.hidden_size, use_bias=False
         )
         self.hidden_norm = self.make(
             keras.layers.BatchNormalization, "hidden_norm"

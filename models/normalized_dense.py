@@ -7,10 +7,10 @@ YouTube-8M starter code and its successors build from.
 import math
 
 import keras
-from keras import ops
 
 from distill.models.argument_checks import check_at_least
 from distill.models.stored_arguments import StoredArguments
+from distill.models.vector_product import multiply_vectors
 
 
 @keras.saving.register_keras_serializable("distill.models")
@@ -70,7 +70,7 @@ class NormalizedDense(StoredArguments, keras.layers.Layer):
 
     def call(self, inputs, real=None, training=False):
         """Returns the normalised products."""
-        products = ops.matmul(inputs, self.kernel)
+        products = multiply_vectors(inputs, self.kernel)
         return self.normalise(products, real, training)
 
     def normalise(self, outputs, real, training):

@@ -13,6 +13,7 @@ from distill.models.late_fusion import LateFusion
 from distill.models.normalized_dense import NormalizedDense
 from distill.models.preprocessing import l2_normalize
 from distill.models.soft_assignment import ClusterPooling, sum_assignments
+from distill.models.vector_product import multiply_vectors
 
 
 @keras.saving.register_keras_serializable("distill.models")
@@ -76,9 +77,8 @@ class GatedDbof(ClusterPooling):
     def pool(self, frames, assigned, training):
         """Returns the gated sums."""
         maxima = ops.cast(_normalised_maxima(assigned), self.compute_dtype)
-        logits = self.gates(
-            ops.matmul(maxima, self.reduction), training=training
-        )
+        reduced = multiply_vectors(maxima, self.reduction)
+        logits = self.gates(reduced, training=training)
         gates = ops.cast(ops.sigmoid(logits), "float32")
         return l2_normalize(gates * sum_assignments(assigned))
 

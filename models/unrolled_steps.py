@@ -85,6 +85,6 @@ def transpose_in_memory(matrix):
     A plain transposition before a product becomes an attribute of the product
     in TensorFlow's graphs, which is slow where the other factor is small.
     """
-    rows, columns = matrix.shape
-    deep = ops.transpose(ops.reshape(matrix, (rows, columns, 1)), (1, 0, 2))
-    return ops.reshape(deep, (columns, rows))
+    columns = matrix.shape[1]
+    deep = ops.transpose(ops.reshape(matrix, (-1, columns, 1)), (1, 0, 2))
+    return ops.reshape(deep, (columns, -1))
