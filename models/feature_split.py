@@ -5,9 +5,14 @@ from typing import Any
 
 from keras import layers, ops
 
+from distill.models.scaled_frames import ScaledFrames
+
 
 def split_features(values, feature_sizes: Sequence[int]) -> list:
     """Cuts the last axis, `sum(feature_sizes)` wide, into the features."""
+    if isinstance(values, ScaledFrames):
+        fields = (split_features(field, feature_sizes) for field in values)
+        return [ScaledFrames(*parts) for parts in zip(*fields, strict=True)]
     parts, start = [], 0
     for size in feature_sizes:
         parts.append(values[..., start : start + size])

@@ -1,7 +1,9 @@
 """An optional batch normalisation of a model's inputs."""
 
 import keras
+from keras import ops
 
+from distill.models.scaled_frames import ScaledFrames
 from distill.models.stored_arguments import StoredArguments
 
 
@@ -36,3 +38,15 @@ class InputNorm(StoredArguments, keras.layers.BatchNormalization):
         if not self.enabled:
             return inputs
         return super().call(inputs, training=training, mask=real)
+
+    def standardise(self, inputs, real=None):
+        """Returns training's outputs as `ScaledFrames`, or the inputs."""
+        if not self.enabled:
+            return inputs
+        self.scale = self.center = False
+        try:
+            values = super().call(inputs, training=True, mask=real)
+        finally:
+            self.scale = self.center = True
+        weights = (ops.convert_to_tensor(w) for w in (self.gamma, self.beta))
+        return ScaledFrames(values, *weights)

@@ -119,7 +119,10 @@ class LateFusion(VideoModel):
         real = None
         if self.config.mask_padding:
             real = frame_mask(frames, num_frames)
-        frames = self.input_norm(frames, real, training=training)
+        if training:
+            frames = self.input_norm.standardise(frames, real)
+        else:
+            frames = self.input_norm(frames, real)
         pooled = read_features(
             self.pools, self.feature_sizes, frames, real, training=training
         )

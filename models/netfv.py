@@ -11,6 +11,7 @@ from keras import ops
 from distill.models.configs import NetFvConfig
 from distill.models.late_fusion import LateFusion
 from distill.models.preprocessing import l2_normalize
+from distill.models.scaled_frames import multiply_out
 from distill.models.soft_assignment import (
     ClusterPooling,
     flatten_clusters,
@@ -60,7 +61,8 @@ class NetFv(ClusterPooling):
         centres = self._get_centres()
         totals = sum_assignments(assigned)[:, :, None]
         sums = sum_by_cluster(frames, assigned)
-        squares = sum_by_cluster(ops.square(frames), assigned)
+        squares = ops.square(multiply_out(frames))
+        squares = sum_by_cluster(squares, assigned)
         first = (sums - totals * centres) / deviations
         spread = squares - 2 * centres * sums + totals * ops.square(centres)
         second = spread / ops.square(deviations) - totals

@@ -9,8 +9,8 @@ import math
 import keras
 
 from distill.models.argument_checks import check_at_least
+from distill.models.scaled_frames import multiply_frames
 from distill.models.stored_arguments import StoredArguments
-from distill.models.vector_product import multiply_vectors
 
 
 @keras.saving.register_keras_serializable("distill.models")
@@ -25,7 +25,8 @@ class NormalizedDense(StoredArguments, keras.layers.Layer):
         the root of the number of inputs.
 
     Call arguments:
-      inputs: `[batch, dim]` or `[batch, frames, dim]` floats.
+      inputs: `[batch, dim]` or `[batch, frames, dim]` floats, or
+        `ScaledFrames`.
       real: `[batch, frames]` booleans, the frames in the batch's
         statistics; None: all.
       training: Whether the batch's statistics are used.
@@ -70,7 +71,7 @@ class NormalizedDense(StoredArguments, keras.layers.Layer):
 
     def call(self, inputs, real=None, training=False):
         """Returns the normalised products."""
-        products = multiply_vectors(inputs, self.kernel)
+        products = multiply_frames(inputs, self.kernel)
         return self.normalise(products, real, training)
 
     def normalise(self, outputs, real, training):

@@ -9,6 +9,7 @@ from keras import ops
 
 from distill.models.frame_mask import zero_padding
 from distill.models.normalized_dense import NormalizedDense
+from distill.models.scaled_frames import ScaledFrames
 from distill.models.stored_arguments import StoredArguments
 
 
@@ -90,8 +91,13 @@ class ClusterPooling(StoredArguments, keras.layers.Layer):
 
 def sum_by_cluster(frames, assigned):
     """Returns sum_t a_tk x_t as float32 `[batch, clusters, features]`."""
-    assigned = ops.swapaxes(assigned, 1, 2)
-    return ops.cast(ops.matmul(assigned, frames), "float32")
+    if not isinstance(frames, ScaledFrames):
+        return ops.cast(
+            ops.matmul(ops.swapaxes(assigned, 1, 2), frames), "float32"
+        )
+    scale, offset = (ops.cast(each, "float32") for each in frames[1:])
+    totals = sum_assignments(assigned)[:, :, None]
+    return sum_by_cluster(frames.values, assigned) * scale + totals * offset
 
 
 def sum_assignments(assigned):
