@@ -115,8 +115,9 @@ def _mix(gates, experts):
     experts = ops.unstack(experts, axis=-1)
     greatest = ops.stop_gradient(functools.reduce(ops.maximum, gates))
     weights = [ops.exp(gate - greatest) for gate in gates]
+    total = sum(weights)
     mixed = [
-        weight * ops.sigmoid(expert)
+        weight / total * ops.sigmoid(expert)
         for weight, expert in zip(weights[:-1], experts, strict=True)
     ]
-    return sum(mixed) / sum(weights)
+    return sum(mixed)
