@@ -48,12 +48,13 @@ def run_in_chunks(layer: keras.layers.RNN, inputs, is_real):
         `reset_after=False`.
       inputs: `[steps, batch, features]` floats of its compute type; the number
         of steps is known.
-      is_real: Booleans `[steps, batch, 1]`: the steps that count; others leave
-        the state unchanged.
+      is_real: Booleans `[steps, batch, 1]`: the steps that count, each
+        sequence's first ones.
 
     Returns:
-      The outputs `[steps, batch, cells]` and the arrays of the final state, `h`
-      and of an LSTM `c`, `[batch, cells]`, all of the inputs' type.
+      The outputs `[steps, batch, cells]`, undefined at steps that do not
+      count, and the arrays of the final state, `h` and of an LSTM `c`,
+      `[batch, cells]`, all of the inputs' type.
     """
     is_lstm = isinstance(layer, keras.layers.LSTM)
     run = run_lstm_steps if is_lstm else run_gru_steps

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras.src.backend import rnn
 from keras.src.utils import file_utils
+from keras.src.utils.module_utils import tensorflow as tf
 
 
 def all_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -77,6 +78,23 @@ def loop_over_time(step: Callable, inputs: Any, states: Any) -> tuple[Any, Any]:
         step, inputs, states, time_major=True, input_length=times
     )
     return outputs, states
+
+
+def sigmoid_gradient(outputs: Any, gradient: Any) -> Any:
+    """Returns the gradient of a sigmoid's inputs from that of its outputs.
+
+    TensorFlow has one operation for it, and Keras no name for that.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return tf.raw_ops.SigmoidGrad(y=outputs, dy=gradient)
+    return gradient * outputs * (1 - outputs)
+
+
+def tanh_gradient(outputs: Any, gradient: Any) -> Any:
+    """Returns the gradient of a tanh's inputs, as `sigmoid_gradient` does."""
+    if keras.backend.backend() == "tensorflow":
+        return tf.raw_ops.TanhGrad(y=outputs, dy=gradient)
+    return gradient * (1 - outputs * outputs)
 
 
 def leave_gradients_as_given(optimizer: Any) -> None:

@@ -11,7 +11,9 @@ import keras
 from keras import ops
 
 from distill.models.fixed_shapes import shapes_are_fixed
+from distill.models.keras_private import sigmoid_gradient, tanh_gradient
 from distill.models.unrolled_steps import (
+    SequenceEnds,
     input_gradients,
     input_sums,
     run_steps,
@@ -59,12 +61,12 @@ def run_unrolled(lstm: keras.layers.LSTM, inputs, is_real):
       lstm: A layer with Keras's default activations and a bias.
       inputs: `[steps, batch, features]` floats of its compute type; the number
         of steps is known.
-      is_real: Booleans `[steps, batch, 1]`: the steps that count; others leave
-        the state unchanged.
+      is_real: Booleans `[steps, batch, 1]`: the steps that count, each
+        sequence's first ones.
 
     Returns:
-      The outputs `[steps, batch, cells]` and the final `h` and `c`,
-      `[batch, cells]`, of the inputs' type.
+      The outputs `[steps, batch, cells]`, undefined at steps that do not
+      count, and the final `h` and `c`, `[batch, cells]`, of the inputs' type.
     """
     outputs, h, c = run_lstm_steps(
         lstm, inputs, is_real, zero_lstm_state(lstm, inputs)
@@ -88,7 +90,8 @@ def run_lstm_steps(lstm: keras.layers.LSTM, inputs, is_real, state):
       state: `h` of the inputs' type and `c` float32, `[batch, cells]`.
 
     Returns:
-      The outputs `[steps, batch, cells]` and the final `h` and `c`.
+      The outputs `[steps, batch, cells]`, undefined at steps that do not
+      count, and the final `h` and `c`.
     """
 
     def make_steps(*arguments):
@@ -107,16 +110,19 @@ class _Steps:
         self.inputs = inputs
         self.kernel = kernel
         self.recurrent_kernel = recurrent_kernel
-        self.is_real = is_real
+        self.ends = SequenceEnds(is_real)
         sums = input_sums(inputs, kernel, bias)
-        self.before, self.gates, self.outputs = [], [], []
+        all_h, self.all_c, self.gates = [h], [c], []
         for step in range(inputs.shape[0]):
-            self.before.append((h, c))
-            h, c = self._step(sums[step], h, c, is_real[step])
-            self.outputs.append(h)
-        self.state = h, c
+            h, c = self._step(sums[step], h, c)
+            all_h.append(h)
+            self.all_c.append(c)
+        self.all_h = ops.concatenate(all_h, axis=0)
+        self.outputs = self.ends.after_steps(self.all_h)
+        last_c = self.ends.take(ops.concatenate(self.all_c, axis=0))
+        self.state = self.ends.take(self.all_h), last_c
 
-    def _step(self, sums, h, c, is_real):
+    def _step(self, sums, h, c):
         sums = ops.cast(sums + ops.matmul(h, self.recurrent_kernel), "float32")
         i, f, g, o = ops.split(sums, 4, axis=1)
         i, f, o = ops.sigmoid(i), ops.sigmoid(f), ops.sigmoid(o)
@@ -124,47 +130,43 @@ class _Steps:
         new_c = f * c + i * g
         tanh_c = ops.tanh(new_c)
         self.gates.append((i, f, g, o, tanh_c))
-        new_h = ops.cast(o * tanh_c, h.dtype)
-        return ops.where(is_real, new_h, h), ops.where(is_real, new_c, c)
+        return ops.cast(o * tanh_c, h.dtype), new_c
 
     def gradient(self, d_outputs, d_h, d_c):
         """Returns the gradients of inputs, state, kernels and bias."""
         dtype = self.inputs.dtype
         transposed = transpose_in_memory(self.recurrent_kernel)
-        d_h = ops.cast(d_h, "float32")
-        d_sums = []
-        for step in reversed(range(len(self.outputs))):
-            d_h += ops.cast(d_outputs[step], "float32")
-            d_sum, d_kept, d_c = self._step_back(step, d_h, d_c)
+        d_first_h, d_all_h = self.ends.put(ops.cast(d_h, "float32"))
+        d_first_c, d_all_c = self.ends.put(d_c)
+        d_all_h = d_all_h + ops.cast(d_outputs, "float32")
+        d_h, d_c, d_sums = 0.0, 0.0, []
+        for step in reversed(range(len(self.gates))):
+            d_sum, d_c = self._step_back(
+                step, d_h + d_all_h[step], d_c + d_all_c[step]
+            )
             d_sum = ops.cast(d_sum, dtype)
             d_sums.append(d_sum)
-            d_h = d_kept + ops.cast(ops.matmul(d_sum, transposed), "float32")
+            d_h = ops.cast(ops.matmul(d_sum, transposed), "float32")
         d_sums = ops.concatenate(d_sums[::-1], axis=0)
-        states = ops.concatenate([h for h, _ in self.before], axis=0)
-        d_recurrent = ops.matmul(ops.transpose(states), d_sums)
+        before = self.ends.before_steps(self.all_h)
+        d_recurrent = ops.matmul(ops.transpose(before), d_sums)
         d_inputs, d_kernel, d_bias = input_gradients(
             self.inputs, self.kernel, d_sums
         )
-        state = ops.cast(d_h, dtype), d_c
+        state = ops.cast(d_h + d_first_h, dtype), d_c + d_first_c
         return d_inputs, *state, d_kernel, d_recurrent, d_bias
 
     def _step_back(self, step, d_h, d_c):
-        """Returns the gradients of a step's sums, its kept `h` and its `c`."""
-        is_real = self.is_real[step]
+        """Returns the gradients of a step's sums and of `c` before it."""
         i, f, g, o, tanh_c = self.gates[step]
-        _, c = self.before[step]
-        d_new_c = d_c + d_h * o * (1 - tanh_c * tanh_c)
+        d_c = d_c + tanh_gradient(tanh_c, d_h * o)
         d_sum = ops.concatenate(
             [
-                d_new_c * g * (i * (1 - i)),
-                d_new_c * c * (f * (1 - f)),
-                d_new_c * i * (1 - g * g),
-                d_h * tanh_c * (o * (1 - o)),
+                sigmoid_gradient(i, d_c * g),
+                sigmoid_gradient(f, d_c * self.all_c[step]),
+                tanh_gradient(g, d_c * i),
+                sigmoid_gradient(o, d_h * tanh_c),
             ],
             axis=1,
         )
-        return (
-            ops.where(is_real, d_sum, 0.0),
-            ops.where(is_real, 0.0, d_h),
-            ops.where(is_real, d_new_c * f, d_c),
-        )
+        return d_sum, d_c * f

@@ -22,9 +22,9 @@ def run_steps(
 
     Args:
       make_steps: Called with the inputs, the state's arrays, the kernel, the
-        recurrent kernel and the bias. What it returns has `outputs`, a list of
-        `[batch, cells]`, the final `state`, and a function `gradient` of their
-        gradients, which returns those of the arguments.
+        recurrent kernel and the bias. What it returns has `outputs`
+        `[steps, batch, cells]`, the final `state`, and a function `gradient` of
+        their gradients, which returns those of the arguments.
       cell: Of a built recurrent layer with a bias.
       inputs: `[steps, batch, features]`.
       state: Arrays `[batch, cells]`.
@@ -37,7 +37,7 @@ def run_steps(
         # Traced for another runtime, which takes no gradient; in PyTorch
         # Keras's custom gradients are of one output alone.
         steps = make_steps(inputs, *state, *weights)
-        return ops.stack(steps.outputs), *steps.state
+        return steps.outputs, *steps.state
 
     @ops.custom_gradient
     def run(*arguments):
@@ -49,7 +49,7 @@ def run_steps(
                 *(upstream[0] if len(upstream) == 1 else upstream)
             )
 
-        return (ops.stack(steps.outputs), *steps.state), gradient
+        return (steps.outputs, *steps.state), gradient
 
     # Reshaped to turn variables into tensors, as custom gradients need.
     return run(inputs, *state, *(ops.reshape(w, w.shape) for w in weights))
@@ -88,3 +88,48 @@ def transpose_in_memory(matrix):
     columns = matrix.shape[1]
     deep = ops.transpose(ops.reshape(matrix, (-1, columns, 1)), (1, 0, 2))
     return ops.reshape(deep, (columns, -1))
+
+
+class SequenceEnds:
+    """The places of the sequences' final states among all states.
+
+    The steps run on beyond the sequences' ends. The final states are taken from
+    where the sequences end, and their gradients are put there, so that no step
+    chooses between an old and a new state.
+
+    All states are `[(1 + steps) * batch, cells]`: the batch's first states,
+    then those after each step.
+
+    Args:
+      is_real: Booleans `[steps, batch, 1]`, True for each sequence's first
+        steps.
+    """
+
+    def __init__(self, is_real):
+        self.steps = is_real.shape[0]
+        self.batch = ops.shape(is_real)[1]
+        lengths = ops.sum(ops.cast(is_real[:, :, 0], "int32"), axis=0)
+        self.rows = lengths * self.batch + ops.arange(self.batch, dtype="int32")
+
+    def take(self, states):
+        """Returns the final ones of all states, `[batch, cells]`."""
+        return ops.take(states, self.rows, axis=0)
+
+    def put(self, gradient):
+        """Returns a gradient of the final states as one of all states.
+
+        It is zero but at the ends: that of the first states, `[batch, cells]`,
+        and that of the states after each step, `[steps, batch, cells]`.
+        """
+        shape = ((1 + self.steps) * self.batch, gradient.shape[1])
+        gradients = ops.scatter(self.rows[:, None], gradient, shape)
+        return gradients[: self.batch], self.after_steps(gradients)
+
+    def after_steps(self, states):
+        """Returns the states after each step, `[steps, batch, cells]`."""
+        shape = (self.steps, -1, states.shape[1])
+        return ops.reshape(states[self.batch :], shape)
+
+    def before_steps(self, states):
+        """Returns the states before each step, `[steps * batch, cells]`."""
+        return states[: self.steps * self.batch]
