@@ -8,10 +8,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError, Message
 
 from distill.data import records
+from distill.data.kept_frames import BUDGET_KEY
+from distill.data.packed_frames import frame_bytes
+from distill.data.reasons import REASONS
+from distill.data.record_forms import count_frames, packed_values
 from distill.data.segments import check_segments, parse_segments
 from distill.data.tfrecords import (
     count_readable,
@@ -91,11 +96,14 @@ def _find_problems(message: Any, expected: Expected) -> Iterator[str]:
     if not is_video:
         yield from _check_features(context, schema)
         return
-    lists = message.feature_lists.feature_list
     yield from _check_held(context, expected)
-    yield from _check_frames(lists, schema)
+    yield from _check_packed_values(context, schema)
+    if packed := packed_values(message, schema):
+        yield from _check_packed(packed, schema)
+    else:
+        yield from _check_frames(message.feature_lists.feature_list, schema)
     if schema.segment_labels and need_labels:
-        num_frames = len(lists[schema.feature_names[0]].feature)
+        num_frames = count_frames(message, schema)
         yield from check_segments(context, num_frames, schema)
 
 
@@ -106,7 +114,7 @@ def describe_bad_record(
     problem = describe_record(serialized, expected)
     if problem:
         return problem
-    seen = "unreadable" if reason is None else records.REASONS[reason]
+    seen = "unreadable" if reason is None else REASONS[reason]
     return (
         f"{seen} to TensorFlow's parser, which does not read every spelling of "
         "a message: it has repeated or unknown fields"
@@ -151,11 +159,11 @@ def _check_labels(
 
 def _check_held(context: Context, expected: Expected) -> Iterator[str]:
     schema, budget = expected.schema, expected.budget
-    if records.BUDGET_KEY not in context:
+    if BUDGET_KEY not in context:
         return
-    values = context[records.BUDGET_KEY].bytes_list.value
+    values = context[BUDGET_KEY].bytes_list.value
     if len(values) != 1:
-        yield f"its {records.BUDGET_KEY!r} is not one string"
+        yield f"its {BUDGET_KEY!r} is not one string"
     held = values[0].decode(errors="backslashreplace")
     if not held:
         return
@@ -176,6 +184,48 @@ def _check_held(context: Context, expected: Expected) -> Iterator[str]:
             f"it holds the frames {held} alone; wanted are {wanted}{drawn} "
             f"(--frame_selection, --frame_budget, --every_n{why})"
         )
+
+
+def _check_packed_values(context: Context, schema: DataSchema) -> Iterator[str]:
+    for name in schema.feature_names:
+        is_packed = name not in (schema.id_key, schema.labels_key, BUDGET_KEY)
+        if (
+            is_packed
+            and name in context
+            and len(context[name].bytes_list.value) != 1
+        ):
+            yield (
+                f"the context's value under {name!r}, where packed frames lie, "
+                "is not one string"
+            )
+
+
+def _check_packed(
+    packed: Mapping[str, bytes], schema: DataSchema
+) -> Iterator[str]:
+    counts = {}
+    for name, size in zip(
+        schema.feature_names, schema.feature_sizes, strict=True
+    ):
+        if name not in packed:
+            yield (
+                f"no packed feature {name!r} (--feature_names); packed are "
+                f"{sorted(packed)}"
+            )
+        width, value = frame_bytes(schema, name), packed[name]
+        counts[name], rest = divmod(len(value), width)
+        if rest:
+            yield (
+                f"the packed feature {name!r} has {len(value)} bytes, no "
+                f"multiple of the {width} of a frame (--feature_sizes)"
+            )
+        if schema.holds_floats(name):
+            floats = np.frombuffer(value, "<f4").reshape(-1, size)
+            for index, row in enumerate(floats.tolist()):
+                place = f"frame {index} of feature {name!r}"
+                yield from _check_values(row, place, size)
+    if len(set(counts.values())) > 1:
+        yield f"its features differ in their number of frames: {counts}"
 
 
 def _check_frames(

@@ -12,7 +12,8 @@ import math
 import tensorflow as tf
 
 from distill.data.frame_draws import draw_for_videos
-from distill.data.records import GOOD, Parsed
+from distill.data.reasons import GOOD
+from distill.data.records import Parsed
 
 # More copies are less likely than a draw of frame_draws can tell from 0.
 _MOST_COPIES = 10

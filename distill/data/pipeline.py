@@ -9,7 +9,6 @@ counted one by one instead: those seen before are parsed again.
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,13 +27,11 @@ from distill.data.frame_draws import (
     draw_for_videos,
     epoch_key,
 )
-from distill.data.records import (
-    GOOD,
-    TOO_SHORT,
-    Parsed,
-    parse_record,
-    parse_records,
-)
+from distill.data.numbering import flatten, number_examples
+from distill.data.packed_batches import PackedParser
+from distill.data.reasons import GOOD, TOO_SHORT
+from distill.data.record_forms import begins_packed
+from distill.data.records import Parsed, parse_record, parse_records
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
 from distill.data.tfrecords import (
@@ -149,9 +146,9 @@ class VideoReader:
         """
         check_files([self.files[i] for i in np.unique(order)], self._sizes)
         records = read_chosen_records(self.files, order, first)
-        numbered = _number(records, 0)
-        dataset = numbered.batch(self.batch_size).map(_flatten)
-        dataset = self._parse(dataset, EVALUATION_KEY)
+        dataset = self._parse_batches(
+            number_examples(records, 0), EVALUATION_KEY
+        )
         for batch in self._raise_clearly(dataset.with_options(_options())):
             self._check_records(batch)
             yield batch
@@ -298,18 +295,19 @@ class VideoReader:
         if divides:
             # Examples are numbered: a batch may end amid those of a record.
             examples = self._parse_one_by_one(records, skipped, draw_key)
-            dataset = _number(order(examples.unbatch()), position).map(_flatten)
+            dataset = number_examples(order(examples.unbatch()), position).map(
+                flatten
+            )
             dataset = dataset.batch(self.batch_size).shard(num_turns, index)
         elif one_by_one:
-            numbered = _number(order(records), position).map(_flatten)
+            numbered = number_examples(order(records), position).map(flatten)
             dataset = self._parse_one_by_one(numbered, skipped, draw_key)
             dataset = dataset.batch(self.batch_size).shard(num_turns, index)
         else:
-            numbered = _number(order(records), position)
-            dataset = numbered.batch(self.batch_size).map(_flatten)
-            if not count_each:
-                dataset = dataset.map(skipped.count_bytes)
-            dataset = self._parse(dataset.shard(num_turns, index), draw_key)
+            numbered = number_examples(order(records), position)
+            dataset = self._parse_batches(
+                numbered, draw_key, turn, None if count_each else skipped
+            )
         return dataset.prefetch(2).with_options(_options())
 
     def _finish(
@@ -331,6 +329,50 @@ class VideoReader:
                 flush=True,
             )
 
+    def _parse_batches(
+        self,
+        numbered: tf.data.Dataset,
+        draw_key: str,
+        turn: tuple[int, int] = (0, 1),
+        skipped: SkippedRecords | None = None,
+    ) -> tf.data.Dataset:
+        """Parses whole batches of records; counts their bytes if it is told.
+
+        Either way reads records of both forms: the form of the first one only
+        says which is faster.
+        """
+        if self._begins_packed:
+            parser = PackedParser(
+                self.schema, self.need_labels, self.budget, draw_key
+            )
+            dataset = parser.read_batches(numbered, self.batch_size, skipped)
+
+            def finish(batch):
+                parsed = parser.finish(batch["read"])
+                return self._add_draws(parsed, draw_key) | batch["record"]
+
+            return dataset.shard(*reversed(turn)).map(
+                finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            )
+        dataset = numbered.batch(self.batch_size).map(flatten)
+        if skipped is not None:
+            dataset = dataset.map(skipped.count_bytes)
+        return self._parse(dataset.shard(*reversed(turn)), draw_key)
+
+    @functools.cached_property
+    def _begins_packed(self) -> bool:
+        """Whether the first record of the files is packed."""
+        return self.schema.frame_features and begins_packed(
+            self.files, self.schema
+        )
+
+    def _add_draws(self, parsed: Parsed, draw_key: str) -> Parsed:
+        if self.num_draws:
+            parsed["draws"] = draw_for_videos(
+                parsed["id"], self.num_draws, draw_key
+            )
+        return parsed
+
     def _parse(
         self,
         dataset: tf.data.Dataset,
@@ -346,11 +388,7 @@ class VideoReader:
                 self.budget,
                 draw_key,
             )
-            if self.num_draws:
-                parsed["draws"] = draw_for_videos(
-                    parsed["id"], self.num_draws, draw_key
-                )
-            return parsed | record
+            return self._add_draws(parsed, draw_key) | record
 
         return dataset.map(
             parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
@@ -426,6 +464,8 @@ class VideoReader:
 
 def _options() -> tf.data.Options:
     options = tf.data.Options()
+    # Packed records are decoded into the memory of their batch.
+    options.experimental_optimization.map_and_batch_fusion = True
     # One thread for each batch's parser leaves the step its cores.
     options.threading.max_intra_op_parallelism = 1
     return options
@@ -462,15 +502,3 @@ def _keep_share(records: tf.data.Dataset, share: float) -> tf.data.Dataset:
         return tf.floor((number + 1) * share) > tf.floor(number * share)
 
     return records.filter(is_kept)
-
-
-def _number(dataset: tf.data.Dataset, position: int) -> tf.data.Dataset:
-    """Numbers examples from 1 and leaves out the first `position`."""
-    numbers = tf.data.Dataset.counter(1)
-    numbered = tf.data.Dataset.zip({"example": dataset, "position": numbers})
-    return numbered.skip(position)
-
-
-def _flatten(numbered: dict[str, Any]) -> Parsed:
-    """Returns numbered examples, or batches of them, as one dict."""
-    return numbered["example"] | {"position": numbered["position"]}

@@ -10,36 +10,17 @@ from typing import Any
 import tensorflow as tf
 
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
-from distill.models.frame_budget import ALL_FRAMES, FrameBudget
-from distill.models.frame_selection import frame_positions, select_frames
-from distill.models.preprocessing import dequantize
-from distill.settings.schema import DataSchema
-
-GOOD = 0
-# A record's reason code is its reason's place in here.
-REASONS = (
-    "",
-    "no id",
-    "no labels",
-    "label outside the classes",
-    "no frames",
-    "missing feature",
-    "feature lists of different lengths",
-    "wrong width",
-    "value not finite",
-    "no rated segments",
-    "segment lists of different lengths",
-    "segment score outside 0 to 1",
-    "segment of another length",
-    "segment outside the video",
-    "frames of another budget",
-    "fewer frames than min_frames",
+from distill.data.kept_frames import (
+    BUDGET_KEY,
+    check_budget,
+    holds_kept_frames,
+    kept_positions,
 )
-# The only reason that is no fault of a record.
-TOO_SHORT = REASONS.index("fewer frames than min_frames")
-
-# Key of the budget in a record that holds the frames of a budget alone.
-BUDGET_KEY = "frame_budget"
+from distill.data.reasons import GOOD, first_reason
+from distill.data.stored_frames import StoredFrames
+from distill.models.frame_budget import ALL_FRAMES, FrameBudget
+from distill.models.frame_selection import select_frames
+from distill.settings.schema import DataSchema
 
 Parsed = dict[str, tf.Tensor]
 
@@ -101,15 +82,36 @@ def parse_records(
     labels, num_labels, outside = _to_multi_hot(
         context[schema.labels_key], schema.num_classes
     )
-    reason = first_reason(
+    reason = check_context(
+        video_id, num_labels > 0, outside, need_labels, reason
+    )
+    return contents | {"reason": reason, "id": video_id, "labels": labels}
+
+
+def check_context(
+    video_id: tf.Tensor,
+    has_labels: tf.Tensor,
+    outside: tf.Tensor,
+    need_labels: bool,
+    reason: tf.Tensor,
+) -> tf.Tensor:
+    """Returns the reason codes of records, by their ids and labels first.
+
+    Args:
+      video_id: string `[batch]`.
+      has_labels: bool `[batch]`, whether there is a label.
+      outside: bool `[batch]`, whether a label is no class.
+      need_labels: Whether a record without labels is bad.
+      reason: int32 `[batch]`, the reason codes of the contents.
+    """
+    return first_reason(
         [
             (tf.equal(video_id, ""), "no id"),
-            (need_labels & tf.equal(num_labels, 0), "no labels"),
+            (need_labels & ~has_labels, "no labels"),
             (outside, "label outside the classes"),
         ],
         reason,
     )
-    return contents | {"reason": reason, "id": video_id, "labels": labels}
 
 
 def _parse_frames(
@@ -122,126 +124,38 @@ def _parse_frames(
 ) -> tuple[Parsed, Parsed, tf.Tensor]:
     """Returns the parsed context, the frames kept and their reason codes."""
     held = tf.io.FixedLenFeature([], tf.string, default_value="")
-    context, features, num_frames, reason = parse_frame_lists(
+    stored = StoredFrames(
         serialized, schema, context_features | {BUDGET_KEY: held}
     )
-    most = schema.max_frames
+    context, most = stored.context, schema.max_frames
     draws = draw_for_videos(
         context[schema.id_key], budget.num_draws(most), draw_key
     )
     held = context[BUDGET_KEY]
-    is_selected = _is_selected(held, budget, draw_key)
-    is_short = num_frames < min_frames
-    num_frames = tf.minimum(num_frames, most)
+    are_kept = holds_kept_frames(held, budget, draw_key)
+    num_frames = tf.minimum(stored.num_frames, most)
     if budget.keeps_all or budget.averages:
-        # A slice copies its strings, so videos that fit are not sliced.
-        features = [
-            tf.cond(
-                tf.shape(feature)[1] > most,
-                lambda feature=feature: feature[:, :most],
-                lambda feature=feature: feature,
-            )
-            for feature in features
-        ]
-        frames = decode_frames(features, schema, most)
         # A record that holds a budget's means keeps them: a part has one.
         contents = select_frames(
-            {"frames": frames, "num_frames": num_frames, "draws": draws},
+            {
+                "frames": stored.whole(),
+                "num_frames": num_frames,
+                "draws": draws,
+            },
             budget,
             schema.quantisation_range,
         )
     else:
-        # Bytes are selected while they are strings: only the kept are decoded.
-        width = budget.width(most)
-        positions, kept = frame_positions(num_frames, budget, most, draws)
-        ranks = tf.range(width)[None]
-        if positions is None:
-            positions = budget.every_n * ranks
-        positions = tf.where(is_selected[:, None], ranks, positions)
-        kept = tf.where(is_selected, tf.minimum(num_frames, width), kept)
-        features = [_take(feature, positions, kept) for feature in features]
-        frames = decode_frames(features, schema, width)
+        positions, kept = kept_positions(
+            num_frames, are_kept, budget, most, draws
+        )
+        frames = stored.take(positions, kept)
         contents = {"frames": frames, "num_frames": kept}
-    # The length of its video is not known.
-    is_cut = (held != "") & (min_frames > 1)
-    is_other = ((held != "") & ~is_selected) | is_cut
-    reason = first_reason([(is_other, "frames of another budget")], reason)
-    reason = tf.where((reason == GOOD) & is_short, TOO_SHORT, reason)
+    reason = check_budget(
+        held, are_kept, stored.num_frames, min_frames, stored.reason
+    )
     kept = {name: contents[name] for name in ("frames", "num_frames")}
     return context, kept, reason
-
-
-def _is_selected(
-    held: tf.Tensor, budget: FrameBudget, draw_key: str
-) -> tf.Tensor:
-    """Returns whether records of the budgets `held` hold this one's frames."""
-    # No record can hold frames that are drawn anew in every epoch.
-    is_fixed = budget.is_fixed or (
-        draw_key == EVALUATION_KEY and budget == budget.at_evaluation()
-    )
-    return (held == budget.name) & is_fixed
-
-
-def parse_frame_lists(
-    serialized: tf.Tensor,
-    schema: DataSchema,
-    context_features: dict[str, Any],
-) -> tuple[dict[str, tf.Tensor], list[tf.Tensor], tf.Tensor, tf.Tensor]:
-    """Parses SequenceExamples `[batch]` and checks their lists of frames.
-
-    Returns:
-      The parsed context by key; for each feature a string `[batch, frames]`,
-      empty beyond a video's last frame, or of floats a float32 `[batch,
-      frames, size]`, zeros there; the number of frames int32 `[batch]`; the
-      reason codes `[batch]`.
-    """
-    strings = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
-    floats = tf.io.RaggedFeature(tf.float32)
-    context, lists, lengths = tf.io.parse_sequence_example(
-        serialized,
-        context_features=context_features,
-        sequence_features={
-            name: floats if schema.holds_floats(name) else strings
-            for name in schema.feature_names
-        },
-    )
-    features, all_counts = [], []
-    wrong_width = tf.zeros(tf.shape(serialized), tf.bool)
-    not_finite = wrong_width
-    for name, size in zip(
-        schema.feature_names, schema.feature_sizes, strict=True
-    ):
-        feature = lists[name]
-        if schema.holds_floats(name):
-            count = feature.row_lengths(axis=1)
-            width = feature.row_lengths(axis=2).to_tensor(default_value=size)
-            feature = feature.to_tensor(shape=[None, None, size])
-            wrong = width != size
-            not_finite |= ~tf.reduce_all(
-                tf.math.is_finite(feature), axis=[1, 2]
-            )
-        else:
-            count = lengths[name]
-            real = tf.sequence_mask(count, tf.shape(feature)[1])
-            wrong = real & (tf.strings.length(feature) != size)
-        wrong_width |= tf.reduce_any(wrong, axis=1)
-        features.append(feature)
-        all_counts.append(tf.cast(count, tf.int32))
-    counts = tf.stack(all_counts, axis=1)
-    reason = first_reason(
-        [
-            (tf.reduce_all(counts == 0, axis=1), "no frames"),
-            (tf.reduce_any(counts == 0, axis=1), "missing feature"),
-            (
-                tf.reduce_any(counts != counts[:, :1], axis=1),
-                "feature lists of different lengths",
-            ),
-            (wrong_width, "wrong width"),
-            (not_finite, "value not finite"),
-        ],
-        tf.fill(tf.shape(serialized), GOOD),
-    )
-    return context, features, counts[:, 0], reason
 
 
 def _parse_features(
@@ -277,85 +191,6 @@ def _parse_features(
         tf.fill(tf.shape(serialized), GOOD),
     )
     return parsed, {"features": features}, reason
-
-
-def _take(
-    feature: tf.Tensor, positions: tf.Tensor, kept: tf.Tensor
-) -> tf.Tensor:
-    """Returns the frames at `[batch, count]` positions, empty beyond kept."""
-    # A bad record's list may be shorter, or empty.
-    shape = tf.shape(feature)
-    one_frame = tf.concat([shape[:1], [1], shape[2:]], axis=0)
-    feature = tf.cond(
-        shape[1] > 0,
-        lambda: feature,
-        lambda: tf.zeros(one_frame, feature.dtype),
-    )
-    positions = tf.minimum(positions, tf.shape(feature)[1] - 1)
-    taken = tf.gather(feature, positions, batch_dims=1)
-    real = tf.range(tf.shape(positions)[1])[None] < kept[:, None]
-    if taken.shape.rank > 2:
-        real = real[..., None]
-    return tf.where(real, taken, tf.zeros([], feature.dtype))
-
-
-def decode_frames(
-    features: list[tf.Tensor], schema: DataSchema, num_frames: int
-) -> tf.Tensor:
-    """Decodes frames, for each feature a string `[batch, frames]`.
-
-    A string of another width than the schema's is cut or filled up with zeros.
-    Float frames `[batch, frames, size]` are only joined and padded; bytes
-    beside them become the numbers that they stand for.
-
-    Returns:
-      The schema's `frame_type` `[batch, num_frames, features]`, zeros beyond
-      those given.
-    """
-    most = tf.reduce_max([tf.shape(feature)[1] for feature in features])
-    decoded = []
-    for name, feature, size in zip(
-        schema.feature_names, features, schema.feature_sizes, strict=True
-    ):
-        values = feature
-        if not schema.holds_floats(name):
-            values = tf.io.decode_raw(feature, tf.uint8, fixed_length=size)
-            # Without any frame the decoded shape would be unknown.
-            values = tf.reshape(
-                values, tf.concat([tf.shape(feature), [size]], axis=0)
-            )
-            if schema.frame_type != "uint8":
-                is_given = tf.strings.length(feature)[..., None] > 0
-                numbers = dequantize(values, schema.quantisation_range)
-                values = tf.where(is_given, numbers, 0.0)
-        decoded.append(_pad_frames(values, most))
-    return tf.ensure_shape(
-        _pad_frames(tf.concat(decoded, axis=-1), num_frames),
-        [None, num_frames, schema.num_features],
-    )
-
-
-def _pad_frames(values: tf.Tensor, num_frames: tf.Tensor) -> tf.Tensor:
-    """Adds zeros to `[batch, frames, dim]`; copies only if it has to."""
-    missing = num_frames - tf.shape(values)[1]
-    return tf.cond(
-        missing > 0,
-        lambda: tf.pad(values, [[0, 0], [0, missing], [0, 0]]),
-        lambda: values,
-    )
-
-
-def first_reason(
-    checks: list[tuple[tf.Tensor, str]], otherwise: tf.Tensor
-) -> tf.Tensor:
-    """Returns the code of the first check that failed, else `otherwise`.
-
-    A check is a pair of bools, true where it failed, and one of `REASONS`.
-    """
-    code = otherwise
-    for failed, reason in reversed(checks):
-        code = tf.where(failed, REASONS.index(reason), code)
-    return code
 
 
 def _to_multi_hot(

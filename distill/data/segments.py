@@ -14,8 +14,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from distill.data import records
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
+from distill.data.kept_frames import BUDGET_KEY
+from distill.data.reasons import GOOD, first_reason
+from distill.data.records import Parsed
+from distill.data.stored_frames import StoredFrames
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.settings.schema import SEGMENT_FRAMES, DataSchema
@@ -72,13 +75,14 @@ def parse_rated_segments(
     A (segment, class) pair is positive if one of its scores is above 0. A
     segment that the video's end cuts keeps its real frames.
     """
-    context, features, frames_reason = _parse_one(
+    stored, frames_reason = _parse_one(
         serialized,
         schema,
         {key: tf.io.VarLenFeature(kind) for key, kind in _LISTS.items()},
     )
-    lists = [context[key].values for key in _LISTS]
-    video_id, num_frames = context[schema.id_key][0], tf.shape(features[0])[0]
+    lists = [stored.context[key].values for key in _LISTS]
+    video_id = stored.context[schema.id_key][0]
+    num_frames = stored.num_frames[0]
     reason = _check_segments(video_id, frames_reason, lists, schema, num_frames)
 
     def cut():
@@ -93,7 +97,7 @@ def parse_rated_segments(
             )
             > 0,
         }
-        return ratings | _cut_frames(video_id, features, starts, schema)
+        return ratings | _cut_frames(video_id, stored, starts)
 
     return _cut_if_good(reason, cut, schema)
 
@@ -106,12 +110,12 @@ def parse_all_segments(
     The last one may have fewer than five frames. Without `segment_tails` it is
     left out, so a video may have no segment.
     """
-    context, features, reason = _parse_one(serialized, schema, {})
-    video_id = context[schema.id_key][0]
-    reason = records.first_reason([(tf.equal(video_id, ""), "no id")], reason)
+    stored, reason = _parse_one(serialized, schema, {})
+    video_id = stored.context[schema.id_key][0]
+    reason = first_reason([(tf.equal(video_id, ""), "no id")], reason)
 
     def cut():
-        count = tf.shape(features[0], tf.int64)[0]
+        count = tf.cast(stored.num_frames[0], tf.int64)
         if schema.segment_tails:
             count += SEGMENT_FRAMES - 1
         count //= SEGMENT_FRAMES
@@ -120,27 +124,23 @@ def parse_all_segments(
         return {
             "labels": nothing,
             "label_weights": nothing,
-        } | _cut_frames(video_id, features, starts, schema)
+        } | _cut_frames(video_id, stored, starts)
 
     return _cut_if_good(reason, cut, schema)
 
 
 def _parse_one(
     serialized: tf.Tensor, schema: DataSchema, context_features: dict[str, Any]
-) -> tuple[records.Parsed, list[tf.Tensor], tf.Tensor]:
-    """Returns a record's context, its features `[frames]`, its reason code."""
-    video_id = tf.io.FixedLenFeature([], tf.string, default_value="")
-    held = tf.io.FixedLenFeature([], tf.string, default_value="")
-    context, features, num_frames, reason = records.parse_frame_lists(
-        serialized[None],
-        schema,
-        {schema.id_key: video_id, records.BUDGET_KEY: held} | context_features,
+) -> tuple[StoredFrames, tf.Tensor]:
+    """Returns one record's frames, in a batch, and its reason code."""
+    string = tf.io.FixedLenFeature([], tf.string, default_value="")
+    keys = dict.fromkeys((schema.id_key, BUDGET_KEY), string)
+    stored = StoredFrames(serialized[None], schema, keys | context_features)
+    is_other = stored.context[BUDGET_KEY] != ""
+    reason = first_reason(
+        [(is_other, "frames of another budget")], stored.reason
     )
-    is_other = context[records.BUDGET_KEY] != ""
-    reason = records.first_reason(
-        [(is_other, "frames of another budget")], reason
-    )
-    return context, [each[0, : num_frames[0]] for each in features], reason[0]
+    return stored, reason[0]
 
 
 def _check_segments(
@@ -164,9 +164,9 @@ def _check_segments(
     }
     checks = [(tf.reduce_all(counts == 0), "no rated segments")]
     checks += [(tf.reduce_any(each), reason) for reason, each in failed.items()]
-    reason = records.first_reason(checks, tf.constant(records.GOOD))
-    reason = tf.where(frames_reason != records.GOOD, frames_reason, reason)
-    return records.first_reason([(tf.equal(video_id, ""), "no id")], reason)
+    reason = first_reason(checks, tf.constant(GOOD))
+    reason = tf.where(frames_reason != GOOD, frames_reason, reason)
+    return first_reason([(tf.equal(video_id, ""), "no id")], reason)
 
 
 def _is_positive(scores: tf.Tensor) -> tf.Tensor:
@@ -175,21 +175,16 @@ def _is_positive(scores: tf.Tensor) -> tf.Tensor:
 
 
 def _cut_frames(
-    video_id: tf.Tensor,
-    features: list[tf.Tensor],
-    starts: tf.Tensor,
-    schema: DataSchema,
-) -> records.Parsed:
+    video_id: tf.Tensor, stored: StoredFrames, starts: tf.Tensor
+) -> Parsed:
     """Returns `id`, `frames` and `num_frames` of the segments from `starts`."""
-    num_frames = tf.shape(features[0], tf.int64)[0]
+    num_frames = tf.cast(stored.num_frames[0], tf.int64)
     indexes = starts[:, None] + tf.range(SEGMENT_FRAMES, dtype=tf.int64)
     is_real = indexes < num_frames
-    indexes = tf.minimum(indexes, num_frames - 1)
-    frames = records.decode_frames(
-        [tf.gather(feature, indexes) for feature in features],
-        schema,
-        SEGMENT_FRAMES,
-    )
+    indexes = tf.cast(tf.minimum(indexes, num_frames - 1), tf.int32)
+    frames = stored.take(tf.reshape(indexes, [1, -1]), tf.size(indexes)[None])
+    shape = tf.stack([tf.size(starts), SEGMENT_FRAMES, frames.shape[2]])
+    frames = tf.reshape(frames, shape)
     return {
         "id": tf.strings.join([video_id, ":", tf.strings.as_string(starts)]),
         "frames": tf.where(is_real[..., None], frames, tf.zeros_like(frames)),
@@ -198,8 +193,8 @@ def _cut_frames(
 
 
 def _cut_if_good(
-    reason: tf.Tensor, cut: Callable[[], records.Parsed], schema: DataSchema
-) -> records.Parsed:
+    reason: tf.Tensor, cut: Callable[[], Parsed], schema: DataSchema
+) -> Parsed:
     """Returns the segments of a good record, one empty one of a bad."""
     classes = [schema.num_classes]
     layout = {
@@ -219,7 +214,7 @@ def _cut_if_good(
             for name, (shape, kind) in layout.items()
         }
 
-    segments = tf.cond(tf.equal(reason, records.GOOD), cut, make_empty)
+    segments = tf.cond(tf.equal(reason, GOOD), cut, make_empty)
     for name, (shape, _) in layout.items():
         segments[name] = tf.ensure_shape(segments[name], [None, *shape])
     return segments | {"reason": reason}

@@ -3,12 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from distill.data import records
 from distill.data.bad_records import (
     Expected,
     describe_bad_record,
     find_bad_record,
 )
+from distill.data.reasons import GOOD, REASONS, TOO_SHORT
+from distill.data.records import Parsed
 from distill.data.tfrecords import (
     FRAMING_BYTES,
     count_whole_records,
@@ -30,7 +31,7 @@ class SkippedRecords:
     """
 
     def __init__(self, num_files: int):
-        num_reasons = len(records.REASONS)
+        num_reasons = len(REASONS)
 
         def counter(value):
             return tf.Variable(tf.constant(value, tf.int64), trainable=False)
@@ -42,20 +43,26 @@ class SkippedRecords:
             self.first = counter([[-1, -1]] * num_reasons)
             self.bytes_read = counter([0] * num_files)
 
-    def count_bytes(self, raw: records.Parsed) -> records.Parsed:
+    def count_bytes(self, raw: Parsed) -> Parsed:
         """Counts the framed bytes of one or several records; returns them."""
-        framed = tf.strings.length(raw["serialized"]) + FRAMING_BYTES
+        return self.count_lengths(
+            raw | {"length": tf.strings.length(raw["serialized"])}
+        )
+
+    def count_lengths(self, raw: Parsed) -> Parsed:
+        """Counts records by their `length` in bytes, which it removes."""
+        framed = raw.pop("length") + FRAMING_BYTES
         self.bytes_read.scatter_add(
             tf.IndexedSlices(tf.cast(framed, tf.int64), raw["file_index"])
         )
         return raw
 
-    def count_seen(self, raw: records.Parsed) -> records.Parsed:
+    def count_seen(self, raw: Parsed) -> Parsed:
         """Counts one record that goes to the parser; returns it."""
         self.seen.scatter_add(_one(raw["file_index"]))
         return raw
 
-    def count_reason(self, parsed: records.Parsed) -> records.Parsed:
+    def count_reason(self, parsed: Parsed) -> Parsed:
         """Counts one parsed record by its reason; returns it."""
         self.parsed.scatter_add(_one(parsed["file_index"]))
         self.reasons.scatter_add(_one(parsed["reason"]))
@@ -67,8 +74,8 @@ class SkippedRecords:
         """Returns a line for every reason for which records were skipped."""
         lines = []
         reasons, first = self.reasons.numpy(), self.first.numpy()
-        for code, name in enumerate(records.REASONS):
-            if code in (records.GOOD, records.TOO_SHORT) or not reasons[code]:
+        for code, name in enumerate(REASONS):
+            if code in (GOOD, TOO_SHORT) or not reasons[code]:
                 continue
             index, number = first[code]
             problem = describe_bad_record(
@@ -91,7 +98,7 @@ class SkippedRecords:
     @property
     def num_short(self) -> int:
         """The number of good videos of too few frames."""
-        return int(self.reasons.numpy()[records.TOO_SHORT])
+        return int(self.reasons.numpy()[TOO_SHORT])
 
     def report_damaged_files(
         self, files: list[str], indexes: np.ndarray

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from distill.data.records import GOOD, REASONS, parse_records
+from distill.data.reasons import GOOD, REASONS
+from distill.data.records import parse_records
 from distill.deployment.interface import VideoInterface
 
 SERVING = "serving_default"

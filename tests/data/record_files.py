@@ -103,6 +103,21 @@ class Video:
         return self.message(id_key, labels_key).SerializeToString()
 
 
+def pack_message(
+    message: tf.train.SequenceExample, schema: DataSchema
+) -> tf.train.SequenceExample:
+    """Puts each feature's frames into one string of the context."""
+    lists = message.feature_lists.feature_list
+    for name in schema.feature_names:
+        rows = []
+        for frame in lists[name].feature:
+            floats = np.array(frame.float_list.value, "<f4").tobytes()
+            rows.append(floats or frame.bytes_list.value[0])
+        context_of(message)[name].bytes_list.value.append(b"".join(rows))
+        del lists[name]
+    return message
+
+
 def context_of(record: tf.train.SequenceExample | tf.train.Example):
     """Returns the features by key that a record holds once."""
     if isinstance(record, tf.train.SequenceExample):

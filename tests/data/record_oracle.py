@@ -85,6 +85,9 @@ def _text(context, key):
 
 def _frames(message, schema):
     """Returns each feature's frames as strings."""
+    packed = _packed_frames(message.context.feature, schema)
+    if any(packed):
+        return packed
     lists = message.feature_lists.feature_list
     found = []
     for name in schema.feature_names:
@@ -93,6 +96,17 @@ def _frames(message, schema):
         if any(len(values) != 1 for values in strings):
             raise _Unreadable
         found.append([values[0] for values in strings])
+    return found
+
+
+def _packed_frames(context, schema):
+    """Returns each feature's packed frames; the last may be cut."""
+    found = []
+    for name, size in zip(
+        schema.feature_names, schema.feature_sizes, strict=True
+    ):
+        value = _text(context, name)
+        found.append([value[i : i + size] for i in range(0, len(value), size)])
     return found
 
 

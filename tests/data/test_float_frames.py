@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError, Expected
 from distill.data.pipeline import VideoReader
-from distill.data.records import REASONS, parse_records
+from distill.data.reasons import REASONS
+from distill.data.records import parse_records
 from distill.data.segments import parse_segments
 from distill.datasets.check.file_check import FileChecker
 from distill.models.frame_budget import FrameBudget

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from distill.data.bad_records import BadRecordError
+from distill.data.kept_frames import BUDGET_KEY
 from distill.data.pipeline import VideoReader
-from distill.data.records import BUDGET_KEY
 from distill.models.frame_budget import FrameBudget
 from tests.data.record_files import (
     FRAME_SCHEMA,

@@ -13,17 +13,23 @@ import struct
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError, Expected
+from distill.data.frame_draws import EVALUATION_KEY
+from distill.data.packed_batches import PackedParser
 from distill.data.pipeline import VideoReader, estimate_num_records
+from distill.data.reasons import REASONS
 from distill.data.tfrecords import masked_checksum
 from distill.datasets.check.file_check import FileChecker
+from distill.models.frame_budget import ALL_FRAMES
 from tests.data.mutations import encode_field, encode_number, mutate
 from tests.data.record_files import (
     SCHEMAS,
     draw_videos,
     frame_record,
     ids_of,
+    pack_message,
     unbatch,
     write_records,
 )
@@ -31,7 +37,11 @@ from tests.data.record_oracle import UNREADABLE, is_plain, judge
 from tests.memory_growth import memory_grows_by_at_most
 from tests.segment_records import SCHEMA, draw_rated_videos
 
-ALL_SCHEMAS = SCHEMAS | {"segments": SCHEMA}
+ALL_SCHEMAS = SCHEMAS | {
+    "segments": SCHEMA,
+    "packed": SCHEMAS["frame"],
+    "packed segments": SCHEMA,
+}
 # TensorFlow's parser overlooks some lengths within a message, of few records.
 MOST_OVERLOOKED = 0.02
 LINE = re.compile(
@@ -45,11 +55,14 @@ def make_records(level, count, seed):
     random = np.random.default_rng([seed, len(level)])
     made = []
     for index in range(count):
-        if level == "segments":
-            (video,) = draw_rated_videos(1, seed + index % 7)
-        else:
-            (video,) = draw_videos(SCHEMAS[level], 1, seed + index % 7)
-        made.append(mutate(video.message(), random))
+        draw, schema = draw_videos, ALL_SCHEMAS[level]
+        arguments: tuple = (schema, 1, seed + index % 7)
+        if schema.segment_labels:
+            draw, arguments = draw_rated_videos, arguments[1:]
+        message = draw(*arguments)[0].message()
+        if level.startswith("packed"):
+            pack_message(message, schema)
+        made.append(mutate(message, random))
     return made
 
 
@@ -93,7 +106,12 @@ def keys_of(examples):
     ]
 
 
-@pytest.fixture(params=["frame", "video", "segments"])
+@pytest.fixture(
+    params=[
+        *("frame", "video", "segments", "packed"),
+        pytest.param("packed segments", marks=pytest.mark.slow),
+    ]
+)
 def level(request):
     return request.param
 
@@ -154,7 +172,7 @@ def test_records_of_any_bytes_are_read_right_or_left_out(
     )
     overlooked = collections.Counter(keys_of(read)) - expected
     assert overlooked.total() <= MOST_OVERLOOKED * len(odd)
-    if level != "segments":
+    if not schema.segment_labels:
         assert len(read) + counts.total() == len(odd)
     # The check of data reads by protocol buffers too, and overlooks nothing.
     checker = FileChecker(Expected(schema))
@@ -166,6 +184,46 @@ def test_records_of_any_bytes_are_read_right_or_left_out(
     # Most of what protocol buffers refuse is refused, most as unreadable.
     unreadable = sum(each.reason == UNREADABLE for each in verdicts)
     assert counts[UNREADABLE] > unreadable / 2
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [
+        pytest.param(600, 5, id="few"),
+        pytest.param(6_000, 6, id="many", marks=pytest.mark.slow),
+    ],
+)
+def test_the_quick_parser_of_packed_records_reads_nothing_else(count, seed):
+    schema = SCHEMAS["frame"]
+    parser = PackedParser(schema, True, ALL_FRAMES, EVALUATION_KEY)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([], tf.string)], autograph=False
+    )
+    def parse(record):
+        read = parser.read(record)
+        return parser.finish(
+            {name: value[None] for name, value in read.items()}
+        )
+
+    overlooked = reasons = 0
+    records = [record for _, record in make_records("packed", count, seed)]
+    for record in records:
+        verdict = judge(record, schema, True)
+        try:
+            parsed = {name: v.numpy()[0] for name, v in parse(record).items()}
+        except (tf.errors.OpError, UnicodeDecodeError):
+            # TensorFlow refuses some good records of unusual spelling.
+            assert verdict.reason or not is_plain(record, schema)
+            continue
+        code = int(parsed.pop("reason"))
+        if code:
+            reasons += REASONS[code] == verdict.reason
+        elif keys_of([parsed]) != keys_of(verdict.examples):
+            assert not is_plain(record, schema) or verdict.reason == UNREADABLE
+            overlooked += 1
+    assert overlooked <= MOST_OVERLOOKED * count
+    assert reasons > count / 10
 
 
 def test_a_record_that_only_tensorflow_refuses_is_named(tmp_path, capsys):

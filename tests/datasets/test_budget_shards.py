@@ -17,8 +17,10 @@ from distill.data.bad_records import (
     Expected,
     describe_record,
 )
+from distill.data.kept_frames import BUDGET_KEY
 from distill.data.pipeline import VideoReader
-from distill.data.records import BUDGET_KEY, GOOD, REASONS, parse_records
+from distill.data.reasons import GOOD, REASONS
+from distill.data.records import parse_records
 from distill.datasets.budget_shards import (
     BudgetShards,
     KeptFrames,

@@ -449,7 +449,7 @@ def test_a_directory_that_cannot_be_written_is_refused_first(tmp_path):
 
 
 def test_reasons_are_those_of_reading():
-    reasons = set(file_check.records.REASONS)
+    reasons = set(file_check.REASONS)
     assert not reasons & {file_check.UNREADABLE, file_check.DAMAGED}
 
 

@@ -16,6 +16,8 @@ from distill.data.bad_records import (
     describe_record,
     message_kind,
 )
+from distill.data.reasons import GOOD, REASONS, TOO_SHORT
+from distill.data.record_forms import count_frames
 from distill.data.segments import parse_segments
 from distill.data.tfrecords import (
     FOOTER_BYTES,
@@ -174,9 +176,9 @@ class FileChecker:
         good = []
         for index, (number, record) in enumerate(batch):
             message = self._read_strictly(record)
-            is_bad = reasons[index] not in (records.GOOD, records.TOO_SHORT)
+            is_bad = reasons[index] not in (GOOD, TOO_SHORT)
             if is_bad or message is None:
-                reason = records.REASONS[reasons[index]] if is_bad else ""
+                reason = REASONS[reasons[index]] if is_bad else ""
                 self._add_bad_record(
                     found, reason or UNREADABLE, number, record
                 )
@@ -185,14 +187,13 @@ class FileChecker:
             video_id = ids[index]
             if self._schema.frame_features:
                 # Before any cut.
-                lists = message.feature_lists.feature_list
-                frames = lists[self._schema.feature_names[0]].feature
-                found.frame_counts[len(frames)] += 1
-                found.labels_by_length[len(frames)] += int(labels[index].sum())
+                length = count_frames(message, self._schema)
+                found.frame_counts[length] += 1
+                found.labels_by_length[length] += int(labels[index].sum())
                 ids_held = message.context.feature[self._schema.id_key]
                 video_id = video_id or ids_held.bytes_list.value[0]
             found.ids.append((number, video_id))
-        kept = [i for i in good if reasons[i] == records.GOOD]
+        kept = [i for i in good if reasons[i] == GOOD]
         found.label_counts += labels[kept].sum(axis=0)
         if not self._schema.segment_labels:
             found.label_pairs.add_videos(labels[kept])
