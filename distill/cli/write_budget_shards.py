@@ -1,4 +1,4 @@
-"""Writes shards of the frames of a budget alone."""
+"""Writes shards of the frames of a budget alone, or of another form."""
 
 import os
 import time
@@ -6,7 +6,8 @@ import time
 from distill.cli import flag_groups as groups
 from distill.cli.entry_point import start_tensorflow
 from distill.cli.experiment import data_schema, frame_budget
-from distill.cli.settings_flags import FLAGS, Flag, require
+from distill.cli.settings_flags import FLAGS, Flag, require, specs
+from distill.settings.pack import RecordSettings
 from distill.system.storage import warn_of_records
 
 OWN_FLAGS = (
@@ -19,6 +20,7 @@ OWN_FLAGS = (
         "Directory of the shards, each under its source's name; one for each "
         "budget.",
     ),
+    *specs(RecordSettings, "record_form", unset="each record's own"),
     Flag("num_workers", "Files to read at once.", int, os.cpu_count()),
 )
 FLAG_GROUPS = (
@@ -46,7 +48,7 @@ def main() -> None:
     from distill.reporting.console import print_shard
     from distill.system.directory_lock import DirectoryLock
 
-    settings = KeptFrames(schema, budget)
+    settings = KeptFrames(schema, budget, FLAGS.record_form)
     files = find_files(FLAGS.input_data_pattern)
     with DirectoryLock(FLAGS.output_dir):
         shards = BudgetShards(settings, files, FLAGS.output_dir)

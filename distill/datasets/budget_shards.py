@@ -5,6 +5,7 @@ stored. The frames are those that `distill.data.pipeline.VideoReader` selects
 of whole videos at the same budget and `max_frames`, after the cut to
 `max_frames`. Those of random_k are the ones that evaluation draws. Means of
 bytes are rounded to bytes. Everything else in a record stays as it is.
+A budget of all frames only changes the form of the records.
 
 Several threads write a file each: most of the time goes to TensorFlow's
 reader, which runs without Python's lock, and a process would take seconds to
@@ -28,17 +29,19 @@ import tensorflow as tf
 from distill.data.bad_records import BadRecordError
 from distill.data.files import check_files, describe_files
 from distill.data.frame_draws import EVALUATION_KEY, draw_for_videos
-from distill.data.records import BUDGET_KEY
+from distill.data.kept_frames import BUDGET_KEY
 from distill.datasets.shards import (
     WholeVideo,
     check_replaced,
     read_whole_videos,
+    serialize_record,
     write_shard,
 )
 from distill.models.argument_checks import check_at_least
 from distill.models.frame_budget import FrameBudget
 from distill.models.frame_selection import frame_spans
-from distill.settings.schema import DataSchema
+from distill.models.options import check_options
+from distill.settings.schema import DataSchema, record_form_option
 from distill.system.atomic_files import replace_atomically
 from distill.system.small_files import read_json_object
 from distill.system.storage import to_path
@@ -55,19 +58,25 @@ _MOST_DESCRIBED = 100_000_000
 
 @dataclasses.dataclass(frozen=True)
 class KeptFrames:
-    """The budget whose frames are kept of videos of a layout."""
+    """The budget whose frames are kept of videos of a layout.
+
+    `record_form` is that of the shards; None: of each record as it was.
+    """
 
     schema: DataSchema
     budget: FrameBudget
+    record_form: str | None = record_form_option(None)
 
     def __post_init__(self) -> None:
         """Checks the fields against each other."""
         schema, budget = self.schema, self.budget
         schema.check_rewritable((BUDGET_KEY, FILE_KEY, NUM_FRAMES_KEY))
-        if budget.keeps_all:
+        check_options(self)
+        if budget.keeps_all and self.record_form is None:
             raise ValueError(
                 "every_n=1 keeps every frame: give frame_budget, or an "
-                "every_n of 2 or more."
+                "every_n of 2 or more. Or a record_form, to change the form "
+                "of whole videos."
             )
         if budget.attends:
             raise ValueError(
@@ -224,7 +233,7 @@ class BudgetShards:
         }
         if not any(each["bytes"] for each in self._inputs.values()):
             raise BadRecordError(f"No record in {describe_files(files)}.")
-        self._described = _to_json(settings)
+        self._described = _flatten(settings)
         self._known = self._read_description()
         check_replaced(
             [path for path in self.sources if path.exists()],
@@ -246,11 +255,10 @@ class BudgetShards:
                 for name, source in described["sources"].items()
                 if (self.output_dir / name).exists()
             }
-            held = _to_json(read_dataclass(KeptFrames, described["settings"]))
+            held = _flatten(read_dataclass(KeptFrames, described["settings"]))
             settings = {
-                f"{group} {name}": (held[group][name], value)
-                for group, fields in self._described.items()
-                for name, value in fields.items()
+                name: (held[name], value)
+                for name, value in self._described.items()
             }
             made_of = {name: source["file"] for name, source in known.items()}
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -319,7 +327,7 @@ class BudgetShards:
                 path.unlink(missing_ok=True)
         self._known |= self._inputs
         described = {
-            "settings": self._described,
+            "settings": dataclasses.asdict(self.settings),
             "sources": dict(sorted(self._known.items())),
         }
         with replace_atomically(self.description) as temporary:
@@ -339,18 +347,32 @@ class BudgetShards:
                     source_frames=video.num_frames,
                     frames=num_frames,
                 )
-                yield video.message.SerializeToString(deterministic=True)
+                yield self._serialize(video, file)
 
         write_shard(path, make_records())
         sizes["source_bytes"] = self._inputs[path.name]["bytes"]
         sizes["bytes"] = path.stat().st_size
         return sizes
 
+    def _serialize(self, video: WholeVideo, file: str) -> bytes:
+        form = self.settings.record_form or video.record_form
+        try:
+            return serialize_record(
+                video.message, form, self.settings.schema.feature_names
+            )
+        except ValueError as error:
+            raise BadRecordError(
+                f"{file}, record {video.record_number}: {error}."
+            ) from error
+
     def _cut_videos(self, file: str) -> Iterator[tuple[WholeVideo, int]]:
         """Yields a file's videos without the other frames, and their number."""
         schema, budget = self.settings.schema, self.settings.budget
         source = os.path.basename(file)
         videos = read_whole_videos(file, schema, need_labels=False)
+        if budget.keeps_all:
+            yield from ((video, video.num_frames) for video in videos)
+            return
         while batch := list(itertools.islice(videos, _VIDEOS_AT_ONCE)):
             ids = [
                 video.message.context.feature[schema.id_key].bytes_list.value[0]
@@ -372,9 +394,15 @@ class BudgetShards:
                 yield video, len(spans)
 
 
-def _to_json(settings: KeptFrames) -> dict[str, Any]:
-    """Returns the fields as they are read back from JSON."""
-    return json.loads(json.dumps(dataclasses.asdict(settings)))
+def _flatten(settings: KeptFrames) -> dict[str, Any]:
+    """Returns all fields, as they are read back from JSON, by their names."""
+    fields = json.loads(json.dumps(dataclasses.asdict(settings)))
+    form = {"record_form": fields.pop("record_form")}
+    return form | {
+        f"{group} {name}": value
+        for group, values in fields.items()
+        for name, value in values.items()
+    }
 
 
 def _identify(file: str) -> dict[str, Any]:

@@ -26,7 +26,11 @@ from distill.datasets.packed_data import (
     describe_data_set,
 )
 from distill.datasets.shard_tasks import DescribedShards, Shard
-from distill.datasets.shards import shard_name, to_sequence_example
+from distill.datasets.shards import (
+    serialize_record,
+    shard_name,
+    to_sequence_example,
+)
 from distill.datasets.video_list import VideoEntry, digest_of, name_classes
 from distill.extraction.extractor import VideoExtractor
 from distill.extraction.extractor_file import read_extractor
@@ -142,8 +146,9 @@ class ShardWriter:
         if spans is not None:
             source = os.path.basename(video.path)
             keep_frames(message, spans, self._plan.budget, source, num_frames)
-        # Maps have no order of their own that lasts.
-        return message.SerializeToString(deterministic=True)
+        return serialize_record(
+            message, self._plan.settings.record_form, stored
+        )
 
 
 class ExtractedData:

@@ -17,14 +17,16 @@ import tensorflow as tf
 
 from distill.data.bad_records import BadRecordError
 from distill.data.files import check_files, describe_files
+from distill.data.record_forms import unpack_frames
 from distill.datasets.shards import (
     check_replaced,
     find_shards,
     read_whole_videos,
+    serialize_record,
     write_shards,
 )
 from distill.settings.join import FRAMES_KEY, IDS_KEY, JoinSettings
-from distill.settings.schema import DataSchema
+from distill.settings.schema import RECORD_FORMS, DataSchema
 from distill.system.storage import to_path
 
 
@@ -73,8 +75,12 @@ def index_clips(files: list[str], schema: DataSchema) -> list[Clip]:
     return clips
 
 
-def read_clip(clip: Clip) -> tf.train.SequenceExample:
-    """Reads a clip again, unless the file has changed since."""
+def read_clip(clip: Clip, schema: DataSchema) -> tf.train.SequenceExample:
+    """Reads a clip again, with lists of frames.
+
+    Raises:
+      BadRecordError: The file has changed since.
+    """
     place = f"{clip.file}, record {clip.record_number}"
     try:
         # Opened for each clip: there may be more files than can be open.
@@ -85,7 +91,9 @@ def read_clip(clip: Clip) -> tf.train.SequenceExample:
         raise BadRecordError(f"{place}: {error.message}.") from error
     if zlib.crc32(record) != clip.checksum:
         raise BadRecordError(f"{place}: the file changed after its check.")
-    return tf.train.SequenceExample.FromString(record)
+    message = tf.train.SequenceExample.FromString(record)
+    unpack_frames(message, schema)
+    return message
 
 
 def join_labels(clips: list[Clip]) -> list[int]:
@@ -93,7 +101,12 @@ def join_labels(clips: list[Clip]) -> list[int]:
     return sorted({label for clip in clips for label in clip.labels})
 
 
-def join_clips(video_id: str, clips: list[Clip], schema: DataSchema) -> bytes:
+def join_clips(
+    video_id: str,
+    clips: list[Clip],
+    schema: DataSchema,
+    record_form: str = RECORD_FORMS[0],
+) -> bytes:
     """Returns the record of a video made of some clips.
 
     It holds the features that the schema names, the clips' ids and their
@@ -104,7 +117,7 @@ def join_clips(video_id: str, clips: list[Clip], schema: DataSchema) -> bytes:
     context[schema.id_key].bytes_list.value.append(video_id.encode())
     context[schema.labels_key].int64_list.value.extend(join_labels(clips))
     for clip in clips:
-        message = read_clip(clip)
+        message = read_clip(clip, schema)
         num_frames = min(clip.num_frames, schema.max_frames)
         context[IDS_KEY].MergeFrom(message.context.feature[schema.id_key])
         context[FRAMES_KEY].int64_list.value.append(num_frames)
@@ -112,7 +125,7 @@ def join_clips(video_id: str, clips: list[Clip], schema: DataSchema) -> bytes:
             frames = message.feature_lists.feature_list[name]
             del frames.feature[num_frames:]
             video.feature_lists.feature_list[name].MergeFrom(frames)
-    return video.SerializeToString(deterministic=True)
+    return serialize_record(video, record_form, schema.feature_names)
 
 
 class JoinedVideos:
@@ -170,8 +183,9 @@ class JoinedVideos:
         inputs = {file: tf.io.gfile.stat(file).length for file in self.files}
 
         def make_records(first, last):
+            schema, form = self.settings.schema, self.settings.record_form
             for video in self.videos[first:last]:
-                yield join_clips(*video, self.settings.schema)
+                yield join_clips(*video, schema, form)
 
         return write_shards(
             self.output_dir,

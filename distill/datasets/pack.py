@@ -27,7 +27,11 @@ from distill.datasets.packed_data import (
     RecordPlan,
     describe_data_set,
 )
-from distill.datasets.shards import shard_name, to_sequence_example
+from distill.datasets.shards import (
+    serialize_record,
+    shard_name,
+    to_sequence_example,
+)
 from distill.settings.class_names import CLASS_NAMES
 from distill.settings.pack import PackSettings
 from distill.settings.schema import check_quantisation_range
@@ -199,7 +203,8 @@ def make_record(video: ArrayVideo, plan: RecordPlan) -> tuple[bytes, int]:
     """Returns a checked video's record, and how many floats were clipped.
 
     Raises:
-      ValueError: A label is not among the classes.
+      ValueError: A label is not among the classes, or a feature's frames
+        cannot be packed under its name.
     """
     try:
         labels = sorted({plan.index(label) for label in video.labels})
@@ -210,8 +215,13 @@ def make_record(video: ArrayVideo, plan: RecordPlan) -> tuple[bytes, int]:
         features[name], count = plan.store(array)
         num_clipped += count
     record = to_sequence_example(video.id, labels, features)
-    # Maps have no order of their own that lasts.
-    return record.SerializeToString(deterministic=True), num_clipped
+    try:
+        serialized = serialize_record(
+            record, plan.settings.record_form, features
+        )
+    except ValueError as error:
+        raise named_error(video, error) from error
+    return serialized, num_clipped
 
 
 def split_of(video: ArrayVideo | ArrayEntry, plan: RecordPlan) -> str:

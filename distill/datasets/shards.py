@@ -18,13 +18,19 @@ from distill.data.bad_records import (
     Expected,
     describe_record,
 )
+from distill.data.record_forms import (
+    count_frames,
+    pack_frames,
+    packed_values,
+    unpack_frames,
+)
 from distill.data.tfrecords import (
     FRAMING_BYTES,
     HEADER_BYTES,
     describe_corruption,
     open_records,
 )
-from distill.settings.schema import SEGMENT_FRAMES, DataSchema
+from distill.settings.schema import RECORD_FORMS, SEGMENT_FRAMES, DataSchema
 from distill.system.atomic_files import replace_atomically
 from distill.system.named_reads import read_text
 from distill.system.storage import place_of
@@ -65,7 +71,8 @@ class WholeVideo(NamedTuple):
       record_number: Its number, from 0.
       offset: Byte at which it begins, behind its header.
       record: Its bytes.
-      message: The same, parsed.
+      message: The same, parsed, in the form `frames`.
+      record_form: The form that it has in the file.
       num_frames: Its frames.
     """
 
@@ -73,6 +80,7 @@ class WholeVideo(NamedTuple):
     offset: int
     record: bytes
     message: tf.train.SequenceExample
+    record_form: str
     num_frames: int
 
 
@@ -93,11 +101,8 @@ def read_whole_videos(
             problem = describe_record(record, expected)
             if problem:
                 raise BadRecordError(f"{file}, record {number}: {problem}.")
-            message = tf.train.SequenceExample.FromString(record)
-            lists = message.feature_lists.feature_list
-            num_frames = len(lists[schema.feature_names[0]].feature)
             start = offset + HEADER_BYTES
-            yield WholeVideo(number, start, record, message, num_frames)
+            yield WholeVideo(number, start, record, *_read(record, schema))
             number += 1
             offset += len(record) + FRAMING_BYTES
     except tf.errors.DataLossError:
@@ -108,6 +113,17 @@ def read_whole_videos(
         ) from error
     if offset != tf.io.gfile.stat(file).length:
         raise BadRecordError(describe_corruption(file, number))
+
+
+def _read(
+    record: bytes, schema: DataSchema
+) -> tuple[tf.train.SequenceExample, str, int]:
+    """Returns the last fields of a good record's `WholeVideo`."""
+    message = tf.train.SequenceExample.FromString(record)
+    frames, packed = RECORD_FORMS
+    form = packed if packed_values(message, schema) else frames
+    unpack_frames(message, schema)
+    return message, form, count_frames(message, schema)
 
 
 class Rating(NamedTuple):
@@ -159,6 +175,27 @@ def add_ratings(
         ):
             context[key].int64_list.value.append(number)
         context["segment_scores"].float_list.value.append(score)
+
+
+def serialize_record(
+    example: tf.train.SequenceExample,
+    record_form: str,
+    feature_names: Iterable[str],
+) -> bytes:
+    """Returns the bytes of a record, which has lists of frames.
+
+    Args:
+      example: The record; with the form `packed` it is changed to that.
+      record_form: One of `RECORD_FORMS`.
+      feature_names: The lists that are packed.
+
+    Raises:
+      ValueError: The record cannot be packed.
+    """
+    if record_form == RECORD_FORMS[1]:
+        pack_frames(example, feature_names)
+    # Maps have no order of their own that lasts.
+    return example.SerializeToString(deterministic=True)
 
 
 def write_shard(path: Path, records: Iterable[bytes]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from distill.datasets.shards import (
     Rating,
     add_ratings,
+    serialize_record,
     to_sequence_example,
     write_shards,
 )
@@ -182,8 +183,9 @@ def draw_records(
         add_ratings(
             record, rate_segments(random, video, settings.rated_segments)
         )
-        # Maps have no order of their own that lasts.
-        yield record.SerializeToString(deterministic=True)
+        yield serialize_record(
+            record, settings.record_form, settings.feature_names
+        )
 
 
 def write_synthetic_data(

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from distill.models.options import check_options, option
-from distill.settings.schema import DataSchema
+from distill.settings.schema import DataSchema, record_form_option
 
 # Keys under which a video's record names its clips and their lengths.
 IDS_KEY = "clip_ids"
@@ -30,6 +30,7 @@ class JoinSettings:
         "--max_frames.",
         minimum=1,
     )
+    record_form: str = record_form_option()
     num_shards: int = option(4, "Files to write.", minimum=1)
     repeats: int = option(
         1, "Passes over the clips, each in an order of its own.", minimum=1

@@ -4,7 +4,7 @@ import dataclasses
 
 from distill.models.options import check_options, option
 from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
-from distill.settings.schema import check_quantisation_range
+from distill.settings.schema import check_quantisation_range, record_form_option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,7 @@ class RecordSettings:
     quantisation_max: float = option(
         QUANTISATION_MAX, "Greatest number; greater ones are clipped."
     )
+    record_form: str = record_form_option()
     num_shards: int = option(4, "Files of each split.", minimum=1)
     validate_fraction: float = option(
         0.0,

@@ -11,6 +11,7 @@ from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
 
 SEGMENT_FRAMES = 5
 
+RECORD_FORMS = ("frames", "packed")
 _YT8M_2018 = {
     "feature_names": ("rgb", "audio"),
     "feature_sizes": (1024, 128),
@@ -196,6 +197,16 @@ class DataSchema:
                     f"{name} {key!r} is a key under which rewritten records "
                     "name their source."
                 )
+
+
+def record_form_option(default: str | None = RECORD_FORMS[0]) -> Any:
+    """Returns the field that says in which form records are written."""
+    return option(
+        default,
+        "Form of the records: frames: a list of frames a feature, which other "
+        "programs read; packed: one string a feature, which is read faster.",
+        choices=RECORD_FORMS,
+    )
 
 
 def check_quantisation_range(least: float, most: float) -> None:

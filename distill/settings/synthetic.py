@@ -4,7 +4,11 @@ import dataclasses
 
 from distill.models.argument_checks import check_at_least
 from distill.models.options import check_options, option
-from distill.settings.schema import SEGMENT_FRAMES, DataSchema
+from distill.settings.schema import (
+    SEGMENT_FRAMES,
+    DataSchema,
+    record_form_option,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +51,7 @@ class SyntheticSettings:
         minimum=0,
         below=1,
     )
-
+    record_form: str = record_form_option()
     rated_segments: int = option(
         0,
         "Rated segments a video (--segment_labels); needs --min_frames=5.",
