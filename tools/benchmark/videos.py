@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 
 from distill.datasets.synthetic import write_synthetic_data
-from distill.settings.schema import DataSchema, make_schema
+from distill.settings.schema import RECORD_FORMS, DataSchema, make_schema
 from distill.settings.synthetic import SyntheticSettings
 from tools.benchmark.plan import Plan, Sizes
 
@@ -24,7 +24,9 @@ def make_schema_of(sizes: Sizes, frame_features: bool = True) -> DataSchema:
 
 @contextlib.contextmanager
 def written_videos(
-    plan: Plan, num_videos: int | None = None
+    plan: Plan,
+    num_videos: int | None = None,
+    record_form: str = RECORD_FORMS[0],
 ) -> Iterator[list[str]]:
     """Writes full-length synthetic videos; yields the files.
 
@@ -38,6 +40,7 @@ def written_videos(
         num_classes=sizes.num_classes,
         max_frames=sizes.max_frames,
         min_frames=sizes.max_frames,
+        record_form=record_form,
     )
     with tempfile.TemporaryDirectory(prefix="distill-benchmark-") as folder:
         yield [str(path) for path, _ in write_synthetic_data(settings, folder)]
