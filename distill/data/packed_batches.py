@@ -103,18 +103,14 @@ class PackedParser:
         Returns:
           What `finish` takes, in batches.
         """
-        schema, string = self._schema, tf.string
-        keys = (schema.id_key, BUDGET_KEY)
-        wanted = {
-            key: tf.io.FixedLenFeature([1], string, default_value=[""])
-            for key in (*keys, *schema.feature_names)
-        }
-        wanted[schema.labels_key] = tf.io.FixedLenSequenceFeature(
-            [], tf.int64, allow_missing=True
-        )
-        # The context of a SequenceExample has the bytes of an Example; lists
-        # of frames are passed over.
-        context = tf.io.parse_single_example(serialized, wanted)
+        schema = self._schema
+        string = tf.io.FixedLenFeature([], tf.string, default_value="")
+        names = (schema.id_key, BUDGET_KEY, *schema.feature_names)
+        wanted = dict.fromkeys(names, string)
+        wanted[schema.labels_key] = tf.io.VarLenFeature(tf.int64)
+        # The quicker parser of Examples ends the process where a string states
+        # a length of gigabytes.
+        context, _, _ = tf.io.parse_sequence_example(serialized[None], wanted)
         packed = PackedFrames(
             [context[name] for name in schema.feature_names],
             schema,
@@ -126,7 +122,7 @@ class PackedParser:
             "id": context[schema.id_key],
             "held": context[BUDGET_KEY],
             "labels": _count_labels(
-                context[schema.labels_key], schema.num_classes
+                context[schema.labels_key].values, schema.num_classes
             ),
             "frames": frames,
             "num_kept": kept,

@@ -120,7 +120,8 @@ class PackedFrames:
 
     def whole(self) -> tf.Tensor:
         """Returns `[batch, max_frames, features]`, zeros behind the last."""
-        return tf.concat(self._features, axis=-1)
+        shape = [None, self._schema.max_frames, self._schema.num_features]
+        return tf.ensure_shape(tf.concat(self._features, axis=-1), shape)
 
     def take(self, positions: tf.Tensor) -> tf.Tensor:
         """Returns the frames at positions int32 `[batch, count]`."""
