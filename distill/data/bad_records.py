@@ -97,11 +97,13 @@ def _find_problems(message: Any, expected: Expected) -> Iterator[str]:
         yield from _check_features(context, schema)
         return
     yield from _check_held(context, expected)
-    yield from _check_packed_values(context, schema)
-    if packed := packed_values(message, schema):
+    lists = message.feature_lists.feature_list
+    packed = packed_values(message, schema)
+    yield from _check_packed_values(context, schema, bool(packed or lists))
+    if packed:
         yield from _check_packed(packed, schema)
     else:
-        yield from _check_frames(message.feature_lists.feature_list, schema)
+        yield from _check_frames(lists, schema)
     if schema.segment_labels and need_labels:
         num_frames = count_frames(message, schema)
         yield from check_segments(context, num_frames, schema)
@@ -186,14 +188,16 @@ def _check_held(context: Context, expected: Expected) -> Iterator[str]:
         )
 
 
-def _check_packed_values(context: Context, schema: DataSchema) -> Iterator[str]:
+def _check_packed_values(
+    context: Context, schema: DataSchema, has_frames: bool
+) -> Iterator[str]:
     for name in schema.feature_names:
-        is_packed = name not in (schema.id_key, schema.labels_key, BUDGET_KEY)
-        if (
-            is_packed
-            and name in context
-            and len(context[name].bytes_list.value) != 1
-        ):
+        if name in (schema.id_key, schema.labels_key, BUDGET_KEY):
+            continue
+        if name not in context or len(context[name].bytes_list.value) == 1:
+            continue
+        # Numbers alone are a record of the video level.
+        if has_frames or context[name].HasField("bytes_list"):
             yield (
                 f"the context's value under {name!r}, where packed frames lie, "
                 "is not one string"

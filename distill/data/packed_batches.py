@@ -14,14 +14,12 @@ from distill.data.kept_frames import (
     holds_kept_frames,
     kept_positions,
 )
-from distill.data.numbering import flatten
 from distill.data.packed_frames import (
     PackedFrames,
     are_packed,
     check_lengths,
 )
 from distill.data.records import Parsed, check_context, parse_records
-from distill.data.skipped_records import SkippedRecords
 from distill.models.frame_budget import FrameBudget
 from distill.models.frame_selection import select_frames
 from distill.settings.schema import DataSchema
@@ -53,46 +51,6 @@ class PackedParser:
         self._num_draws = budget.num_draws(schema.max_frames)
         if not self._is_whole and not self._num_draws:
             self._table = _tabulate_positions(budget, schema.max_frames)
-
-    def read_batches(
-        self,
-        numbered: tf.data.Dataset,
-        batch_size: int,
-        skipped: SkippedRecords | None,
-    ) -> tf.data.Dataset:
-        """Returns batches of decoded records, which `finish` takes.
-
-        Args:
-          numbered: Raw records, numbered.
-          batch_size: Records a batch.
-          skipped: Counts the records' bytes; None: not.
-
-        Returns:
-          A dataset of dicts of `read`, what `read` returns, and `record`, the
-          number and the place of each record.
-        """
-
-        def read(numbered_record):
-            record = flatten(numbered_record)
-            serialized = record.pop("serialized")
-            record["length"] = tf.strings.length(serialized)
-            return {"record": record, "read": self.read(serialized)}
-
-        def count(batch):
-            record = batch["record"]
-            if skipped is not None:
-                skipped.count_lengths(record)
-            record.pop("length", None)
-            return batch
-
-        # Fused, a map and a batch decode into the memory of the batch.
-        return (
-            numbered.map(
-                read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-            )
-            .batch(batch_size)
-            .map(count)
-        )
 
     def read(self, serialized: tf.Tensor) -> Parsed:
         """Decodes one record, without checking it.
@@ -203,6 +161,8 @@ class PackedParser:
         """Returns a batch with the records that are not packed parsed too."""
         is_other = ~are_packed(read["lengths"])
 
+        # Called, not inlined: a branch that is not taken costs nothing.
+        @tf.function(experimental_attributes={"_noinline": True})
         def replace():
             others = parse_records(
                 read["other"],

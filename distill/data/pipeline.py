@@ -24,14 +24,12 @@ from distill.data.bootstrap import repeat_drawn
 from distill.data.files import check_files, describe_files, file_size
 from distill.data.frame_draws import (
     EVALUATION_KEY,
-    draw_for_videos,
     epoch_key,
 )
 from distill.data.numbering import flatten, number_examples
-from distill.data.packed_batches import PackedParser
 from distill.data.reasons import GOOD, TOO_SHORT
 from distill.data.record_forms import begins_packed
-from distill.data.records import Parsed, parse_record, parse_records
+from distill.data.records import Parsed, parse_record
 from distill.data.segments import parse_segments
 from distill.data.skipped_records import SkippedRecords
 from distill.data.tfrecords import (
@@ -41,6 +39,7 @@ from distill.data.tfrecords import (
     read_raw_records,
     read_record,
 )
+from distill.data.traced_parsers import TracedParser
 from distill.models.argument_checks import check_at_least, check_choice
 from distill.models.frame_budget import ALL_FRAMES, FrameBudget
 from distill.settings.schema import DataSchema
@@ -146,8 +145,12 @@ class VideoReader:
         """
         check_files([self.files[i] for i in np.unique(order)], self._sizes)
         records = read_chosen_records(self.files, order, first)
-        dataset = self._parse_batches(
-            number_examples(records, 0), EVALUATION_KEY
+        dataset = self._parser(EVALUATION_KEY).parse_batches(
+            number_examples(records, 0),
+            self.batch_size,
+            (0, 1),
+            None,
+            self._begins_packed,
         )
         for batch in self._raise_clearly(dataset.with_options(_options())):
             self._check_records(batch)
@@ -305,8 +308,12 @@ class VideoReader:
             dataset = dataset.batch(self.batch_size).shard(num_turns, index)
         else:
             numbered = number_examples(order(records), position)
-            dataset = self._parse_batches(
-                numbered, draw_key, turn, None if count_each else skipped
+            dataset = self._parser(draw_key).parse_batches(
+                numbered,
+                self.batch_size,
+                turn,
+                None if count_each else skipped,
+                self._begins_packed,
             )
         return dataset.prefetch(2).with_options(_options())
 
@@ -329,69 +336,23 @@ class VideoReader:
                 flush=True,
             )
 
-    def _parse_batches(
-        self,
-        numbered: tf.data.Dataset,
-        draw_key: str,
-        turn: tuple[int, int] = (0, 1),
-        skipped: SkippedRecords | None = None,
-    ) -> tf.data.Dataset:
-        """Parses whole batches of records; counts their bytes if it is told.
-
-        Either way reads records of both forms: the form of the first one only
-        says which is faster.
-        """
-        if self._begins_packed:
-            parser = PackedParser(
-                self.schema, self.need_labels, self.budget, draw_key
-            )
-            dataset = parser.read_batches(numbered, self.batch_size, skipped)
-
-            def finish(batch):
-                parsed = parser.finish(batch["read"])
-                return self._add_draws(parsed, draw_key) | batch["record"]
-
-            return dataset.shard(*reversed(turn)).map(
-                finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-            )
-        dataset = numbered.batch(self.batch_size).map(flatten)
-        if skipped is not None:
-            dataset = dataset.map(skipped.count_bytes)
-        return self._parse(dataset.shard(*reversed(turn)), draw_key)
+    def _parser(self, draw_key: str) -> TracedParser:
+        # The same for all epochs where no epoch draws numbers of its own.
+        is_drawn = self.num_draws > 0 or not self.budget.is_fixed
+        return TracedParser(
+            self.schema,
+            self.need_labels,
+            self.budget,
+            draw_key if is_drawn else EVALUATION_KEY,
+            self.num_draws,
+            self.min_frames,
+        )
 
     @functools.cached_property
     def _begins_packed(self) -> bool:
         """Whether the first record of the files is packed."""
         return self.schema.frame_features and begins_packed(
             self.files, self.schema
-        )
-
-    def _add_draws(self, parsed: Parsed, draw_key: str) -> Parsed:
-        if self.num_draws:
-            parsed["draws"] = draw_for_videos(
-                parsed["id"], self.num_draws, draw_key
-            )
-        return parsed
-
-    def _parse(
-        self,
-        dataset: tf.data.Dataset,
-        draw_key: str,
-        parser: Callable[..., Parsed] = parse_records,
-    ) -> tf.data.Dataset:
-        def parse(record):
-            serialized = record.pop("serialized")
-            parsed = parser(
-                serialized,
-                self.schema,
-                self.need_labels,
-                self.budget,
-                draw_key,
-            )
-            return self._add_draws(parsed, draw_key) | record
-
-        return dataset.map(
-            parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
     def _parse_one_by_one(
@@ -404,9 +365,6 @@ class VideoReader:
         """
         segments, key = self.schema.segment_labels, self.bootstrap_key
         skip = self.on_bad_record == "skip"
-        parser: Callable[..., Parsed] = parse_segments
-        if not segments:
-            parser = functools.partial(parse_record, min_frames=self.min_frames)
 
         def is_kept(parsed):
             reason = parsed["reason"]
@@ -426,7 +384,7 @@ class VideoReader:
         leaves_out = skip or self.min_frames > 1
         if leaves_out:
             dataset = dataset.map(skipped.count_seen)
-        dataset = self._parse(dataset, draw_key, parser)
+        dataset = self._parser(draw_key).parse_one_by_one(dataset)
         if skip:
             dataset = dataset.ignore_errors()
         if leaves_out:
@@ -468,6 +426,8 @@ def _options() -> tf.data.Options:
     options.experimental_optimization.map_and_batch_fusion = True
     # One thread for each batch's parser leaves the step its cores.
     options.threading.max_intra_op_parallelism = 1
+    # Its tuner holds up the end of a pass, by a second or more.
+    options.autotune.enabled = False
     return options
 
 

@@ -113,6 +113,8 @@ class StoredFrames:
             most = None if schema.segment_labels else schema.max_frames
             return of_packed(PackedFrames(self._values, schema, most))
 
+        # Called, not inlined: a branch that is not taken costs nothing.
+        @tf.function(experimental_attributes={"_noinline": True})
         def compute_both():
             chosen = []
             for one, other in zip(
@@ -125,9 +127,7 @@ class StoredFrames:
 
         return tf.cond(
             tf.reduce_any(self._are_packed),
-            lambda: tf.cond(
-                tf.reduce_all(self._are_packed), compute_packed, compute_both
-            ),
+            compute_both,
             lambda: of_lists(self._lists),
         )
 

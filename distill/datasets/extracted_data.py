@@ -36,7 +36,7 @@ from distill.extraction.extractor import VideoExtractor
 from distill.extraction.extractor_file import read_extractor
 from distill.models.frame_budget import FrameBudget
 from distill.settings.extraction import ExtractSettings
-from distill.settings.schema import DataSchema
+from distill.settings.schema import DataSchema, describe_record_settings
 from distill.settings.video import BadVideoError, VideoSettings
 from distill.system.atomic_files import replace_atomically
 from distill.system.storage import to_path
@@ -191,7 +191,7 @@ class ExtractedData:
         )
         described = {
             "extractor": extractor.identity(),
-            "records": dataclasses.asdict(settings)
+            "records": describe_record_settings(settings)
             | {"on_bad_video": None, "num_processes": None},
             "budget": dataclasses.asdict(budget),
             "videos": digest_of(videos),

@@ -6,7 +6,6 @@ where it lies; the second reads the clips in the order of the videos, so that
 memory holds the frames of one video only.
 """
 
-import dataclasses
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,11 @@ from distill.datasets.shards import (
     write_shards,
 )
 from distill.settings.join import FRAMES_KEY, IDS_KEY, JoinSettings
-from distill.settings.schema import RECORD_FORMS, DataSchema
+from distill.settings.schema import (
+    RECORD_FORMS,
+    DataSchema,
+    describe_record_settings,
+)
 from distill.system.storage import to_path
 
 
@@ -194,7 +197,7 @@ class JoinedVideos:
             len(self.videos),
             make_records,
             self.description,
-            dataclasses.asdict(self.settings) | {"inputs": inputs},
+            describe_record_settings(self.settings) | {"inputs": inputs},
         )
 
     def summarize(self) -> list[str]:

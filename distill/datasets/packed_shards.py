@@ -3,7 +3,6 @@
 The shards are those that `write_records` writes, byte for byte.
 """
 
-import dataclasses
 import functools
 import json
 from collections import Counter
@@ -34,6 +33,7 @@ from distill.datasets.shard_tasks import DescribedShards, Shard
 from distill.datasets.shards import shard_name
 from distill.datasets.video_list import digest_of
 from distill.settings.pack import PackSettings
+from distill.settings.schema import describe_record_settings
 from distill.system.atomic_files import replace_atomically
 from distill.system.part_files import PartFiles
 from distill.system.small_files import read_json_object
@@ -79,14 +79,14 @@ class PackedShards:
         videos = digest_of(entries)
         self._surveys = PartFiles(
             self._directory / "survey",
-            [videos, dataclasses.asdict(settings)],
+            [videos, describe_record_settings(settings)],
             len(shards),
         )
         self._plan = make_plan(
             settings, class_names, lambda: self._survey(shards)
         )
         described = {
-            "records": dataclasses.asdict(settings),
+            "records": describe_record_settings(settings),
             "range": list(self._plan.value_range),
             "num_classes": self._plan.num_classes,
             "class_names": self._plan.class_names and [*self._plan.class_names],

@@ -8,7 +8,6 @@ scenes, so they cost accuracy; a teacher that sees all of them knows better
 than the noisy labels what a video holds.
 """
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,10 @@ from distill.datasets.shards import (
     write_shards,
 )
 from distill.models.quantisation import QUANTISATION_MAX, QUANTISATION_MIN
-from distill.settings.schema import SEGMENT_FRAMES
+from distill.settings.schema import (
+    SEGMENT_FRAMES,
+    describe_record_settings,
+)
 from distill.settings.synthetic import SyntheticSettings
 from distill.system.storage import to_path
 
@@ -207,5 +209,5 @@ def write_synthetic_data(
         settings.num_videos,
         lambda first, last: draw_records(make_world(), first, last),
         directory / f"settings_{settings.split}.json",
-        dataclasses.asdict(settings),
+        describe_record_settings(settings),
     )

@@ -209,6 +209,18 @@ def record_form_option(default: str | None = RECORD_FORMS[0]) -> Any:
     )
 
 
+def describe_record_settings(settings: Any) -> dict[str, Any]:
+    """Returns the fields of settings that have a `record_form`, for JSON.
+
+    Records of the default form are described without it, as they were before
+    there was another: data sets of that time stay known.
+    """
+    fields = dataclasses.asdict(settings)
+    if fields["record_form"] == RECORD_FORMS[0]:
+        del fields["record_form"]
+    return fields
+
+
 def check_quantisation_range(least: float, most: float) -> None:
     """Raises a ValueError unless a range has a finite width above 0."""
     if not 0 < most - least < math.inf:

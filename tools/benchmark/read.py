@@ -33,8 +33,8 @@ def measure(plan: Plan) -> list[Row]:
     """
     frames, packed = RECORD_FORMS
     with (
-        written_videos(plan, frames) as files,
-        written_videos(plan, packed) as packed_files,
+        written_videos(plan, record_form=frames) as files,
+        written_videos(plan, record_form=packed) as packed_files,
     ):
         return [
             *_measure_files(files, files, plan, frames),
