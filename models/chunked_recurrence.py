@@ -54,7 +54,8 @@ def run_in_chunks(layer: keras.layers.RNN, inputs, is_real):
     Returns:
       The outputs `[steps, batch, cells]`, undefined at steps that do not
       count, and the arrays of the final state, `h` and of an LSTM `c`,
-      `[batch, cells]`, all of the inputs' type.
+      `[batch, cells]`, all of the inputs' type. The chunks after the last step
+      that counts are not computed: their outputs are zeros.
     """
     is_lstm = isinstance(layer, keras.layers.LSTM)
     run = run_lstm_steps if is_lstm else run_gru_steps
@@ -72,9 +73,22 @@ def run_in_chunks(layer: keras.layers.RNN, inputs, is_real):
         outputs, *state = run(layer, *chunk, state)
         return outputs, state
 
+    divided = divide(inputs), divide(is_real)
+    read = _count_read(divided[1])
     outputs, state = loop_over_time(
-        run_chunk, (divide(inputs), divide(is_real)), zeros(layer, inputs)
+        run_chunk,
+        tuple(values[:read] for values in divided),
+        zeros(layer, inputs),
+        chunks,
     )
+    outputs = ops.pad(outputs, [[0, chunks - read], [0, 0], [0, 0], [0, 0]])
     shape = (chunks * _CHUNK, ops.shape(inputs)[1], layer.units)
     outputs = ops.reshape(outputs, shape)[:steps]
     return [ops.cast(values, inputs.dtype) for values in (outputs, *state)]
+
+
+def _count_read(is_real):
+    """Returns the chunks up to the last one in which a step counts, or 1."""
+    counts = ops.any(is_real, axis=(1, 2, 3))
+    numbers = ops.arange(1, is_real.shape[0] + 1, dtype="int32")
+    return ops.max(ops.where(counts, numbers, 1))

@@ -8,6 +8,8 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
+import keras
+
 _FIXED = contextvars.ContextVar("fixed_shapes", default=False)
 
 
@@ -24,3 +26,8 @@ def fixed_shapes() -> Iterator[None]:
 def shapes_are_fixed() -> bool:
     """Returns whether the body of `fixed_shapes` is running."""
     return _FIXED.get()
+
+
+def shapes_may_vary() -> bool:
+    """Returns whether a shape may depend on a value, as JAX's may not."""
+    return keras.backend.backend() != "jax" and not shapes_are_fixed()

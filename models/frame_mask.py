@@ -6,6 +6,8 @@ booleans, True for real frames.
 
 from keras import ops
 
+from distill.models.fixed_shapes import shapes_may_vary
+
 # Finite: ONNX's converter multiplies by the mask where a choice is meant.
 _LOWEST = -1e30
 
@@ -17,6 +19,18 @@ def frame_mask(frames, num_frames):
     """
     positions = ops.arange(ops.shape(frames)[1], dtype="int32")
     return positions[None, :] < ops.cast(num_frames, "int32")[:, None]
+
+
+def leave_out_padding(frames, num_frames):
+    """Returns frames up to the batch's longest video, rounded up to tens.
+
+    What no video needs is left out where shapes may depend on values;
+    elsewhere all frames stay. The arguments are those of `frame_mask`.
+    """
+    if not shapes_may_vary():
+        return frames
+    longest = ops.max(ops.cast(num_frames, "int32"), initial=1)
+    return frames[:, : (longest + 9) // 10 * 10]
 
 
 def zero_padding(values, mask):

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from distill.models.configs import HierarchicalLstmConfig
-from distill.models.fixed_shapes import shapes_are_fixed
+from distill.models.fixed_shapes import shapes_may_vary
 from distill.models.frame_mask import frame_mask
 from distill.models.stacked_lstm import StackedLstm
 from distill.models.video_model import VideoModel
@@ -82,7 +82,7 @@ class HierarchicalLstm(VideoModel):
 
         Where shapes may depend on values, such blocks are not computed.
         """
-        if keras.backend.backend() == "jax" or shapes_are_fixed():
+        if not shapes_may_vary():
             return self.lower(blocks, block_frames, training=training)
         # The first block stays: an LSTM needs one sequence at least.
         first = ops.arange(ops.shape(block_frames)[0]) == 0

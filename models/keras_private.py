@@ -59,7 +59,9 @@ def replace_moments(
     untyped._moments = take_moments
 
 
-def loop_over_time(step: Callable, inputs: Any, states: Any) -> tuple[Any, Any]:
+def loop_over_time(
+    step: Callable, inputs: Any, states: Any, most_times: int
+) -> tuple[Any, Any]:
     """Runs a function over the first axis of its inputs, in a loop.
 
     The public `ops.scan` wants outputs of the states' shapes.
@@ -69,13 +71,13 @@ def loop_over_time(step: Callable, inputs: Any, states: Any) -> tuple[Any, Any]:
         and the next states.
       inputs: Arrays `[times, ...]`.
       states: Arrays.
+      most_times: At least as many as the inputs' times.
 
     Returns:
       The outputs `[times, ...]` and the last states.
     """
-    times = keras.tree.flatten(inputs)[0].shape[0]
     _, outputs, states = rnn(
-        step, inputs, states, time_major=True, input_length=times
+        step, inputs, states, time_major=True, input_length=most_times
     )
     return outputs, states
 

@@ -12,7 +12,7 @@ from distill.models.feature_split import (
     clusters_per_feature,
     read_features,
 )
-from distill.models.frame_mask import frame_mask
+from distill.models.frame_mask import frame_mask, leave_out_padding
 from distill.models.frame_sampling import SampleFrames
 from distill.models.gating import ContextGating
 from distill.models.normalized_dense import NormalizedDense
@@ -118,6 +118,8 @@ class LateFusion(VideoModel):
         )
         real = None
         if self.config.mask_padding:
+            if training:
+                frames = leave_out_padding(frames, num_frames)
             real = frame_mask(frames, num_frames)
         if training:
             frames = self.input_norm.standardise(frames, real)

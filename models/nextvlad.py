@@ -15,7 +15,11 @@ from distill.models.feature_split import (
     clusters_per_feature,
     read_features,
 )
-from distill.models.frame_mask import frame_mask, zero_padding
+from distill.models.frame_mask import (
+    frame_mask,
+    leave_out_padding,
+    zero_padding,
+)
 from distill.models.gating import SqueezeExcitation
 from distill.models.preprocessing import l2_normalize
 from distill.models.soft_assignment import flatten_clusters
@@ -177,11 +181,14 @@ class NeXtVladModel(VideoModel):
 
     def call(self, inputs, training=False):
         """Returns the embedding and the predictions."""
+        frames = inputs["frames"]
         num_frames = ops.cast(inputs["num_frames"], "int32")
+        if training:
+            frames = leave_out_padding(frames, num_frames)
         pooled = read_features(
             self.vlads,
             self.feature_sizes,
-            inputs["frames"],
+            frames,
             num_frames,
             training=training,
         )

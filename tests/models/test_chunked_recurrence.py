@@ -82,6 +82,48 @@ def test_outputs_states_and_gradients_are_keras_s(kind, masked, graph):
         assert np.abs(other).max() > 0.01
 
 
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("longest", [0, 9, 10, 11])
+def test_chunks_beyond_the_longest_sequence_are_not_computed(
+    longest, kind, graph
+):
+    """Values that are no numbers would spoil the gradients."""
+    layer = make_layer(kind)
+    inputs, _ = make_inputs()
+    lengths = np.minimum(LENGTHS, longest)
+    mask = np.arange(STEPS) < lengths[:, None]
+    computed = max(-(-longest // 10), 1) * 10
+    spoiled = inputs.numpy()
+    spoiled[:, computed:] = np.nan
+
+    def differentiate_ours(inputs):
+        def run(inputs):
+            outputs, *states = run_in_chunks(
+                layer,
+                tf.transpose(inputs, [1, 0, 2]),
+                tf.constant(mask.T[..., None]),
+            )
+            return tf.transpose(outputs[:computed], [1, 0, 2]), *states
+
+        return differentiate(run, layer, inputs)
+
+    if graph:
+        differentiate_ours = tf.function(differentiate_ours)
+    *found, found_inputs = differentiate_ours(tf.constant(spoiled))
+    *expected, expected_inputs = differentiate(
+        lambda inputs: layer(inputs, mask=mask[:, :computed]),
+        layer,
+        inputs[:, :computed],
+    )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found_inputs[:, :computed], expected_inputs, rtol=1e-5, atol=1e-5
+    )
+    assert not np.any(found_inputs[:, computed:])
+
+
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float32", 1e-6), ("bfloat16", 0.01)]
 )

@@ -1,10 +1,15 @@
 """Masks, means and maxima of real frames."""
 
+import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 
+from distill.models.fixed_shapes import fixed_shapes
 from distill.models.frame_mask import (
     average_frames,
     frame_mask,
+    leave_out_padding,
     maximum_over_frames,
     zero_padding,
 )
@@ -31,6 +36,28 @@ def test_padding_becomes_zeros_even_where_it_is_not_a_number():
     zeroed = np.asarray(zero_padding(dirty, mask))
     np.testing.assert_array_equal(zeroed[mask], values[mask])
     np.testing.assert_array_equal(zeroed[~mask], 0)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "left"),
+    [([0, 10], 10), ([3, 11], 20), ([25, 1], 25), ([0, 0], 10), ([], 10)],
+)
+def test_padding_behind_the_longest_video_is_left_out(lengths, left):
+    frames = np.arange(len(lengths) * 25 * 2.0).reshape(-1, 25, 2)
+    num_frames = np.array(lengths, np.int32)
+    cut = tf.function(leave_out_padding, reduce_retracing=True)
+    for function in (leave_out_padding, cut):
+        found = function(tf.constant(frames), tf.constant(num_frames))
+        np.testing.assert_array_equal(found, frames[:, :left])
+
+
+def test_where_shapes_are_fixed_all_frames_stay(monkeypatch):
+    frames, num_frames = np.ones((2, 25, 3)), np.array([1, 2])
+    with fixed_shapes():
+        assert leave_out_padding(frames, num_frames).shape[1] == 25
+    assert leave_out_padding(frames, num_frames).shape[1] == 10
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    assert leave_out_padding(frames, num_frames).shape[1] == 25
 
 
 def test_without_a_mask_all_frames_count():

@@ -9,6 +9,7 @@ from distill.models.dbof import Dbof, DbofModel
 from distill.models.mixture_of_experts import MixtureOfExperts
 from distill.models.netfv import NetFvModel
 from distill.models.netvlad import NetVladModel
+from distill.models.nextvlad import NeXtVladModel
 from distill.models.soft_dbof import (
     GatedDbof,
     GatedDbofModel,
@@ -132,6 +133,43 @@ def test_padding_has_no_effect_on_a_training_step():
     dirty, clean = make_built(), make_built()
     outputs = dirty(inputs, training=True)
     expected = clean(inputs | {"frames": frames}, training=True)
+    for key in expected:
+        np.testing.assert_allclose(outputs[key], expected[key], atol=1e-5)
+    for ours, theirs in zip(dirty.weights, clean.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6, err_msg=ours.path)
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize(
+    ("model_class", "settings"),
+    [
+        (NetVladModel, {}),
+        (DbofModel, {"sample_frames": 0}),
+        (
+            NeXtVladModel,
+            {"groups": 2, "feature_sizes": (4, 2), "dropout": 0.0},
+        ),
+    ],
+)
+def test_frames_beyond_the_longest_video_are_not_computed(
+    model_class, settings, traced
+):
+    """Values that are no numbers would spoil the batch's statistics."""
+    settings = SIZES | settings
+    width = sum(settings["feature_sizes"])
+    inputs = make_inputs(width)
+    padding = np.full((len(LENGTHS), 19, width), np.nan, np.float32)
+    padding[:, :4] = 1.0
+    frames = np.concatenate([inputs["frames"], padding], axis=1)
+    models = [make_model(model_class, **settings) for _ in range(2)]
+    for model in models:
+        build_for_frames(model, width)
+    dirty, clean = models
+    train = lambda inputs: dirty(inputs, training=True)  # noqa: E731
+    outputs = (tf.function(train) if traced else train)(
+        inputs | {"frames": frames}
+    )
+    expected = clean(inputs, training=True)
     for key in expected:
         np.testing.assert_allclose(outputs[key], expected[key], atol=1e-5)
     for ours, theirs in zip(dirty.weights, clean.weights, strict=True):
