@@ -206,6 +206,7 @@ _READ = (
     "min_frames",
     "bootstrap",
     "shuffle_buffer_size",
+    "bucket_by_length",
 )
 _SCORED = ("eval_data_pattern", "on_bad_record")
 TRAINING = [

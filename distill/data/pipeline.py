@@ -26,6 +26,7 @@ from distill.data.frame_draws import (
     EVALUATION_KEY,
     epoch_key,
 )
+from distill.data.length_buckets import bucket_by_length
 from distill.data.numbering import flatten, number_examples
 from distill.data.reasons import GOOD, TOO_SHORT
 from distill.data.record_forms import begins_packed
@@ -71,6 +72,8 @@ class VideoReader:
         out another number of them than the one before says so.
       bootstrap_key: Key of a training set drawn with replacement
         (`distill.data.bootstrap`); None: each video once.
+      bucket_by_length: Whether `read_shuffled` puts videos of similar length
+        into a batch (`distill.data.length_buckets`).
     """
 
     schema: DataSchema
@@ -83,6 +86,7 @@ class VideoReader:
     share: float = 1.0
     min_frames: int = 1
     bootstrap_key: str | None = None
+    bucket_by_length: bool = False
     # A reader of some of the files, made by `dataclasses.replace`, shares them.
     _sizes: dict[str, int] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
@@ -94,6 +98,21 @@ class VideoReader:
         check_choice("on_bad_record", self.on_bad_record, ON_BAD_RECORD)
         check_at_least(1, batch_size=self.batch_size)
         _ = self._expected
+        if self.bucket_by_length:
+            self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        excluded = {
+            "video-level records": not self.schema.frame_features,
+            "segments": self.schema.segment_labels,
+            "a bootstrap": self.bootstrap_key is not None,
+        }
+        for name, is_so in excluded.items():
+            if is_so:
+                raise ValueError(
+                    "bucket_by_length is for whole videos at frame level, each "
+                    f"read once; not for {name}."
+                )
 
     @property
     def _expected(self) -> Expected:
@@ -186,9 +205,12 @@ class VideoReader:
         shuffle_seed = int(random.integers(_MAX_SEED))
 
         def shuffle(examples):
-            return examples.shuffle(
+            shuffled = examples.shuffle(
                 buffer_size, seed=shuffle_seed, reshuffle_each_iteration=False
             )
+            if not self.bucket_by_length:
+                return shuffled
+            return bucket_by_length(shuffled, self.batch_size, shuffle_seed)
 
         draw_key = epoch_key(seed, epoch)
         yield from self._read(files, shuffle, draw_key, position)

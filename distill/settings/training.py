@@ -198,6 +198,12 @@ class TrainingSettings:
     shuffle_buffer_size: int = option(
         1024, "Records among which the next one is drawn.", minimum=1
     )
+    bucket_by_length: bool = option(
+        False,
+        "Put videos of similar length into a batch. For whole videos of frames "
+        "whose lengths differ; a frame budget of a fixed number gains nothing. "
+        "The records of 16 batches are held in memory.",
+    )
     class_weights_file: str | None = option(
         None,
         "File of one positive number a line and class: its weight in the loss "

@@ -119,6 +119,7 @@ class TrainingRun:
             bootstrap_key=(
                 bootstrap_key(training.seed) if training.bootstrap else None
             ),
+            bucket_by_length=training.bucket_by_length,
             **self.trainer.reader_options,
         )
         self.validation = None
