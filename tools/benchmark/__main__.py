@@ -1,11 +1,11 @@
 """Times the toolkit: benchmark [PART ...].
 
-The parts are train, train_pooling, train_recurrent, train_video_level,
-train_student, forward, read, metrics, end_to_end, scoring, start, export,
-study, exchange, memory, accelerator, which has to be named, and video, which
-needs --clip. Without a part, or with `all`, it times the others. With
-KERAS_BACKEND=jax or torch it runs `forward` and `accelerator` alone, which need
-no TensorFlow.
+The parts are train, train_lengths, train_pooling, train_recurrent,
+train_video_level, train_student, forward, read, metrics, end_to_end, scoring,
+start, export, study, exchange, memory, accelerator, which has to be named, and
+video, which needs --clip. Without a part, or with `all`, it times the others.
+With KERAS_BACKEND=jax or torch it runs `forward` and `accelerator` alone, which
+need no TensorFlow.
 """
 
 import dataclasses

@@ -9,6 +9,7 @@ from tools.benchmark.rows import Row
 # A module of this folder and its function, by the name of the part.
 PARTS = {
     "train": "train:measure",
+    "train_lengths": "train_lengths:measure",
     "train_pooling": "train_models:measure_pooling",
     "train_recurrent": "train_models:measure_recurrent",
     "train_video_level": "train_models:measure_video_level",

@@ -25,7 +25,7 @@ def measure(plan: Plan) -> list[Row]:
     mixed = make_distiller(case, sizes, "bfloat16")
     plain = PlainStep(distiller)
     full = make_batch(case, sizes, sizes.max_frames)
-    short = make_batch(case, sizes, _shortest(sizes))
+    short = make_batch(case, sizes, shortest_video(sizes))
     check_steps(plain, short)
     seconds, rates = time_steps(
         {
@@ -68,7 +68,8 @@ def _rows(
             ),
             (
                 "short",
-                f"joint step, {_shortest(sizes)} to {sizes.max_frames} frames",
+                f"joint step, {shortest_video(sizes)} to "
+                f"{sizes.max_frames} frames",
                 "full",
                 "ours, full length",
                 "<= 0.85 x baseline",
@@ -84,5 +85,6 @@ def _rows(
     ]
 
 
-def _shortest(sizes: Sizes) -> int:
+def shortest_video(sizes: Sizes) -> int:
+    """Returns the frames of the shortest video of mixed lengths."""
     return min(_SHORTEST, sizes.max_frames)

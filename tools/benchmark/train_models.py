@@ -19,7 +19,7 @@ from tools.benchmark.rows import Row
 from tools.benchmark.steps import measure_case, run_step
 
 # The sizes of configs/distill_*_every10.cfg, or else the settings' defaults.
-_POOLING = (
+POOLING = (
     Case("NetVLAD", "NetVLADModelLF", {"moe_prob_gating": True}, "joint"),
     Case(
         "NeXtVLAD",
@@ -29,7 +29,7 @@ _POOLING = (
     ),
     Case("Gated DBoF", "GatedDbofModelLF", {}, "joint"),
 )
-_RECURRENT = (
+RECURRENT = (
     Case("GRU", "GruModel", {}, "joint"),
     Case("LSTM", "LstmModel", {}, "joint"),
 )
@@ -41,12 +41,12 @@ _VIDEO_LEVEL = (
 
 def measure_pooling(plan: Plan) -> list[Row]:
     """Returns the rows of joint training of pooling models."""
-    return _measure(_POOLING, "train_pooling", "joint step, {}", plan)
+    return _measure(POOLING, "train_pooling", "joint step, {}", plan)
 
 
 def measure_recurrent(plan: Plan) -> list[Row]:
     """Returns the rows of joint training of models that read every frame."""
-    return _measure(_RECURRENT, "train_recurrent", "joint step, {}", plan)
+    return _measure(RECURRENT, "train_recurrent", "joint step, {}", plan)
 
 
 def measure_video_level(plan: Plan) -> list[Row]:
