@@ -106,7 +106,7 @@ def test_chunks_beyond_the_longest_sequence_are_not_computed(
             )
             return tf.transpose(outputs[:computed], [1, 0, 2]), *states
 
-        return differentiate(run, layer, inputs)
+        return differentiate(run, layer, inputs, mask[:, :computed])
 
     if graph:
         differentiate_ours = tf.function(differentiate_ours)
@@ -115,6 +115,7 @@ def test_chunks_beyond_the_longest_sequence_are_not_computed(
         lambda inputs: layer(inputs, mask=mask[:, :computed]),
         layer,
         inputs[:, :computed],
+        mask[:, :computed],
     )
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)

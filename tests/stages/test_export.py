@@ -506,8 +506,8 @@ def test_kinds_that_do_not_exist_are_refused(formats, precisions, message):
 
 
 def test_litert_names_missing_operations(export, tmp_path, monkeypatch):
-    module = "distill.models.hierarchical_lstm.shapes_are_fixed"
-    monkeypatch.setattr(module, lambda: False)
+    module = "distill.models.hierarchical_lstm.shapes_may_vary"
+    monkeypatch.setattr(module, lambda: True)
     with pytest.raises(ValueError, match=r"LiteRT cannot run this.*Unpack"):
         write_litert(
             tmp_path / "model.tflite",
