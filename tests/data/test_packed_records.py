@@ -286,7 +286,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "first", [pytest.param(True, marks=pytest.mark.slow), False]
+)
 def test_bad_packed_records_are_named_and_left_out(
     name, first, tmp_path, capsys
 ):

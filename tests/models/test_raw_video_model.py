@@ -121,7 +121,13 @@ def test_more_frames_than_the_most_are_refused():
 
 
 @pytest.mark.parametrize(
-    "model", [n for n, e in registry.MODELS.items() if e.level == "frame"]
+    "model",
+    [
+        # The largest one takes seconds.
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "CombinedModel"))
+        for name, entry in registry.MODELS.items()
+        if entry.level == "frame"
+    ],
 )
 def test_fixed_shapes_change_no_prediction(model):
     sizes = {

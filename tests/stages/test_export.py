@@ -438,6 +438,7 @@ def test_video_level_networks_are_exported(video_level_videos, tmp_path):
         np.testing.assert_allclose(found, predicted.predictions, atol=limit)
 
 
+@pytest.mark.slow
 def test_an_export_is_replaced_whole(fast_export, tmp_path):
     directory = tmp_path / "export"
     export_to(directory, fast_export, ["onnx"], ["float32", "int8"])

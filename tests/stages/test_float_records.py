@@ -89,6 +89,7 @@ def test_a_network_of_bytes_predicts_the_same_of_floats(
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_artifact_of_bytes_scores_floats(
     float_videos, videos, logistic_checkpoint, tmp_path
 ):

@@ -497,6 +497,7 @@ def read_scores(path):
     }
 
 
+@pytest.mark.slow
 def test_script_writes_the_labels_of_records(videos, labels_file, tmp_path):
     path = tmp_path / "labels.csv"
     done = run_script(
