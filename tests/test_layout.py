@@ -250,6 +250,7 @@ def modules_after(statement):
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_training_loop_loads_no_converter_benchmark_or_service():
     loaded = modules_after("import distill.training.loop")
     rooms = {room_of(m) for m in loaded if m.startswith(("distill.", "tools"))}

@@ -323,7 +323,9 @@ def test_frames_selected_in_reading_are_those_of_the_whole_video(
 @pytest.mark.parametrize(
     "sizes", [(5,), (3, 0, 4), (9, 2, 1, 7, 5, 3, 1, 4, 6, 8, 2)]
 )
-@pytest.mark.parametrize("batch_size", [1, 4, 7])
+@pytest.mark.parametrize(
+    "batch_size", [1, 4, pytest.param(7, marks=pytest.mark.slow)]
+)
 def test_chosen_records_are_whole_batches_of_a_pass(
     sizes, batch_size, tmp_path
 ):

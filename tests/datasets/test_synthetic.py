@@ -424,6 +424,7 @@ def test_settings_that_contradict_one_another_are_refused(changes, says):
         dataclasses.replace(SMALL, **changes)
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_splits(tmp_path):
     done = subprocess.run(
         [

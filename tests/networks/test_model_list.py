@@ -124,6 +124,7 @@ def test_small_networks_are_smaller_than_the_papers(listed_models):
             assert size.parameters == paper.parameters
 
 
+@pytest.mark.slow
 def test_the_script_prints_the_models_asked_for_at_the_flags_sizes():
     flags = ["--models=MoeModel,LogisticModel", "--dataset=yt8m_2017"]
     done = subprocess.run(

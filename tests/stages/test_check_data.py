@@ -33,6 +33,7 @@ def check_flags(videos, output_dir, **changes):
     )
 
 
+@pytest.mark.slow
 def test_exit_status_and_table_say_whether_all_is_well(videos, tmp_path):
     done = run_script("check_data", *check_flags(videos, tmp_path / "good"))
     assert f"All is well: {NUM_TRAIN_VIDEOS} records in" in done.stdout

@@ -189,6 +189,7 @@ def nowhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("nowhere")
+@pytest.mark.slow
 def test_a_stopped_run_in_tensorflows_memory_is_that_of_local_files(
     video_level_videos, tmp_path_factory
 ):

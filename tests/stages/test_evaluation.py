@@ -188,6 +188,7 @@ def test_error_of_a_missing_gpu_lists_those_there_are(gpu):
         choose_devices(gpu)
 
 
+@pytest.mark.slow
 def test_run_once_false_scores_every_new_checkpoint(
     video_level_videos, fast_run, tmp_path
 ):

@@ -449,6 +449,7 @@ def test_an_export_is_replaced_whole(fast_export, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
+@pytest.mark.slow
 def test_an_artifact_that_is_off_leaves_the_earlier_export(
     fast_export, tmp_path, monkeypatch
 ):

@@ -55,6 +55,7 @@ def test_run_from_a_checkpoint_ends_as_the_run_that_wrote_it(
     assert_same_checkpoint(tmp_path / LAST, straight_runs[regime] / LAST)
 
 
+@pytest.mark.slow
 def test_run_that_raised_goes_on_from_its_last_checkpoint(
     videos, student_run, tmp_path, monkeypatch
 ):

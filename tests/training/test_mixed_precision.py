@@ -43,7 +43,10 @@ def make_distiller(model, precision):
 
 @pytest.mark.parametrize(
     ("model", "traced"),
-    [("HierarchicalLstmModel", True), ("NetVLADModelLF", False)],
+    [
+        pytest.param("HierarchicalLstmModel", True, marks=pytest.mark.slow),
+        ("NetVLADModelLF", False),
+    ],
 )
 def test_a_step_in_bfloat16_is_near_one_in_float32(model, traced, request):
     if not traced:

@@ -80,15 +80,13 @@ def test_functions_take_turns_after_one_call_each():
 
 
 # The others take minutes together: they start processes or trace networks.
-QUICK_PARTS = ("read", "metrics", "end_to_end")
+MARKS = {"metrics": [], "end_to_end": [], "read": [pytest.mark.slow]}
 
 
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param(
-            part, marks=[pytest.mark.nightly] * (part not in QUICK_PARTS)
-        )
+        pytest.param(part, marks=MARKS.get(part, [pytest.mark.nightly]))
         for part in PARTS
         if part != "video"  # It needs a clip: test_video.py.
     ],
